@@ -22,14 +22,14 @@ from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
 from caudal.words import word as _word, words as _words
 
-# OpenMP threads that wait by spinning make gradient boosting ten times slower beside Spark or any other work on the same cores.
-# It is read once, when scikit-learn is loaded, so it is said here.
+# Busy waiting of OpenMP threads makes gradient boosting ten times slower while Spark or other work uses the same cores.
+# The variable is read once, when scikit-learn is loaded, so it is set here.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 
-# All that is imported above is for products; features, gates and the like are found in their folders (``words.py``). What editors and
-# type checkers see of both is written by ``tools/stubs.py`` into ``__init__.pyi``.
+# The names imported above are for products; features, gates and other kinds are found in their folders (``words.py``). For editors and
+# type checkers ``tools/stubs.py`` writes both into ``__init__.pyi``.
 _DECLARED = [
     name for name, value in globals().items() if not (name.startswith("_") or isinstance(value, ModuleType) or value is ModuleType)
 ]
@@ -38,7 +38,7 @@ _DECLARED = [
 def __getattr__(name: str) -> object:
     if name == "__all__":
         return __dir__()
-    return globals().setdefault(name, _word(name))
+    return globals().setdefault(name, _word(name, _DECLARED))
 
 
 def __dir__() -> list[str]:

@@ -4,41 +4,41 @@
 
 """caudal: a data product declared once, in Python, from raw data to a served model."""
 
-from caudal.declarations.alert import mail as mail  # Return mail to some addresses.
+from caudal.declarations.alert import mail as mail  # Return mail to addresses.
 from caudal.declarations.alert import webhook as webhook  # Return a webhook.
 from caudal.declarations.connection import files as files  # Return a source of files that match ``pattern``.
 from caudal.declarations.connection import folder as folder  # Return a source of samples from files dropped in a folder.
 from caudal.declarations.connection import http as http  # Return a source of files, or of answers in pages, behind ``urls``.
 from caudal.declarations.connection import kafka as kafka  # Return a source of samples from a Kafka topic.
-from caudal.declarations.connection import simulated as simulated  # Return a source whose raw files ``write`` makes.
+from caudal.declarations.connection import simulated as simulated  # Return a source whose raw files the function ``write`` creates.
 from caudal.declarations.connection import socket as socket  # Return a source of samples from a TCP server.
 from caudal.declarations.connection import stream as stream  # Return a source of samples from the embedded log.
 from caudal.declarations.database import database as database  # Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table …
-from caudal.declarations.format import fixed_width as fixed_width  # Return the format of lines whose columns stand at fixed places.
-from caudal.declarations.holdout import holdout as holdout  # Return which rows are held out: never trained on, and used once, to score a version that is promoted.
+from caudal.declarations.format import fixed_width as fixed_width  # Return the format of lines whose columns are at fixed positions.
+from caudal.declarations.holdout import holdout as holdout  # Return a holdout: rows that are never trained on, and used once, to score a version that is promoted.
 from caudal.declarations.images import images as images  # Return a source of images, one row each: ``path, label, sha256, bytes, width, height, format, modified_at, co…
 from caudal.declarations.images import network as network  # Return a network by its name, or an ONNX model by its path, relative to the file that declares it.
-from caudal.declarations.model import hashed as hashed  # Return folds by hash, each with another share ``test`` of the keys to test on.
+from caudal.declarations.model import hashed as hashed  # Return folds by hash; each tests on a different share ``test`` of the keys.
 from caudal.declarations.model import temporal as temporal  # Return folds over time, each length a duration, or over rows in order of time, each length a number of rows.
-from caudal.declarations.outlet import drop as drop  # Return a folder as a place that rows go to; relative to the data folder (``--data``).
-from caudal.declarations.outlet import topic as topic  # Return a Kafka topic as a place that rows go to.
+from caudal.declarations.outlet import drop as drop  # Return a folder as the destination of rows; relative to the data folder (``--data``).
+from caudal.declarations.outlet import topic as topic  # Return a Kafka topic as the destination of rows.
 from caudal.declarations.product import Product as Product  # A data product: sources, tables, features, models, predictions, each declared by one call.
 from caudal.declarations.schema import column as column  # Return a column for ``schema(name=column(...))``.
 from caudal.declarations.schema import schema as schema  # Return a schema from names and types.
-from caudal.declarations.star import date_dimension as date_dimension  # Return the calendar as a dimension of stars; its rows are made.
+from caudal.declarations.star import date_dimension as date_dimension  # Return the calendar as a dimension of stars; caudal generates its rows.
 from caudal.declarations.star import dimension as dimension  # Return a table as a dimension of stars; see `caudal.declarations.star.Dimension`.
 from caudal.declarations.star import fact as fact  # Return a table as facts of a star; see `caudal.declarations.star.Fact`.
 from caudal.declarations.statistics import EEG_BANDS as EEG_BANDS
-from caudal.declarations.trigger import cron as cron  # Return a trigger by the clock: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday).
-from caudal.declarations.trigger import every as every  # Return a trigger by the clock: ``"midnight"``, ``"noon"``, ``"hour"``, ``"minute"``, or a duration such as ``…
-from caudal.declarations.trigger import on_arrival as on_arrival  # Return a trigger by the arrival of files, or of rows in a database whose source has a watermark.
-from caudal.declarations.trigger import on_publish as on_publish  # Return a trigger by what another product of the same home publishes.
+from caudal.declarations.trigger import cron as cron  # Return a schedule by a cron expression: minute, hour, day of the month, month, day of the week (0 and 7 are S…
+from caudal.declarations.trigger import every as every  # Return a schedule: ``"midnight"``, ``"noon"``, ``"hour"``, ``"minute"``, or a duration such as ``"15 minutes"…
+from caudal.declarations.trigger import on_arrival as on_arrival  # Return a trigger for the arrival of files, or of rows in a database whose source has a watermark.
+from caudal.declarations.trigger import on_publish as on_publish  # Return a trigger for publications of another product of the same home.
 from caudal.declarations.warehouse import warehouse as warehouse  # Return a PostgreSQL database to publish to: its ``url``, the variable that holds it (``env``), or the setting…
 from caudal.declarations.web import env as env  # Return the value of an environment variable, to be looked up when it is needed.
 from caudal.declarations.web import pages as pages  # Return how the next page is found: exactly one of four ways.
-from caudal.declarations.web import since as since  # Return the parameter that asks for what is new, and the field of a record that tells how new it is (the same …
-from caudal.declarations.zone import in_zone as in_zone  # Let windows, fills, lags and calendars mean a zone's clocks while the block runs: a product's function in a t…
-from caudal.errors import CaudalError as CaudalError  # What went wrong, said so that the reader can act on it.
+from caudal.declarations.web import since as since  # Return the request parameter for new records, and the field of a record with its value (the same name unless …
+from caudal.declarations.zone import in_zone as in_zone  # Use a zone for windows, fills, lags and calendars in the block, for example in a test of a product's function.
+from caudal.errors import CaudalError as CaudalError  # An error with a sentence, a place and a fix.
 from caudal.stages.detect.density import density as density  # Return a detector of readings far from every dense cluster of earlier ones; clusters without new readings fad…
 from caudal.stages.detect.half_space_trees import half_space_trees as half_space_trees  # Return a detector of readings in parts of space with few earlier readings, by random halvings of the space of…
 from caudal.stages.detect.local_outlier import local_outlier as local_outlier  # Return a detector of readings whose surroundings are less dense than those of their nearest neighbours.

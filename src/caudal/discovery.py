@@ -1,7 +1,7 @@
-"""Kinds are found: one a file of a folder, and one a module that another package names by an entry point.
+"""Registries of kinds: each kind is a file of a folder, or a module that another package names by an entry point.
 
-A file of the folder and a module of another package have one shape, so that a kind can move from one to the other as it is. Nothing is
-imported before it is asked for, and where the file is named after the kind, asking for one kind imports one file.
+Files and modules have the same form, so that a kind can move from one to the other unchanged. Nothing is imported before its first use,
+and where a file has the name of its kind, a lookup of that kind imports only that file.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 K = TypeVar("K")
 Brings = Callable[[ModuleType], Mapping[str, Any]]
-"""What a module brings: kinds by name; none where the module only serves the kinds beside it."""
+"""Returns the kinds that a module defines, by name; none for a helper module."""
 
 
 class Kinds(Mapping[str, K], Generic[K]):
-    """The kinds of one thing by name: those of caudal's folder, in the order of ``ORDER`` in their files and then of their names, before
-    those of other packages by name.
+    """A registry of kinds by name: those of caudal's folder, ordered by ``ORDER`` in their files and then by name, before those of other
+    packages, ordered by name.
 
     Parameters
     ----------
-    what : str, how a sentence names one of them, such as ``expectation``
-    group : str, the group of entry points by which other packages add some, without ``caudal.``
-    folder : str, dotted name of the package that holds caudal's own
-    brings : what a module brings; ``by_class``, ``by_constant`` and ``by_mark`` make such functions
+    what : str, the word for a kind in sentences, such as ``expectation``
+    group : str, the group of entry points for other packages, without ``caudal.``
+    folder : str, dotted name of the package with caudal's kinds
+    brings : returns the kinds that a module defines; ``by_class``, ``by_constant`` and ``by_mark`` create such functions
 
     Raises
     ------
-    EnvironmentProblem : when they are asked for, and another package adds one that cannot be used; it is named
+    EnvironmentProblem : at a lookup, if a kind of another package cannot be used; the error names the package
     """
 
     every: ClassVar[dict[str, Kinds[Any]]] = {}
@@ -61,15 +61,15 @@ class Kinds(Mapping[str, K], Generic[K]):
         return len(self._found())
 
     def files(self) -> tuple[str, ...]:
-        """Return the names of the folder's files, of those too that only serve kinds; none of them is imported."""
+        """Return the names of the folder's files, including helper modules; none of them is imported."""
         return _files(self.folder)
 
     def has_file(self, name: str) -> bool:
-        """Return whether a kind of caudal's own has a file of its name; no other is imported."""
+        """Return whether a kind of caudal has a file of its name; no other file is imported."""
         return name in self.files() and name in self._of_file(name)
 
     def own(self) -> tuple[str, ...]:
-        """Return the names of caudal's own kinds."""
+        """Return the names of caudal's kinds."""
         return tuple(name for name in self if name not in self.added())
 
     def added(self) -> Mapping[str, K]:
@@ -82,23 +82,23 @@ class Kinds(Mapping[str, K], Generic[K]):
         return self._added
 
     def module(self, name: str) -> ModuleType:
-        """Return the module that brings a kind."""
+        """Return the module that defines a kind."""
         self[name]
         return self._modules[name]
 
     def forget(self) -> None:
-        """Forget what was found: the next question looks again."""
+        """Clear the caches, so that the next lookup searches again."""
         self._all, self._added, self._modules = None, None, {}
 
     def _found(self) -> dict[str, K]:
         if self._all is None:
-            found: list[tuple[int, str, K]] = []
+            ordered: list[tuple[int, str, K]] = []
             for file in self.files():
                 brought = self._of_file(file)
                 order = getattr(import_module(f"{self.folder}.{file}"), "ORDER", 1000)
-                found += [(order, name, kind) for name, kind in brought.items()]
-            own = {name: kind for _, name, kind in sorted(found, key=lambda each: each[:2])}
-            self._all = {**own, **self.added()}
+                ordered += [(order, name, kind) for name, kind in brought.items()]
+            caudal_kinds = {name: kind for _, name, kind in sorted(ordered, key=lambda entry: entry[:2])}
+            self._all = {**caudal_kinds, **self.added()}
         return self._all
 
     def _of_file(self, file: str) -> Mapping[str, K]:
@@ -114,10 +114,10 @@ class Kinds(Mapping[str, K], Generic[K]):
             raise self._unusable(entry, f"{type(error).__name__}: {error}") from error
         brought = self._brings(module) if isinstance(module, ModuleType) else {}
         if not brought:
-            raise self._unusable(entry, f"it is no module that holds one, as the files of {self.folder} do")
+            raise self._unusable(entry, f"it is not a module that defines one, as the files of {self.folder} do")
         for name in brought:
             if (name in self._modules and self._modules[name] is not module) or self.has_file(name):
-                raise self._unusable(entry, f"there is another one of the name '{name}'")
+                raise self._unusable(entry, f"there is already one with the name '{name}'")
         self._modules |= dict.fromkeys(brought, module)
         return brought
 
@@ -131,27 +131,27 @@ class Kinds(Mapping[str, K], Generic[K]):
 
 
 def by_class(module: ModuleType) -> Mapping[str, type]:
-    """Return the classes that a module defines with a ``kind`` of their own, by it."""
+    """Return the classes of a module that define ``kind``, by its value."""
     classes = (value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__)
     return {vars(kind)["kind"]: kind for kind in classes if isinstance(vars(kind).get("kind"), str)}
 
 
 def by_constant(constant: str, attribute: str | None = None) -> Brings:
-    """Return a function that takes from a module its constant: an object with its name in ``attribute``, else the name of the module's kind,
-    which is then the module itself.
+    """Return a function that reads a constant of a module: an object with its name in ``attribute``; without ``attribute`` the constant is the
+    name, and the module is the kind.
     """
 
     def brings(module: ModuleType) -> Mapping[str, Any]:
-        held = getattr(module, constant, None)
-        if held is None:
+        value = getattr(module, constant, None)
+        if value is None:
             return {}
-        return {held: module} if attribute is None else {getattr(held, attribute): held}
+        return {value: module} if attribute is None else {getattr(value, attribute): value}
 
     return brings
 
 
 def marked(group: str, name: str) -> Callable[[K], K]:
-    """Return a decorator by which a function or a class says that it is a kind, and how it is called."""
+    """Return a decorator that marks a function or a class as a kind of a group, with its name."""
 
     def mark(kind: K) -> K:
         kind.__caudal_kind__ = (group, name)  # type: ignore[attr-defined]
@@ -161,7 +161,7 @@ def marked(group: str, name: str) -> Callable[[K], K]:
 
 
 def by_mark(group: str) -> Brings:
-    """Return a function that takes from a module what it defines and marks as kinds of a group."""
+    """Return a function that returns the objects that a module defines and marks as kinds of a group."""
 
     def brings(module: ModuleType) -> Mapping[str, Any]:
         marks = ((getattr(value, "__dict__", {}).get("__caudal_kind__"), value) for value in vars(module).values())
@@ -171,7 +171,7 @@ def by_mark(group: str) -> Brings:
 
 
 def forget() -> None:
-    """Forget all that was found, of every kind: packages were installed since."""
+    """Clear the caches of all registries, so that packages installed since are found."""
     _installed.cache_clear()
     for kinds in Kinds.every.values():
         kinds.forget()
@@ -192,10 +192,10 @@ def _files(folder: str) -> tuple[str, ...]:
 
 @cache
 def _installed() -> tuple[EntryPoint, ...]:
-    """Return all entry points of groups of caudal's; a process reads them once, since that opens a file of each installed package."""
-    from importlib.metadata import distributions  # as long to import as all declarations
+    """Return all entry points of caudal's groups; a process reads them once, since that opens a file of each installed package."""
+    from importlib.metadata import distributions  # its import takes as long as that of all declarations
 
     first: dict[str, tuple[EntryPoint, ...]] = {}
-    for distribution in distributions():  # what comes first on Python's path hides what is there once more
+    for distribution in distributions():  # the first distribution of a name on Python's path hides the others
         first.setdefault(distribution.name, tuple(distribution.entry_points))
     return tuple(entry for entries in first.values() for entry in entries if entry.group.startswith("caudal."))

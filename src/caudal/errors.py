@@ -1,4 +1,4 @@
-"""One tree of errors. Each says what, where, the nearest right thing and the fix; the facts are attributes too."""
+"""The error classes. Each error says what, where, the nearest right name and the fix; its facts are attributes too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURES = {
 
 
 def printable(text: str) -> str:
-    """Return a text from outside so that a terminal shows it and obeys nothing in it: control characters become pictures. Secrets are left out.
+    """Return a text that is safe to print: control characters, which a terminal would execute, become visible signs; secrets are left out.
 
     Examples
     --------
@@ -28,15 +28,15 @@ def printable(text: str) -> str:
 
 
 class CaudalError(Exception):
-    """What went wrong, said so that the reader can act on it.
+    """An error with a sentence, a place and a fix.
 
     Parameters
     ----------
-    what : str, one sentence that names the thing and the fault
+    what : str, one sentence that names the object and the fault
     where : str, optional, file and line, table, step or input file
-    nearest : str, optional, the right thing that lies closest to what was asked for
+    nearest : str, optional, the valid name nearest to the one that was given
     fix : str, optional, what to do or the command to run next
-    **facts : further facts, kept as attributes (``error.column``, ``error.table`` …)
+    **facts : further facts, available as attributes (``error.column``, ``error.table`` …)
 
     Examples
     --------
@@ -90,19 +90,19 @@ class CaudalError(Exception):
 
 
 class DeclarationProblem(CaudalError):
-    """The product as declared cannot work; nothing was run."""
+    """The product's declaration is invalid; nothing was run."""
 
     exit_code = 2
 
 
 class SourceProblem(CaudalError):
-    """An input cannot be read or does not keep its contract."""
+    """An input cannot be read or violates its schema or contract."""
 
     exit_code = 3
 
 
 class ExpectationStopped(CaudalError):
-    """An expectation that stops was broken; nothing was published. ``checks`` holds what every expectation of the table found."""
+    """An expectation with the action ``stop`` failed; nothing was published. ``checks`` holds the results of all expectations of the table."""
 
     exit_code = 4
     checks: tuple[dict[str, Any], ...] = ()
@@ -115,7 +115,7 @@ class StepFailed(CaudalError):
 
 
 class TimeLimitPassed(StepFailed):
-    """A step took longer than it may, and was ended."""
+    """A step exceeded its time limit, and was stopped."""
 
 
 class EnvironmentProblem(CaudalError):
@@ -125,29 +125,29 @@ class EnvironmentProblem(CaudalError):
 
 
 class StorageDamaged(EnvironmentProblem):
-    """What lies in the home or the lake is not what was put there: bytes changed, files gone, the ledger unreadable."""
+    """Stored data is damaged: bytes of the home or the lake changed, files are missing, or the ledger is unreadable."""
 
 
 class LeaseHeld(CaudalError):
-    """Another run of the same product is at work."""
+    """Another run of the same product is active."""
 
     exit_code = 7
 
 
 class NotThere(CaudalError):
-    """What was asked for by name does not exist."""
+    """An object that was requested by name does not exist."""
 
     exit_code = 8
 
 
 class Stopped(CaudalError):
-    """Somebody asked the run to stop; what it had done is kept."""
+    """The run was asked to stop; its results so far are kept."""
 
     exit_code = 75
 
 
 def nearest(name: str, among: Iterable[str]) -> str | None:
-    """Return the candidate that lies closest to ``name``, or None when none is near.
+    """Return the candidate nearest to ``name``; None when none is near.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""What must hold for a table, as users write it: ``ex.unique("trip_id").quarantine(max_share=0.02)``.
+"""Expectations as users write them: ``ex.unique("trip_id").quarantine(max_share=0.02)``.
 
-Every kind of ``caudal.stages.enforce`` is here under its name; each can ``.warn()``, ``.quarantine()`` or ``.stop()`` (the default).
+Every kind of ``caudal.stages.enforce`` is available under its name; each has ``.warn()``, ``.quarantine()`` and ``.stop()`` (the default).
 No engine is imported. What editors and type checkers see is written by ``tools/stubs.py`` into ``expect.pyi``.
 """
 
@@ -14,13 +14,15 @@ from caudal.stages.enforce.kinds import constructor, kinds
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
-    if name.startswith("__"):  # asked by Python itself
+    if name.startswith("__"):  # a lookup by Python itself
         raise AttributeError(name)
     if name in kinds():
         return constructor(name)
     near = nearest(name, kinds())
     raise AttributeError(
-        f"There is no expectation '{name}'." + (f" Did you mean '{near}'?" if near else f" There are {', '.join(kinds())}.")
+        f"module 'caudal.expect' has no expectation '{name}'."
+        + (f" Did you mean '{near}'?" if near else f" There are {', '.join(kinds())}."),
+        name=name,
     )
 
 

@@ -2,9 +2,9 @@
 # ruff: noqa
 # fmt: off
 
-"""What must hold for a table, as users write it: ``ex.unique("trip_id").quarantine(max_share=0.02)``.
+"""Expectations as users write them: ``ex.unique("trip_id").quarantine(max_share=0.02)``.
 
-Every kind of ``caudal.stages.enforce`` is here under its name; each can ``.warn()``, ``.quarantine()`` or ``.stop()`` (the default).
+Every kind of ``caudal.stages.enforce`` is available under its name; each has ``.warn()``, ``.quarantine()`` and ``.stop()`` (the default).
 No engine is imported. What editors and type checkers see is written by ``tools/stubs.py`` into ``expect.pyi``.
 """
 

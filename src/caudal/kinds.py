@@ -1,6 +1,6 @@
-"""All that a product can be made of and that is found by its folder: one line a folder. ``docs/kinds.md`` says what a file of each holds.
+"""The registries of kinds, one line for each folder. ``docs/kinds.md`` describes the form of their files.
 
-Other packages add kinds by entry points of the group ``caudal.<first name>``: each names a module of the same shape.
+Other packages add kinds by entry points of the group ``caudal.<second argument>``: each names a module of the same form.
 """
 
 from __future__ import annotations
@@ -29,4 +29,4 @@ WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark
 PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
 
 WORDS: tuple[Found, ...] = (FEATURES, GATES, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
-"""Kinds that a product writes as ``cd.<name>``: the function of that name beside the kind."""
+"""The kinds whose function of the same name a product writes as ``cd.<name>``."""

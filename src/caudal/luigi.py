@@ -107,8 +107,8 @@ class Table(luigi.Task):
 
     @property
     def _settings(self) -> Settings:
-        given: dict[str, Any] = {name: Path(value) for name in ("home", "data") if (value := getattr(self, name))}
-        return settings(**given)
+        paths: dict[str, Any] = {name: Path(value) for name in ("home", "data") if (value := getattr(self, name))}
+        return settings(**paths)
 
     def _nothing_new(self) -> bool:
         home, file = opened(self._settings), product_file(Path(self.product))

@@ -1,18 +1,21 @@
-"""What a product writes as ``cd.<name>``: what is declared without a kind, and every kind that has a function of its name.
+"""Resolve ``cd.<name>`` for functions that ``caudal/__init__.py`` does not import: those in `FUNCTIONS`, and every kind with a function of its name.
 
-A kind's function is imported when it is first asked for, and by its name alone: declaring a product starts no engine.
+A kind's function is imported at its first use, and no other kind with it: declaring a product starts no engine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isfunction
 from typing import Any
 
+from caudal.errors import nearest
 from caudal.kinds import WORDS
 
-# Of frames, and so with Spark, but no kinds that there are others of.
+# Functions of frames, which need Spark; they are not kinds, since other packages cannot add any.
 FUNCTIONS = {
     "fill_gaps": "caudal.stages.tables",
     "fitted": "caudal.stages.features.fitted",
@@ -20,21 +23,41 @@ FUNCTIONS = {
 }
 
 
-def word(name: str) -> Any:
-    """Return the function of a name that is imported only now.
+@dataclass(frozen=True)
+class UnknownName:
+    """The message that ``caudal`` has no attribute of this name.
+
+    The nearest name is looked up only when the message is shown, since that imports every kind: pickle, for one, asks all modules for
+    any name.
+    """
+
+    name: str
+    declared: Sequence[str]
+
+    def __str__(self) -> str:
+        near = None if self.name.startswith("_") else nearest(self.name, (*self.declared, *words()))
+        return f"module 'caudal' has no attribute '{self.name}'" + (f". Did you mean '{near}'?" if near else "")
+
+
+def word(name: str, declared: Sequence[str] = ()) -> Any:
+    """Return the function of a name, imported now.
+
+    Parameters
+    ----------
+    declared : the names that ``caudal`` has without it; the error's suggestion may be one of them
 
     Raises
     ------
-    AttributeError : there is none
+    AttributeError : there is no such function
     """
     module = None if name.startswith("_") else module_of(name)
     if module is None:
-        raise AttributeError(f"module 'caudal' has no attribute '{name}'")
+        raise AttributeError(UnknownName(name, declared), name=name)  # with the object, too, Python would append its own suggestion
     return getattr(import_module(module), name)
 
 
 def module_of(name: str) -> str | None:
-    """Return the module that has the function of a name; None where there is none."""
+    """Return the module of the function of a name; None where there is none."""
     if name in FUNCTIONS:
         return FUNCTIONS[name]
     if find_spec(f"caudal.{name}") is not None:  # `from caudal import expect` asks for the name before it imports the module
@@ -46,6 +69,6 @@ def module_of(name: str) -> str | None:
 
 
 def words() -> tuple[str, ...]:
-    """Return the names of all functions that are imported only when they are asked for."""
-    found = ((getattr(kinds.module(name), name, None), name) for kinds in WORDS for name in kinds)
-    return tuple(sorted({*FUNCTIONS, *(name for function, name in found if isfunction(function))}))
+    """Return the names of all functions that are imported at their first use."""
+    functions = ((getattr(kinds.module(name), name, None), name) for kinds in WORDS for name in kinds)
+    return tuple(sorted({*FUNCTIONS, *(name for function, name in functions if isfunction(function))}))

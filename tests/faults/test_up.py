@@ -46,7 +46,7 @@ from caudal.runtime import opening
 def no_lock(*_):
     yield
 opening.lease = no_lock
-claim.gone = lambda holder: False
+claim.process_is_dead = lambda holder: False
 from caudal.daemon import child, worker
 if sys.argv[1] == "child":
     sys.argv = sys.argv[1:]

@@ -233,7 +233,7 @@ def test_a_product_follows_its_database_whatever_stops(shop, spark, tmp_path, mo
     folder.mkdir()
     (folder / "product.py").write_text(PRODUCT.replace("partition=", "trigger=cd.on_arrival(), partition=", 1))
     (problem,) = check(folder, settings, static=True)
-    assert "asked by JDBC" in str(problem)
+    assert "with a JDBC driver" in str(problem)
     (folder / "product.py").write_text(PRODUCT)
     assert check(folder, settings) == []
 

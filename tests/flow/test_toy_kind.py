@@ -63,7 +63,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     monkeypatch.syspath_prepend(site)
 
     def forget() -> None:
-        registered.forget()
+        registered.clear_caches()
         work.forget()
         importlib.invalidate_caches()
 

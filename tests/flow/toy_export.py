@@ -39,7 +39,7 @@ class ExportKind(NodeKind[Export]):
     )
     follows = True
 
-    def told(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def step_document(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the rows, and the file's name."""
         return {"rows": row["rows_written"], "note": (row["detail"] or {}).get("file")}
 

@@ -72,7 +72,7 @@ def test_kinds_of_a_package_stand_behind_caudals_own(installed: object) -> None:
 def test_without_the_package_there_is_no_such_kind() -> None:
     discovery.forget()
     assert "even" not in EXPECTATIONS
-    with pytest.raises(AttributeError, match="There is no expectation 'even'"):
+    with pytest.raises(AttributeError, match="has no expectation 'even'"):
         _ = ex.even
     with pytest.raises(AttributeError, match="no attribute 'steady'"):
         _ = cd.steady
@@ -130,8 +130,8 @@ def test_a_page_of_a_package_is_in_the_console(installed: object, tmp_path: Path
     [
         ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("METRICS = []", "it is no module that holds one, as the files of caudal.stages.metrics do"),
-        ("from caudal.stages.metrics.mae import METRIC", "there is another one of the name 'mae'"),
+        ("METRICS = []", "it is not a module that defines one, as the files of caudal.stages.metrics do"),
+        ("from caudal.stages.metrics.mae import METRIC", "there is already one with the name 'mae'"),
     ],
 )
 def test_a_kind_that_cannot_be_used_is_named_in_one_sentence(odd: Any, module: str, why: str) -> None:
@@ -152,5 +152,5 @@ def test_caudals_own_kinds_are_had_beside_a_broken_one(odd: Any) -> None:
 
 def test_two_packages_cannot_add_one_name(odd: Any) -> None:
     worst = "from caudal.stages.metrics.judged import Metric\nMETRIC = Metric('worst', 'regression', 'lower', lambda judged: 0.0)\n"
-    with pytest.raises(EnvironmentProblem, match="there is another one of the name 'worst'"):
+    with pytest.raises(EnvironmentProblem, match="there is already one with the name 'worst'"):
         odd(worst)

@@ -176,7 +176,7 @@ def test_a_new_password_builds_nothing_anew_and_another_host_does() -> None:
 
 
 def test_addresses_that_differ_in_a_secret_alone_are_refused() -> None:
-    with pytest.raises(DeclarationProblem, match="differ only in what is secret"):
+    with pytest.raises(DeclarationProblem, match="differ only in their secrets"):
         cd.http("https://h/a.csv?key=first1", "https://h/a.csv?key=second")
     assert shown("https://h/a.csv?key=first1") == "https://h/a.csv"
 

@@ -27,5 +27,5 @@ def jars_of(engine: str) -> tuple[str, ...]:
     """Return the jars with which an engine reads Kafka."""
     if engine == "flink":
         connectors.program(FLINK)
-        return tuple(map(str, connectors.kept_at(FLINK).glob(f"*{FLINK}*.jar")))
+        return tuple(map(str, connectors.cached_jars_folder(FLINK).glob(f"*{FLINK}*.jar")))
     return tuple(map(str, connectors.jars(["kafka"]))) if engine == "spark" else ()

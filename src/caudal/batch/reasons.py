@@ -64,7 +64,7 @@ def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
     """Return the named parts of what a step does, beside its inputs' versions."""
     product = ws.product
     kind, node = step_kind(step.kind), node_of_step(product, step.kind, step.subject)
-    made_by = None if node is None else node.kind.made_by(product, node.declaration)
+    made_by = None if node is None else node.kind.fingerprinted_declaration(product, node.declaration)
     if made_by is None or not kind.fingerprinted:
         return {}
     parts = dict(parts_of(made_by))

@@ -15,7 +15,7 @@ from caudal.declarations.statistics import Statistics
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import checked, opened
 from caudal.runtime.table_frame import frame_of
@@ -40,7 +40,7 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
     with contextlib.closing(home.ledger()) as ledger:
         product = checked(load(file))
         ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
-        tables = of_kind(product, "statistics", "join")
+        tables = declarations_of_kind(product, "statistics", "join")
         if not tables:
             raise NotThere(
                 f"Product '{product.name}' has no table that a stream publishes.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from caudal.declarations.join import Join, is_stream, keys_of, shape
+from caudal.declarations.join import Join, is_stream, shape, stream_keys
 from caudal.declarations.node import Node
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
@@ -43,7 +43,7 @@ def compare_join(ws: Workspace, declared: Join) -> TableParity:
         rows = reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), _by_version(ws, declared, version))
     names = [name for name in streamed.column_names if name in rows.columns]
     stream_counts, run_counts = _row_counts(streamed.select(names)), _row_counts(rows.toArrow().select(names))
-    keys = [names.index(name) for name in keys_of(nodes[0])]
+    keys = [names.index(name) for name in stream_keys(nodes[0])]
     time_index = names.index(str(declared.event_time))
     unmatched, unmatched_in_run = (_without_match(counts, declared, nodes, names) for counts in (stream_counts, run_counts))
     late = {_key(row, keys) for row in unmatched} - {_key(row, keys) for row in unmatched_in_run}
@@ -74,7 +74,7 @@ def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
 def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:
     """Yield the rows of a join with a table, one frame for each version of the table that left rows were joined with."""
     left, right = (ws.folder(name) for name in declared.inputs)
-    keys, seen_keys, read_upto = list(keys_of(ws.product.nodes[declared.left])), None, -1
+    keys, seen_keys, read_upto = list(stream_keys(ws.product.nodes[declared.left])), None, -1
     for table_version, stream_version in _joined_versions(ws, declared, newest):
         version = delta.read(left, stream_version)
         added = {str(file) for number in range(read_upto + 1, stream_version + 1) for file in added_files(left, number)}

@@ -139,7 +139,7 @@ def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:
             age_s = round(time.time() - (row["finished_at"] or 0.0), 1)
             sections.setdefault(step.section, {})[row["name"]] = {
                 "name": row["name"],
-                **kind_of_step(kind).told(row),
+                **kind_of_step(kind).step_document(row),
                 "age_s": age_s,
             }
     return {section: list(lines.values()) for section, lines in sections.items()}

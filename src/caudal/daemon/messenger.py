@@ -13,7 +13,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.observers.alerts import deliver, note
-from caudal.observers.alerts.happen import Happened, late
+from caudal.observers.alerts.happen import AlertEvent, late_tables
 from caudal.tables.home import Home
 
 LOOK_S = 10.0
@@ -58,10 +58,10 @@ class Messenger:
                 "state": row["state"], "why": row["error"],
             })  # fmt: skip
 
-    def _newly_late(self, product: Product, now: float) -> list[Happened]:
+    def _newly_late(self, product: Product, now: float) -> list[AlertEvent]:
         """Return the tables that became late since the last look, and those whose alert is due again."""
         again_s = min((alert.repeat_s for alert in product.alerts), default=0.0)
-        late_now = {happening.subject: happening for happening in late(product, self._home, now)}
+        late_now = {happening.subject: happening for happening in late_tables(product, self._home, now)}
         reported_at = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in late_now}
         new = [
             happening

@@ -13,7 +13,7 @@ from caudal.daemon.watch import Watcher
 from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
 from caudal.graph.load import product_file
-from caudal.ledger.claim import Watch, forget
+from caudal.ledger.claim import Watch, delete_claim
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import claims, events
 from caudal.runtime.manifest import folder_digest
@@ -125,7 +125,7 @@ class Rounds:
         rows_by_daemon = taken_events(self._ledger)
         for row in self._ledger.find(claims):
             if row["name"].startswith("up ") and row["holder"] not in rows_by_daemon and self._watch.dead(row):
-                forget(self._ledger, row)
+                delete_claim(self._ledger, row)
         for daemon, rows in rows_by_daemon.items():
             if daemon == self._worker.daemon:  # taken, but the run could not be started
                 rows = [row for row in rows if row["run_id"] not in {job.run_id for job in self._worker.jobs.values()}]

@@ -1,4 +1,4 @@
-"""An address as a user declares or sets it: read in one way, or refused."""
+"""Parse addresses (URLs) that a user declares or sets; ambiguous ones are refused."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from caudal.secret import Address
 
 
 def address(text: str, setting: str | None = None) -> Address:
-    """Return an address; ``setting`` is the name of the setting that it comes from.
+    """Return the parsed address; ``setting`` is the name of the setting that it comes from, if any.
 
     Raises
     ------
-    DeclarationProblem : it reads two ways, since its password may go on behind a ``/``, ``?`` or ``#``; no part of it is shown
+    DeclarationProblem : it is ambiguous, since its password may contain the first ``/``, ``?`` or ``#``; no part of it is shown
     """
     parsed = Address(text)
     if parsed.fault:

@@ -1,4 +1,4 @@
-"""Who is told of what: mail and webhooks, and how late a table may be."""
+"""Alerts by mail and webhook, and the freshness that a table promises (SLA)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Mail:
 
     @property
     def target(self) -> str:
-        """Where it goes, in words."""
+        """The recipients, as text."""
         return ", ".join(self.to)
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """A JSON document, posted. Chat services keep the secret in the path, so that nothing but the host is shown or stored.
+    """A JSON document, posted to a URL. Chat services keep the secret in the path, so that nothing but the host is shown or stored.
 
     Parameters
     ----------
@@ -46,17 +46,17 @@ class Webhook:
 
     @property
     def digest(self) -> str:
-        """What the ledger knows it by."""
+        """The hash that identifies it in the ledger."""
         return webhook_digest(self.url.reveal())
 
     @property
     def target(self) -> str:
-        """Where it goes, in words, without what may be secret in it."""
+        """The part of its URL that contains no secret."""
         return webhook_target(self.url.reveal())
 
 
 def webhook_digest(url: str) -> str:
-    """Return what tells a webhook from others without giving it away."""
+    """Return a hash that identifies a webhook without revealing its URL."""
     return hashlib.sha256(f"webhook {url}".encode()).hexdigest()
 
 
@@ -74,13 +74,13 @@ def webhook_target(url: str) -> str:
 
 @dataclass(frozen=True)
 class Alert:
-    """What somebody is told of.
+    """Which events are reported to a recipient.
 
     Parameters
     ----------
-    on : which happenings
-    share : float, ``quarantine``: the share of a table's rows set aside in one run above which it is told
-    repeat_s : float, the same thing is told again after so long only, with how often it has happened since
+    on : the kinds of events
+    share : float, ``quarantine``: alert when a run sets aside more than this share of a table's rows
+    repeat_s : float, the least time between two alerts about the same thing; the later one says how often it happened since
     """
 
     to: Mail | Webhook
@@ -100,12 +100,12 @@ class Sla:
 
 
 def mail(*to: str, sender: str = "caudal@localhost") -> Mail:
-    """Return mail to some addresses."""
-    for one in to:
-        if "@" not in one.strip("@") or any(sign in one for sign in "\r\n"):
-            raise DeclarationProblem(f"'{one}' is no mail address.", fix="Write it as name@host.")
+    """Return mail to addresses."""
+    for recipient in to:
+        if "@" not in recipient.strip("@") or any(sign in recipient for sign in "\r\n"):
+            raise DeclarationProblem(f"'{recipient}' is not a mail address.", fix="Write it as name@host.")
     if not to:
-        raise DeclarationProblem("Mail to nobody.", fix="Name an address: cd.mail('team@example.org').")
+        raise DeclarationProblem("cd.mail has no address.", fix="Name an address: cd.mail('team@example.org').")
     return Mail(tuple(to), sender)
 
 
@@ -114,7 +114,7 @@ def webhook(url: str, *, secret: str | None = None) -> Webhook:
     hidden = Secret(url)  # from here on no message repeats it
     parts = urlsplit(address(url).bare)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DeclarationProblem("What cd.webhook is given is no web address.", fix="Begin it with https:// or http://.")
+        raise DeclarationProblem("The argument of cd.webhook is not a web address.", fix="Begin it with https:// or http://.")
     values = [option.partition("=")[2] for option in parts.query.split("&")]
     for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/"), *values):
         if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words
@@ -123,20 +123,20 @@ def webhook(url: str, *, secret: str | None = None) -> Webhook:
 
 
 def alert_of(to: Mail | Webhook, on: Sequence[Happening], share: float, repeat_s: float, where: Location) -> Alert:
-    """Return the declaration, checked.
+    """Return the checked declaration of an alert.
 
     Raises
     ------
-    DeclarationProblem : the place is none, a happening is not known, or a figure makes no sense
+    DeclarationProblem : the recipient, a kind of event, or a number is invalid
     """
     if not isinstance(to, Mail | Webhook):
         raise DeclarationProblem(
-            "An alert has no place to go.", fix="Write cd.mail('team@example.org') or cd.webhook('https://…').", where=str(where)
+            "An alert has no recipient.", fix="Write cd.mail('team@example.org') or cd.webhook('https://…').", where=str(where)
         )
     for column in on:
         if column not in get_args(Happening):
             raise DeclarationProblem(
-                f"An alert is asked for on '{column}'.", nearest=nearest(column, get_args(Happening)),
+                f"There is no alert on '{column}'.", nearest=nearest(column, get_args(Happening)),
                 fix=f"There are: {', '.join(get_args(Happening))}.", where=str(where),
             )  # fmt: skip
     if not 0 <= share <= 1 or repeat_s < 0:

@@ -1,4 +1,4 @@
-"""What a table's function may know and leave beside its rows while its table is made: what it kept the last time, settings, notes."""
+"""What a table's function may read and leave besides its rows while its table is built: stored fits, Spark settings, notes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any, Literal
 
 from caudal.errors import StepFailed
 
-Told = Callable[[Any], Mapping[str, Any]]  # asked with the folder that the rows were written to
+NoteFunction = Callable[[Any], Mapping[str, Any]]  # called with the folder that the rows were written to
 
 
 Fits = Literal["anew", "keep", "only"]
-"""Whether a function fits anew, as a pipeline that trains does; takes what it kept where that still fits; or takes nothing else."""
+"""``anew``: a function fits again, as in a pipeline that trains; ``keep``: it uses its stored fit where that still matches; ``only``: it must."""
 PUT_OFF = "put off"
-"""Name under which a version keeps that something was to be fitted anew, and waits for the next training."""
+"""Name of the entry by which a version records that a new fit waits for the next training."""
 
 
 def is_fit(name: str) -> bool:
-    """Return whether what is kept under a name was fitted to rows."""
+    """Return whether the entry of this name was fitted to rows."""
     return name.startswith(("pca:", "fit:"))
 
 
-def called(fit: str) -> str:
-    """Return the name under which something is kept that was fitted to rows, as its declaration reads.
+def fit_label(fit: str) -> str:
+    """Return the name of a stored fit in the form of its declaration.
 
     Examples
     --------
-    >>> called("pca:embedding"), called("fit:scale")
+    >>> fit_label("pca:embedding"), fit_label("fit:scale")
     ("cd.pca of 'embedding'", "cd.fitted 'scale'")
     """
     kind, name = fit.split(":", 1)
@@ -37,75 +37,75 @@ def called(fit: str) -> str:
 
 
 class NothingFits(StepFailed):
-    """What was kept does not fit the function any more."""
+    """The stored fit does not match the function any more, or does not exist."""
 
 
 @dataclass
 class BuildContext:
-    """A table in the making.
+    """The state of one table build.
 
     Parameters
     ----------
-    before : what the function kept with the version before, by name
-    kept : what it keeps with this version
-    fits : whether what is fitted to rows may be fitted anew
-    settings : of Spark, while the rows are written
-    asked : the names of what is fitted to rows, whether it was fitted now or taken as it was
-    told : asked for notes once the rows are written, with the folder that they were written to
+    before : bytes that the function stored with the previous version, by name
+    kept : bytes that it stores with this version, by name
+    fits : whether the function may fit to rows again
+    settings : Spark settings while the rows are written
+    fit_names : the names of all fits, new and reused
+    note_functions : called with the folder of the rows once these are written; they return notes
     """
 
     before: Mapping[str, bytes] = field(default_factory=dict)
     kept: dict[str, bytes] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
-    told: list[Told] = field(default_factory=list)
+    note_functions: list[NoteFunction] = field(default_factory=list)
     fits: Fits = "anew"
-    asked: set[str] = field(default_factory=set)
+    fit_names: set[str] = field(default_factory=set)
 
-    def require(self, known: object, name: str) -> None:
-        """Hold that something may be fitted now.
+    def require(self, fitted: object, name: str) -> None:
+        """Check that something may be fitted now.
 
         Raises
         ------
-        NothingFits : only what was kept may be used
+        NothingFits : only a stored fit may be used
         """
         if self.fits == "only":
-            why = "was not kept" if known is None else "does not fit any more"
+            why = "was not kept" if fitted is None else "does not fit any more"
             raise NothingFits(f"What a version has fitted as '{name}' {why}.", fix="Train again: caudal run.")
 
     def put_off(self) -> None:
-        """Note that something is to be fitted anew when training runs."""
+        """Record that the next training must fit again."""
         self.kept[PUT_OFF] = b""
 
     def notes(self, written: Any) -> dict[str, Any]:
-        """Return what is to be noted."""
-        found: dict[str, Any] = {}
-        for one in self.told:
-            found.update(one(written))
-        return found
+        """Return the notes about the written rows."""
+        notes: dict[str, Any] = {}
+        for note_function in self.note_functions:
+            notes.update(note_function(written))
+        return notes
 
 
-_AT_HAND: ContextVar[BuildContext | None] = ContextVar("caudal_making", default=None)
+_context: ContextVar[BuildContext | None] = ContextVar("caudal_making", default=None)
 
 
 @contextmanager
 def build_context(before: Mapping[str, bytes] | None = None, fits: Fits = "anew") -> Iterator[BuildContext]:
-    """Give what the functions that are called in the block know and leave.
+    """Set the build context of the functions that are called in the block, and yield it.
 
     Examples
     --------
-    >>> with build_context({"pca": b"old"}) as made:
+    >>> with build_context({"pca": b"old"}) as context:
     ...     current_build_context().kept["pca"] = current_build_context().before["pca"] + b"er"
-    >>> made.kept
+    >>> context.kept
     {'pca': b'older'}
     """
-    found = BuildContext(before or {}, fits=fits)
-    token = _AT_HAND.set(found)
+    context = BuildContext(before or {}, fits=fits)
+    token = _context.set(context)
     try:
-        yield found
+        yield context
     finally:
-        _AT_HAND.reset(token)
+        _context.reset(token)
 
 
 def current_build_context() -> BuildContext:
-    """Return the table in the making; outside of one, something that nobody looks at."""
-    return _AT_HAND.get() or BuildContext()
+    """Return the current build context; outside of a build a new one that nothing reads."""
+    return _context.get() or BuildContext()

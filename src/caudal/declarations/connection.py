@@ -1,4 +1,4 @@
-"""Where raw data comes from. Each kind has its reader in ``stages/ingest`` under the same name."""
+"""Connections to raw data. Each kind has its reader in ``stages/ingest`` under the same name."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Connection:
     kind: ClassVar[str]
 
     def _set(self, name: str, value: Any) -> None:
-        """Set a field of this frozen declaration while it is made: what is secret becomes a `Secret`."""
+        """Set a field of this frozen declaration in ``__post_init__``: secret values become a `Secret`."""
         object.__setattr__(self, name, value)
 
 
 UNDESCRIBED: Mapping[str, Any] = {"described": False}
-"""Marks a field that fingerprints leave out: with a new password in its address a source is what it was."""
+"""Marks a field that fingerprints leave out: a new password in its address does not change a source."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,14 @@ class Files(Connection):
 
     Parameters
     ----------
-    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends. Of an address it is what may be shown;
-        ``address`` is the whole of it
-    format : str, optional, ``parquet | csv | json | avro | excel | fixed_width``; told by the file's ending when left out
+    pattern : str, e.g. ``green_*.parquet``, ``s3://bucket/orders/*.csv.gz``; ``**`` descends. Of an address it holds the part without
+        secrets; ``address`` is complete
+    format : str, optional, ``parquet | csv | json | avro | excel | fixed_width``; by the file's ending when left out
     options : mapping, reader options (``separator``, ``encoding``, ``header``, ``null``)
-    settle_s : float, a file younger than this is taken as still being written, and waits
+    settle_s : float, a file younger than this counts as still being written, and waits
     required : bool, False lets the product run while no file is there yet
     changed : ``replace``: a file that comes again with other bytes takes the place of the old one; ``append``: both count
-    storage : mapping, options of the remote file system, as fsspec names them; `Env` values are looked up when it is asked
+    storage : mapping, options of the remote file system, as fsspec names them; `Env` values are looked up when it is accessed
     follow_links : bool, True follows links that lead out of the folder that the pattern begins with
     """
 
@@ -66,17 +66,17 @@ class Files(Connection):
 
     @property
     def remote(self) -> bool:
-        """Are the files at an address, and not in a folder?"""
+        """Whether the files are at an address, and not in a folder."""
         return "://" in self.pattern
 
 
 @dataclass(frozen=True)
 class Http(Connection):
-    """Files behind URLs, landed under their last path segment; asked again with ETag and Last-Modified.
+    """Files behind URLs, landed under their last path segment; later requests send ETag and Last-Modified.
 
     Parameters
     ----------
-    params, headers : mappings, sent with every request; `Env` values are looked up when it is made
+    params, headers : mappings, sent with every request; `Env` values are looked up for each request
     auth : a bearer token, or a pair of user and password; any of them may be an `Env`
     rate : str, optional, ``10/s``, ``100/min``: no more requests than these to one host
     pages : how the next page is found, for answers in pages
@@ -107,14 +107,14 @@ class Http(Connection):
             self._set("auth", (user, Secret(self.auth[1], user=user if isinstance(user, str) else None)))
         if len({address.reveal() for address in self.addresses or ()}) > len(set(self.urls)):
             raise DeclarationProblem(
-                "Two addresses differ only in what is secret in them, and cannot be told apart by what is shown.",
-                fix="Declare a source for each, or pass what differs under a name that is no secret's.",
+                "Two addresses differ only in their secrets, and their shown forms are equal.",
+                fix="Declare a source for each, or pass the difference in a parameter whose name does not mark it as a secret.",
                 where=str(outside()),
             )
 
     @property
     def changed(self) -> str:
-        """Pages count together; a file takes the place of the one before."""
+        """How an update changes the source: pages accumulate (``set``), a file replaces the earlier one (``replace``)."""
         return "set" if self.pages or self.since else "replace"
 
 
@@ -122,7 +122,7 @@ class Http(Connection):
 class Simulated(Connection):
     """Files that a function writes: ``write(folder, seed)`` puts them into an empty folder, the same ones for the same seed.
 
-    ``code`` is the fingerprint of all that the function reaches, where the run that asks for the files knows it.
+    ``code`` is the fingerprint of the function and of all code that it uses, where the run knows it.
     """
 
     write: Callable[..., Any]
@@ -158,7 +158,7 @@ class Stream(Channelled):
     ----------
     channels : names of a sample's values, in order
     wire : ``packed | json | avro``, how the messages are written (`caudal.messaging.wire`)
-    partitions : int, how many of them the log has; devices are spread over them
+    partitions : int, number of partitions of the log; devices are spread over them
     """
 
     channels: tuple[str, ...]
@@ -192,7 +192,7 @@ class Kafka(Channelled):
 
 @dataclass(frozen=True)
 class Folder(Channelled):
-    """Files dropped in a folder, each a message, each taken once; write a file elsewhere and move it in."""
+    """Files dropped in a folder, each a message that is read once; write a file elsewhere and move it in."""
 
     pattern: str
     channels: tuple[str, ...]
@@ -206,8 +206,8 @@ class Socket(Channelled):
 
     Parameters
     ----------
-    acknowledge : bool, True answers with the number of messages that this connection has brought and that are kept now, a u64
-        little-endian; a server that sends again what was not acknowledged loses nothing
+    acknowledge : bool, True answers with the number of messages of this connection that are stored, a u64 little-endian; a server
+        that sends unacknowledged messages again loses nothing
     """
 
     host: str
@@ -230,8 +230,8 @@ def files(
     **options: Any,
 ) -> Files:
     """Return a source of files that match ``pattern``."""
-    name, said = _format(format)
-    return Files(str(pattern), name, {**said, **options}, settle, required, changed, storage or {}, follow_links)
+    name, format_options = _format(format)
+    return Files(str(pattern), name, {**format_options, **options}, settle, required, changed, storage or {}, follow_links)
 
 
 def http(
@@ -248,9 +248,9 @@ def http(
 ) -> Http:
     """Return a source of files, or of answers in pages, behind ``urls``.
 
-    ``records="data.items"`` says where in a JSON answer the list of rows is.
+    ``records="data.items"`` is the path of the list of rows in a JSON answer.
     """
-    name, said = _format(format)
+    name, format_options = _format(format)
     if name is None and (pages or since or "records" in options):
         name = "json"
     if name == "json" and (pages or since):
@@ -258,15 +258,15 @@ def http(
     if rate is not None:
         rate_of(rate)
     login = Secret(auth) if isinstance(auth, str) else auth
-    return Http(tuple(urls), name, {**said, **options}, timeout_s, params or {}, headers or {}, login, rate, pages, since)
+    return Http(tuple(urls), name, {**format_options, **options}, timeout_s, params or {}, headers or {}, login, rate, pages, since)
 
 
-def _format(said: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
-    return (said.name, said.options) if isinstance(said, Format) else (said, {})
+def _format(declared: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
+    return (declared.name, declared.options) if isinstance(declared, Format) else (declared, {})
 
 
 def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:
-    """Return a source whose raw files ``write`` makes."""
+    """Return a source whose raw files the function ``write`` creates."""
     return Simulated(write, seed, parameters, format)
 
 

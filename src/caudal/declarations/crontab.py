@@ -17,7 +17,7 @@ class Crontab:
 
     Parameters
     ----------
-    follows_time : whether the hour field has a ``*`` or names every hour: an hour that the clocks show twice then counts twice
+    follows_time : whether the hour field has a ``*`` or names every hour: then an hour that occurs twice in autumn counts twice
     """
 
     minutes: tuple[int, ...] | None
@@ -29,30 +29,30 @@ class Crontab:
 
     @property
     def never(self) -> bool:
-        """Whether none of the months has any of the days, and no day of the week is named beside them."""
-        asked = [(day, month) for day in self.days or () for month in self.months or ()]
-        return bool(asked) and self.weekdays is None and all(day > _LONGEST[month - 1] for day, month in asked)
+        """Whether the expression matches no date: none of its months has any of its days, and it names no day of the week."""
+        dates = [(day, month) for day in self.days or () for month in self.months or ()]
+        return bool(dates) and self.weekdays is None and all(day > _LONGEST[month - 1] for day, month in dates)
 
 
-def parsed(expression: str) -> Crontab:
-    """Return the values that an expression names.
+def parse_crontab(expression: str) -> Crontab:
+    """Return the values of each field of a cron expression.
 
     Raises
     ------
-    ValueError : with a sentence of what is wrong
+    ValueError : the expression is invalid; the message is a sentence
 
     Examples
     --------
-    >>> parsed("*/20 6 * * 5-7").weekdays, parsed("*/20 6 * * mon").minutes
+    >>> parse_crontab("*/20 6 * * 5-7").weekdays, parse_crontab("*/20 6 * * mon").minutes
     ((0, 5, 6), (0, 20, 40))
     """
     written = expression.lower().split()
     if len(written) != len(_FIELDS):
         raise ValueError(f"'{expression}' has {len(written)} fields, not five.")
-    found = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
-    if found[4] is not None:
-        found[4] = tuple(sorted({day % 7 for day in found[4]}))
-    minutes, hours, days, months, weekdays = found
+    fields = [_values(text, *field) for text, field in zip(written, _FIELDS, strict=True)]
+    if fields[4] is not None:
+        fields[4] = tuple(sorted({day % 7 for day in fields[4]}))
+    minutes, hours, days, months, weekdays = fields
     follows_time = "*" in written[1] or hours is None or len(hours) == 24
     return Crontab(minutes, hours, days, months, weekdays, follows_time)
 
@@ -60,25 +60,25 @@ def parsed(expression: str) -> Crontab:
 def _values(text: str, name: str, least: int, most: int) -> tuple[int, ...] | None:
     if text == "*":
         return None
-    found: set[int] = set()
+    values: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", part)
         if match is None:
-            raise ValueError(f"'{part}' says nothing of the {name}.")
+            raise ValueError(f"'{part}' is not a {name}.")
         every, first, last, step = match.groups()
         low = least if every == "*" else _number(first, name, least, most)
         high = most if every == "*" else _number(last, name, least, most) if last else most if step else low
         if every == "*" and most == 7:
             high = 6  # Sunday once
         if high < low or step == "0":
-            raise ValueError(f"'{part}' names no {name}.")
-        found |= set(range(low, high + 1, int(step or 1)))
-    return tuple(sorted(found))
+            raise ValueError(f"'{part}' is an empty range of the {name}.")
+        values |= set(range(low, high + 1, int(step or 1)))
+    return tuple(sorted(values))
 
 
 def _number(text: str, name: str, least: int, most: int) -> int:
     names = {
-        "month": {one: place for place, one in enumerate(_MONTHS, 1)},
+        "month": {month: place for place, month in enumerate(_MONTHS, 1)},
         "day of the week": {day: place for place, day in enumerate(DAYS)},
     }
     named = names.get(name, {})

@@ -1,4 +1,4 @@
-"""What a kind of node of another package declares."""
+"""The base class of declarations whose kind another package provides."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from caudal.declarations.location import Location
 
 @dataclass(frozen=True, kw_only=True)
 class CustomNode:
-    """A declaration that `Product.add` takes; the package derives its own from it and gives its kind as an entry point of ``caudal.nodes``.
+    """A declaration for `Product.add`; the other package subclasses it and registers its kind as an entry point of ``caudal.nodes``.
 
     Parameters
     ----------
     name : str, which no other node of the product has
-    inputs : names of the tables that it is made from
-    retry : how often its steps are tried again when the machine or the network failed them
-    time_limit_s : seconds after which an attempt is ended
+    inputs : names of the tables that it is built from
+    retry : how often its steps are retried after a failure of the machine or the network
+    time_limit_s : seconds after which an attempt is stopped
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Rows of a database as a source: declared, without any driver."""
+"""Database sources: their declarations, which need no driver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from caudal.secret import shown
 
 
 class Address:
-    """Where a database is. Its text never holds the password, so that neither fingerprints nor messages do."""
+    """The address of a database. Its text never contains the password, so that neither fingerprints nor messages do."""
 
     __slots__ = ("_env", "_url")
 
@@ -37,33 +37,33 @@ class Address:
 
     @property
     def variable(self) -> str | None:
-        """The variable that holds the URL, where one does."""
+        """The name of the environment variable that holds the URL; None where the URL was given."""
         return self._env
 
     def is_jdbc(self, environment: Mapping[str, str] | None = None) -> bool:
-        """Tell whether the URL is JDBC's; a variable that is not set holds none."""
+        """Return whether the URL is a JDBC URL; False where the variable is not set."""
         environment = os.environ if environment is None else environment
         return is_jdbc(self._url.reveal() if self._url else environment.get(self._env or "", ""))
 
     def url(self, environment: Mapping[str, str] | None = None) -> str:
-        """Return the whole URL.
+        """Return the complete URL.
 
         Raises
         ------
-        EnvironmentProblem : the variable that is to hold it is not set
-        DeclarationProblem : what it holds can be read in two ways
+        EnvironmentProblem : the variable that holds it is not set
+        DeclarationProblem : the URL is ambiguous
         """
         if self._env is None:
             return self._url.escaped if self._url else ""
         environment = os.environ if environment is None else environment
-        if not (found := environment.get(self._env)):
+        if not (value := environment.get(self._env)):
             raise EnvironmentProblem(
                 f"The variable {self._env}, which is to hold a database's URL, is not set.",
                 nearest=nearest(self._env, environment),
                 fix=f"Set it: export {self._env}=postgresql://user:password@host/database.",
                 variable=self._env,
             )
-        return address(found, self._env).escaped
+        return address(value, self._env).escaped
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class Database(Connection):
 
     Parameters
     ----------
-    address : where the database is
+    address : the address of the database
     table : str, ``table`` or ``schema.table``; or else ``query``, a SELECT
-    watermark : str, optional, column that grows with every change: only rows from the last one seen less ``overlap`` are asked for.
-        Without it the whole table is taken each time
-    overlap : float, seconds for times, or a number for whole numbers: how far back rows may still have appeared
-    key : columns that name a row; of a key the newest version counts
-    parallel : int, into how many ranges of the (first) key the rows are taken; PostgreSQL gives them at the same time
+    watermark : str, optional, column that grows with every change: only rows from its last value less ``overlap`` are read.
+        Without it the whole table is read each time
+    overlap : float, seconds for times, or a number for whole numbers: how far below the last value new rows may still appear
+    key : columns that identify a row; the newest version of a key counts
+    parallel : int, number of ranges of the (first) key that are read; PostgreSQL reads them at the same time
     history : bool, True keeps all versions of a key
     """
 
@@ -92,65 +92,65 @@ class Database(Connection):
     history: bool = False
     kind: ClassVar[str] = "database"
     changed: ClassVar[str] = "set"
-    """An extraction is many files, which count together."""
+    """An extraction consists of many files, which count together."""
 
     @property
     def what(self) -> str:
-        """What is asked of the database, in a word."""
+        """The table's name, or ``query``."""
         return self.table or "query"
 
     @property
     def by_jdbc(self) -> bool:
-        """Is it Spark that asks, with a JDBC driver?"""
+        """Whether Spark reads it, with a JDBC driver."""
         return self.address.is_jdbc()
 
 
 class Driver:
-    """A JDBC driver as a user names it. Its text is what was declared, so that fingerprints do not know where the product lies."""
+    """A JDBC driver. Its text is what the user declared, so that fingerprints do not depend on the product's folder."""
 
-    __slots__ = ("_folder", "_said")
+    __slots__ = ("_folder", "_text")
 
-    def __init__(self, said: str, folder: Path) -> None:
-        self._said, self._folder = said, folder
+    def __init__(self, text: str, folder: Path) -> None:
+        self._text, self._folder = text, folder
 
     def __repr__(self) -> str:
-        return self._said
+        return self._text
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Driver) and self._said == other._said
+        return isinstance(other, Driver) and self._text == other._text
 
     def __hash__(self) -> int:
-        return hash(self._said)
+        return hash(self._text)
 
     @property
     def connector(self) -> str:
-        """What Spark is told: Maven coordinates, or a jar's whole path."""
-        return str(self._folder / self._said) if self._said.endswith(".jar") else self._said
+        """Maven coordinates, or the absolute path of a jar, for Spark's configuration."""
+        return str(self._folder / self._text) if self._text.endswith(".jar") else self._text
 
 
 @dataclass(frozen=True)
 class Jdbc(Database):
-    """Rows of a table, or of a query, in a database that Spark asks with a JDBC driver of the user's.
+    """Rows of a table, or of a query, in a database that Spark reads with a JDBC driver that the user names.
 
     Parameters
     ----------
-    driver : Maven coordinates (``group:artifact:version``), or a jar's path seen from the file that declares it
+    driver : Maven coordinates (``group:artifact:version``), or the path of a jar, relative to the file that declares it
     """
 
     driver: Driver = field(kw_only=True)
 
     @property
     def by_jdbc(self) -> bool:
-        """It is, whatever a variable that holds the URL says."""
+        """Always True, whatever the variable that holds the URL contains."""
         return True
 
 
 def connector(source: Database) -> str | None:
-    """Return what Spark needs so that it can ask: a connector's name, Maven coordinates or a jar's path; None where it is not JDBC.
+    """Return the connector that Spark needs to read a database: its name, Maven coordinates or a jar's path; None without JDBC.
 
     Raises
     ------
-    DeclarationProblem : no driver is named, and caudal knows none
+    DeclarationProblem : no driver is named, and caudal has none for the database
     """
     if isinstance(source, Jdbc):
         return source.driver.connector
@@ -181,8 +181,8 @@ def database(
 ) -> Database:
     """Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table or a query.
 
-    A URL that begins with ``jdbc:`` is asked by Spark. PostgreSQL's driver is known; of another, ``driver`` is the Maven coordinates
-    or the path of a jar.
+    Spark reads a URL that begins with ``jdbc:``. PostgreSQL's driver is built in; for another database, ``driver`` is the Maven
+    coordinates or the path of a jar.
     """
     at = caller()
     where = str(at)
@@ -202,7 +202,7 @@ def database(
         )
     if driver is not None and url is not None and not is_jdbc(url):
         raise DeclarationProblem(
-            f"'{shown(url)}' is not asked by JDBC, so it takes no driver.",
+            f"'{shown(url)}' is not a JDBC URL, so it takes no driver.",
             fix="Begin it with jdbc:, or leave driver= out.",
             where=where,
         )
@@ -213,9 +213,9 @@ def database(
     keys = (key,) if isinstance(key, str) else tuple(key)
     if parallel < 1 or (parallel > 1 and not keys):
         raise DeclarationProblem(
-            f"'{table or 'query'}' is to be taken in {parallel} ranges of no key."
+            f"'{table or 'query'}' has parallel={parallel}, but no key to divide into ranges."
             if parallel > 1
-            else f"parallel={parallel} takes nothing.",
+            else f"parallel={parallel} reads nothing.",
             fix="Name the key, whole numbers, by key=, and at least one range.",
             where=where,
         )
@@ -224,17 +224,15 @@ def database(
             f"'{table or 'query'}' has an overlap and no watermark.", fix="Name the column that grows: watermark=.", where=where
         )
     if history and not keys:
-        raise DeclarationProblem(
-            f"'{table or 'query'}' is to keep the versions of a key it does not name.", fix="Name it: key=.", where=where
-        )
+        raise DeclarationProblem(f"'{table or 'query'}' has history=True, but no key.", fix="Name it: key=.", where=where)
     back = seconds(overlap) if isinstance(overlap, str) else float(overlap)
     if back < 0:
         raise DeclarationProblem("An overlap cannot be negative.", fix='Write it as overlap="10 minutes".', where=where)
-    said = (Address(url, env), table, query, watermark, back, keys, parallel, history)
-    found = Database(*said) if driver is None else Jdbc(*said, driver=Driver(driver, Path(at.file).absolute().parent))
+    arguments = (Address(url, env), table, query, watermark, back, keys, parallel, history)
+    source = Database(*arguments) if driver is None else Jdbc(*arguments, driver=Driver(driver, Path(at.file).absolute().parent))
     if url is not None:
         try:
-            connector(found)
+            connector(source)
         except DeclarationProblem as problem:
             raise DeclarationProblem(problem.what, nearest=problem.nearest, fix=problem.fix, where=where) from None
-    return found
+    return source

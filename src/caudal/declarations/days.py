@@ -6,7 +6,7 @@ import datetime as dt
 
 
 def shifted(day: str, days: int) -> str:
-    """Return the day so many days later; the first and the last day of the calendar are not passed.
+    """Return the date ``days`` later, limited to the first and the last day of the calendar.
 
     Examples
     --------

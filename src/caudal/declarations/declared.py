@@ -1,4 +1,4 @@
-"""What has been declared, by name: no two things of a product bear the same."""
+"""All declarations of a product by name; no two of them have the same name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Function = Callable[..., Any]
 
 
 class Declared:
-    """Everything that a product holds, empty at first."""
+    """The declarations of a product, empty at first."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -44,21 +44,21 @@ class Declared:
         self.subjects: list[Subject] = []
 
     @property
-    def held(self) -> tuple[Mapping[str, Any], ...]:
-        """What becomes a node, by name: tables in order of declaration, then what is made of them."""
+    def declarations_by_kind(self) -> tuple[Mapping[str, Any], ...]:
+        """The mappings of name to declaration, one for each kind: tables first, then what is built from them."""
         return (
             self.nodes, self.models, self.predictions, self.servings, self.detections, self.outlets, self.publications, self.custom,
         )  # fmt: skip
 
-    def _add(self, node: Node) -> None:
-        self._free(node.name, node.where)
+    def _add_node(self, node: Node) -> None:
+        self._check_name_is_free(node.name, node.where)
         self.nodes[node.name] = node
 
-    def _free(self, name: str, where: Location | None) -> None:
-        for taken in (self.nodes, self.models, self.predictions, self.detections, self.outlets, self.custom):
-            if name in taken:
+    def _check_name_is_free(self, name: str, where: Location | None) -> None:
+        for declarations in (self.nodes, self.models, self.predictions, self.detections, self.outlets, self.custom):
+            if name in declarations:
                 raise DeclarationProblem(
-                    f"Product '{self.name}' declares '{name}' twice, first in {taken[name].where}.",
+                    f"Product '{self.name}' declares '{name}' twice, first in {declarations[name].where}.",
                     fix="Rename one of them.",
                     where=str(where),
                 )
@@ -66,13 +66,13 @@ class Declared:
             raise DeclarationProblem(f"'{name}' cannot name a table.", fix="Use letters, digits and _.", where=str(where))
 
 
-def name_of(thing: Function | str | Node) -> str:
-    """Return the name of a node, or of what is declared by a function."""
-    if isinstance(thing, str):
-        return thing
-    return thing.name if isinstance(thing, Source | Table) else thing.__name__
+def name_of(node: Function | str | Node) -> str:
+    """Return the name of a node, or of the function that declares one."""
+    if isinstance(node, str):
+        return node
+    return node.name if isinstance(node, Source | Table) else node.__name__
 
 
 def names_of(names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one name or several as several."""
+    """Return one or several names as a tuple."""
     return (names,) if isinstance(names, str) else tuple(names)

@@ -1,4 +1,4 @@
-"""Online detectors of anomalies, declared: what is looked for, and with which parameters. Each kind is a file of ``stages/detect``."""
+"""Declarations of online anomaly detectors and their parameters. Each kind is a file of ``stages/detect``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Detector:
 
     Parameters
     ----------
-    kind : str, the name under which ``caudal.stages.detect`` knows it
+    kind : str, its name in ``caudal.stages.detect``
     parameters : pairs of name and number, in the order of the names
     """
 
@@ -26,34 +26,34 @@ class Detector:
 
     @property
     def name(self) -> str:
-        """The detector as one would write it, for example ``robust_z(window=256)``."""
+        """The detector as code, for example ``robust_z(window=256)``."""
         return f"{self.kind}({', '.join(f'{name}={value}' for name, value in self.parameters)})"
 
     def __getitem__(self, parameter: str) -> Any:
         """Return a parameter's value."""
-        found = dict(self.parameters)
-        if parameter not in found:
+        values = dict(self.parameters)
+        if parameter not in values:
             raise DeclarationProblem(
                 f"Detector '{self.name}' has no parameter '{parameter}'.",
-                nearest=nearest(parameter, found),
+                nearest=nearest(parameter, values),
                 fix=f"Make it with the function {self.kind}(), which gives every parameter.",
             )
-        return found[parameter]
+        return values[parameter]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return kind and parameters, JSON-ready: what a fingerprint is made of."""
+        """Return kind and parameters, JSON-ready; the fingerprint uses them."""
         return {"kind": self.kind, "parameters": dict(self.parameters)}
 
 
 @dataclass(frozen=True)
 class Detection:
-    """Where a stream is watched by a detector: a table of what it found anomalous.
+    """A detector on a stream, and the table of its anomalies.
 
     Parameters
     ----------
-    of : str, a stream source (each sample is looked at) or a table of statistics (each window that closes is)
-    column : str, which of the statistics are looked at, one value a sensor
-    threshold : float, scores from here on are anomalies
+    of : str, a stream source (the detector scores each sample) or a table of statistics (it scores each closed window)
+    column : str, the statistic that it scores, one value a sensor
+    threshold : float, the lowest score of an anomaly
     """
 
     name: str
@@ -64,18 +64,18 @@ class Detection:
     where: Location | None = None
 
 
-def bounded(kind: str, told: dict[str, tuple[Value, Value, Value]]) -> Detector:
-    """Return the declaration of a detector.
+def bounded(kind: str, parameters: dict[str, tuple[Value, Value, Value]]) -> Detector:
+    """Return the declaration of a detector whose parameters lie within their bounds.
 
     Parameters
     ----------
-    told : of each parameter the value, and the least and the most that it may be
+    parameters : for each parameter its value, the least and the greatest value allowed
 
     Raises
     ------
-    DeclarationProblem : a value is none of its kind or lies outside its bounds
+    DeclarationProblem : a value has the wrong type or lies outside its bounds
     """
-    for name, (value, low, high) in told.items():
+    for name, (value, low, high) in parameters.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise DeclarationProblem(f"{kind}: {name}={value!r} is no number.", fix=f"Give a number from {low} to {high}.")
         if isinstance(low, int) and not isinstance(value, int):
@@ -84,4 +84,4 @@ def bounded(kind: str, told: dict[str, tuple[Value, Value, Value]]) -> Detector:
             raise DeclarationProblem(
                 f"{kind}: {name}={value} lies outside {low} to {high}.", fix=f"Write {name}={min(max(value, low), high)}."
             )
-    return Detector(kind, tuple(sorted((name, value) for name, (value, _, _) in told.items())))
+    return Detector(kind, tuple(sorted((name, value) for name, (value, _, _) in parameters.items())))

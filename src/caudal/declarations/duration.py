@@ -39,7 +39,7 @@ def seconds(text: str | float) -> float:
 
 
 def text(length_s: float) -> str:
-    """Return a duration the way a person would say it.
+    """Return a duration as text, in the largest unit that divides it.
 
     Examples
     --------

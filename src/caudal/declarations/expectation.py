@@ -1,4 +1,4 @@
-"""What must hold for a table. The kinds live in ``stages/expect``, one a file; this is what all of them share."""
+"""The base class of expectations. Each kind is a file of ``stages/enforce``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Action = Literal["warn", "quarantine", "stop"]
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """Something that must hold, and what happens where it does not.
+    """A condition on the rows of a table, and the action where it fails.
 
-    ``warn`` counts and publishes; ``quarantine`` sets the failing rows aside with their reasons, and stops the step if their
-    share passes ``max_share``; ``stop`` publishes nothing.
+    ``warn`` counts failing rows and publishes; ``quarantine`` sets them aside with their reasons, and stops the step if their
+    share exceeds ``max_share``; ``stop`` publishes nothing.
     """
 
     kind: ClassVar[str]
@@ -26,7 +26,7 @@ class Expectation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the table that it binds to."""
+        """The columns of the table that it uses."""
         return ()
 
     @property
@@ -36,23 +36,23 @@ class Expectation:
 
     @property
     def name(self) -> str:
-        """The expectation as one would say it, e.g. ``between(fare_usd, 0, 500)``: the reason a quarantined row carries."""
-        own = [getattr(self, field.name) for field in fields(self) if field.name not in ("action", "max_share", "where")]
-        said = [", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in own if value is not None]
-        return f"{self.kind}({', '.join(said)})"
+        """The expectation as text, e.g. ``between(fare_usd, 0, 500)``; quarantined rows carry it as their reason."""
+        values = [getattr(self, field.name) for field in fields(self) if field.name not in ("action", "max_share", "where")]
+        texts = [", ".join(map(str, value)) if isinstance(value, tuple) else str(value) for value in values if value is not None]
+        return f"{self.kind}({', '.join(texts)})"
 
     def warn(self) -> Self:
-        """Return this expectation, counting only."""
+        """Return this expectation with the action ``warn``: failing rows are only counted."""
         return replace(self, action="warn", max_share=None)
 
     def quarantine(self, max_share: float | None = None) -> Self:
-        """Return this expectation, setting failing rows aside; more than ``max_share`` of them stops the step."""
+        """Return this expectation with the action ``quarantine``; a larger share of failing rows than ``max_share`` stops the step."""
         return replace(self, action="quarantine", max_share=max_share)
 
     def stop(self) -> Self:
-        """Return this expectation, publishing nothing when it is broken."""
+        """Return this expectation with the action ``stop``: a failing row stops the step, and nothing is published."""
         return replace(self, action="stop", max_share=None)
 
     def parameters(self) -> dict[str, Any]:
-        """Return every declared value: what the fingerprint is made of."""
+        """Return all declared values by name; the fingerprint uses them."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "where"}

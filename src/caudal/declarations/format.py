@@ -1,4 +1,4 @@
-"""Formats that a name alone does not describe."""
+"""File formats that need options besides their name."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from caudal.errors import DeclarationProblem
 
 @dataclass(frozen=True)
 class Format:
-    """A format and the options that it is read with; ``format=`` of a connection takes it."""
+    """A format and its reader options, for ``format=`` of a connection."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: Any) -> Format:
-    """Return the format of lines whose columns stand at fixed places.
+    """Return the format of lines whose columns are at fixed positions.
 
     Parameters
     ----------
-    columns : mapping of a column to its width in characters, or to its first and last place, counted from 1 as record layouts do;
-        a width goes on where the column before it ends
-    **options : ``record="D"`` takes only lines that begin so; ``skip=2`` leaves the first lines out; ``short=True`` lets lines end
-        early; ``encoding``, ``null``, ``decimal``, ``timestamp_format``, ``date_format`` as for CSV
+    columns : mapping of a column to its width in characters, or to its first and last position, counted from 1 as record layouts do;
+        a column given by its width starts after the column before it
+    **options : ``record="D"`` reads only lines that begin with ``D``; ``skip=2`` skips the first two lines; ``short=True`` accepts
+        lines that end early; ``encoding``, ``null``, ``decimal``, ``timestamp_format``, ``date_format`` as for CSV
 
     Examples
     --------
@@ -36,11 +36,11 @@ def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: Any) ->
         raise DeclarationProblem("A fixed-width format has no columns.", fix='Write cd.fixed_width({"id": 6, "name": 20}).')
     places: dict[str, tuple[int, int]] = {}
     end = 0
-    for name, said in columns.items():
-        first, last = (end + 1, end + said) if isinstance(said, int) else said
+    for name, extent in columns.items():
+        first, last = (end + 1, end + extent) if isinstance(extent, int) else extent
         if not 1 <= first <= last:
             raise DeclarationProblem(
-                f"Column '{name}' of a fixed-width format is declared as {said!r}.",
+                f"Column '{name}' of a fixed-width format is declared as {extent!r}.",
                 fix="Give a width of at least 1, or the first and the last place, counted from 1.",
                 column=name,
             )
@@ -51,6 +51,6 @@ def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: Any) ->
                 column=name,
             )
         places[name], end = (first, last), last
-    gaps = any(not isinstance(said, int) for said in columns.values())
-    # A layout of widths alone says how long a line is; one of places may leave the end of the line out.
+    gaps = any(not isinstance(extent, int) for extent in columns.values())
+    # A layout of widths alone gives the length of a line; one with positions may not describe the end of the line.
     return Format("fixed_width", {"columns": places, **({} if gaps else {"length": end}), **options})

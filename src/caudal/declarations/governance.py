@@ -1,4 +1,4 @@
-"""What is declared about the data as such: what columns mean, how long rows are kept, which columns name a person."""
+"""Declarations for data governance: descriptions of columns, retention, and columns that identify a person."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from caudal.errors import DeclarationProblem
 
 @dataclass(frozen=True)
 class Retention:
-    """How long things are kept; None: for ever.
+    """How long data is kept; None: for ever.
 
     Parameters
     ----------
-    table : str, optional, the table that is meant; every one where left out
-    days_s : float, optional, event-time days older than so much leave a derived table
+    table : str, optional, the table; all tables where left out
+    days_s : float, optional, older event-time days are removed from a derived table
     versions_s : float, optional, versions that were replaced longer ago are deleted; the newest always stays
     quarantine_s, pages_s, live_s : float, optional, the same for versions of quarantined rows, pages of runs, live feeds of streams
     """
@@ -36,7 +36,7 @@ class Retention:
 
 @dataclass(frozen=True)
 class Subject:
-    """A column that names a person, in the tables named or in every one that has it."""
+    """A column that identifies a person, in the named tables or in all tables that have it."""
 
     column: str
     tables: tuple[str, ...] = ()
@@ -52,12 +52,12 @@ class About:
 
 
 class Governance(Declared):
-    """The part of a product that is about its data as such."""
+    """The part of a product that declares governance."""
 
     def about(self, table: Node | Function | str, **columns: str) -> None:
-        """Say what columns of a table mean; a unit stands in brackets at the end: ``miles="Miles driven [mi]"``."""
-        told = self.abouts.setdefault(name_of(table), {})
-        told.update({name: about_of(text) for name, text in columns.items()})
+        """Describe columns of a table; a unit comes last, in brackets: ``miles="Miles driven [mi]"``."""
+        columns_of_table = self.abouts.setdefault(name_of(table), {})
+        columns_of_table.update({name: about_of(text) for name, text in columns.items()})
 
     def retain(
         self,
@@ -69,26 +69,28 @@ class Governance(Declared):
         pages: str | float | None = None,
         live: str | float | None = None,
     ) -> None:
-        """Declare how long things are kept; ``caudal retain`` deletes what is older.
+        """Declare how long data is kept; ``caudal retain`` deletes what is older.
 
         Parameters
         ----------
-        table : optional, the table that is meant; every one where left out
-        days : event-time days older than so much leave the table (derived tables partitioned by day; sources keep theirs)
+        table : optional, the table; all tables where left out
+        days : older event-time days are removed from the table (derived tables partitioned by day; sources keep their days)
         versions : versions that were replaced longer ago are deleted
         quarantine : the same for quarantined rows
-        pages, live : pages of runs and live feeds older than so much are deleted; they are the product's, not a table's
+        pages, live : older pages of runs and live feeds are deleted; they belong to the product, not to a table
         """
         where = caller()
-        lengths = [None if one is None else seconds(one) for one in (days, versions, quarantine, pages, live)]
+        lengths = [None if length is None else seconds(length) for length in (days, versions, quarantine, pages, live)]
         if all(length is None for length in lengths):
             raise DeclarationProblem(
-                "retain is told nothing.", fix='Say how long: product.retain(versions="30 days").', where=str(where)
+                "product.retain() is given no length of time.",
+                fix='Give one: product.retain(versions="30 days").',
+                where=str(where),
             )
         if table is not None and (pages is not None or live is not None):
             raise DeclarationProblem(
-                "Pages and live feeds are the product's, not a table's.",
-                fix="Declare them by a retain without a table.",
+                "Pages and live feeds belong to the product, not to a table.",
+                fix="Declare them by product.retain() without a table.",
                 where=str(where),
             )
         days_s, versions_s, quarantine_s, pages_s, live_s = lengths
@@ -97,21 +99,21 @@ class Governance(Declared):
         )
 
     def subject(self, column: str, *, of: Sequence[Node | Function | str] = ()) -> None:
-        """Declare that a column names a person: ``caudal erase`` finds that person's rows by it.
+        """Declare that a column identifies a person: ``caudal erase`` finds that person's rows by it.
 
-        The column is looked for by its name in every table (or those of ``of``), and by column lineage under whatever name its values
-        go on unchanged.
+        The column is found by its name in every table (or those of ``of``), and by column lineage in other tables that hold its
+        values unchanged under another name.
         """
-        self.subjects.append(Subject(column, tuple(name_of(one) for one in of), caller()))
+        self.subjects.append(Subject(column, tuple(name_of(table) for table in of), caller()))
 
 
 def about_of(text: str) -> About:
-    """Return a description with its unit apart.
+    """Return a description, split into text and unit.
 
     Examples
     --------
     >>> about_of("Miles driven [mi]")
     About(text='Miles driven', unit='mi')
     """
-    found = re.fullmatch(r"(.*?)\s*\[([^\]]+)\]\s*", text, re.DOTALL)
-    return About(found[1], found[2]) if found else About(text.strip())
+    match_ = re.fullmatch(r"(.*?)\s*\[([^\]]+)\]\s*", text, re.DOTALL)
+    return About(match_[1], match_[2]) if match_ else About(text.strip())

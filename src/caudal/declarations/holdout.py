@@ -1,4 +1,4 @@
-"""Rows that a model never learns from, by which each promoted version is scored once."""
+"""Holdouts: rows that a model is never trained on; each promoted version is scored on them once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from caudal.errors import DeclarationProblem
 
 @dataclass(frozen=True)
 class Holdout:
-    """Which rows are held out: exactly one of the four is given.
+    """The rows that are held out: exactly one of the four fields is set.
 
     Parameters
     ----------
-    newest_s : float, labelled rows of the newest stretch of time
-    newest_rows : int, so many of the newest labelled rows
+    newest_s : float, the labelled rows of the last seconds of event time
+    newest_rows : int, number of the newest labelled rows
     table : str, the rows of another table with the columns of the features
     flag : str, rows whose boolean column of that name is true; null is false
     """
@@ -30,7 +30,7 @@ class Holdout:
 
     @property
     def described(self) -> str:
-        """Which rows, in words.
+        """The rows, as text.
 
         Examples
         --------
@@ -45,27 +45,27 @@ class Holdout:
 
 
 def holdout(newest: str | int | None = None, *, table: Callable[..., Any] | str | None = None, flag: str | None = None) -> Holdout:
-    """Return which rows are held out: never trained on, and used once, to score a version that is promoted.
+    """Return a holdout: rows that are never trained on, and used once, to score a version that is promoted.
 
     Parameters
     ----------
-    newest : the newest labelled stretch, as a duration ("14 days") or a number of rows
+    newest : the newest labelled rows, as a duration ("14 days") or a number of rows
     table : a table of the product (its function or name) that has the features' columns; rows of the features with its keys are not trained on either
-    flag : a boolean column of the features; it is no input
+    flag : a boolean column of the features; it is not an input of the model
 
     Raises
     ------
-    DeclarationProblem : not exactly one way is given, or a length makes no sense
+    DeclarationProblem : not exactly one option is given, or a length is invalid
 
     Examples
     --------
     >>> holdout("14 days").newest_s, holdout(flag="is_test").flag
     (1209600.0, 'is_test')
     """
-    given = [name for name, value in (("newest", newest), ("table", table), ("flag", flag)) if value is not None]
-    if len(given) != 1:
+    options = [name for name, value in (("newest", newest), ("table", table), ("flag", flag)) if value is not None]
+    if len(options) != 1:
         raise DeclarationProblem(
-            f"A holdout is given {' and '.join(given) or 'no rows'}.",
+            f"A holdout is given {' and '.join(options) or 'no rows'}.",
             fix="Give one of newest='14 days', table=… or flag='column'.",
             where=str(outside()),
         )
@@ -82,6 +82,6 @@ def holdout(newest: str | int | None = None, *, table: Callable[..., Any] | str 
     return Holdout(flag=flag)
 
 
-def holdout_of(said: Holdout | str | int | None) -> Holdout | None:
-    """Return a holdout as declared: a duration or a number of rows is the newest stretch."""
-    return said if said is None or isinstance(said, Holdout) else holdout(said)
+def holdout_of(declared: Holdout | str | int | None) -> Holdout | None:
+    """Return a holdout from its declaration; a duration or a number of rows means the newest rows."""
+    return declared if declared is None or isinstance(declared, Holdout) else holdout(declared)

@@ -1,4 +1,4 @@
-"""Images as a source, and the network that embeds them; no engine and no image library is needed to say it."""
+"""Declarations of image sources and of the networks that embed images; they need no engine and no image library."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ COLUMNS = Schema(
 
 @dataclass(frozen=True)
 class Images(Connection):
-    """Images that match a glob in the data folder, or at an address; the folder that one lies in is its label.
+    """Images that match a glob in the data folder, or at an address; the folder of an image is its label.
 
     Parameters
     ----------
-    max_pixels : int, an image with more goes to quarantine; nothing of it is decoded
-    max_bytes : int, a larger file goes to quarantine and stays where it is
-    gone : what becomes of an image that is taken away, or lies in another folder now: its row stays, or goes to quarantine
+    max_pixels : int, an image with more pixels goes to quarantine without being decoded
+    max_bytes : int, a larger file goes to quarantine without being copied
+    gone : what happens to the row of an image that was removed or moved to another folder: it stays, or goes to quarantine
     """
 
     pattern: str
@@ -70,7 +70,7 @@ class Images(Connection):
 
     @property
     def remote(self) -> bool:
-        """Are the images at an address, and not in a folder?"""
+        """Whether the images are at an address, and not in a folder."""
         return "://" in self.pattern
 
 
@@ -89,9 +89,9 @@ def images(
         raise DeclarationProblem("A limit below 1 lets no image in.", fix="Leave max_pixels and max_bytes out, or raise them.")
     if gone not in get_args(Gone):
         raise DeclarationProblem(
-            f"Images that are gone are not '{gone}'.",
+            f"There is no gone='{gone}' for removed images.",
             nearest=nearest(gone, get_args(Gone)),
-            fix='Use "keep", or "quarantine" for folders that say what there is now.',
+            fix='Use "keep", or "quarantine" where the folder holds the complete current data.',
         )
     return Images(str(pattern), max_pixels, max_bytes, settle, required, storage or {}, gone)
 
@@ -102,10 +102,10 @@ class Network:
 
     Parameters
     ----------
-    name : of a network of caudal's own, or the path of an ONNX model
-    sha256 : of the model's file; None for a network of caudal's own, whose weights are pinned in its code
-    mean, std : what is taken off a colour value (0 to 255), and what it is divided by, for a model that takes numbers
-    last_layer : True keeps a classifier's last layer; without it the features that it classifies by are given
+    name : a network of caudal, or the path of an ONNX model
+    sha256 : hash of the model's file; None for a network of caudal, whose weights are pinned in its code
+    mean, std : subtracted from a colour value (0 to 255), and its divisor after that, for a model that takes numbers
+    last_layer : True keeps a classifier's last layer; without it the network returns the inputs of that layer
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A JDBC address: which driver it is for."""
+"""JDBC addresses and the drivers that they need."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from caudal.secret.jdbc import is_jdbc
 __all__ = ["KNOWN", "is_driver", "is_jdbc", "kind_of"]
 
 KNOWN = {"postgresql": "postgresql"}
-"""The connector of caudal's own that brings the driver, by what stands behind ``jdbc:``."""
+"""The connector of caudal that brings the driver, by the part of the URL after ``jdbc:``."""
 _COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
 
 
 def kind_of(url: str) -> str:
-    """Return which database a JDBC address is for.
+    """Return the kind of database of a JDBC address.
 
     Examples
     --------
@@ -24,12 +24,12 @@ def kind_of(url: str) -> str:
     return url.split(":", 2)[1]
 
 
-def is_driver(said: str) -> bool:
-    """Tell whether a text can name a driver: Maven coordinates, or a jar's path.
+def is_driver(text: str) -> bool:
+    """Return whether a text is Maven coordinates or the path of a jar.
 
     Examples
     --------
     >>> is_driver("com.h2database:h2:2.3.232"), is_driver("drivers/ojdbc11.jar"), is_driver("org.h2.Driver")
     (True, True, False)
     """
-    return said.endswith(".jar") or _COORDINATES.fullmatch(said) is not None
+    return text.endswith(".jar") or _COORDINATES.fullmatch(text) is not None

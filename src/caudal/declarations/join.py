@@ -1,4 +1,4 @@
-"""A stream beside another stream, or beside a table: rows that belong together, as one table."""
+"""Joins of a stream with another stream, or with a table, as one table."""
 
 from __future__ import annotations
 
@@ -16,22 +16,21 @@ How = Literal["inner", "left"]
 
 @dataclass(frozen=True)
 class Join(Table):
-    """One row for each two rows that belong together; with ``how="left"`` one, too, for each left row without a match.
+    """A table with a row for each two matching rows; with ``how="left"`` also a row for each left row without a match.
 
     Parameters
     ----------
-    inputs : the stream on the left, and what is looked up beside it
-    on : columns of both that are equal
-    within_s : float, the greatest distance in event time of two rows of streams; None beside a table that is no stream
-    wanted : columns of the join that are asked for, beside keys and times; None: all
-    shape : what of either side goes where, beside a stream; beside other tables it is told by their columns
+    inputs : the stream on the left, and the stream or table on the right
+    on : columns that must be equal on both sides
+    within_s : float, the greatest distance in event time of two rows of streams; None where the right side is a table
+    selected : columns that the join keeps besides keys and times; None: all
     """
 
     kind: ClassVar[str] = "join"
     on: tuple[str, ...] = ()
     within_s: float | None = None
     how: How = "inner"
-    wanted: tuple[str, ...] | None = None
+    selected: tuple[str, ...] | None = None
 
     @property
     def left(self) -> str:
@@ -40,21 +39,21 @@ class Join(Table):
 
     @property
     def right(self) -> str:
-        """The name of what is looked up."""
+        """The name of the right side."""
         return self.inputs[1]
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of either side goes where.
+    """The columns of a join and where they come from.
 
     Parameters
     ----------
-    left_keys, right_keys : columns that name a row of a stream; none of a table that is no stream
-    left_at, right_at : event time
-    left : columns of the left side that stay
+    left_keys, right_keys : columns that identify a row of a stream; empty for a table that is no stream
+    left_at, right_at : the event time column
+    left : columns of the left side that the join keeps
     right : column of the right side → its name in the join
-    within_us : int, microseconds; None beside a table that is no stream
+    within_us : int, microseconds; None where the right side is a table
     """
 
     name: str
@@ -76,13 +75,13 @@ class Shape:
 
     @property
     def matched(self) -> str:
-        """The column that is null where a left row was given without a match: the right side's event time."""
+        """The column that is null in a row without a match: the right side's event time."""
         assert self.right_at is not None
         return self.right[self.right_at]
 
 
 class Problem(NamedTuple):
-    """What is wrong with a join, the nearest right thing, and the fix."""
+    """A problem of a join: a sentence, the nearest right name, and the fix."""
 
     what: str
     nearest: str | None
@@ -95,7 +94,7 @@ class _Sides:
     declared: Join
     left: Node
     right: Node
-    right_names: Sequence[str] | None = field(default=None)  # None: not known yet
+    right_names: Sequence[str] | None = field(default=None)  # None: not known before the table is built
 
     @property
     def streams(self) -> bool:
@@ -103,65 +102,65 @@ class _Sides:
 
 
 def is_stream(node: Node | None) -> bool:
-    """Tell whether a node is a stream's source, or a table of statistics of one."""
+    """Return whether a node is a stream source, or a table of statistics of one."""
     return isinstance(node, Statistics) or (isinstance(node, Source) and isinstance(node.connection, CHANNELLED))
 
 
-def known_of(declared: Join, left: Node, right: Node) -> dict[str, str]:
-    """Return for columns of a join that are known later than the left row's event time the column that tells when."""
+def known_columns_of_join(declared: Join, left: Node, right: Node) -> dict[str, str]:
+    """Return the columns of a join that are known later than the left row's event time, each with the column that holds that time."""
     if not is_stream(left) or not is_stream(right) or list(problems(declared, left, right)):
         return {}
-    made = shape(declared, left, right)
-    found: dict[str, str] = {}
+    joined = shape(declared, left, right)
+    known_at: dict[str, str] = {}
     if isinstance(left, Statistics):
-        found = {name: "window_end" for name in made.left if name not in keys_of(left)}
-    told = made.right.get("window_end", "window_end") if isinstance(right, Statistics) else made.matched
-    return found | {name: told for name in made.right.values() if name not in (told, made.matched)}
+        known_at = {name: "window_end" for name in joined.left if name not in stream_keys(left)}
+    time_column = joined.right.get("window_end", "window_end") if isinstance(right, Statistics) else joined.matched
+    return known_at | {name: time_column for name in joined.right.values() if name not in (time_column, joined.matched)}
 
 
-def keys_of(stream: Node) -> tuple[str, ...]:
-    """Return the columns that name a row of a stream."""
+def stream_keys(stream: Node) -> tuple[str, ...]:
+    """Return the columns that identify a row of a stream."""
     return ("device", "sensor", "window_start", "window_end") if isinstance(stream, Statistics) else ("device", "seq", "at")
 
 
-def columns_of(stream: Node) -> tuple[str, ...]:
+def stream_columns(stream: Node) -> tuple[str, ...]:
     """Return the columns of a stream's table."""
     if isinstance(stream, Source):
         return stream.schema.names if stream.schema else ()
     assert isinstance(stream, Statistics)
     quantiles = ("q" + f"{q:.4f}".partition(".")[2].rstrip("0").ljust(2, "0") for q in stream.quantiles)
     figures = ("readings", "missing", "min", "max", "mean", "std", *quantiles)
-    return (*keys_of(stream), *figures, *(["ranges"] if stream.ranges else []), *(f"{name}_power" for name in stream.bands))
+    return (*stream_keys(stream), *figures, *(["ranges"] if stream.ranges else []), *(f"{name}_power" for name in stream.bands))
 
 
 def shape(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Shape:
-    """Return what of either side goes where; the declaration has been checked (see `problems`).
+    """Return the shape of a join whose declaration has been checked (see `problems`).
 
     Parameters
     ----------
-    right_names : columns of the right side, where it is no stream
+    right_names : columns of the right side, where it is a table
     """
     stream = is_stream(right)
-    theirs = columns_of(right) if stream else tuple(name for name in right_names or () if not name.startswith("_"))
-    ours = columns_of(left)
-    named = {name: f"{right.name}_{name}" if name in ours else name for name in theirs if name not in declared.on}
+    right_columns = stream_columns(right) if stream else tuple(name for name in right_names or () if not name.startswith("_"))
+    left_columns = stream_columns(left)
+    named = {name: f"{right.name}_{name}" if name in left_columns else name for name in right_columns if name not in declared.on}
     times = ("window_start", "window_end") if isinstance(right, Statistics) else ("at",) if stream else ()
-    stays = {*keys_of(left), *declared.on}
-    if declared.wanted is not None:
-        ours = tuple(name for name in ours if name in declared.wanted or name in stays)
-        named = {name: other for name, other in named.items() if other in declared.wanted or name in times}
+    always_kept = {*stream_keys(left), *declared.on}
+    if declared.selected is not None:
+        left_columns = tuple(name for name in left_columns if name in declared.selected or name in always_kept)
+        named = {name: other for name, other in named.items() if other in declared.selected or name in times}
     return Shape(
-        declared.name, str(declared.where), keys_of(left), keys_of(right) if stream else (), left.event_time or "", right.event_time if stream else None,
-        ours, named, declared.on, round(declared.within_s * 1e6) if stream and declared.within_s is not None else None, declared.how,
+        declared.name, str(declared.where), stream_keys(left), stream_keys(right) if stream else (), left.event_time or "", right.event_time if stream else None,
+        left_columns, named, declared.on, round(declared.within_s * 1e6) if stream and declared.within_s is not None else None, declared.how,
     )  # fmt: skip
 
 
-def settled(declared: Join, left: Node, right: Node, right_names: Sequence[str]) -> Shape:
-    """Return what of either side goes where, now that the columns of the right side are known.
+def checked_shape(declared: Join, left: Node, right: Node, right_names: Sequence[str]) -> Shape:
+    """Return the shape of a join after checking it against the actual columns of the right side.
 
     Raises
     ------
-    DeclarationProblem : the join asks for what is not there
+    DeclarationProblem : the join names columns that do not exist
     """
     for problem in problems(declared, left, right, right_names):
         raise DeclarationProblem(
@@ -176,20 +175,20 @@ def settled(declared: Join, left: Node, right: Node, right_names: Sequence[str])
 
 
 def problems(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Iterator[Problem]:
-    """Yield what is wrong with a join of two nodes.
+    """Yield the problems of a join of two nodes.
 
     Parameters
     ----------
-    right_names : columns of the right side where it is no stream; None where nobody can tell yet
+    right_names : columns of the right side where it is a table; None where they are not known yet
     """
-    sides = _Sides(declared, left, right, columns_of(right) if is_stream(right) else right_names)
-    found = list(_wrong_sides(sides)) or list(_wrong_time(sides))
-    yield from found
-    if not found:
-        yield from _wrong_columns(sides)
+    sides = _Sides(declared, left, right, stream_columns(right) if is_stream(right) else right_names)
+    problems_found = list(_problems_of_inputs(sides)) or list(_problems_of_time(sides))
+    yield from problems_found
+    if not problems_found:
+        yield from _problems_of_columns(sides)
 
 
-def _wrong_sides(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_inputs(sides: _Sides) -> Iterator[Problem]:
     declared, left, right = sides.declared, sides.left, sides.right
     name = f"Join '{declared.name}'"
     if left.name == right.name:
@@ -210,10 +209,12 @@ def _wrong_sides(sides: _Sides) -> Iterator[Problem]:
             f"The stream comes first: product.join('{declared.name}', {right.name}, {left.name}, ...).",
         )  # fmt: skip
     if declared.how not in ("inner", "left"):
-        yield Problem(f"{name} is asked for how='{declared.how}'.", nearest(declared.how, ("inner", "left")), "Use inner or left.")
+        yield Problem(
+            f"{name} has the unknown how='{declared.how}'.", nearest(declared.how, ("inner", "left")), "Use inner or left."
+        )
 
 
-def _wrong_time(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_time(sides: _Sides) -> Iterator[Problem]:
     declared, right = sides.declared, sides.right
     name = f"Join '{declared.name}'"
     if sides.streams and declared.within_s is None:
@@ -231,35 +232,43 @@ def _wrong_time(sides: _Sides) -> Iterator[Problem]:
         yield Problem(f"{name} has a negative within=.", None, "It is a distance: 0 is the same time.")
 
 
-def _wrong_columns(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
     declared, left, right = sides.declared, sides.left, sides.right
     name = f"Join '{declared.name}'"
     if not declared.on:
         yield Problem(f"{name} names no column that has to be equal.", None, 'Say it: on="device".')
-    for node, names in ((left, columns_of(left)), (right, sides.right_names)):
-        for one in declared.on:
-            if names is not None and one not in names:
+    for node, names in ((left, stream_columns(left)), (right, sides.right_names)):
+        for column_name in declared.on:
+            if names is not None and column_name not in names:
                 yield Problem(
-                    f"{name} is on '{one}', which '{node.name}' does not have.",
-                    nearest(one, names),
+                    f"{name} is on '{column_name}', which '{node.name}' does not have.",
+                    nearest(column_name, names),
                     f"It has {', '.join(names)}.",
-                    one,
+                    column_name,
                 )
-    for one in declared.on:
-        if sides.streams and one in (left.event_time, right.event_time):
+    for column_name in declared.on:
+        if sides.streams and column_name in (left.event_time, right.event_time):
             yield Problem(
-                f"{name} is on the event time '{one}'.", None, f"Take '{one}' out of on=; within=0 says that times are equal.", one
+                f"{name} is on the event time '{column_name}'.",
+                None,
+                f"Take '{column_name}' out of on=; within=0 says that times are equal.",
+                column_name,
             )
     if sides.right_names is None or any(
-        column not in columns_of(left) or column not in sides.right_names for column in declared.on
+        column not in stream_columns(left) or column not in sides.right_names for column in declared.on
     ):
         return
-    made = shape(replace(declared, wanted=None), left, right, sides.right_names)
-    for one in sorted({column for column in made.columns if made.columns.count(column) > 1}):
-        yield Problem(f"{name} would have the column '{one}' twice.", None, f"Rename it in '{left.name}' or '{right.name}'.", one)
-    for one in declared.wanted or ():
-        if one not in made.columns:
+    joined = shape(replace(declared, selected=None), left, right, sides.right_names)
+    for column_name in sorted({column for column in joined.columns if joined.columns.count(column) > 1}):
+        yield Problem(
+            f"{name} would have the column '{column_name}' twice.",
+            None,
+            f"Rename it in '{left.name}' or '{right.name}'.",
+            column_name,
+        )
+    for column_name in declared.selected or ():
+        if column_name not in joined.columns:
             yield Problem(
-                f"{name} is asked for column '{one}', which it does not have.", nearest(one, made.columns),
-                f"It has {', '.join(made.columns)}.", one,
+                f"{name} names the column '{column_name}' in columns=, which it does not have.", nearest(column_name, joined.columns),
+                f"It has {', '.join(joined.columns)}.", column_name,
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""When a column's value is known: at a column's time, at most so long after the event, or always so long after it."""
+"""When a column's value becomes known: at the time in a column, within a bound after the event, or a fixed time after it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from caudal.errors import DeclarationProblem, nearest
 
 @dataclass(frozen=True)
 class Known:
-    """What ``known={"x": …}`` says of a column.
+    """The parsed value of ``known={"x": …}`` for a column.
 
     Parameters
     ----------
-    column : str, optional, the column that tells when; None: ``within_s`` after the event, always
-    within_s : float, optional, the longest that the column's time lies after the event; None: nothing bounds it
+    column : str, optional, the column that holds the time; None: always ``within_s`` after the event
+    within_s : float, optional, the longest time between the event and the column's time; None: no bound
     """
 
     column: str | None
@@ -25,7 +25,7 @@ class Known:
 
 
 def known_of(declared: str, columns: Collection[str]) -> Known:
-    """Return what is declared: the name of a column, ``"<column> within <duration>"``, or a duration after the event.
+    """Return the parsed declaration: the name of a column, ``"<column> within <duration>"``, or a duration after the event.
 
     Raises
     ------

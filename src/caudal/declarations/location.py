@@ -1,4 +1,4 @@
-"""Where in the user's files a thing was declared."""
+"""The place of a declaration in the user's files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Location:
 
     def __str__(self) -> str:
         try:
-            shown = os.path.relpath(self.file)
+            path = os.path.relpath(self.file)
         except ValueError:  # another drive on Windows
-            shown = self.file
-        return f"{shown if not shown.startswith('..') else self.file}:{self.line}"
+            path = self.file
+        return f"{path if not path.startswith('..') else self.file}:{self.line}"
 
 
 def outside() -> Location:
-    """Return the nearest place above that is not caudal's own: where the user has written what is wrong."""
+    """Return the innermost place in the call stack outside of caudal: the user's line that led here."""
     frame = sys._getframe(1)
     # A dataclass's constructor, written by Python, has no file.
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_OWN, "<string>")):
@@ -34,6 +34,6 @@ def outside() -> Location:
 
 
 def caller(depth: int = 1) -> Location:
-    """Return the place ``depth`` frames above the function that asks."""
+    """Return the place ``depth`` frames above the calling function."""
     frame = sys._getframe(depth + 1)
     return Location(frame.f_code.co_filename, frame.f_lineno)

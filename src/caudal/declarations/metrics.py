@@ -1,4 +1,4 @@
-"""The metrics that models are judged by, for each task, and what a metric asks of a candidate."""
+"""The metrics of each task, and whether a metric needs probabilities from a candidate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Better = Literal["lower", "higher"]
 
 
 class _OfTask(Mapping[str, Better]):
-    """The metrics of a task, each with the direction that is better; looked for when they are asked for."""
+    """The metrics of a task, each with the direction that is better; they are loaded at first use."""
 
     def __init__(self, task: Task) -> None:
         self._task = task

@@ -1,4 +1,4 @@
-"""What a user declares about a model: candidates, splits over time, metric, gates."""
+"""Declarations of models: candidates, splits, metric, gates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from caudal.errors import DeclarationProblem
 
 Task = Literal["regression", "classification"]
 BASELINE = "baseline"
-"""The name of the candidate that every model has: the naive one."""
+"""The name of the naive candidate that every model has."""
 
 
 @dataclass(frozen=True)
 class Temporal:
-    """Folds over time: train on a stretch, test on the stretch after it, step on.
+    """Folds over time: train on a period, test on the period after it, then move on by a step.
 
-    ``train_s`` None trains on everything before the test stretch. ``gap_s`` lies between the two, beside the horizon. The last ``folds`` folds are used.
+    ``train_s`` None trains on everything before the test period. ``gap_s`` lies between the two, in addition to the horizon. The last ``folds`` folds are used.
     """
 
     test_s: float
@@ -34,8 +34,8 @@ class Temporal:
 class TemporalRows:
     """Folds over the rows in order of time: scikit-learn's ``TimeSeriesSplit(folds, max_train_size=train, test_size=test, gap=gap)``.
 
-    ``test`` None is the number of rows divided by one more than the number of folds. Where the label has a horizon, rows whose label is not known when
-    the first test row is predicted are left out of the training rows beside.
+    ``test`` None is the number of rows divided by one more than the number of folds. Where the label has a horizon, training also leaves out rows whose
+    label is not known when the first test row is predicted.
     """
 
     test: int | None = None
@@ -56,15 +56,15 @@ def temporal(
 
     Parameters
     ----------
-    test : length of a test stretch; None, by rows alone, is the number of rows divided by one more than ``folds``
-    train : the most that is trained on; everything before the test stretch when left out
-    step : how far one test stretch lies behind the next, by time alone; ``test`` when left out
-    folds : how many test stretches, the newest ones
-    gap : what is left out between training and test, beside the rows whose label is not known yet
+    test : length of a test period; None, only in rows, is the number of rows divided by one more than ``folds``
+    train : the greatest length of a training period; everything before the test period when left out
+    step : distance between the starts of two test periods, only as a duration; ``test`` when left out
+    folds : number of test periods, the newest ones
+    gap : length that is left out between training and test, in addition to the rows whose label is not known yet
 
     Raises
     ------
-    DeclarationProblem : durations and numbers of rows are mixed, or a length makes no sense
+    DeclarationProblem : durations and numbers of rows are mixed, or a length is invalid
 
     Examples
     --------
@@ -90,8 +90,8 @@ def temporal(
             raise DeclarationProblem(
                 "cd.temporal by time needs the length of a test stretch.", fix="Give test='3 days'.", where=where
             )
-        told = {name: seconds(length) for name, length in lengths.items() if isinstance(length, str)}
-        return Temporal(told["test"], told.get("train"), told.get("step"), folds, told.get("gap", 0.0))
+        lengths_s = {name: seconds(length) for name, length in lengths.items() if isinstance(length, str)}
+        return Temporal(lengths_s["test"], lengths_s.get("train"), lengths_s.get("step"), folds, lengths_s.get("gap", 0.0))
     for name, least in (("test", 1), ("train", 1), ("gap", 0)):
         length = lengths[name]
         if isinstance(length, int) and length < least:
@@ -101,9 +101,9 @@ def temporal(
 
 @dataclass(frozen=True)
 class Hashed:
-    """Folds by the hash of a key, for rows that have no order in time: a row's fold never changes, whatever comes later.
+    """Folds by the hash of a key, for rows that have no order in time: a row's fold never changes, whatever data is added.
 
-    ``by`` is a column whose rows stay together, such as the thing that several pictures show; the entity when left out.
+    ``by`` is a column whose rows stay together, such as the object that several pictures show; the entity when left out.
     """
 
     test: float
@@ -112,7 +112,7 @@ class Hashed:
 
 
 def hashed(test: float = 0.25, *, folds: int = 3, by: str | None = None) -> Hashed:
-    """Return folds by hash, each with another share ``test`` of the keys to test on.
+    """Return folds by hash; each tests on a different share ``test`` of the keys.
 
     Examples
     --------
@@ -130,13 +130,13 @@ def hashed(test: float = 0.25, *, folds: int = 3, by: str | None = None) -> Hash
 
 @dataclass(frozen=True)
 class Gate:
-    """A condition for promotion. Each is a file of ``stages/gates``, which judges by it; here is what it may ask for."""
+    """A condition for promotion. Each kind is a file of ``stages/gates``; this base class lists what a gate may need."""
 
     kind: ClassVar[str]
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics that it judges by, beside the model's own."""
+        """Metrics that it uses besides the model's metric."""
         return ()
 
     @property
@@ -151,12 +151,12 @@ class Gate:
 
     @property
     def asks_champion(self) -> bool:
-        """Whether it compares with the version in production, which is loaded then."""
+        """Whether it compares with the version in production, which must then be loaded."""
         return False
 
     @property
     def aim(self) -> str:
-        """What the model is to do, as a sentence about it goes on."""
+        """What the gate requires, as the rest of a sentence about the model."""
         return f"has the gate {self.kind}, and that asks for {', '.join([*self.candidates, *self.columns])}"
 
 
@@ -167,10 +167,10 @@ class Model:
     Parameters
     ----------
     features : str, name of the features
-    label : str, a column that the features carry as a label
-    horizon_s : float, how long after ``as_of`` the label is known; training at a time uses only labels known by then
+    label : str, a label column of the features
+    horizon_s : float, time from ``as_of`` until the label is known; a training uses only labels that are known at its time
     candidates : mapping of name to estimator (scikit-learn or Spark ML)
-    holdout : rows that are never trained on, by which a version is scored once, when it is promoted
+    holdout : rows that are never trained on; a version is scored on them once, when it is promoted
     """
 
     name: str
@@ -194,7 +194,7 @@ class Model:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The tables that training reads: the features, and the table of rows that are held out."""
+        """The tables that training reads: the features, and the table of held-out rows."""
         return (self.features, self.holdout.table) if self.holdout and self.holdout.table else (self.features,)
 
 
@@ -202,7 +202,7 @@ class Model:
 class Prediction:
     """Predictions by the published champion, written to the table ``name``.
 
-    ``learn_after`` is for streams: when so many samples have been captured and there is no champion yet, the model is trained.
+    ``learn_after`` is for streams: the model is trained when this number of samples has been captured and there is no champion yet.
     """
 
     name: str

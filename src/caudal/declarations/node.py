@@ -20,7 +20,7 @@ Partition = Literal["day", "file"]
 class Source:
     """Raw data, landed byte for byte and read into a typed table of the same name.
 
-    ``after`` are Luigi tasks of the user's own that make it, or functions that return them.
+    ``after`` are the user's Luigi tasks that produce it, or functions that return such tasks.
     """
 
     kind: ClassVar[str] = "source"
@@ -40,41 +40,41 @@ class Source:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """A source has none."""
+        """Empty: a source has no inputs."""
         return ()
 
     @property
     def known(self) -> Mapping[str, str]:
-        """Columns of a source are known at its event time."""
+        """Empty: all columns of a source are known at its event time."""
         return {}
 
     @property
     def not_inputs(self) -> tuple[str, ...]:
-        """Models learn from features alone."""
+        """Empty: models use only features."""
         return ()
 
     @property
     def by_file(self) -> bool:
-        """Whether each row belongs to one raw file: those of a source do."""
+        """Whether each row belongs to one raw file: always True for a source."""
         return True
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table made by a function of other tables, or by SQL.
+    """A table computed by a function of other tables, or by SQL.
 
     Parameters
     ----------
     function : the function; its parameter names are its inputs. None for SQL
     sql : str, the query. None for a function
-    event_time : str, optional, column that says when a row happened
-    partition : ``"day"`` promises that the rows of a day follow from its inputs' rows of that day and of ``lookback_s``
-        before it; then new data costs work for the days it touches only. Without it the table is rebuilt whole
-    by_file : ``partition="file"``, which promises that each row follows from one row of its first input, and keeps its ``_file``; then new data costs
-        work for the raw files it came in only
-    known : mapping of column to the column that tells when its value is known; the others are known at ``event_time``
-    retry : how often the step is tried again when the machine or the network failed it
-    time_limit_s : seconds after which an attempt is ended
+    event_time : str, optional, column with the time of the event
+    partition : ``"day"`` promises that the rows of a day depend only on its inputs' rows of that day and of ``lookback_s``
+        before it; new data then rebuilds only the days that it touches. Without it the table is rebuilt completely
+    by_file : ``partition="file"``, which promises that each row depends only on one row of its first input, and keeps its ``_file``; new data then
+        builds only the rows of new raw files
+    known : mapping of column to the column with the time at which its value is known; the others are known at ``event_time``
+    retry : how often the step is retried after a failure of the machine or the network
+    time_limit_s : seconds after which an attempt is stopped
     """
 
     kind: ClassVar[str] = "table"
@@ -96,16 +96,16 @@ class Table:
 
     @property
     def not_inputs(self) -> tuple[str, ...]:
-        """Models learn from features alone."""
+        """Empty: models use only features."""
         return ()
 
 
 @dataclass(frozen=True)
 class Features(Table):
-    """A table of features: one row per entity and ``as_of``, made only of what was known at ``as_of``.
+    """A table of features: one row per entity and ``as_of``, computed only from what was known at ``as_of``.
 
     ``as_of`` is empty where rows have no order in time: then there is one row per entity, and models split by a key (`hashed`).
-    ``labels`` are columns that are carried along to learn from, and never given to a model as an input.
+    ``labels`` are columns to learn from; they are never an input of a model.
     """
 
     kind: ClassVar[str] = "features"
@@ -116,12 +116,12 @@ class Features(Table):
 
     @property
     def not_inputs(self) -> tuple[str, ...]:
-        """Columns that no model gets as an input: keys, time, labels and what is kept for audit."""
+        """Columns that are never an input of a model: keys, time, labels and columns kept for audit."""
         return (*self.key, *self.labels, *self.keep)
 
     @property
     def key(self) -> tuple[str, ...]:
-        """What names a row: the entity and, where rows have a time, ``as_of``."""
+        """The columns that identify a row: the entity and, where rows have a time, ``as_of``."""
         return tuple(dict.fromkeys((*self.entity, self.as_of))) if self.as_of else self.entity
 
 

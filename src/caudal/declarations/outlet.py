@@ -1,4 +1,4 @@
-"""Where rows of a stream go besides the lake: to others, as they come, with a delivery that is declared."""
+"""Outlets: rows of a stream that are sent to other systems as they are written, with a declared delivery guarantee."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Delivery = Literal["exactly once", "at least once", "at most once"]
 
 @dataclass(frozen=True)
 class Destination:
-    """A place that rows go to. Each kind is a file of ``streaming/outlets`` of its name, which sends them."""
+    """A system that rows are sent to. Each kind has a file of its name in ``streaming/outlets``, which sends them."""
 
     kind: ClassVar[str]
 
     @property
     def shown(self) -> str:
-        """What the place is called."""
+        """The name of the destination, as text."""
         return self.kind
 
 
@@ -34,7 +34,7 @@ class Topic(Destination):
     Parameters
     ----------
     servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``), else 127.0.0.1:9092, when left out
-    options : mapping, options of Kafka's Java client under the names that a source takes them by (``kafka.sasl.jaas.config``); values
+    options : mapping, options of Kafka's Java client under the same names as for a source (``kafka.sasl.jaas.config``); values
         of `caudal.env` are looked up when the topic is written to
     """
 
@@ -54,7 +54,7 @@ class Topic(Destination):
 
 @dataclass(frozen=True)
 class Drop(Destination):
-    """A folder: one file of JSON lines a micro-batch that has rows, moved in when it is whole."""
+    """A folder: one file of JSON lines for each micro-batch with rows, moved in when it is complete."""
 
     folder: str
     kind: ClassVar[str] = "drop"
@@ -67,12 +67,12 @@ class Drop(Destination):
 
 @dataclass(frozen=True)
 class Outlet:
-    """Rows that leave.
+    """The declaration of an outlet.
 
     Parameters
     ----------
-    of : str, the statistics table or the detection whose rows go out, as soon as they are there
-    delivery : what is promised when the stream or the other side breaks down
+    of : str, the statistics table or the detection whose rows are sent as soon as they exist
+    delivery : the guarantee when the stream or the other system fails
     """
 
     name: str
@@ -83,11 +83,11 @@ class Outlet:
 
 
 def topic(name: str, *, servers: str | None = None, **options: Any) -> Topic:
-    """Return a Kafka topic as a place that rows go to.
+    """Return a Kafka topic as the destination of rows.
 
     Raises
     ------
-    DeclarationProblem : an option is none of Kafka's client, whose names begin with ``kafka.``
+    DeclarationProblem : an option's name does not begin with ``kafka.``, as those of Kafka's client do
     """
     if others := [option for option in options if not option.startswith("kafka.")]:
         raise DeclarationProblem(
@@ -99,16 +99,16 @@ def topic(name: str, *, servers: str | None = None, **options: Any) -> Topic:
 
 
 def drop(folder: str) -> Drop:
-    """Return a folder as a place that rows go to; relative to the data folder (``--data``)."""
+    """Return a folder as the destination of rows; relative to the data folder (``--data``)."""
     return Drop(str(folder))
 
 
 def outlet_of(name: str, of: Statistics | Detection, to: Destination, delivery: Delivery, where: Location) -> Outlet:
-    """Return the declaration, checked.
+    """Return the checked declaration of an outlet.
 
     Raises
     ------
-    DeclarationProblem : what goes out is no statistics and no detection, or the place or the delivery are none
+    DeclarationProblem : the rows are neither of statistics nor of a detection, or the destination or the delivery is invalid
     """
     if not isinstance(of, Statistics | Detection):
         raise DeclarationProblem(
@@ -118,7 +118,7 @@ def outlet_of(name: str, of: Statistics | Detection, to: Destination, delivery: 
         )
     if not isinstance(to, Destination):
         raise DeclarationProblem(
-            f"'{name}' has no place to send to.", fix="Write cd.topic('name') or cd.drop('folder').", where=str(where)
+            f"'{name}' has no destination.", fix="Write cd.topic('name') or cd.drop('folder').", where=str(where)
         )
     if delivery not in get_args(Delivery):
         raise DeclarationProblem(

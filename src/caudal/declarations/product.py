@@ -1,4 +1,4 @@
-"""The product: what a team declares once."""
+"""The product: the declarations of a team's sources, tables, features, models and predictions."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Product(Streams, Publishing, Governance):
     Parameters
     ----------
     name : str, letters, digits and ``_``
-    tz : str, the time zone that days and schedules are meant in
-    owner : str, optional, who answers for it
+    tz : str, the time zone of days and schedules
+    owner : str, optional, the person or team that is responsible
     """
 
     def __init__(self, name: str, *, tz: str = "UTC", owner: str | None = None, description: str | None = None) -> None:
@@ -64,7 +64,7 @@ class Product(Streams, Publishing, Governance):
         for trigger in triggers:
             if isinstance(trigger, OnArrival):
                 raise DeclarationProblem(
-                    f"Product '{self.name}' is to run on arrival, but of what?",
+                    f"Product '{self.name}' has a trigger on arrival, but no source for it.",
                     fix="Give it to the source: product.source(..., trigger=cd.on_arrival()).",
                     where=str(where),
                 )
@@ -86,16 +86,16 @@ class Product(Streams, Publishing, Governance):
         after: Sequence[Any] | Any = (),
         description: str | None = None,
     ) -> Source:
-        """Declare raw data and return it; pass it on or name it as a parameter of a table function.
+        """Declare a source of raw data and return it; a table function reads it by a parameter of its name.
 
-        ``after`` are Luigi tasks that make the data, or functions that return them: they come first. ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
+        ``after`` are Luigi tasks that produce the data, or functions that return such tasks: they run first. ``trigger`` is for ``caudal up``. ``retry`` and ``time_limit`` are for the steps that land and read it.
         """
         where = caller()
         if isinstance(connection, CHANNELLED) and schema is None:
-            own = {"device": "long", "seq": "long", "at": "timestamp_utc"}
+            sample_columns = {"device": "long", "seq": "long", "at": "timestamp_utc"}
             schema = Schema(
                 (
-                    *(Field(one, kind, nullable=False) for one, kind in own.items()),
+                    *(Field(column, kind, nullable=False) for column, kind in sample_columns.items()),
                     *(Field(channel, "float") for channel in connection.channels),
                 )
             )
@@ -109,10 +109,10 @@ class Product(Streams, Publishing, Governance):
                 )
             schema = COLUMNS
         declared = Source(
-            name, connection, schema, event_time, partition, seconds(late), _at(expect, where), trigger, _retry(retry, where),
-            description, where, _limit(time_limit), tuple(after) if isinstance(after, list | tuple) else (after,),
+            name, connection, schema, event_time, partition, seconds(late), _located(expect, where), trigger, _retries(retry, where),
+            description, where, _time_limit_s(time_limit), tuple(after) if isinstance(after, list | tuple) else (after,),
         )  # fmt: skip
-        self._add(declared)
+        self._add_node(declared)
         return declared
 
     @overload
@@ -134,17 +134,17 @@ class Product(Streams, Publishing, Governance):
     ) -> Callable[[Function], Function]: ...
 
     def table(self, *functions: Function, **options: Any) -> Any:
-        """Declare that a function is a table: its name, its inputs by parameter name, its description by docstring.
+        """Declare a function as a table: its name is the table's name, its parameters are the inputs, its docstring is the description.
 
-        The function is returned as it is, so that a plain call with frames is its unit test.
+        The function is returned unchanged, so that a unit test can call it with frames.
         """
         where = caller()
         if functions:
-            self._add(self._made(Table, functions[0], where, {}))
+            self._add_node(self._table_of(Table, functions[0], where, {}))
             return functions[0]
 
         def declare(function: Function) -> Function:
-            self._add(self._made(Table, function, where, options))
+            self._add_node(self._table_of(Table, function, where, options))
             return function
 
         return declare
@@ -157,11 +157,11 @@ class Product(Streams, Publishing, Governance):
         share: float = 0.05,
         repeat: str | float = "6 hours",
     ) -> None:
-        """Declare who is told when a run fails or works again, rows are set aside, a table is late, or a model is promoted or refused."""
+        """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, or a model is promoted or refused."""
         self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
 
     def sla(self, table: Node | Function | str, *, within: str | float) -> None:
-        """Declare that a table's newest version is never older than ``within``."""
+        """Declare that a table's newest version may not be older than ``within``."""
         self.slas.append(Sla(name_of(table), seconds(within), caller()))
 
     def sql(
@@ -179,13 +179,13 @@ class Product(Streams, Publishing, Governance):
         retry: int = 0,
         time_limit: str | float | None = None,
     ) -> Table:
-        """Declare a table by a query; the tables it names are its inputs."""
+        """Declare a table by a query; the tables that the query names are its inputs."""
         where = caller()
         declared = Table(
-            name, inputs_of_sql(query, name, where), None, query, schema, _at(expect, where), event_time, partition, seconds(lookback),
-            dict(known or {}), description, where, _retry(retry, where), _limit(time_limit),
+            name, inputs_of_sql(query, name, where), None, query, schema, _located(expect, where), event_time, partition, seconds(lookback),
+            dict(known or {}), description, where, _retries(retry, where), _time_limit_s(time_limit),
         )  # fmt: skip
-        self._add(declared)
+        self._add_node(declared)
         return declared
 
     def features(
@@ -197,7 +197,7 @@ class Product(Streams, Publishing, Governance):
         keep: Sequence[str] = (),
         **options: Any,
     ) -> Callable[[Function], Function]:
-        """Declare that a function gives features: one row per entity and ``as_of``, of what was known then. ``options`` are those of a table.
+        """Declare a function as features: one row per entity and ``as_of``, from what was known then. ``options`` are those of a table.
 
         ``as_of`` is left out where rows have no order in time; then there is one row per entity, and models split by ``cd.hashed``.
         """
@@ -205,8 +205,8 @@ class Product(Streams, Publishing, Governance):
 
         def declare(function: Function) -> Function:
             more = {"event_time": as_of, **options}
-            self._add(
-                self._made(
+            self._add_node(
+                self._table_of(
                     Features, function, where, more,
                     entity=names_of(entity), as_of=as_of or "", labels=tuple(labels), keep=tuple(keep),
                 )
@@ -238,17 +238,17 @@ class Product(Streams, Publishing, Governance):
     ) -> Model:
         """Declare a model. A naive baseline is always among its candidates.
 
-        ``holdout`` says which rows are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
-        scored by them once.
-        ``retry`` and ``time_limit`` are for training, deciding and predicting, each by itself.
+        ``holdout`` names rows that are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
+        scored on them once.
+        ``retry`` and ``time_limit`` apply to the steps of training, decision and prediction, each separately.
         """
         where = caller()
         declared = Model(
             name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
-            description, where, _retry(retry, where), _limit(time_limit), holdout_of(holdout),
+            description, where, _retries(retry, where), _time_limit_s(time_limit), holdout_of(holdout),
         )  # fmt: skip
-        self._free(name, where)
+        self._check_name_is_free(name, where)
         self.models[name] = declared
         return declared
 
@@ -263,28 +263,28 @@ class Product(Streams, Publishing, Governance):
     ) -> Prediction:
         """Declare predictions by the model's champion, written to a table (``<model>_predictions``).
 
-        Where the model's features are made of streams, ``caudal stream`` predicts too, as windows close (``<model>_predictions_live``);
-        with ``learn_after`` it has the model trained when so many samples have been captured.
+        Where the model's features come from streams, ``caudal stream`` also predicts whenever a window closes
+        (``<model>_predictions_live``); with ``learn_after`` it trains the model once this number of samples has been captured.
         """
         where = caller()
         of = model if isinstance(model, str) else model.name
         declared = Prediction(name or f"{of}_predictions", of, rows, at, learn_after, where)  # type: ignore[arg-type]
-        self._free(declared.name, where)
+        self._check_name_is_free(declared.name, where)
         self.predictions[declared.name] = declared
         return declared
 
     def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, Any]] | None = None) -> Serving:
-        """Declare that a model is served; ``fields`` gives labels, units, ranges and defaults of the form where the data's do not do."""
+        """Declare that a model is served; ``fields`` overrides labels, units, ranges and defaults of the form, which come from the data."""
         of = model if isinstance(model, str) else model.name
         declared = Serving(of, dict(fields or {}), caller())
         self.servings[of] = declared
         return declared
 
     def add(self, node: Custom) -> Custom:
-        """Declare a node of a kind that another package gives, and return it."""
+        """Declare a node whose kind another package provides, and return it."""
         where = caller()
         declared = replace(node, where=node.where or where)
-        self._free(declared.name, where)
+        self._check_name_is_free(declared.name, where)
         self.custom[declared.name] = declared
         return declared
 
@@ -305,11 +305,11 @@ class Product(Streams, Publishing, Governance):
 
     @property
     def features_by_model(self) -> dict[str, Features]:
-        """The features that each model learns from, by the model's name; of models whose features are declared."""
-        known = self.feature_tables
-        return {name: known[model.features] for name, model in self.models.items() if model.features in known}
+        """The features of each model by the model's name, for models whose features are declared."""
+        feature_tables = self.feature_tables
+        return {name: feature_tables[model.features] for name, model in self.models.items() if model.features in feature_tables}
 
-    def _made(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
+    def _table_of(self, kind: type[Table], function: Function, where: Location, options: Mapping[str, Any], **more: Any) -> Table:
         allowed = ("expect", "schema", "event_time", "partition", "lookback", "known", "name", "retry", "time_limit")
         for option in options:
             if option not in allowed:
@@ -322,7 +322,7 @@ class Product(Streams, Publishing, Governance):
             inputs=inputs_of(function),
             function=function,
             schema=options.get("schema"),
-            expect=_at(options.get("expect", ()), where),
+            expect=_located(options.get("expect", ()), where),
             event_time=options.get("event_time"),
             partition=None if by_file else options.get("partition"),
             by_file=by_file,
@@ -330,17 +330,17 @@ class Product(Streams, Publishing, Governance):
             known=dict(options.get("known") or {}),
             description=summary_of(function),
             where=where,
-            retry=_retry(options.get("retry", 0), where),
-            time_limit_s=_limit(options.get("time_limit")),
+            retry=_retries(options.get("retry", 0), where),
+            time_limit_s=_time_limit_s(options.get("time_limit")),
             **more,
         )
 
 
-def _at(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
+def _located(expectations: Iterable[Expectation], where: Location) -> tuple[Expectation, ...]:
     return tuple(expectation if expectation.where else replace(expectation, where=where) for expectation in expectations)
 
 
-def _retry(times: int, where: Location) -> int:
+def _retries(times: int, where: Location) -> int:
     if not isinstance(times, int) or times < 0:
         raise DeclarationProblem(
             f"A step is to be tried again {times!r} times.", fix="Give a whole number from 0.", where=str(where)
@@ -348,5 +348,5 @@ def _retry(times: int, where: Location) -> int:
     return times
 
 
-def _limit(length: str | float | None) -> float | None:
+def _time_limit_s(length: str | float | None) -> float | None:
     return None if length is None else seconds(length)

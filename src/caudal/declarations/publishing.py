@@ -1,4 +1,4 @@
-"""What is declared of publishing: which tables go to a warehouse, and as what."""
+"""Declarations of publications: the tables that are copied to a warehouse, and their names there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caudal.errors import DeclarationProblem
 
 
 class Publishing(Declared):
-    """The part of a product that is about warehouses; `caudal.declarations.product.Product` is the whole."""
+    """The part of a product that declares publications to warehouses (see `caudal.declarations.product.Product`)."""
 
     def publish(
         self,
@@ -32,9 +32,9 @@ class Publishing(Declared):
         retry: int = 0,
         time_limit: str | float | None = None,
     ) -> Publication:
-        """Declare that a table is kept in a warehouse too, with its key, indexes, comments and readers.
+        """Declare that a table is published to a warehouse, with its key, indexes, comments and readers.
 
-        It is called as it is here, in a schema called as the product, unless told.
+        Unless given, the name there is the table's name, and the schema is the product's name.
         """
         where = caller()
         named = of.name if isinstance(of, Prediction) else name_of(of)
@@ -43,7 +43,7 @@ class Publishing(Declared):
             None if columns is None else tuple(columns), dict(comments or {}), grant, retry,
             None if time_limit is None else seconds(time_limit), where,
         )  # fmt: skip
-        self._published(declared.name, declared.schema, to, where)
+        self._check_publication(declared.name, declared.schema, to, where)
         self.publications[declared.name] = declared
         return declared
 
@@ -59,9 +59,9 @@ class Publishing(Declared):
         retry: int = 0,
         time_limit: str | float | None = None,
     ) -> Star:
-        """Declare a star schema in a warehouse: facts that point to the rows of dimensions that held when they happened.
+        """Declare a star schema in a warehouse: facts that point to the dimension rows that were valid when they happened.
 
-        Its tables lie in a schema called as the star, unless told.
+        Unless given, the schema of its tables is the star's name.
         """
         where = caller()
         facts = (fact,) if isinstance(fact, Fact) else tuple(fact)
@@ -70,11 +70,11 @@ class Publishing(Declared):
             name, to, schema or name, facts, tuple(dimension for dimension in dimensions if isinstance(dimension, Dimension)),
             calendars[0] if calendars else None, grant, retry, None if time_limit is None else seconds(time_limit), where,
         )  # fmt: skip
-        self._published(name, declared.schema, to, where)
+        self._check_publication(name, declared.schema, to, where)
         self.publications[name] = declared
         return declared
 
-    def _published(self, name: str, schema: str, to: Warehouse, where: Location) -> None:
+    def _check_publication(self, name: str, schema: str, to: Warehouse, where: Location) -> None:
         if not isinstance(to, Warehouse):
             raise DeclarationProblem(f"'{name}' has no warehouse to go to.", fix="Write to=cd.warehouse(...).", where=str(where))
         if name in self.publications:

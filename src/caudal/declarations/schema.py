@@ -1,4 +1,4 @@
-"""What columns a source or table has: names, types, units, labels. No engine is needed to say it."""
+"""Schemas of sources and tables: column names, types, units, labels. They need no engine."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def column(
 
 @dataclass(frozen=True)
 class Schema:
-    """Columns in order. ``open`` lets new nullable columns of later files in; a closed schema refuses them."""
+    """Columns in order. An ``open`` schema accepts new nullable columns of later files; a closed schema refuses them."""
 
     fields: tuple[Field, ...] = field(default=())
     open: bool = True
@@ -111,5 +111,9 @@ def schema(columns: Mapping[str, str | Field] | None = None, *, open: bool = Tru
     """
     declared = {**(columns or {}), **more}
     return Schema(
-        tuple(Field(name, one) if isinstance(one, str) else replace(one, name=name) for name, one in declared.items()), open
+        tuple(
+            Field(name, type_or_field) if isinstance(type_or_field, str) else replace(type_or_field, name=name)
+            for name, type_or_field in declared.items()
+        ),
+        open,
     )

@@ -1,4 +1,4 @@
-"""How caudal is set: flags over ``CAUDAL_*`` variables over ``caudal.toml`` over defaults."""
+"""Settings of caudal: flags override ``CAUDAL_*`` variables, these override ``caudal.toml``, and that overrides defaults."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "caudal.toml"
 
 @dataclass(frozen=True)
 class Settings:
-    """What can be set. Neither its text nor any message shows what is secret: passwords in addresses, the key, Spark's settings of such names.
+    """The settings. Neither their text nor any message shows secrets: passwords in addresses, the key, Spark settings with such names.
 
     Parameters
     ----------
@@ -30,15 +30,15 @@ class Settings:
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
     spark : further Spark settings (table ``[spark]`` in the file)
-    openlineage : where OpenLineage events go (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
+    openlineage : the target of OpenLineage events (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
         ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
     kafka : ``host:port`` of Kafka's brokers
-    metastore : ``thrift://host:port`` of the Hive metastore that tables are made known to
-    warehouse : database URL of the warehouse of publications that name none
+    metastore : ``thrift://host:port`` of the Hive metastore in which tables are registered
+    warehouse : database URL of the warehouse for publications that name no warehouse
     settle : seconds for which a file must not have changed before it is landed; none, but 2 in ``caudal up``, unless given
     smtp : mail server, ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``
-    luigi : address of Luigi's central scheduler, where it is to order the steps
-    key : key that the web app asks for
+    luigi : address of Luigi's central scheduler, if that schedules the steps
+    key : key that the web app requires
     trust : types that stored models may hold beyond those known to be safe (``shop.model.Cut``, ``shop.*``); ``pickle`` allows pickle
     """
 
@@ -88,20 +88,20 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
 
     Raises
     ------
-    DeclarationProblem : the file cannot be read, or sets what is not there
+    DeclarationProblem : the file cannot be read, or sets an unknown setting
     """
     environment = os.environ if environment is None else environment
     values: dict[str, Any] = {}
     names = [field.name for field in fields(Settings)]
-    if file := _file(folder or Path.cwd()):
+    if file := _find_file(folder or Path.cwd()):
         try:
-            said = tomllib.loads(file.read_text())
+            file_values = tomllib.loads(file.read_text())
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise DeclarationProblem(f"{file} cannot be read: {error}.", where=str(file)) from None
-        for name, value in said.items():
+        for name, value in file_values.items():
             if name not in names:
                 raise DeclarationProblem(
-                    f"{file.name} sets '{name}', which is not there.", nearest=nearest(name, names), where=str(file)
+                    f"{file.name} sets '{name}', which is not a setting.", nearest=nearest(name, names), where=str(file)
                 )
             below = name in ("home", "data") or (name == "lake" and "://" not in value)
             values[name] = file.parent / value if below else value
@@ -120,27 +120,27 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
         try:
             values["cores"] = int(values["cores"])
         except ValueError:
-            raise DeclarationProblem(f"'{values['cores']}' cores are asked for.", fix="CAUDAL_CORES is a whole number.") from None
+            raise DeclarationProblem(f"The setting cores is '{values['cores']}'.", fix="Give a whole number.") from None
     try:
         values["settle"] = None if values.get("settle") is None else float(values["settle"])
     except ValueError:
-        raise DeclarationProblem(f"Files are to settle for '{values['settle']}' seconds.", fix="Give a number.") from None
+        raise DeclarationProblem(f"The setting settle is '{values['settle']}'.", fix="Give a number of seconds.") from None
     trusted = values.get("trust", ())
     values["trust"] = tuple(part.strip() for part in (trusted.split(",") if isinstance(trusted, str) else trusted) if part.strip())
-    values["spark"] = {str(key): str(value) for key, value in _flat(values.get("spark", {}))}
+    values["spark"] = {str(key): str(value) for key, value in _flatten(values.get("spark", {}))}
     return Settings(**values)
 
 
-def _flat(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+def _flatten(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
     """Return the leaves of nested TOML tables by their dotted names."""
     leaves: list[tuple[str, Any]] = []
     for key, value in tree.items():
         name = f"{above}{key}"
-        leaves += _flat(value, name + ".") if isinstance(value, Mapping) else [(name, value)]
+        leaves += _flatten(value, name + ".") if isinstance(value, Mapping) else [(name, value)]
     return leaves
 
 
-def _file(folder: Path) -> Path | None:
+def _find_file(folder: Path) -> Path | None:
     for place in (folder.absolute(), *folder.absolute().parents):
         if (place / FILE).is_file():
             return place / FILE

@@ -1,6 +1,6 @@
-"""What goes into a model and what comes out: the same casts when it is trained, stored, served and predicted with.
+"""Inputs and outputs of models: training, serving and prediction use the same casts.
 
-It works on the pandas frames it is given, and imports no engine itself.
+The functions take pandas frames, but this module imports neither pandas nor an engine.
 """
 
 from __future__ import annotations
@@ -10,63 +10,63 @@ from typing import Any, TypeVar
 
 from caudal.errors import StepFailed, nearest
 
-Frame = TypeVar("Frame")  # a pandas frame; saying so would import pandas into the room of declarations
+Frame = TypeVar("Frame")  # a pandas frame; its type would import pandas here
 
 NUMBERS = ("double", "long", "boolean")
 PREDICTION = "prediction"
 
 
-def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
-    """Return a model's inputs in its own order: numbers and booleans as float64, strings as object, nothing known as NaN.
+def coerce_inputs(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
+    """Return a model's inputs in the signature's order: numbers and booleans as float64, strings as object, missing values as NaN.
 
-    One representation for all numbers keeps a column from changing its type when a batch happens to hold nulls.
+    With one type for all numbers a column has the same type whether or not a batch contains nulls.
 
     Parameters
     ----------
-    frame : DataFrame, one row per thing to predict; further columns are left out
+    frame : DataFrame, one row per prediction; further columns are left out
     inputs : the ``inputs`` of a signature: ``name`` and ``type`` of each
 
     Raises
     ------
-    StepFailed : an input is missing, or holds what is no number
+    StepFailed : an input is missing, or a numeric input holds a value that is no number
     """
-    given: Any = frame
+    rows: Any = frame
     names = [input_["name"] for input_ in inputs]
     for name in names:
-        if name not in given.columns:
+        if name not in rows.columns:
             raise StepFailed(
                 f"The model needs the input '{name}', which the rows do not have.",
-                nearest=nearest(name, map(str, given.columns)),
+                nearest=nearest(name, map(str, rows.columns)),
                 column=name,
             )
     numbers = {input_["name"]: "float64" for input_ in inputs if input_["type"] in NUMBERS}
     try:
-        cast: Any = given[names].astype(numbers)
+        cast: Any = rows[names].astype(numbers)
     except (TypeError, ValueError) as error:
         raise StepFailed(
-            f"An input of the model that must be a number is none: {error}.", column=_culprit(given, numbers)
+            f"A numeric input of the model holds a value that is no number: {error}.", column=_first_non_numeric(rows, numbers)
         ) from None
     for input_ in inputs:
         if input_["type"] == "string":
-            said = cast[input_["name"]].astype(object)
-            cast[input_["name"]] = said.map(str, na_action="ignore").where(said.notna(), float("nan")).astype(object)
+            texts = cast[input_["name"]].astype(object)
+            cast[input_["name"]] = texts.map(str, na_action="ignore").where(texts.notna(), float("nan")).astype(object)
     coerced_frame: Frame = cast
     return coerced_frame
 
 
-def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> Frame:
-    """Return predictions as every model of caudal gives them.
+def prediction_frame(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> Frame:
+    """Return predictions in the form that all models of caudal use.
 
     Returns
     -------
     DataFrame with the index of ``frame``: ``prediction`` (float64, or the class as string), and ``probability_<class>`` where the
-    model knows probabilities : float64 [n, classes]
+    model returns probabilities : float64 [n, classes]
     """
     columns: dict[str, Any] = {PREDICTION: prediction}
     if probabilities is not None and classes is not None:
         columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
-    given: Any = frame
-    answered: Frame = type(given)(columns, index=given.index)
+    rows: Any = frame
+    answered: Frame = type(rows)(columns, index=rows.index)
     return answered
 
 
@@ -76,7 +76,7 @@ def class_names(label: Any) -> Any:
 
 
 def class_name(value: object) -> str:
-    """Return one class as string.
+    """Return a class as string.
 
     Examples
     --------
@@ -90,7 +90,7 @@ def class_name(value: object) -> str:
     return str(value)
 
 
-def _culprit(frame: Any, numbers: Mapping[str, str]) -> str | None:
+def _first_non_numeric(frame: Any, numbers: Mapping[str, str]) -> str | None:
     for name in numbers:
         try:
             frame[name].astype("float64")

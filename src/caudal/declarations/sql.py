@@ -1,4 +1,4 @@
-"""What a query reads, told by its text alone."""
+"""Find the tables that a SQL query reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from caudal.errors import DeclarationProblem
 
 
 def inputs_of_sql(query: str, name: str, where: Location | None = None) -> tuple[str, ...]:
-    """Return the tables that a Spark SQL query reads, in order of appearance, without its own CTEs.
+    """Return the tables that a Spark SQL query reads, in order of appearance, without its CTEs.
 
     Examples
     --------
@@ -21,7 +21,7 @@ def inputs_of_sql(query: str, name: str, where: Location | None = None) -> tuple
 
     try:
         tree = sqlglot.parse_one(query, dialect="spark")
-        found = [
+        tables = [
             source.name for scope in traverse_scope(tree) for source in scope.sources.values() if isinstance(source, exp.Table)
         ]
     except SqlglotError as error:
@@ -30,4 +30,4 @@ def inputs_of_sql(query: str, name: str, where: Location | None = None) -> tuple
             where=str(where) if where else None,
             table=name,
         ) from None
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(tables))

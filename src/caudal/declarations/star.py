@@ -1,4 +1,4 @@
-"""A star schema: facts, and the dimensions that they are told by; declared, not written by hand."""
+"""Declarations of star schemas: facts and their dimensions."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ OF_VERSIONS = ("valid_from", "valid_until", "is_current")
 
 @dataclass(frozen=True)
 class Dimension:
-    """What facts are told by: one row per key, or per key and stretch of time.
+    """A dimension of facts: one row per key, or per key and period of validity.
 
     Parameters
     ----------
-    name : str, of its table; its surrogate key is ``<name>_key``
-    of : str, the table that it is made of
-    key : str, the column that names a member
-    changes : ``overwrite`` (type 1) has each member as it is now; ``keep`` (type 2) has each state of it, with the time for
-        which it held: from ``valid_from`` on, until before ``valid_until``
-    since : str, optional, the column that says from when a row holds. Without it a row holds from when it was published
-    columns : which columns are kept beside the key; all where left out
+    name : str, name of its table; its surrogate key is ``<name>_key``
+    of : str, the table that it is built from
+    key : str, the column that identifies a member
+    changes : ``overwrite`` (type 1) has each member's current state; ``keep`` (type 2) has all its states, with the period of
+        validity: from ``valid_from`` on, until before ``valid_until``
+    since : str, optional, the column with the time from which a row is valid. Without it a row is valid from its publication on
+    columns : the columns that it has besides the key; all where left out
     """
 
     name: str
@@ -46,7 +46,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Dates:
-    """The calendar, by day: whole years, those that facts fall in."""
+    """The calendar dimension: all days of the years in which facts happened."""
 
     name: str = "date"
 
@@ -58,16 +58,16 @@ class Dates:
 
 @dataclass(frozen=True)
 class Fact:
-    """What happened, with its measures.
+    """Events with their measures.
 
     Parameters
     ----------
-    of : str, the table that it is made of
-    time : str, the column that says when it happened
+    of : str, the table that it is built from
+    time : str, the column with the time of the event
     links : mapping of column to the dimension whose key it holds
-    dates : columns whose day the calendar tells; ``time`` unless told
-    measures : columns that are counted with; all where left out
-    key : columns that name a row
+    dates : columns that are linked to the calendar; ``time`` unless given
+    measures : columns with measures; all where left out
+    key : columns that identify a row
     """
 
     name: str
@@ -96,12 +96,12 @@ class Star:
 
     @property
     def place(self) -> str:
-        """Where it is, as people write it."""
+        """Its schema, in the form ``schema.*``."""
         return f"{self.schema}.*"
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The product's tables that it is made of."""
+        """The product's tables that it is built from."""
         return tuple(dict.fromkeys([*(dimension.of for dimension in self.dimensions), *(fact.of for fact in self.facts)]))
 
     @property
@@ -124,14 +124,14 @@ def dimension(
     where, of = str(caller()), name_of(table)
     if changes not in get_args(Changes):
         raise DeclarationProblem(
-            f"Changes of dimension '{name or of}' are to be dealt with by '{changes}'.",
+            f"Dimension '{name or of}' has the unknown changes='{changes}'.",
             nearest=nearest(changes, get_args(Changes)),
             fix="Write overwrite or keep.",
             where=where,
         )
     if since is not None and changes != "keep":
         raise DeclarationProblem(
-            f"Dimension '{name or of}' says since when rows hold, and keeps none that did before.",
+            f"Dimension '{name or of}' has since=, but keeps no earlier states of its rows.",
             fix='Write changes="keep", or leave since= out.',
             where=where,
         )
@@ -139,7 +139,7 @@ def dimension(
 
 
 def date_dimension(name: str = "date") -> Dates:
-    """Return the calendar as a dimension of stars; its rows are made."""
+    """Return the calendar as a dimension of stars; caudal generates its rows."""
     return Dates(name)
 
 
@@ -155,7 +155,7 @@ def fact(
 ) -> Fact:
     """Return a table as facts of a star; see `caudal.declarations.star.Fact`.
 
-    A column that bears the name of a dimension's key is linked to it unless ``links`` says otherwise.
+    A column with the name of a dimension's key is linked to that dimension unless ``links`` says otherwise.
     """
     of = name_of(table)
     linked = {column: to if isinstance(to, str) else to.name for column, to in (links or {}).items()}
@@ -166,7 +166,7 @@ def fact(
 
 
 def stem(column: str, *ends: str) -> str:
-    """Return a column's name without what says its kind.
+    """Return a column's name without its ending.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Statistics of a stream's channels, window by window: a table whose rows caudal computes itself."""
+"""Statistics of a stream's channels for each window, as a table that caudal computes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Statistics(Table):
     Parameters
     ----------
     channels : the stream's sensors, in its order
-    width_s, every_s : float, windows of ``width_s`` end every ``every_s``; equal: they follow one another (tumbling)
-    gap_s : float, where not 0, windows are sessions instead: one ends when its device has sent nothing for so long
+    width_s, every_s : float, windows of ``width_s`` end every ``every_s``; equal values give tumbling windows
+    gap_s : float, where not 0, windows are sessions instead: a session ends when its device has sent nothing for ``gap_s``
     ranges : ascending edges; readings are counted below the first, between each two, and from the last on
-    quantiles : which of them are told, e.g. ``(0.05, 0.5, 0.95)``, to within 1/128 of the distance from ``centre`` and ``resolution``
-    centre, resolution : float, the value around which quantiles are told finely, e.g. a sensor's offset, and how finely at best
-    bands : name → (low, high) in hertz: power in the band, of windows that hold every sample of their sampling rate
-    rate_hz : float, samples a second, where bands are asked for
-    late_s : float, how long a window waits for samples that come late
+    quantiles : the quantiles to compute, e.g. ``(0.05, 0.5, 0.95)``, to within 1/128 of the distance from ``centre`` and ``resolution``
+    centre, resolution : float, the value near which quantiles are most exact, e.g. a sensor's offset, and their smallest error there
+    bands : name → (low, high) in hertz: power in the band, for windows that have every sample of their sampling rate
+    rate_hz : float, samples a second, needed for bands
+    late_s : float, how long a window waits for late samples
     """
 
     kind: ClassVar[str] = "statistics"
@@ -54,60 +54,60 @@ class Statistics(Table):
 
     @property
     def pane_us(self) -> int:
-        """Width of a pane in microseconds: windows are made of panes, which do not overlap."""
+        """Width of a pane in microseconds: windows consist of panes, which do not overlap."""
         return self.gap_us or round(self.every_s * 1e6)
 
     @property
     def gap_us(self) -> int:
-        """How long a device is silent between two sessions, in microseconds; 0 where windows are no sessions."""
+        """Silence of a device that ends a session, in microseconds; 0 where windows are no sessions."""
         return round(self.gap_s * 1e6)
 
     @property
     def panes(self) -> int:
-        """How many panes a window is made of."""
+        """Number of panes of a window."""
         return 1 if self.gap_us else self.width_us // self.pane_us
 
 
 def statistics_of(name: str, of: Source, where: Location, **options: Any) -> Statistics:
-    """Return the declaration, checked.
+    """Return the checked declaration of statistics.
 
     Raises
     ------
-    DeclarationProblem : the source has no channels, or the windows, ranges, quantiles or bands make no sense
+    DeclarationProblem : the source has no channels, or the windows, ranges, quantiles or bands are invalid
     """
     if not isinstance(of.connection, CHANNELLED):
         raise DeclarationProblem(
-            f"Statistics '{name}' are asked of '{of.name}', which is no stream of samples.",
+            f"Statistics '{name}' read '{of.name}', which is no stream of samples.",
             fix="Declare the source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
             where=str(where),
         )
-    made = Statistics(
+    declared = Statistics(
         name=name, inputs=(of.name,), event_time="window_start", channels=of.connection.channels, late_s=of.late_s, where=where, **options
     )  # fmt: skip
-    for wrong, why in _wrong(made):
-        if wrong:
+    for is_wrong, why in _problems(declared):
+        if is_wrong:
             raise DeclarationProblem(f"Statistics '{name}': {why}", where=str(where))
-    return made
+    return declared
 
 
-def _wrong(one: Statistics) -> Sequence[tuple[bool, str]]:
-    bands = list(one.bands.values())
+def _problems(declared: Statistics) -> Sequence[tuple[bool, str]]:
+    bands = list(declared.bands.values())
     return (
-        (one.gap_s != 0 and one.gap_s < 0.02, "a session's gap cannot be shorter than 20 milliseconds."),
-        (one.gap_s > 0 and bool(bands), "bands need windows of one width, which sessions have not."),
+        (declared.gap_s != 0 and declared.gap_s < 0.02, "a session's gap cannot be shorter than 20 milliseconds."),
+        (declared.gap_s > 0 and bool(bands), "bands need windows of one width, which sessions have not."),
         (
-            one.gap_us == 0 and (one.pane_us <= 0 or one.width_us % max(one.pane_us, 1) != 0),
+            declared.gap_us == 0 and (declared.pane_us <= 0 or declared.width_us % max(declared.pane_us, 1) != 0),
             "the window's width has to be a multiple of 'every'.",
         ),
-        (one.every_s < 0.01, "windows cannot follow one another faster than every 10 milliseconds."),
-        (one.resolution <= 0, "the resolution has to be greater than 0."),
-        (list(one.ranges) != sorted(set(one.ranges)), "ranges have to be ascending edges, none twice."),
-        (len(one.ranges) > 250, "more than 250 edges are not ranges but a histogram; ask for quantiles."),
-        (any(not 0 < q < 1 for q in one.quantiles), "quantiles lie between 0 and 1."),
-        (bool(bands) and one.rate_hz <= 0, "bands need rate_hz, the samples a second."),
+        (declared.every_s < 0.01, "windows cannot follow one another faster than every 10 milliseconds."),
+        (declared.resolution <= 0, "the resolution has to be greater than 0."),
+        (list(declared.ranges) != sorted(set(declared.ranges)), "ranges have to be ascending edges, none twice."),
+        (len(declared.ranges) > 250, "more than 250 edges are not ranges but a histogram; ask for quantiles."),
+        (any(not 0 < q < 1 for q in declared.quantiles), "quantiles lie between 0 and 1."),
+        (bool(bands) and declared.rate_hz <= 0, "bands need rate_hz, the samples a second."),
         (
-            any(not 0 < low < high <= one.rate_hz / 2 for low, high in bands),
+            any(not 0 < low < high <= declared.rate_hz / 2 for low, high in bands),
             "bands lie between 0 and half of rate_hz, low before high.",
         ),
-        (one.late_s < 0, "late cannot be negative."),
+        (declared.late_s < 0, "late cannot be negative."),
     )

@@ -1,4 +1,4 @@
-"""What is declared of streams: their statistics, detectors, joins, and where rows go."""
+"""Declarations on streams: statistics, detectors, joins and outlets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from caudal.declarations.connection import CHANNELLED
 from caudal.declarations.declared import Declared, Function, name_of, names_of
 from caudal.declarations.detector import Detection, Detector
 from caudal.declarations.duration import seconds
-from caudal.declarations.join import How, Join, known_of
+from caudal.declarations.join import How, Join, known_columns_of_join
 from caudal.declarations.location import caller
 from caudal.declarations.node import Node, Partition, Source
 from caudal.declarations.outlet import Delivery, Destination, Outlet, outlet_of
@@ -18,7 +18,7 @@ from caudal.errors import DeclarationProblem, nearest
 
 
 class Streams(Declared):
-    """The part of a product that is about streams; `caudal.declarations.product.Product` is the whole."""
+    """The part of a product that declares streams (see `caudal.declarations.product.Product`)."""
 
     def statistics(
         self,
@@ -39,7 +39,7 @@ class Streams(Declared):
     ) -> Statistics:
         """Declare a table of statistics of a stream: one row per device, sensor and window; see `caudal.declarations.statistics.Statistics`.
 
-        Windows are of one second; or as wide as ``window`` says, one ``every`` so often; or sessions that end after a silence of ``session``.
+        Windows are one second wide, or ``window`` wide with one ending ``every`` so often, or sessions that end after a silence of ``session``.
         """
         where = caller()
         if session is not None and (window is not None or every is not None):
@@ -53,13 +53,13 @@ class Streams(Declared):
             quantiles=tuple(quantiles), centre=centre, resolution=resolution, bands=dict(bands or {}), rate_hz=rate_hz,
             partition=partition, description=description,
         )  # fmt: skip
-        self._add(declared)
+        self._add_node(declared)
         return declared
 
     def detect(
         self, name: str, of: Source | Statistics, detector: Detector, *, threshold: float = 0.99, column: str = "std"
     ) -> Detection:
-        """Declare that a stream (its samples, or a column of its statistics) is watched; what scores ``threshold`` goes to the table."""
+        """Declare a detector on a stream (its samples, or a column of its statistics); what scores ``threshold`` or more goes to the table."""
         where = caller()
         streams = isinstance(of, Statistics) or isinstance(of.connection, CHANNELLED)
         if not streams or not 0 < threshold <= 1 or column not in ("min", "max", "mean", "std"):
@@ -69,15 +69,15 @@ class Streams(Declared):
                 where=str(where),
             )
         declared = Detection(name, of.name, detector, threshold, column, where)
-        self._free(name, where)
+        self._check_name_is_free(name, where)
         self.detections[name] = declared
         return declared
 
     def send(self, name: str, of: Statistics | Detection, to: Destination, *, delivery: Delivery = "at least once") -> Outlet:
-        """Declare that rows of a stream go out as soon as they are there, and what is promised of each of them."""
+        """Declare that rows of a stream are sent to a destination as soon as they exist, with a delivery guarantee."""
         where = caller()
         declared = outlet_of(name, of, to, delivery, where)
-        self._free(name, where)
+        self._check_name_is_free(name, where)
         self.outlets[name] = declared
         return declared
 
@@ -94,26 +94,26 @@ class Streams(Declared):
         partition: Partition | None = None,
         description: str | None = None,
     ) -> Join:
-        """Declare a table of a stream's rows with those of another stream, or of any table, that belong to them.
+        """Declare a table that joins a stream with another stream, or with any table.
 
         Parameters
         ----------
-        left : a stream's source, or statistics of one
+        left : a stream source, or statistics of one
         right : the same, or any other source or table
-        on : columns that are equal
-        within : how far apart in event time two rows of streams may be; demanded of streams, and of nothing else
-        how : ``inner``, or ``left``: left rows without a match are given with nulls, when it is known that none will come
-        columns : which columns to keep beside keys and times; all of both where left out. One that both have, and that is not in
-            ``on``, bears the right side's name: ``labels_at``
-        partition : that of the left side where left out
+        on : columns that must be equal
+        within : how far apart in event time two rows of streams may be; required for streams, and for nothing else
+        how : ``inner``, or ``left``: left rows without a match are written with nulls, once no match can come any more
+        columns : columns to keep besides keys and times; all of both sides where left out. A column of the right side that the left
+            side has too, and that is not in ``on``, gets the right side's name as a prefix: ``labels_at``
+        partition : the left side's partition where left out
         """
         where = caller()
         sides = []
-        for one in (left, right):
-            named = name_of(one)
+        for side in (left, right):
+            named = name_of(side)
             if named not in self.nodes:
                 raise DeclarationProblem(
-                    f"Join '{name}' is of '{named}', which nothing has declared before it.",
+                    f"Join '{name}' is of '{named}', which is not declared above it.",
                     nearest=nearest(named, self.nodes),
                     fix="Declare it above the join.",
                     where=str(where),
@@ -122,8 +122,8 @@ class Streams(Declared):
         declared = Join(
             name, (sides[0].name, sides[1].name), event_time=sides[0].event_time, partition=partition or sides[0].partition,
             description=description, where=where, on=names_of(on), within_s=None if within is None else seconds(within), how=how,
-            wanted=None if columns is None else tuple(columns),
+            selected=None if columns is None else tuple(columns),
         )  # fmt: skip
-        declared = replace(declared, known=known_of(declared, *sides))
-        self._add(declared)
+        declared = replace(declared, known=known_columns_of_join(declared, *sides))
+        self._add_node(declared)
         return declared

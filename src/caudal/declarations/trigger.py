@@ -1,4 +1,4 @@
-"""When a product is to run: by the clock, by the arrival of files, or when another product has published."""
+"""Triggers of runs: schedules, the arrival of files, and publications of other products."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from caudal.declarations.crontab import parsed
+from caudal.declarations.crontab import parse_crontab
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.location import Location, caller
 from caudal.errors import DeclarationProblem, nearest
@@ -22,7 +22,7 @@ class Cron:
 
     Parameters
     ----------
-    missed : what becomes of times that passed while nobody was there: ``once`` makes one of them, ``all`` one run each, ``skip`` none
+    missed : what happens with times that passed while ``caudal up`` was not running: ``once`` runs once for all, ``all`` runs once for each, ``skip`` not at all
     """
 
     expression: str
@@ -36,7 +36,7 @@ class Cron:
 
 @dataclass(frozen=True)
 class Every:
-    """Once every so many seconds, counted from midnight of 1 January 1970, UTC: the same times wherever and whenever it was begun."""
+    """A run every ``length_s`` seconds, counted from midnight of 1 January 1970, UTC, so that the times do not depend on when or where it was started."""
 
     length_s: float
     missed: Missed = "once"
@@ -48,7 +48,7 @@ class Every:
 
 @dataclass(frozen=True)
 class OnArrival:
-    """Runs when new files have arrived or known ones have changed; or a database's watermark has grown."""
+    """A run when files have arrived or changed, or when a database's watermark has grown."""
 
     where: Location | None = field(default=None, compare=False)
 
@@ -58,7 +58,7 @@ class OnArrival:
 
 @dataclass(frozen=True)
 class OnPublish:
-    """Runs when another product has published a new version of a table."""
+    """A run when another product has published a new version of a table."""
 
     product: str
     table: str
@@ -73,11 +73,11 @@ Trigger = Cron | Every | OnArrival | OnPublish
 
 
 def cron(expression: str, tz: str | None = None, *, missed: Missed = "once") -> Cron:
-    """Return a trigger by the clock: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday)."""
+    """Return a schedule by a cron expression: minute, hour, day of the month, month, day of the week (0 and 7 are Sunday)."""
     where = caller()
     _policy(missed, where)
     try:
-        if parsed(expression).never:
+        if parse_crontab(expression).never:
             raise ValueError("None of those months has such a day.")
     except ValueError as error:
         raise DeclarationProblem(
@@ -90,7 +90,7 @@ def cron(expression: str, tz: str | None = None, *, missed: Missed = "once") -> 
 
 
 def every(length: str | float, *, tz: str | None = None, missed: Missed = "once") -> Cron | Every:
-    """Return a trigger by the clock: ``"midnight"``, ``"noon"``, ``"hour"``, ``"minute"``, or a duration such as ``"15 minutes"``."""
+    """Return a schedule: ``"midnight"``, ``"noon"``, ``"hour"``, ``"minute"``, or a duration such as ``"15 minutes"``."""
     where = caller()
     _policy(missed, where)
     if isinstance(length, str) and length in _NAMED:
@@ -104,24 +104,24 @@ def every(length: str | float, *, tz: str | None = None, missed: Missed = "once"
         )
     if isinstance(length, str) and not re.match(r"\s*\d", length):
         raise DeclarationProblem(
-            f"Nothing is done every '{length}'.",
+            f"'every {length}' is not a schedule.",
             nearest=nearest(length, _NAMED),
             fix=f"Use {', '.join(_NAMED)} or a duration such as '15 minutes'.",
             where=str(where),
         )
     length_s = seconds(length)
     if length_s < 1:
-        raise DeclarationProblem(f"A schedule every {length} is too dense.", fix="Give a second or more.", where=str(where))
+        raise DeclarationProblem(f"A schedule every {length} is too frequent.", fix="Give a second or more.", where=str(where))
     return Every(length_s, missed, where)
 
 
 def on_arrival() -> OnArrival:
-    """Return a trigger by the arrival of files, or of rows in a database whose source has a watermark."""
+    """Return a trigger for the arrival of files, or of rows in a database whose source has a watermark."""
     return OnArrival(caller())
 
 
 def on_publish(product: str, table: str) -> OnPublish:
-    """Return a trigger by what another product of the same home publishes."""
+    """Return a trigger for publications of another product of the same home."""
     return OnPublish(product, table, caller())
 
 
@@ -137,7 +137,7 @@ def _zone(tz: str | None, where: Location) -> None:
 def _policy(missed: str, where: Location) -> None:
     if missed not in get_args(Missed):
         raise DeclarationProblem(
-            f"Missed schedules are to be treated by '{missed}'.",
+            f"There is no missed='{missed}'.",
             nearest=nearest(missed, get_args(Missed)),
             fix="Use once, all or skip.",
             where=str(where),

@@ -1,4 +1,4 @@
-"""Tables that go to a data warehouse: declared, without any driver."""
+"""Declarations of tables that are published to a data warehouse; they need no driver."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ class Warehouse:
     address: Address | None = None
 
     def url(self, setting: str | None) -> str | None:
-        """Return the whole URL; None where the setting is to name it and does not.
+        """Return the complete URL; None where neither the declaration nor the setting names one.
 
         Raises
         ------
-        EnvironmentProblem : the variable that is to hold it is not set, or it is no PostgreSQL
+        EnvironmentProblem : the variable that holds it is not set, or the URL is not one of PostgreSQL
         """
-        found = setting if self.address is None else self.address.url()
-        if found is None:
+        url = setting if self.address is None else self.address.url()
+        if url is None:
             return None
-        if urlsplit(found).scheme.partition("+")[0] not in ("postgresql", "postgres"):
+        if urlsplit(url).scheme.partition("+")[0] not in ("postgresql", "postgres"):
             raise EnvironmentProblem(
-                f"The warehouse '{shown(found)}' is no PostgreSQL.", fix="Write it as postgresql://user@host/database."
+                f"The warehouse '{shown(url)}' is no PostgreSQL.", fix="Write it as postgresql://user@host/database."
             )
-        return found
+        return url
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A table of the product's that is kept in a warehouse too.
+    """A table of the product that is published to a warehouse.
 
     Parameters
     ----------
-    name : str, of the table there
+    name : str, the table's name in the warehouse
     of : str, the table, features or predictions that are published
-    key : columns that name a row: the primary key
+    key : columns that identify a row: the primary key
     indexes : lists of columns
-    columns : which columns are published; all but ``_file`` where left out
-    comments : what is said of columns, beside what the schema says
-    grant : str, optional, a role that may read; made where it is not there
+    columns : the columns that are published; all but ``_file`` where left out
+    comments : comments on columns, besides the descriptions in the schema
+    grant : str, optional, a role that may read; created where it does not exist
     """
 
     name: str
@@ -69,12 +69,12 @@ class Publication:
 
     @property
     def place(self) -> str:
-        """Schema and table, as people write them."""
+        """Schema and table, in the form ``schema.table``."""
         return f"{self.schema}.{self.name}"
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """The product's tables that it is made of."""
+        """The product's table that it publishes."""
         return (self.of,)
 
 
@@ -104,5 +104,5 @@ def lists_of(indexes: Sequence[Names]) -> tuple[tuple[str, ...], ...]:
 
 
 def too_long(name: str) -> bool:
-    """Tell whether a name is longer than PostgreSQL keeps."""
+    """Return whether a name is longer than PostgreSQL allows."""
     return len(name.encode()) > NAME_BYTES

@@ -1,4 +1,4 @@
-"""How answers of a web service are asked for: secrets by name, pages, what is new, and how often."""
+"""Options for reading a web service: secrets by name, pagination, incremental requests, and rate limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECONDS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "h
 
 @dataclass(frozen=True)
 class Env:
-    """The name of an environment variable; its value is looked up when it is needed, and kept nowhere."""
+    """The name of an environment variable; its value is looked up when it is needed, and stored nowhere."""
 
     name: str
 
@@ -25,10 +25,10 @@ class Pages:
     Parameters
     ----------
     kind : ``link | next | page | offset | cursor``
-    parameter : str, the parameter that says which page is asked for
-    path : str, where an answer names the next page's address or cursor, e.g. ``meta.next``
+    parameter : str, the parameter that selects the page
+    path : str, the place of the next page's address or cursor in an answer, e.g. ``meta.next``
     first : int, the first page's number or offset
-    most : int, more pages than these are a fault
+    most : int, the greatest number of pages; more are an error
     """
 
     kind: str
@@ -40,7 +40,7 @@ class Pages:
 
 @dataclass(frozen=True)
 class Since:
-    """The parameter that asks for what is new: the greatest value of the field ``at`` in what was landed before.
+    """The request parameter for new records: its value is the greatest value of the field ``at`` in earlier landings.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def pages(
     ----------
     next : ``"link"``: the header ``Link: <…>; rel="next"``; else the place of the next page's address in the JSON answer (``"paging.next"``)
     page : the parameter that takes the page's number; the last page is the one without records
-    offset : the parameter that takes how many records to pass over; the last page is the one without records
+    offset : the parameter that takes the number of records to skip; the last page is the one without records
     cursor : the parameter, and the place of its next value in the JSON answer (``("after", "meta.cursor")``)
     first : the number of the first page (1) or the first offset (0)
 
@@ -82,7 +82,7 @@ def pages(
     ('link', 0, 'meta.cursor')
     """
     ways: dict[str, Any] = {
-        name: said for name, said in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if said
+        name: value for name, value in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if value
     }
     if len(ways) != 1:
         raise DeclarationProblem(
@@ -102,19 +102,19 @@ def pages(
 
 
 def since(parameter: str, at: str | None = None, *, start: Any = None) -> Since:
-    """Return the parameter that asks for what is new, and the field of a record that tells how new it is (the same name unless given)."""
+    """Return the request parameter for new records, and the field of a record with its value (the same name unless given)."""
     return Since(parameter, at or parameter, None if start is None else str(start))
 
 
-def rate_of(said: str) -> tuple[float, float]:
-    """Return how many requests there may be in how many seconds.
+def rate_of(text: str) -> tuple[float, float]:
+    """Return a rate limit as the number of requests and the seconds in which they are allowed.
 
     Examples
     --------
     >>> rate_of("10/s"), rate_of("100/min")
     ((10.0, 1.0), (100.0, 60.0))
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+)", said.strip())
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*/\s*([a-z]+)", text.strip())
     if match is None or match.group(2) not in _SECONDS or float(match.group(1)) == 0:
-        raise DeclarationProblem(f"'{said}' is no rate of requests.", fix="Write '10/s', '100/min' or '1000/h'.")
+        raise DeclarationProblem(f"'{text}' is no rate of requests.", fix="Write '10/s', '100/min' or '1000/h'.")
     return float(match.group(1)), _SECONDS[match.group(2)]

@@ -1,4 +1,4 @@
-"""The zone whose clocks are meant, and when its clocks change; told by Python alone."""
+"""The current time zone and its clock changes, by Python's ``zoneinfo``."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DAY_S = 86_400
 
 @dataclass(frozen=True)
 class ClockChange:
-    """Clocks are put from one offset to another.
+    """A change of a zone's offset from UTC.
 
     Parameters
     ----------
     at_s : int, seconds since 1970 UTC
-    before_s, after_s : int, what clocks are ahead of UTC
+    before_s, after_s : int, seconds by which local time is ahead of UTC
     """
 
     at_s: int
@@ -32,18 +32,18 @@ class ClockChange:
 
     @property
     def ahead_s(self) -> int:
-        """How far clocks are put forward; back is negative."""
+        """Seconds by which clocks are put forward; negative for back."""
         return self.after_s - self.before_s
 
 
 def zone() -> str:
-    """Return the zone in which days and hours of instants are meant here: the product's, or UTC outside of any."""
+    """Return the current zone for days and hours of instants: the product's, or UTC outside of a product."""
     return _ZONE.get()
 
 
 @contextmanager
 def in_zone(tz: str) -> Iterator[None]:
-    """Let windows, fills, lags and calendars mean a zone's clocks while the block runs: a product's function in a test.
+    """Use a zone for windows, fills, lags and calendars in the block, for example in a test of a product's function.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def clock_changes(tz: str) -> tuple[ClockChange, ...]:
 
 @cache
 def longest_change_s(tz: str) -> int:
-    """Return by how much clocks have been put forward or back at most since 1970; whole days that were left out do not count.
+    """Return the largest clock change since 1970 in seconds; skipped whole days do not count.
 
     Examples
     --------
@@ -99,12 +99,12 @@ def longest_change_s(tz: str) -> int:
 
 
 @cache
-def cut_alike(tz: str, width_s: float) -> bool:
-    """Return whether windows cut from 1970 UTC are those of the zone's clocks, since 1970.
+def windows_match_clock(tz: str, width_s: float) -> bool:
+    """Return whether windows counted from 1970 UTC begin at the same times as windows of the zone's local time, since 1970.
 
     Examples
     --------
-    >>> cut_alike("America/New_York", 3600), cut_alike("America/New_York", 7200), cut_alike("Asia/Kolkata", 3600)
+    >>> windows_match_clock("America/New_York", 3600), windows_match_clock("America/New_York", 7200), windows_match_clock("Asia/Kolkata", 3600)
     (True, False, False)
     """
     place = ZoneInfo(tz)
@@ -113,9 +113,9 @@ def cut_alike(tz: str, width_s: float) -> bool:
 
 
 def first_day_seen(day: str, back_s: float, tz: str) -> str:
-    """Return the date on which the time begins that a day's first row looks back on.
+    """Return the earliest date that a day's first row needs when it looks back ``back_s`` seconds.
 
-    A day has 23 to 25 hours, so that 24 hours before may be two dates before; in days of 24 hours it is never fewer.
+    A day has 23 to 25 hours, so that 24 hours earlier may be two dates earlier; it is at least one date per 24 hours.
 
     Examples
     --------
@@ -133,7 +133,7 @@ def first_day_seen(day: str, back_s: float, tz: str) -> str:
 
 
 def window_end(start: dt.datetime, width_s: int, tz: str) -> dt.datetime:
-    """Return where the window ends that begins at ``start``; wall time has no zone, an instant has one (docs/adr/0017).
+    """Return the end of the window that begins at ``start``, a wall time without a zone or an instant with one (docs/adr/0017).
 
     Examples
     --------
@@ -154,7 +154,7 @@ def window_end(start: dt.datetime, width_s: int, tz: str) -> dt.datetime:
 
 
 def _shown_at(face: dt.datetime, place: ZoneInfo) -> list[dt.datetime]:
-    """Return the instants at which a wall time is shown."""
+    """Return the instants at which local clocks show a wall time: none, one or two."""
     instants = sorted({face.replace(tzinfo=place, fold=fold).astimezone(dt.UTC) for fold in (0, 1)})
     return [instant for instant in instants if instant.astimezone(place).replace(tzinfo=None, fold=0) == face]
 

@@ -1,4 +1,4 @@
-"""The folder of this user that keeps what is costly to make and safe to delete."""
+"""The user's cache folder, for files that are expensive to create and safe to delete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from platformdirs import user_cache_path
 
 
 def cache_dir(*parts: str) -> Path:
-    """Return the folder ``parts`` below the user's cache, made when it is missing.
+    """Return the folder ``parts`` below the user's cache, created if it is missing.
 
     ``CAUDAL_CACHE`` names the cache, else it is where the system keeps caches: ``XDG_CACHE_HOME/caudal`` or ``~/.cache/caudal`` on Linux. Where
     an earlier caudal has made ``~/.cache/caudal`` on another system, that is it.
@@ -25,26 +25,26 @@ def cache_dir(*parts: str) -> Path:
 
 
 def put_file(target: Path, content: bytes, *, mode: int = 0o644) -> Path:
-    """Write ``content`` at ``target`` so that other processes see the whole file or none; return ``target``."""
+    """Write ``content`` at ``target`` so that other processes see the complete file or none; return ``target``."""
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        made = Path(name)
-        made.chmod(mode)
-        made.replace(target)
+        temporary = Path(name)
+        temporary.chmod(mode)
+        temporary.replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     return target
 
 
-def put_folder(made: Path, target: Path) -> Path:
-    """Move the finished folder ``made`` to ``target``; when another process was first, keep that one."""
+def put_folder(finished: Path, target: Path) -> Path:
+    """Move the folder ``finished`` to ``target``; if another process has already created ``target``, keep that one."""
     try:
-        made.rename(target)
+        finished.rename(target)
     except OSError:
         if not target.is_dir():
             raise
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(finished, ignore_errors=True)
     return target

@@ -54,7 +54,7 @@ def wanted(archive: Path) -> bool:
 def archive_file(java: JavaHome) -> Path:
     """Return the path of the archive for this Java and this Spark, whether it exists or not."""
     home = spark_home()
-    # Java compares the times of the jars, so a reinstalled Spark of the same version needs an archive of its own.
+    # Java compares the times of the jars, so a reinstalled Spark of the same version needs a new archive.
     facts = [java.runtime, java.version, java.path, home, _changed(home / "jars"), _changed(java.runtime / "lib" / "modules")]
     return cache_dir("cds") / f"spark-{hashlib.sha256(repr([str(fact) for fact in facts]).encode()).hexdigest()[:16]}.jsa"
 

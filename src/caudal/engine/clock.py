@@ -125,7 +125,9 @@ def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | No
     clock = Clock(zone())
     widths = [step_s or step_of(frame, time) for time in times]
     at = [micros(frame, time, asking) for time in times]
-    if not all(_told_by(clock, frame, time) for time in times) or not all(width and clock.in_slots(width) for width in widths):
+    if not all(_follows_clock(clock, frame, time) for time in times) or not all(
+        width and clock.in_slots(width) for width in widths
+    ):
         return at
     return [clock.face(moment, width) for moment, width in zip(at, widths, strict=True)]
 
@@ -133,12 +135,12 @@ def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | No
 def faces(frame: DataFrame, time: str, asking: str, step_s: float | None = None) -> Column | None:
     """Return instants as wall times of the zone, in microseconds; None for times whose days all have 24 hours."""
     clock = Clock(zone())
-    if not _told_by(clock, frame, time):
+    if not _follows_clock(clock, frame, time):
         return None
     return clock.face(micros(frame, time, asking), step_s or step_of(frame, time))
 
 
-def _told_by(clock: Clock, frame: DataFrame, time: str) -> bool:
+def _follows_clock(clock: Clock, frame: DataFrame, time: str) -> bool:
     from pyspark.sql.types import TimestampType
 
     return isinstance(frame.schema[time].dataType, TimestampType) and not clock.steady

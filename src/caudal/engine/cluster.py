@@ -81,7 +81,7 @@ class Cluster:
         try:
             if self._master is None or self._master.poll() is not None:
                 host, (port, page) = ("--host", HOST), map(str, self._ports)
-                self._master = self._launched("master", "master.Master", *host, "--port", port, "--webui-port", page)
+                self._master = self._launch("master", "master.Master", *host, "--port", port, "--webui-port", page)
             for number in range(len(self._workers)):
                 self.start_worker(number, wait=False)
             self._wait()
@@ -97,7 +97,7 @@ class Cluster:
         folder = self.folder / f"worker-{number}"
         place_options = ("--work-dir", str(folder), "--host", HOST, "--webui-port", "0")
         memory = f"{_bytes(self._memory) // 2**20 + 512}m"  # an executor takes more than its heap
-        self._workers[number] = self._launched(
+        self._workers[number] = self._launch(
             f"worker-{number}", "worker.Worker", *place_options, "--cores", "1", "--memory", memory, self.address
         )
         if wait:
@@ -122,7 +122,7 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _launched(self, name: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _launch(self, name: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         java = java_home()
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
         options = [f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", *opened, *common_options(java)]
@@ -154,7 +154,8 @@ class Cluster:
         log = self.folder / f"{name}.log"
         last_lines = log.read_text(errors="replace").strip().splitlines()[-5:]
         return EnvironmentProblem(
-            f"Spark's {name} {state}. Its last words: {' | '.join(last_lines) or 'none'}", fix=f"All it said is in '{log}'."
+            f"Spark's {name} {state}. Its last output: {' | '.join(last_lines) or 'none'}",
+            fix=f"Its complete output is in '{log}'.",
         )
 
 

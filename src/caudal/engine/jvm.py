@@ -51,7 +51,7 @@ def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
 
     java = java_home()
     settings = SparkConf(loadDefaults=False)
-    settings.set("spark.driver.extraJavaOptions", joined(common_options(java)))
+    settings.set("spark.driver.extraJavaOptions", join_options(common_options(java)))
     settings.setAll(list(conf.items()))
     with environment(java):
         try:
@@ -82,12 +82,12 @@ def spark_home() -> Path:
     return Path(spec.origin).parent
 
 
-def joined(options: list[str]) -> str:
+def join_options(options: list[str]) -> str:
     """Return Java options as the single string that Spark splits again.
 
     Examples
     --------
-    >>> joined(["-Da=1", "-Db=x y"])
+    >>> join_options(["-Da=1", "-Db=x y"])
     '-Da=1 "-Db=x y"'
     """
     return " ".join(f'"{option}"' if " " in option else option for option in options)

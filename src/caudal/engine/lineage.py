@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from caudal.engine.plan import PlanNode, analysed, tree
+from caudal.engine.plan import PlanNode, analysed_plan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -92,7 +92,7 @@ def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dic
 
 
 def _lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    rows = _Walk(inputs).rows(analysed(frame))
+    rows = _Walk(inputs).rows(analysed_plan(frame))
     return {
         "columns": {name: _document(rows.columns[number]) for name, number in zip(frame.columns, rows.order, strict=True)},
         "rows": {name: part for name, part in _document(rows.deciding).items() if name != "from"},
@@ -171,13 +171,13 @@ class _Walk:
         """Return the output columns of an operator with one or two inputs."""
         inherited = tuple(number for child in below for number in child.order)
         if node.kind in HIDING:
-            return _hidden(node, node.kind)
+            return _unknown_origins(node, node.kind)
         if node.kind == "Project":
-            return self._named(node.expressions("projectList"), origins)
+            return self._named_columns(node.expressions("projectList"), origins)
         if node.kind == "Aggregate":
-            return self._named(node.expressions("aggregateExpressions"), origins)
+            return self._named_columns(node.expressions("aggregateExpressions"), origins)
         if node.kind == "Window":
-            order, windowed = self._named(node.expressions("windowExpressions"), origins)
+            order, windowed = self._named_columns(node.expressions("windowExpressions"), origins)
             return (*inherited, *order), {**origins, **windowed}
         if node.kind == "Generate":
             generator = node.expressions("generator")[0]
@@ -187,7 +187,7 @@ class _Walk:
             required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
             return (*required, *generated), {**origins, **dict(zip(generated, values, strict=True))}
         if node.kind == "Expand":
-            return self._expanded(node, origins)
+            return self._expanded_columns(node, origins)
         if node.kind == "LateralJoin":
             right = self.rows(tree(node.properties["right"][0]["plan"]), origins)
             return (*inherited, *right.order), {**origins, **right.columns}
@@ -201,14 +201,16 @@ class _Walk:
             return (sequence, *inherited), {**origins, sequence: Origins()}
         return inherited, dict(origins)
 
-    def _named(self, expressions: Sequence[PlanNode], origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
+    def _named_columns(
+        self, expressions: Sequence[PlanNode], origins: Mapping[int, Origins]
+    ) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in expressions)
         named: dict[int, Origins] = {}
         for expression in expressions:
             named[expression.attribute] = self._of(expression, {**origins, **named})
         return order, named
 
-    def _expanded(self, node: PlanNode, origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
+    def _expanded_columns(self, node: PlanNode, origins: Mapping[int, Origins]) -> tuple[tuple[int, ...], dict[int, Origins]]:
         order = tuple(expression.attribute for expression in node.expressions("output"))
         projections = node.properties.get("projections")
         if not projections:
@@ -314,7 +316,7 @@ def _side_by_side(kind: str, below: Sequence[Rows], deciding: Origins) -> Rows:
     return Rows(first.columns, first.order, merge_origins([deciding, *others]))
 
 
-def _hidden(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Origins]]:
+def _unknown_origins(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Origins]]:
     order = tuple(expression.attribute for expression in node.expressions("output", "serializer"))
     return order, dict.fromkeys(order, Origins(unknown=f"a function that Spark does not see into ({why})"))
 

@@ -33,9 +33,9 @@ def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
-def names(given: str | Sequence[str]) -> list[str]:
+def names(declared: str | Sequence[str]) -> list[str]:
     """Return one name or several as a list."""
-    return [given] if isinstance(given, str) else list(given)
+    return [declared] if isinstance(declared, str) else list(declared)
 
 
 def require_columns(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
@@ -50,11 +50,11 @@ def require_columns(frame: DataFrame, columns: Sequence[str], asking: str) -> No
             )
 
 
-def event_time(frame: DataFrame, given: str | None, asking: str, option: str) -> str:
+def event_time(frame: DataFrame, declared: str | None, asking: str, option: str) -> str:
     """Return the event time column: the given one, else the marked one."""
-    if given is not None:
-        require_columns(frame, [given], asking)
-        return given
+    if declared is not None:
+        require_columns(frame, [declared], asking)
+        return declared
     marked_columns = [field.name for field in frame.schema.fields if (field.metadata or {}).get(EVENT_TIME)]
     if len(marked_columns) == 1:
         return marked_columns[0]
@@ -66,10 +66,10 @@ def event_time(frame: DataFrame, given: str | None, asking: str, option: str) ->
     )
 
 
-def keys(frame: DataFrame, given: str | Sequence[str] | None, asking: str) -> list[str]:
+def keys(frame: DataFrame, declared: str | Sequence[str] | None, asking: str) -> list[str]:
     """Return the columns by which rows are grouped: the given ones, else those that ``tumble`` marked."""
-    if given is not None:
-        given_names = names(given)
+    if declared is not None:
+        given_names = names(declared)
         require_columns(frame, given_names, asking)
         return given_names
     marked_keys = [field.name for field in frame.schema.fields if (field.metadata or {}).get(KEY)]
@@ -80,9 +80,9 @@ def keys(frame: DataFrame, given: str | Sequence[str] | None, asking: str) -> li
     )
 
 
-def step_s(frame: DataFrame, time: str, given: str | float | None, asking: str) -> float:
+def step_s(frame: DataFrame, time: str, declared: str | float | None, asking: str) -> float:
     """Return the grid step of a time column in seconds: the given one, else the one that ``tumble`` marked."""
-    step = seconds(given) if given is not None else step_of(frame, time)
+    step = seconds(declared) if declared is not None else step_of(frame, time)
     if step:
         return step
     raise DeclarationProblem(

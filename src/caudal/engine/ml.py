@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import PREDICTION, answer, coerced
+from caudal.declarations.signature import PREDICTION, coerce_inputs, prediction_frame
 from caudal.errors import StepFailed, nearest
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[
     from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
     # The inputs must be cast by the same function as everywhere else; then NaN becomes the null that Spark ML expects.
-    cast = coerced(frame, inputs).reset_index(drop=True)
+    cast = coerce_inputs(frame, inputs).reset_index(drop=True)
     missing: Any = None
     cast = cast.astype(object).where(cast.notna(), missing)
     fields = [StructField(input_["name"], StringType() if input_["type"] == "string" else DoubleType()) for input_ in inputs]
@@ -41,17 +41,17 @@ def ml_scored(
     model : pyspark.ml Transformer that adds ``prediction`` (for classes, their index) and perhaps ``probability``
     """
     if frame.empty:
-        return answer(frame, [])
+        return prediction_frame(frame, [])
     scored = model.transform(ml_frame(spark, frame, inputs))
     collected: Any = scored_columns(scored, ROW).toPandas()
     ordered = collected.sort_values(ROW)
     if classes is None:
-        return answer(frame, ordered[PREDICTION].to_numpy("float64"))
+        return prediction_frame(frame, ordered[PREDICTION].to_numpy("float64"))
     import numpy as np
 
     names = np.asarray(list(classes), object)[ordered[PREDICTION].to_numpy("int64")]
     shares = np.vstack(list(ordered["probability"])) if "probability" in ordered else None
-    return answer(frame, names, shares, classes)
+    return prediction_frame(frame, names, shares, classes)
 
 
 def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFrame:

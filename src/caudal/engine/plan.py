@@ -40,7 +40,7 @@ class PlanNode:
             yield from child.each()
 
 
-def analysed(frame: DataFrame) -> PlanNode:
+def analysed_plan(frame: DataFrame) -> PlanNode:
     """Return a frame's analysed plan; nothing is computed."""
     plan = frame._jdf.queryExecution().analyzed()
     root = tree(json.loads(plan.toJSON()))

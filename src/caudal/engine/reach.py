@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.zone import zone
 from caudal.engine.lineage import CONSTANT, SUBQUERIES, _join_type, _names, _numbers
-from caudal.engine.plan import PlanNode, analysed, tree
+from caudal.engine.plan import PlanNode, analysed_plan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -118,7 +118,7 @@ def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = Fal
     """
     walk = _Walk(inputs, declared)
     try:
-        rows = walk.rows(analysed(frame))
+        rows = walk.rows(analysed_plan(frame))
     except Exception as error:  # an unexpected plan may look back without bound
         return Reach(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
     if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:
@@ -158,10 +158,10 @@ class _Walk:
         order, columns = self._columns(node, below, values, decided)
         return _Rows(columns, order, decided, inputs_by_day)
 
-    def _without_bound(self, what: str) -> float:
+    def _without_bound(self, description: str) -> float:
         if self._declared:
             return 0.0
-        self.unbounded.append(what)
+        self.unbounded.append(description)
         return math.inf
 
     def _reference(self, node: PlanNode) -> _Rows:
@@ -195,24 +195,24 @@ class _Walk:
         back_s = 0.0 if is_dayless else self._without_bound("rows that were handed to Spark")
         return _Rows(dict.fromkeys(order, _Value(back_s)), order, back_s)
 
-    def _mixing(self, node: PlanNode, below: Sequence[_Rows], known: Mapping[int, _Value]) -> float:
+    def _mixing(self, node: PlanNode, below: Sequence[_Rows], values: Mapping[int, _Value]) -> float:
         """Return how far back the choice of rows looks, because an operator combines rows of several days."""
         if node.kind in _ROW_BY_ROW or node.kind == "Window":
             return 0.0
         if node.kind in _GROUPED:
-            groups = [self._of(part, known, 0.0) for part in node.expressions(_GROUPED[node.kind])]
+            groups = [self._of(part, values, 0.0) for part in node.expressions(_GROUPED[node.kind])]
             words = "dropDuplicates" if node.kind == "Deduplicate" else "a grouping"
             return 0.0 if any(value.on_the_day for value in groups) else self._without_bound(f"{words} without the day")
         if node.kind in ("Distinct", "Intersect", "Except"):
             has_day = any(below[0].columns[number].on_the_day for number in below[0].order)
             return 0.0 if has_day else self._without_bound("distinct rows without the day")
         if node.kind == "Join":
-            if not (below[0].inputs and below[1].inputs) or self._same_day(node, known):
+            if not (below[0].inputs and below[1].inputs) or self._same_day(node, values):
                 return 0.0
             return self._without_bound("a join without the day")
         return self._without_bound(f"the operator {node.kind}")
 
-    def _same_day(self, node: PlanNode, known: Mapping[int, _Value]) -> bool:
+    def _same_day(self, node: PlanNode, values: Mapping[int, _Value]) -> bool:
         for condition in node.expressions("condition"):
             waiting = [condition]
             while waiting:
@@ -220,21 +220,21 @@ class _Walk:
                 if part.kind == "And":
                     waiting += part.below
                 elif part.kind in ("EqualTo", "EqualNullSafe"):
-                    sides = [self._of(side, known, 0.0) for side in part.below]
+                    sides = [self._of(side, values, 0.0) for side in part.below]
                     if all(side.on_the_day for side in sides):
                         return True
         return False
 
-    def _deciding(self, node: PlanNode, known: Mapping[int, _Value]) -> Iterable[_Value]:
+    def _deciding(self, node: PlanNode, values: Mapping[int, _Value]) -> Iterable[_Value]:
         names = {
             "Filter": ("condition",), "Join": ("condition",), "Aggregate": ("groupingExpressions",), "Deduplicate": ("keys",),
             "Generate": ("generator",), "FlatMapGroupsInPandas": ("groupingAttributes",), "FlatMapGroupsInArrow": ("groupingAttributes",),
         }.get(node.kind, ())  # fmt: skip
         for part in node.expressions(*names):
-            yield self._of(part, known, 0.0)
+            yield self._of(part, values, 0.0)
 
     def _columns(
-        self, node: PlanNode, below: Sequence[_Rows], known: Mapping[int, _Value], decided: float
+        self, node: PlanNode, below: Sequence[_Rows], column_values: Mapping[int, _Value], decided: float
     ) -> tuple[tuple[int, ...], dict[int, _Value]]:
         inherited = tuple(number for part in below for number in part.order)
         by_day = any(part.inputs for part in below)
@@ -245,40 +245,40 @@ class _Walk:
             return below[0].order, dict(below[0].columns)
         if node.kind in ("Project", "Aggregate", "Window"):
             names = {"Project": "projectList", "Aggregate": "aggregateExpressions", "Window": "windowExpressions"}
-            order, values = [], dict(known)
+            order, values = [], dict(column_values)
             for part in node.expressions(names[node.kind]):
                 order.append(part.attribute)
                 values[part.attribute] = self._of(part, values, decided, by_day=by_day)
             return ((*inherited, *order) if node.kind == "Window" else tuple(order)), values
         if node.kind == "Join" and _join_type(node) in ("LeftSemi", "LeftAnti"):
             return below[0].order, dict(below[0].columns)
-        farthest = max([0.0, decided, *(known[number].back_s for number in inherited)])
+        farthest = max([0.0, decided, *(column_values[number].back_s for number in inherited)])
         if node.kind == "Generate":
             generated = [part.attribute for part in node.expressions("generatorOutput")]
             dropped = set(_numbers(node.properties.get("unrequiredChildIndex")))
             required = tuple(number for at, number in enumerate(inherited) if at not in dropped)
-            return (*required, *generated), {**known, **dict.fromkeys(generated, _Value(farthest))}
+            return (*required, *generated), {**column_values, **dict.fromkeys(generated, _Value(farthest))}
         if (output := node.expressions("output", "serializer")) and node.kind != "View":
             output_numbers = tuple(part.attribute for part in output)
-            return output_numbers, {number: known.get(number, _Value(farthest)) for number in output_numbers}
-        return inherited, dict(known)
+            return output_numbers, {number: column_values.get(number, _Value(farthest)) for number in output_numbers}
+        return inherited, dict(column_values)
 
-    def _of(self, node: PlanNode, known: Mapping[int, _Value], decided: float, *, by_day: bool = False) -> _Value:
+    def _of(self, node: PlanNode, column_values: Mapping[int, _Value], decided: float, *, by_day: bool = False) -> _Value:
         """Return how far an expression looks back, and whether it determines the day."""
         if node.kind == "AttributeReference":
-            return known.get(node.attribute, _Value(self._without_bound(f"the column {node.properties.get('name')}")))
+            return column_values.get(node.attribute, _Value(self._without_bound(f"the column {node.properties.get('name')}")))
         if node.kind == "OuterReference":
-            return _Value(max((self._of(part, known, decided).back_s for part in node.expressions("e")), default=0.0))
+            return _Value(max((self._of(part, column_values, decided).back_s for part in node.expressions("e")), default=0.0))
         if node.kind in SUBQUERIES:
-            rows = self.rows(tree(node.properties["plan"]), known)
+            rows = self.rows(tree(node.properties["plan"]), column_values)
             inside = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
             return _Value(max(inside, self._without_bound("a subquery") if rows.inputs else 0.0))
         if node.kind == "Literal":
             return _Value(tells=NULL if node.properties.get("value") is None else None)
-        parts = [self._of(part, known, decided, by_day=by_day) for part in node.below]
+        parts = [self._of(part, column_values, decided, by_day=by_day) for part in node.below]
         back_s = max((part.back_s for part in parts), default=0.0)
         if node.kind == "WindowExpression":
-            return _Value(self._window(node, max(back_s, decided), known, by_day))
+            return _Value(self._window(node, max(back_s, decided), column_values, by_day))
         if node.kind == "Alias" and node.properties.get("name") in (START, MIDNIGHT):
             return _Value(back_s, DAY if zone() == "UTC" else INSTANT)
         if node.kind in (
@@ -289,7 +289,7 @@ class _Walk:
             "AggregateExpression",
         ):
             windowed = node.kind == "Alias" and (start := _start_of_window(node)) is not None
-            if windowed and start is not None and self._of(start[0], known, decided).tells == DAY and start[1]:
+            if windowed and start is not None and self._of(start[0], column_values, decided).tells == DAY and start[1]:
                 return _Value(back_s, DAY, (_Value(back_s, DAY), _Value(back_s)))
             return replace(parts[0], back_s=back_s)
         if node.kind == "CreateNamedStruct":
@@ -307,7 +307,7 @@ class _Walk:
             return replace(parts[0], back_s=back_s)
         return _Value(back_s, _determined_day(node, parts))
 
-    def _window(self, node: PlanNode, below: float, known: Mapping[int, _Value], by_day: bool) -> float:
+    def _window(self, node: PlanNode, below: float, values: Mapping[int, _Value], by_day: bool) -> float:
         specification = node.below[1]
         orders = [part for part in specification.below if part.kind == "SortOrder"]
         for order in orders:
@@ -320,7 +320,7 @@ class _Walk:
         partition_keys = [
             part for part in specification.below if part.kind not in ("SortOrder", "SpecifiedWindowFrame", "UnspecifiedFrame$")
         ]
-        if any(self._of(part, known, below).on_the_day for part in partition_keys):
+        if any(self._of(part, values, below).on_the_day for part in partition_keys):
             return below
         return max(below, self._without_bound("a window without the day"))
 

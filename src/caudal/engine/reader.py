@@ -28,30 +28,30 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
     """
     from pyspark.sql.readwriter import DataFrameReader
 
-    def recording(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(read)
+    def recording(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(method)
         def recorded_read(self: Any, *args: Any, **kwargs: Any) -> Any:
             if not sys._getframe(1).f_code.co_filename.startswith(_CAUDAL) and _SPARK not in sys._getframe(1).f_code.co_filename:
                 if name == "jdbc":
                     unseen("a database")
                 for place in _texts(args[0] if args else kwargs.get("path", kwargs.get("paths"))):
                     _note(place, path, unseen)
-            return read(self, *args, **kwargs)
+            return method(self, *args, **kwargs)
 
         return recorded_read
 
     originals = {name: getattr(DataFrameReader, name) for name in (*_OF_FILES, "jdbc") if hasattr(DataFrameReader, name)}
-    for name, read in originals.items():
-        setattr(DataFrameReader, name, recording(name, read))
+    for name, method in originals.items():
+        setattr(DataFrameReader, name, recording(name, method))
     try:
         yield
     finally:
-        for name, read in originals.items():
-            setattr(DataFrameReader, name, read)
+        for name, method in originals.items():
+            setattr(DataFrameReader, name, method)
 
 
-def _texts(given: Any) -> list[str]:
-    several = given if isinstance(given, list | tuple) else [given]
+def _texts(argument: Any) -> list[str]:
+    several = argument if isinstance(argument, list | tuple) else [argument]
     return [str(place) for place in several if isinstance(place, str | os.PathLike)]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from caudal.engine import cds, connectors as known, settings
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import Jvm, common_options, environment, joined, start_error
+from caudal.engine.jvm import Jvm, common_options, environment, join_options, start_error
 from caudal.errors import EnvironmentProblem
 from caudal.secret import is_secret_name
 
@@ -222,7 +222,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     conf = settings.settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
     )
-    conf |= {"spark.driver.extraJavaOptions": joined(options)} | dict(chosen.conf)
+    conf |= {"spark.driver.extraJavaOptions": join_options(options)} | dict(chosen.conf)
     builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
     # The builder's settings appear in the arguments of the Java process, which all users of the machine can read.
     secret = {name: value for name, value in conf.items() if name.startswith(_HADOOP) and is_secret_name(name)}
@@ -258,7 +258,7 @@ def _remove_at_exit(spark: SparkSession, folder: Path) -> None:
 
 
 def _without_checksum_files(spark: SparkSession) -> None:
-    """Stop Hadoop from writing a ``.crc`` file beside each local file: Parquet has its own checksums, and commits name files."""
+    """Stop Hadoop from writing a ``.crc`` file next to each local file: Parquet has its own checksums, and commits name files."""
     jvm = spark.sparkContext._jvm
     assert jvm is not None
     hadoop = spark.sparkContext._jsc.hadoopConfiguration()

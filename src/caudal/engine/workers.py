@@ -35,5 +35,5 @@ def tell_workers(spark: SparkSession, module: str, root: Path, sources: str | No
 
 
 def _path() -> list[str]:
-    given = os.environ.get("PYTHONPATH")
-    return [given] if given else []
+    path = os.environ.get("PYTHONPATH")
+    return [path] if path else []

@@ -52,20 +52,20 @@ def edit(
         raw = RawFile(file, "", file.name, format)
         expansion = Expansion(raw, file.stat().st_size)
         members = [member for member in archive.infolist() if not member.is_dir() and not _is_finders(member.filename)]
-        read = {member.filename for member in _read(raw, members, options)}
+        read_names = {member.filename for member in _read(raw, members, options)}
         changed: dict[str, Path | None] = {}
-        removed = kept = 0
+        removed = remaining = 0
         for number, member in enumerate(members):
             plain = Path(temporary) / f"{number}-{PurePosixPath(member.filename).name[-80:]}"
             new_file = Path(temporary) / f"{number}-new-{PurePosixPath(member.filename).name[-80:]}"
             with archive.open(member) as stream:
                 write_plain(stream, plain, expansion)
-            subject_rows, others = _searched(
+            subject_rows, others = _search_member(
                 member.filename, plain, column, is_subject, kind_of, depth, None if to is None else new_file
             )
             removed += subject_rows
-            if member.filename in read:
-                kept += others if to is not None else 1
+            if member.filename in read_names:
+                remaining += others if to is not None else 1
             if subject_rows:
                 changed[member.filename] = new_file if others > 0 else None
             else:
@@ -73,7 +73,7 @@ def edit(
             plain.unlink()
         if to is not None:
             _write(archive, to, changed)
-    return removed, kept
+    return removed, remaining
 
 
 def repacked(
@@ -98,7 +98,9 @@ def repacked(
         return counts
 
 
-def _searched(name: str, plain: Path, column: str, is_subject: Is, kind_of: KindOf, depth: int, to: Path | None) -> tuple[int, int]:
+def _search_member(
+    name: str, plain: Path, column: str, is_subject: Is, kind_of: KindOf, depth: int, to: Path | None
+) -> tuple[int, int]:
     try:
         kind = kind_of(name, depth + 1)
         if to is None:

@@ -65,10 +65,10 @@ def search(document: Mapping[str, Any], word: str) -> list[FoundDocument]:
 
     for product in document["products"]:
         look("product", "", product["name"], product["description"], product["owner"])
-        for thing in product["things"]:
-            look(thing["kind"], product["name"], thing["name"], thing["description"])
-            for column in thing["columns"]:
-                look("column", f"{product['name']}.{thing['name']}", column["name"], column["about"], column["unit"])
+        for entry in product["things"]:
+            look(entry["kind"], product["name"], entry["name"], entry["description"])
+            for column in entry["columns"]:
+                look("column", f"{product['name']}.{entry['name']}", column["name"], column["about"], column["unit"])
     return [hit for _, hit in sorted(ranked_hits, key=lambda ranked: ranked[0])]
 
 
@@ -82,16 +82,16 @@ class _Product:
 
     def document(self) -> dict[str, Any]:
         last = self._ledger.find(runs, product=self._name, newest=True, limit=1)
-        things = [
+        entries = [
             *(self._table(name) for name in self._declared["tables"]), *(self._model(name) for name in self._declared["models"]),
             *(self._table(name) for name in self._declared["predictions"]),
         ]  # fmt: skip
-        for thing in things:
-            for column in thing["columns"]:
-                self._inherit(thing["name"], column, things)
+        for entry in entries:
+            for column in entry["columns"]:
+                self._inherit(entry["name"], column, entries)
         return {
             **{name: self._declared[name] for name in ("name", "owner", "description", "tz", "nodes")},
-            "last_run": {name: last[0][name] for name in ("run_id", "state", "started_at")} if last else None, "things": things,
+            "last_run": {name: last[0][name] for name in ("run_id", "state", "started_at")} if last else None, "things": entries,
         }  # fmt: skip
 
     def _table(self, name: str) -> Thing:
@@ -193,7 +193,7 @@ class _Product:
                 readers.append({"table": name, "column": None, "kind": "label"})
         return readers
 
-    def _inherit(self, table: str, column: Thing, things: Sequence[Thing]) -> None:
+    def _inherit(self, table: str, column: Thing, entries: Sequence[Thing]) -> None:
         """Copy the unit and the description from the column that this one carries unchanged."""
         position, visited = (table, column["name"]), set[tuple[str, str]]()
         while (not column["unit"] or not column["about"]) and position not in visited:
@@ -205,9 +205,9 @@ class _Product:
             origin = next(
                 (
                     column
-                    for thing in things
-                    if thing["name"] == position[0]
-                    for column in thing["columns"]
+                    for entry in entries
+                    if entry["name"] == position[0]
+                    for column in entry["columns"]
                     if column["name"] == position[1]
                 ),
                 None,
@@ -271,10 +271,10 @@ class _Product:
         first_file = delta.Version(
             version.folder, version.number, version.files[:1], version.schema, version.partitioned, version.identity
         )
-        shown = [name for name in names if not name.startswith("_")]
+        sample_columns = [name for name in names if not name.startswith("_")]
         return [
-            {name: HIDDEN if name in persons else row[name] for name in shown}
-            for row in arrow(first_file, shown).slice(0, self._samples).to_pylist()
+            {name: HIDDEN if name in persons else row[name] for name in sample_columns}
+            for row in arrow(first_file, sample_columns).slice(0, self._samples).to_pylist()
         ]
 
 
@@ -286,10 +286,10 @@ def _readers_elsewhere(home: Home, ledger: Ledger, products: Mapping[str, dict[s
         if parts[: len(lake)] != lake or len(parts) < len(lake) + 2:
             continue
         owner, table = parts[len(lake) : len(lake) + 2]
-        for thing in products.get(owner, {}).get("things", ()):
+        for entry in products.get(owner, {}).get("things", ()):
             reader = {"kind": "another product", "name": f"{row['product']}.{row['source']}"}
-            if thing["name"] == table and reader not in thing["readers"]:
-                thing["readers"].append(reader)
+            if entry["name"] == table and reader not in entry["readers"]:
+                entry["readers"].append(reader)
 
 
 def _span(version: delta.Version | None) -> list[str] | None:

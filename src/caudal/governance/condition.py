@@ -31,7 +31,7 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
         parsed = sqlglot.parse_one(text, into=sqlglot.exp.Condition, dialect="spark")
     except SqlglotError:
         raise DeclarationProblem(f"'{text}' is not a condition.", fix="Write it as in SQL: zone_id = 7 and hour >= 8.") from None
-    return lambda rows: _filled(_of(parsed, rows, text))
+    return lambda rows: _without_nulls(_of(parsed, rows, text))
 
 
 def _of(node: Any, rows: pa.Table, text: str) -> Any:
@@ -130,7 +130,7 @@ def _unknown(text: str) -> DeclarationProblem:
     )
 
 
-def _filled(mask: Any) -> Any:
+def _without_nulls(mask: Any) -> Any:
     import pyarrow.compute as pc
 
     return pc.fill_null(mask, False)

@@ -71,13 +71,13 @@ def erase(
                 if yes and not_searched:
                     raise unsearched(plan)
                 return {**plan, "done": False, "earlier": _earlier(ledger, product, person_)}
-            _can(product, ledger, occurrences)
+            _check_corrections(product, ledger, occurrences)
             record = _begin(ledger, product, person_, plan, clock())
             _clear_manifests(ledger, product)
             _raw_files(product, home, ledger, person_, occurrences, record["erasure"], clock())
         result = run(file, settings, progress=progress)
         with _exclusive(home, ledger, product):
-            _what_is_left(product, home, ledger, person_, record["erasure"], clock())
+            _erase_remaining(product, home, ledger, person_, record["erasure"], clock())
             remaining, searched, not_searched = search(product, home, ledger, person_)
             after = _document(product, home, ledger, person_, remaining, searched, not_searched)
             proof = _end(product, home, ledger, record, after, result.document, clock())
@@ -142,7 +142,7 @@ def _learned_from(home: Home, product: Product, row: ModelVersionRow, occurrence
     return any(span.path in files and span.named_by([row["training_version"]]) for span in spans)
 
 
-def _can(product: Product, ledger: Ledger, occurrences: Sequence[Occurrence]) -> None:
+def _check_corrections(product: Product, ledger: Ledger, occurrences: Sequence[Occurrence]) -> None:
     """Raise if corrections replace rows of a raw file: they name its rows by a hash that would change."""
     for name in {occurrence.name for occurrence in occurrences if occurrence.kind == "raw"}:
         if ledger.find(landed, product=product.name, source=name, kind="correction"):
@@ -209,7 +209,7 @@ def _raw_files(
         erased.replace(folder, ledger, row, draft, rows=rows, empty=kept_rows <= 0, erasure=erasure, at=now)
 
 
-def _what_is_left(product: Product, home: Home, ledger: Ledger, person_: Person, erasure: str, now: float) -> None:
+def _erase_remaining(product: Product, home: Home, ledger: Ledger, person_: Person, erasure: str, now: float) -> None:
     """Rewrite tables that no run rebuilds, without the subject; then delete files of older versions that hold the subject."""
     columns = columns_of(product, home, ledger, person_)
     occurrences = list(search_tables(product, home, person_, columns, {}, []))
@@ -259,18 +259,20 @@ def _figures(product: Product, home: Home, ledger: Ledger, person_: Person, colu
     """Remove minima and maxima that are the subject's value from the ledger and from commits, and delete the pages that showed
     them."""
     for row in ledger.find(profiles, product=product.name, table=list(columns)):
-        if _blotted(row["columns"], columns[row["table"]], person_):
+        if _remove_bounds(row["columns"], columns[row["table"]], person_):
             ledger.change(profiles, {"id": row["id"]}, columns=row["columns"])
             home.page(product.name, row["run_id"]).unlink(missing_ok=True)
     for name, subject_columns in columns.items():
 
         def blot(identity: dict[str, Any], subject_columns: set[str] = subject_columns) -> bool:
-            return _blotted(((identity.get("done") or {}).get("profile") or {}).get("columns") or {}, subject_columns, person_)
+            return _remove_bounds(
+                ((identity.get("done") or {}).get("profile") or {}).get("columns") or {}, subject_columns, person_
+            )
 
         changes.amend(home.table(product.name, name), blot)
 
 
-def _blotted(figures: dict[str, Any], columns: set[str], person_: Person) -> bool:
+def _remove_bounds(figures: dict[str, Any], columns: set[str], person_: Person) -> bool:
     """Remove the subject's value from a profile's bounds; return whether it was there."""
     was_found = False
     for column in columns & figures.keys():
@@ -298,15 +300,15 @@ def _end(
     from caudal.ledger.records import tombstones
 
     tombstone_rows = ledger.find(tombstones, product=product.name, erasure=record["erasure"])
-    done = not after["places"] and not after["not_searched"]
+    complete = not after["places"] and not after["not_searched"]
     document = {
         "erasure": record["erasure"], "product": product.name, "owner": product.owner, "column": record["column"], "subject_sha256": record["subject"],
-        "salt": record["salt"], "who": record["who"], "started_at": record["started_at"], "finished_at": now, "done": done,
+        "salt": record["salt"], "who": record["who"], "started_at": record["started_at"], "finished_at": now, "done": complete,
         "before": record["before"], "after": after,
         "raw_files": [{name: row[name] for name in ("source", "old_sha256", "new_sha256", "rows")} for row in tombstone_rows],
         "run": {name: run_document.get(name) for name in ("run_id", "state")},
     }  # fmt: skip
     proof = write_proof(home.path / "erasures" / product.name, document)
-    if done:
+    if complete:
         ledger.change(erasures, {"erasure": record["erasure"]}, state="done", finished_at=now, proof_sha256=proof["sha256"])
     return proof

@@ -38,16 +38,16 @@ def without_subject(file: Path, draft: Path, kind: RawKind, columns: Sequence[tu
     """
     endings = "".join(draft.suffixes)
     parts = [draft.with_name(f"{draft.name.removesuffix(endings)}-{number}{endings}") for number in range(len(columns))]
-    removed = kept = 0
+    removed = remaining = 0
     try:
         for part, (column, is_subject) in zip(parts, columns, strict=True):
-            removed_by_column, kept = erased.without(file, part, kind, column, is_subject)
+            removed_by_column, remaining = erased.without(file, part, kind, column, is_subject)
             removed, file = removed + removed_by_column, part
         file.replace(draft)
     finally:
         for part in parts:
             part.unlink(missing_ok=True)
-    return removed, kept
+    return removed, remaining
 
 
 def _kind(source: Source, name: str, room: Path, declared: str | None, depth: int = 1) -> RawKind:

@@ -70,7 +70,7 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     from caudal.streaming.sources import stream_lease
 
     product, home = load(folder), opened(settings)
-    _checked(product)
+    _check_retentions(product)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
         open_.enter_context(held(home, ledger, product))
@@ -217,13 +217,13 @@ def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: fl
         lifespans.unlink(deletion.folder, deletion.files)
 
 
-def _length(product: Product, table: str | None, what: str) -> float | None:
+def _length(product: Product, table: str | None, kind: str) -> float | None:
     """Return how long something is kept: a retention of the table itself wins over a general one."""
     candidates = [
-        retention for retention in product.retentions if getattr(retention, what) is not None and retention.table in (None, table)
+        retention for retention in product.retentions if getattr(retention, kind) is not None and retention.table in (None, table)
     ]
     table_specific = [retention for retention in candidates if retention.table == table]
-    length: float | None = getattr((table_specific or candidates)[-1], what) if candidates else None
+    length: float | None = getattr((table_specific or candidates)[-1], kind) if candidates else None
     return length
 
 
@@ -231,7 +231,7 @@ def _first_day(product: Product, keep_s: float, now: float) -> str:
     return (dt.datetime.fromtimestamp(now - keep_s, ZoneInfo(product.tz)).date()).isoformat()
 
 
-def _checked(product: Product) -> None:
+def _check_retentions(product: Product) -> None:
     if not product.retentions:
         raise DeclarationProblem(
             f"Product '{product.name}' declares no retention: everything is kept.",

@@ -47,12 +47,12 @@ def trace(
     DeclarationProblem : the condition cannot be understood
     """
     product, home = load(folder), opened(settings)
-    known = tables_of(product)
-    if table not in known:
+    tables = tables_of(product)
+    if table not in tables:
         raise NotThere(
             f"Product '{product.name}' declares no table '{table}'.",
-            nearest=nearest(table, known),
-            fix=f"It has {', '.join(known)}.",
+            nearest=nearest(table, tables),
+            fix=f"It has {', '.join(tables)}.",
         )
     with contextlib.closing(home.ledger()) as ledger:
         table_version = resolve_version(home, ledger, product.name, table, version, run_id)
@@ -322,10 +322,10 @@ def _version(result: Trace, name: str, number: int) -> delta.Version | None:
 
 
 def _first(matches: Iterable[MatchedRows], limit: int) -> list[MatchedRows]:
-    kept, remaining = [], limit
+    selected, remaining = [], limit
     for match_ in matches:
         if remaining <= 0:
             break
-        kept.append(MatchedRows(match_.file, match_.version, match_.rows.slice(0, remaining)))
-        remaining -= len(kept[-1].rows)
-    return kept
+        selected.append(MatchedRows(match_.file, match_.version, match_.rows.slice(0, remaining)))
+        remaining -= len(selected[-1].rows)
+    return selected

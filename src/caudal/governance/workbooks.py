@@ -49,9 +49,9 @@ def edit(
     if options.get("decimal") == ",":
         is_subject = with_comma(is_subject)
     before = _sheets(file, options, names)
-    marked = {name: _marked(sheet, column, is_subject) for name, sheet in before.items()}
+    marked = {name: _subject_rows(sheet, column, is_subject) for name, sheet in before.items()}
     removed = sum(map(len, marked.values()))
-    kept = sum(len(sheet.rows) for sheet in before.values() if sheet.is_chosen) - sum(
+    remaining = sum(len(sheet.rows) for sheet in before.values() if sheet.is_chosen) - sum(
         len(marked[name]) for name, sheet in before.items() if sheet.is_chosen
     )
     if to is not None and not removed:
@@ -59,24 +59,24 @@ def edit(
     elif to is not None:
         _write(file, to, marked)
         _hold(file, to, before, _sheets(to, options, names), marked)
-    return removed, kept
+    return removed, remaining
 
 
 def _sheets(file: Path, options: Mapping[str, object], names: Sequence[str]) -> dict[str, SheetRows]:
     sheet_rows = sheets(RawFile(file, "", file.name, "excel"), options)
     if options.get("header", True) is False and names:
         return {
-            name: SheetRows(_named(sheet.names, names), sheet.guesses, sheet.rows, sheet.is_chosen)
+            name: SheetRows(_with_names(sheet.names, names), sheet.guesses, sheet.rows, sheet.is_chosen)
             for name, sheet in sheet_rows.items()
         }
     return sheet_rows
 
 
-def _named(plain: list[str], names: Sequence[str]) -> list[str]:
+def _with_names(plain: list[str], names: Sequence[str]) -> list[str]:
     return [*names[: len(plain)], *plain[len(names) :]]
 
 
-def _marked(sheet: SheetRows, column: str, is_subject: Is) -> set[int]:
+def _subject_rows(sheet: SheetRows, column: str, is_subject: Is) -> set[int]:
     """Return the numbers of the rows that are the subject's."""
     places = [at for at, name in enumerate(sheet.names) if name.lower() == column.lower()]
     return {number for number, texts in sheet.rows if any(texts[at] is not None and is_subject(texts[at]) for at in places)}

@@ -1,4 +1,4 @@
-"""A product → the graph of its nodes, models, predictions and what is served."""
+"""Build the graph of a product: its nodes, models, predictions and servings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a declaration, told without reading data or starting an engine."""
+"""Check a product's declarations without reading data or starting an engine."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SYSTEM = ("_file", "_day")
 def check(product: Product) -> list[DeclarationProblem]:
     """Return every problem found: unknown inputs, cycles, columns, expectations, models and predictions that bind to nothing."""
     return [
-        *_nothing(product),
-        *_inputs(product),
+        *_empty_product(product),
+        *_unknown_inputs(product),
         *_cycles(product),
-        *_columns(product),
-        *_of_kinds(product),
+        *_node_columns(product),
+        *_problems_of_kinds(product),
         *_triggers(product),
-        *_promises(product),
-        *_governance(product),
+        *_slas(product),
+        *_unknown_governed_names(product),
     ]
 
 
-def _nothing(product: Product) -> Iterator[DeclarationProblem]:
+def _empty_product(product: Product) -> Iterator[DeclarationProblem]:
     if not product.nodes:
         yield DeclarationProblem(
             f"Product '{product.name}' declares no source and no table.",
@@ -42,8 +42,8 @@ def _nothing(product: Product) -> Iterator[DeclarationProblem]:
         )
 
 
-def _of_kinds(product: Product) -> Iterator[DeclarationProblem]:
-    """Yield what each kind of node finds wrong with its declarations, kind by kind."""
+def _problems_of_kinds(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield the problems that each kind of node finds in its declarations, kind by kind."""
     nodes = list(declared_nodes(product))
     for kind in node_kinds():
         for node in nodes:
@@ -51,7 +51,7 @@ def _of_kinds(product: Product) -> Iterator[DeclarationProblem]:
                 yield from kind.problems(product, node.declaration)
 
 
-def _inputs(product: Product) -> Iterator[DeclarationProblem]:
+def _unknown_inputs(product: Product) -> Iterator[DeclarationProblem]:
     tables = product.tables
     for node in product.nodes.values():
         for name in node.inputs:
@@ -77,20 +77,20 @@ def _inputs(product: Product) -> Iterator[DeclarationProblem]:
 
 
 def _cycles(product: Product) -> Iterator[DeclarationProblem]:
-    yield from build(product).circles()
+    yield from build(product).cycles()
 
 
-def _columns(product: Product) -> Iterator[DeclarationProblem]:
+def _node_columns(product: Product) -> Iterator[DeclarationProblem]:
     sources = product.sources
     for node in product.nodes.values():
         schema = node.schema
         if schema is not None and node.event_time and node.event_time not in schema and schema.names:
-            yield _no_column(node, schema, node.event_time, "is to take its event time from")
+            yield _no_column(node, schema, node.event_time, "takes its event time from")
         if schema is not None and node.event_time and node.event_time in schema:
-            found = schema[node.event_time].type
-            if found not in ("timestamp", "timestamp_utc", "date"):
+            column_type = schema[node.event_time].type
+            if column_type not in ("timestamp", "timestamp_utc", "date"):
                 yield DeclarationProblem(
-                    f"'{node.name}' takes its event time from column '{node.event_time}' of type {found}.",
+                    f"'{node.name}' takes its event time from column '{node.event_time}' of type {column_type}.",
                     fix="An event time is a timestamp, timestamp_utc or date.",
                     where=str(node.where),
                     table=node.name,
@@ -98,19 +98,19 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
         if node.partition and not node.event_time:
             yield DeclarationProblem(
                 f"'{node.name}' is partitioned by {node.partition} but has no event time.",
-                fix='Say which column tells when a row happened: event_time="…".',
+                fix='Name the column with the time of a row: event_time="…".',
                 where=str(node.where),
                 table=node.name,
             )
         if node.name in sources and node.partition == "file":
             yield DeclarationProblem(
-                f"Source '{node.name}' is to be partitioned by 'file', which every source is.",
+                f"Source '{node.name}' has partition=\"file\", but every source is partitioned by file.",
                 fix="Leave it out.",
                 where=str(node.where),
             )
         elif node.partition not in (None, "day"):
             yield DeclarationProblem(
-                f"'{node.name}' is to be partitioned by '{node.partition}'.",
+                f"'{node.name}' has the unknown partition '{node.partition}'.",
                 fix='Use partition="day", or partition="file" for a table.',
                 where=str(node.where),
             )
@@ -118,30 +118,30 @@ def _columns(product: Product) -> Iterator[DeclarationProblem]:
             yield from _expectation(product, node, expectation)
 
 
-def _expectation(product: Product, node: Node, one: Expectation) -> Iterator[DeclarationProblem]:
-    for column in one.columns:
+def _expectation(product: Product, node: Node, expectation: Expectation) -> Iterator[DeclarationProblem]:
+    for column in expectation.columns:
         if node.schema is not None and node.schema.names and column not in node.schema and column not in SYSTEM:
             yield DeclarationProblem(
-                f"{one.name} binds to nothing: '{node.name}' has no column '{column}'.",
+                f"{expectation.name} binds to nothing: '{node.name}' has no column '{column}'.",
                 nearest=nearest(column, node.schema.names),
                 fix=f"It has {', '.join(node.schema.names)}.",
-                where=str(one.where or node.where),
+                where=str(expectation.where or node.where),
                 table=node.name,
                 column=column,
             )
-    for other in one.tables:
+    for other in expectation.tables:
         if other not in product.nodes:
             yield DeclarationProblem(
-                f"{one.name} binds to nothing: there is no table '{other}'.",
+                f"{expectation.name} binds to nothing: there is no table '{other}'.",
                 nearest=nearest(other, product.nodes),
-                where=str(one.where or node.where),
+                where=str(expectation.where or node.where),
                 table=node.name,
             )
-    if one.max_share is not None and not 0 <= one.max_share <= 1:
+    if expectation.max_share is not None and not 0 <= expectation.max_share <= 1:
         yield DeclarationProblem(
-            f"{one.name} allows a share of {one.max_share}.",
+            f"{expectation.name} allows a share of {expectation.max_share}.",
             fix="A share lies between 0 and 1.",
-            where=str(one.where or node.where),
+            where=str(expectation.where or node.where),
         )
 
 
@@ -151,20 +151,20 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
             continue
         if not isinstance(source.connection, Database):
             yield DeclarationProblem(
-                f"Source '{source.name}' is to run on arrival, but nothing tells of arrivals at {source.connection.kind}.",
-                fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                f"Source '{source.name}' cannot run on arrival: {source.connection.kind} sources are not watched.",
+                fix='Use a schedule: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
         elif source.connection.by_jdbc:
             yield DeclarationProblem(
-                f"Source '{source.name}' is to run on arrival, but a database that is asked by JDBC is asked only while a run has Spark.",
-                fix='Ask by the clock: trigger=cd.every("15 minutes").',
+                f"Source '{source.name}' cannot run on arrival: a database with a JDBC driver is read only while a run has Spark.",
+                fix='Use a schedule: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
         elif source.connection.watermark is None:
             yield DeclarationProblem(
-                f"Source '{source.name}' is to run on arrival, but no column tells of new rows.",
-                fix='Name the one that grows: watermark=; or ask by the clock: trigger=cd.every("15 minutes").',
+                f"Source '{source.name}' cannot run on arrival: no column shows which rows are new.",
+                fix='Name a column that grows: watermark=; or use a schedule: trigger=cd.every("15 minutes").',
                 where=str(source.where),
             )
     triggers = [*product.schedules, *(source.trigger for source in product.sources.values())]
@@ -178,15 +178,15 @@ def _triggers(product: Product) -> Iterator[DeclarationProblem]:
     for prediction in product.predictions.values():
         if prediction.trigger is not None and not isinstance(prediction.trigger, Timed):
             yield DeclarationProblem(
-                f"Prediction '{prediction.name}' is not by the clock.",
-                fix='Use at=cd.cron("…") or cd.every("…"); new data predicts by itself.',
+                f"Prediction '{prediction.name}' has a trigger that is not a schedule.",
+                fix='Use at=cd.cron("…") or cd.every("…"); new data leads to predictions without a trigger.',
                 where=str(prediction.where),
             )
 
 
-def _no_column(node: Node, schema: Schema, column: str, what: str) -> DeclarationProblem:
+def _no_column(node: Node, schema: Schema, column: str, use: str) -> DeclarationProblem:
     return DeclarationProblem(
-        f"'{node.name}' has no column '{column}', which it {what}.",
+        f"'{node.name}' {use} column '{column}', which it does not have.",
         nearest=nearest(column, schema.names),
         fix=f"It has {', '.join(schema.names)}.",
         where=str(node.where),
@@ -195,28 +195,28 @@ def _no_column(node: Node, schema: Schema, column: str, what: str) -> Declaratio
     )
 
 
-def _promises(product: Product) -> Iterator[DeclarationProblem]:
+def _slas(product: Product) -> Iterator[DeclarationProblem]:
     for sla in product.slas:
         if sla.table not in product.nodes:
             yield DeclarationProblem(
-                f"'{sla.table}' is promised within a time, and nothing declares it.",
+                f"An SLA names the table '{sla.table}', which nothing declares.",
                 nearest=nearest(sla.table, product.nodes),
                 fix="Name a source or a table.",
                 where=str(sla.where),
             )
 
 
-def _governance(product: Product) -> Iterator[DeclarationProblem]:
-    """What is said about tables and columns must be about some that are there."""
-    known = tables_of(product)
-    named = [(retention.table, retention.where, "is to be kept for a time") for retention in product.retentions if retention.table]
+def _unknown_governed_names(product: Product) -> Iterator[DeclarationProblem]:
+    """Yield retentions, subjects and descriptions that name tables or columns that do not exist."""
+    tables = tables_of(product)
+    named = [(retention.table, retention.where, "has a retention") for retention in product.retentions if retention.table]
     named += [(table, subject.where, "holds a subject") for subject in product.subjects for table in subject.tables]
     named += [(table, product.where, "is described") for table in product.abouts]
-    for table, where, what in named:
-        if table not in known:
+    for table, where, use in named:
+        if table not in tables:
             yield DeclarationProblem(
-                f"'{table}' {what}, and nothing declares it.",
-                nearest=nearest(str(table), known),
+                f"'{table}' {use}, but nothing declares it.",
+                nearest=nearest(str(table), tables),
                 where=str(where),
             )
     for table, columns in product.abouts.items():
@@ -225,4 +225,4 @@ def _governance(product: Product) -> Iterator[DeclarationProblem]:
             continue
         for column in columns:
             if column not in node.schema:
-                yield _no_column(node, node.schema, column, "is told about")
+                yield _no_column(node, node.schema, column, "has a description of")

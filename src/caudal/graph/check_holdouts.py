@@ -1,10 +1,10 @@
-"""What is wrong with the rows that a model holds out: tables, columns and times that are not there."""
+"""Check the holdouts of models: tables, columns and times that do not exist."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from caudal.declarations.build_context import called
+from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
@@ -12,8 +12,8 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.build import build
 
 
-def holdouts_declared(product: Product, model: Model, features: Features) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong with a holdout by what is declared: no data, no engine."""
+def problems_of_holdout(product: Product, model: Model, features: Features) -> Iterator[DeclarationProblem]:
+    """Yield the problems of a holdout that its declaration shows, without data or an engine."""
     holdout = model.holdout
     if holdout is None:
         return
@@ -42,46 +42,48 @@ def holdouts_declared(product: Product, model: Model, features: Features) -> Ite
         )
     else:
         schemas = [node.schema for node in (features, product.nodes[holdout.table])]
-        own, other = ([] if schema is None else list(schema.names) for schema in schemas)
-        if own and other:
-            yield from table_serves(model, features, own, other)
+        feature_columns, table_columns = ([] if schema is None else list(schema.names) for schema in schemas)
+        if feature_columns and table_columns:
+            yield from missing_columns(model, features, feature_columns, table_columns)
 
 
-def flag_there(model: Model, features: Features, flag: str, names: Collection[str]) -> Iterator[DeclarationProblem]:
-    """Yield where the column that flags held-out rows is not there, or is not its own.
+def flag_problems(model: Model, features: Features, flag: str, names: Collection[str]) -> Iterator[DeclarationProblem]:
+    """Yield a problem where the column that flags held-out rows does not exist, or already is a key, time or label.
 
     Parameters
     ----------
     names : the columns of the features
     """
     if flag not in names:
-        what = f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column"
-        yield _no_column(model, what, flag, names, "There are")
+        sentence = f"names '{flag}' in its holdout, cd.holdout(flag=), and features '{features.name}' have no such column"
+        yield _no_column(model, sentence, flag, names, "There are")
     elif flag in (*features.entity, *features.labels, features.as_of):
         yield _problem(
             model,
             f"flags the rows of its holdout by '{flag}', which is a key, the time or a label of features '{features.name}'",
-            fix="Give a boolean column of its own.",
+            fix="Give a separate boolean column.",
             column=flag,
         )
 
 
-def table_serves(model: Model, features: Features, own: Collection[str], other: Collection[str]) -> Iterator[DeclarationProblem]:
+def missing_columns(
+    model: Model, features: Features, feature_columns: Collection[str], table_columns: Collection[str]
+) -> Iterator[DeclarationProblem]:
     """Yield the columns of the features that the table of a holdout lacks.
 
     Parameters
     ----------
-    own, other : the columns of the features and of the table
+    feature_columns, table_columns : the columns of the features and of the table
     """
     assert model.holdout is not None
-    for column in own:
-        if column not in other and column not in features.keep and not column.startswith("_"):
-            what = f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'"
-            yield _no_column(model, what, column, other, "It has")
+    for column in feature_columns:
+        if column not in table_columns and column not in features.keep and not column.startswith("_"):
+            sentence = f"is scored by the table '{model.holdout.table}' of its holdout, which has no column '{column}' of features '{features.name}'"
+            yield _no_column(model, sentence, column, table_columns, "It has")
 
 
-def holdouts_found(product: Product, types: Mapping[str, Mapping[str, object]]) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong with holdouts by the columns that functions give.
+def problems_of_column_types(product: Product, types: Mapping[str, Mapping[str, object]]) -> Iterator[DeclarationProblem]:
+    """Yield the problems of holdouts that the types of computed columns show.
 
     Parameters
     ----------
@@ -91,20 +93,20 @@ def holdouts_found(product: Product, types: Mapping[str, Mapping[str, object]]) 
         features = product.feature_tables.get(model.features)
         if model.holdout is None or features is None or model.features not in types:
             continue
-        own, flag, table = types[model.features], model.holdout.flag, model.holdout.table
-        if flag is not None and flag in own and own[flag] != "boolean":
+        column_types, flag, table = types[model.features], model.holdout.flag, model.holdout.table
+        if flag is not None and flag in column_types and column_types[flag] != "boolean":
             yield _problem(
                 model,
-                f"flags the rows of its holdout by '{flag}', which is a {own[flag]}",
+                f"flags the rows of its holdout by '{flag}', which is a {column_types[flag]}",
                 fix="Give a boolean column: true for the rows that are held out.",
                 column=flag,
             )
         if table is not None and table in types and table != model.features:
-            yield from table_serves(model, features, list(own), list(types[table]))
+            yield from missing_columns(model, features, list(column_types), list(types[table]))
 
 
-def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str]]) -> Iterator[DeclarationProblem]:
-    """Yield what is fitted to the rows that a model holds out: a function of a table sees all of its rows when it fits.
+def problems_of_fits(model: Model, product: Product, fits: Mapping[str, Collection[str]]) -> Iterator[DeclarationProblem]:
+    """Yield tables that fit something to the rows that a model holds out: a table's function sees all rows when it fits.
 
     Parameters
     ----------
@@ -116,17 +118,17 @@ def fits_apart(model: Model, product: Product, fits: Mapping[str, Collection[str
     for table in [name for name in (*graph.upstream(model.features), model.features) if fits.get(name)]:
         yield _problem(
             model,
-            f"holds {model.holdout.described} out, and {' and '.join(called(name) for name in sorted(fits[table]))} of table '{table}' "
+            f"holds {model.holdout.described} out, and {' and '.join(fit_label(name) for name in sorted(fits[table]))} of table '{table}' "
             "is fitted to all rows, the held-out ones among them",
             fix="Fit in the candidate's pipeline, which sees training rows only, or leave holdout= out.",
             table=table,
         )
 
 
-def _no_column(model: Model, what: str, column: str, names: Collection[str], these: str) -> DeclarationProblem:
-    return _problem(model, what, nearest=nearest(column, names), fix=f"{these} {', '.join(names)}.", column=column)
+def _no_column(model: Model, sentence: str, column: str, names: Collection[str], introduction: str) -> DeclarationProblem:
+    return _problem(model, sentence, nearest=nearest(column, names), fix=f"{introduction} {', '.join(names)}.", column=column)
 
 
-def _problem(model: Model, what: str, **more: object) -> DeclarationProblem:
+def _problem(model: Model, sentence: str, **more: object) -> DeclarationProblem:
     where = str(model.where)
-    return DeclarationProblem(f"Model '{model.name}' {what}.", where=where, model=model.name, **more)  # type: ignore[arg-type]
+    return DeclarationProblem(f"Model '{model.name}' {sentence}.", where=where, model=model.name, **more)  # type: ignore[arg-type]

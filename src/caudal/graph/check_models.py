@@ -1,4 +1,4 @@
-"""What is wrong with a model's declaration: metrics, gates, candidates and columns that bind to nothing."""
+"""Check the declarations of models: metrics, gates, candidates and columns that do not exist."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from caudal.declarations.model import BASELINE, Hashed, Model, Temporal, Tempora
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
-from caudal.graph.check_holdouts import flag_there, holdouts_declared
+from caudal.graph.check_holdouts import flag_problems, problems_of_holdout
 
 
 def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong with a model by what is declared: no data, no engine."""
+    """Yield the problems of a model that its declaration shows, without data or an engine."""
     among = product.feature_tables
     features = among.get(model.features)
     if features is None:
-        what = "which is not declared by @product.features" if model.features in product.nodes else "which nothing declares"
+        reason = "which is not declared by @product.features" if model.features in product.nodes else "which nothing declares"
         yield DeclarationProblem(
-            f"Model '{model.name}' learns from '{model.features}', {what}.",
+            f"Model '{model.name}' learns from '{model.features}', {reason}.",
             nearest=nearest(model.features, among),
             fix=f"Features are: {', '.join(among) or 'none yet'}.",
             where=str(model.where),
@@ -39,13 +39,13 @@ def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationPro
     yield from _metrics(model)
     yield from _candidates(model)
     yield from _order(model, features)
-    yield from holdouts_declared(product, model, features)
+    yield from problems_of_holdout(product, model, features)
     if features.schema is not None and features.schema.names:
-        yield from columns_of_models(product, features, features.schema.names)
+        yield from problems_of_model_columns(product, features, features.schema.names)
 
 
-def columns_of_models(product: Product, features: Features, names: Collection[str]) -> Iterator[DeclarationProblem]:
-    """Yield the columns that models of some features, and their forms, ask for and that the features do not have.
+def problems_of_model_columns(product: Product, features: Features, names: Collection[str]) -> Iterator[DeclarationProblem]:
+    """Yield the columns that models and their forms name and that their features do not have.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ def columns_of_models(product: Product, features: Features, names: Collection[st
         flag = model.holdout.flag if model.holdout else None
         inputs = [name for name in names if name not in (*features.not_inputs, flag) and not name.startswith("_")]
         if flag:
-            yield from flag_there(model, features, flag, names)
-        asked = [(name, "in group_by=", names, "") for name in model.group_by]
+            yield from flag_problems(model, features, flag, names)
+        named_columns = [(name, "in group_by=", names, "") for name in model.group_by]
         if isinstance(model.split, Hashed) and model.split.by:
-            asked.append((model.split.by, "in its split, cd.hashed(by=)", names, "Give it in the features' keep=[…]. "))
-        asked += [
+            named_columns.append((model.split.by, "in its split, cd.hashed(by=)", names, "Give it in the features' keep=[…]. "))
+        named_columns += [
             (column, f"in gate {gate.kind}", names, "Give it in the features' keep=[…]. ")
             for gate in model.gates
             for column in gate.columns
         ]
         serving = product.servings.get(model.name)
-        asked += [(name, "in the fields= of product.serve", inputs, "") for name in (serving.fields if serving else ())]
-        for name, place, among, fix in asked:
+        named_columns += [(name, "in the fields= of product.serve", inputs, "") for name in (serving.fields if serving else ())]
+        for name, place, among, fix in named_columns:
             if name not in among:
                 yield DeclarationProblem(
                     f"Model '{model.name}' names '{name}' {place}, and features '{features.name}' have no such "
@@ -98,8 +98,8 @@ def _metrics(model: Model) -> Iterator[DeclarationProblem]:
         )
         return
     among = METRICS[model.task]
-    asked = [(model.metric, "metric="), *((metric, f"gate {gate.kind}") for gate in model.gates for metric in gate.metrics)]
-    for metric, place in asked:
+    named_metrics = [(model.metric, "metric="), *((metric, f"gate {gate.kind}") for gate in model.gates for metric in gate.metrics)]
+    for metric, place in named_metrics:
         if metric in among:
             continue
         task = next((task for task, metrics in METRICS.items() if metric in metrics), None)
@@ -135,7 +135,7 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
             fix="The naive baseline is always there under that name.",
             where=str(model.where),
         )
-    asked = {
+    probability_metrics = {
         metric
         for metric in (model.metric, *(metric for gate in model.gates for metric in gate.metrics))
         if needs_probabilities(metric)
@@ -160,10 +160,10 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
                 where=str(model.where),
                 candidate=name,
             )
-        elif model.task == "classification" and asked and not hasattr(candidate, "predict_proba"):
+        elif model.task == "classification" and probability_metrics and not hasattr(candidate, "predict_proba"):
             yield DeclarationProblem(
-                f"Candidate '{name}' of model '{model.name}' is a {kind}, which gives no probabilities, and {' and '.join(sorted(asked))} "
-                f"{'is' if len(asked) == 1 else 'are'} made of them.",
+                f"Candidate '{name}' of model '{model.name}' is a {kind}, which gives no probabilities, and {' and '.join(sorted(probability_metrics))} "
+                f"{'is' if len(probability_metrics) == 1 else 'are'} made of them.",
                 fix="Use one with predict_proba (such as CalibratedClassifierCV around it), or the metric accuracy, error_rate or f1.",
                 where=str(model.where),
                 candidate=name,
@@ -186,7 +186,7 @@ def _is_regressor(candidate: Any) -> bool:
 
 
 def _order(model: Model, features: Features) -> Iterator[DeclarationProblem]:
-    """Rows without a time have no order: neither folds over time nor a horizon mean anything for them."""
+    """Yield options that need rows in order of time (folds over time, newest rows, a horizon) where the features have no ``as_of``."""
     if features.as_of:
         return
     if isinstance(model.split, Temporal | TemporalRows):

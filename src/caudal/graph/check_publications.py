@@ -1,4 +1,4 @@
-"""What is wrong with what is to be published, by the names of columns that are known."""
+"""Check publications and stars by the names of tables and columns."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import tables_of
 
 
-def tables_and_place(product: Product, publication: Publication | Star) -> Iterator[DeclarationProblem]:
-    """Yield the tables that nothing declares, and the place that another is to be published at."""
-    known = tables_of(product)
+def problems_of_tables_and_place(product: Product, publication: Publication | Star) -> Iterator[DeclarationProblem]:
+    """Yield published tables that nothing declares, and a place in the warehouse that two publications share."""
+    declared_tables = tables_of(product)
     for table in publication.tables:
-        if table not in known:
+        if table not in declared_tables:
             yield DeclarationProblem(
                 f"'{publication.name}' publishes '{table}', which nothing declares.",
-                nearest=nearest(table, known),
+                nearest=nearest(table, declared_tables),
                 where=str(publication.where),
             )
     same = next(other for other in product.publications.values() if other.place == publication.place)
@@ -38,16 +38,16 @@ def closed_columns(product: Product, tables: Sequence[str]) -> Iterator[tuple[st
             yield table, node.schema.names
 
 
-def columns(publication: Publication, names: Sequence[str]) -> Iterator[DeclarationProblem]:
-    """Yield what is wrong with a publication of a table that has these columns."""
-    kept = [name for name in names if name != "_file"] if publication.columns is None else list(publication.columns)
-    asked = [
+def problems_of_columns(publication: Publication, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+    """Yield the columns that a publication names and its table, which has the columns ``names``, lacks, and names that are too long."""
+    published_columns = [name for name in names if name != "_file"] if publication.columns is None else list(publication.columns)
+    named_columns = [
         *(("columns", name, names) for name in publication.columns or ()),
-        *(("key", name, kept) for name in publication.key),
-        *(("indexes", name, [*kept, "_day"]) for index in publication.indexes for name in index),
-        *(("comments", name, kept) for name in publication.comments),
+        *(("key", name, published_columns) for name in publication.key),
+        *(("indexes", name, [*published_columns, "_day"]) for index in publication.indexes for name in index),
+        *(("comments", name, published_columns) for name in publication.comments),
     ]
-    for option, name, among in asked:
+    for option, name, among in named_columns:
         if name not in among:
             yield DeclarationProblem(
                 f"'{publication.place}' names '{name}' in {option}=, and its table has no such column.",
@@ -56,7 +56,7 @@ def columns(publication: Publication, names: Sequence[str]) -> Iterator[Declarat
                 where=str(publication.where),
                 column=name,
             )
-    for name in kept:
+    for name in published_columns:
         if too_long(name):
             yield DeclarationProblem(
                 f"Column '{name}' of '{publication.place}' is longer than the 63 bytes that PostgreSQL keeps.",
@@ -66,8 +66,8 @@ def columns(publication: Publication, names: Sequence[str]) -> Iterator[Declarat
             )
 
 
-def shape_of_star(star: Star) -> Iterator[DeclarationProblem]:
-    """Yield names that a star has twice or cannot have, a fact that is missing, links to dimensions that it has not."""
+def problems_of_star(star: Star) -> Iterator[DeclarationProblem]:
+    """Yield duplicate and invalid table names of a star, a missing fact, and links to dimensions that do not exist."""
     names = star.names
     for name in {name for name in names if names.count(name) > 1}:
         yield DeclarationProblem(
@@ -80,37 +80,37 @@ def shape_of_star(star: Star) -> Iterator[DeclarationProblem]:
             yield DeclarationProblem(
                 f"'{name}' of star '{star.name}' is no name of a table.", fix="A name has 1 to 59 bytes.", where=str(star.where)
             )
-    known = [dimension.name for dimension in star.dimensions]
+    dimension_names = [dimension.name for dimension in star.dimensions]
     for fact in star.facts:
         for column, name in fact.links.items():
-            if name not in known:
+            if name not in dimension_names:
                 yield DeclarationProblem(
                     f"Fact '{fact.name}' links '{column}' to the dimension '{name}', which star '{star.name}' has not.",
-                    nearest=nearest(name, known),
-                    fix=f"It has {', '.join(known) or 'none'}.",
+                    nearest=nearest(name, dimension_names),
+                    fix=f"It has {', '.join(dimension_names) or 'none'}.",
                     where=str(star.where),
                 )
 
 
-def columns_of_star(star: Star, of: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
-    """Yield the columns that a star asks of a table and that are not there."""
-    asked = [
+def problems_of_star_columns(star: Star, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+    """Yield the columns that a star names and that its table lacks."""
+    named_columns = [
         name
         for dimension in star.dimensions
-        if dimension.of == of
+        if dimension.of == table
         for name in (dimension.key, dimension.since, *(dimension.columns or ()))
         if name
     ]
-    asked += [
+    named_columns += [
         name
         for fact in star.facts
-        if fact.of == of
+        if fact.of == table
         for name in (fact.time, *fact.links, *fact.dates, *(fact.measures or ()), *fact.key)
     ]
-    for name in dict.fromkeys(asked):
+    for name in dict.fromkeys(named_columns):
         if name not in names:
             yield DeclarationProblem(
-                f"Star '{star.name}' names the column '{name}', which '{of}' has not.",
+                f"Star '{star.name}' names the column '{name}', which '{table}' has not.",
                 nearest=nearest(name, names),
                 fix=f"It has {', '.join(names)}.",
                 where=str(star.where),

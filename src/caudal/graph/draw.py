@@ -12,7 +12,7 @@ from caudal.graph.shape import Graph, GraphNode, NodeState
 
 __all__ = ["as_svg", "as_text"]
 
-UNKNOWN = Style("□", "#5b6675", "#a2adbb")  # of a kind that is not installed here: a catalog may hold such a node
+UNKNOWN = Style("□", "#5b6675", "#a2adbb")  # for nodes of a kind that is not installed, which a catalog may contain
 STATES = {"succeeded": "✓", "skipped": "–", "failed": "✗", "waiting": "…", "running": "▸"}
 
 CHARACTER = 7.9  # widest of the usual monospace faces at 13 px (0.604 em)
@@ -20,7 +20,7 @@ SMALL = 6.7  # the same at 11 px
 LONGEST_NAME = 30
 MARGIN = 8.0
 LEAST_SCALE = (
-    0.8  # a drawing that is a little too wide for its page is made smaller, down to what can still be read; then it is scrolled
+    0.8  # a drawing that is too wide for its page is scaled down to this at most, so that it stays legible; beyond that it scrolls
 )
 
 _STYLE = """
@@ -47,7 +47,7 @@ _STYLE = """
 
 
 def as_text(graph: Graph, width: int = 100) -> str:
-    """Return the graph as one line a node, inputs above readers, with rails on the left that lead from one to the other.
+    """Return the graph as text, one line a node, inputs above their readers, with lines on the left that connect them.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def as_text(graph: Graph, width: int = 100) -> str:
         head = f"{rail:<{across}} {name:<{name_width}}   {node.kind:<{kind_width}}"
         inputs = [input_ if input_ in graph.nodes else f"{input_} (unknown)" for input_ in dict.fromkeys(node.inputs)]
         room = max(width - len(head) - 5, 20)
-        for index, chunk in enumerate(_wrapped(inputs, room) or [""]):
+        for index, chunk in enumerate(_wrap(inputs, room) or [""]):
             if index == 0:
                 lines.append(f"{head}   ← {chunk}" if chunk else head)
             else:
@@ -78,22 +78,22 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: M
 
     Parameters
     ----------
-    states : NodeState by node name, optional; nodes then carry a badge, their rows and their seconds
-    links : addresses by node name, optional; nodes then lead there
+    states : NodeState by node name, optional; nodes then show a badge, their rows and their seconds
+    links : URLs by node name, optional; a node then links to its URL
     """
     states, links = states or {}, links or {}
     height = 60.0 if states else 44.0
-    drawn = layout(graph, {name: _width(node, states.get(name)) for name, node in graph.nodes.items()}, height)
-    width, total = drawn.width + 2 * MARGIN, drawn.height + 2 * MARGIN
+    drawing = layout(graph, {name: _width(node, states.get(name)) for name, node in graph.nodes.items()}, height)
+    width, total = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     parts = [
         f'<svg class="cg" xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:g} {total:g}" '
-        f'width="{width:g}" height="{total:g}" style="max-width:100%;min-width:{LEAST_SCALE * width:g}px;height:auto" role="img" aria-label="{_attribute(_said(graph))}">',
+        f'width="{width:g}" height="{total:g}" style="max-width:100%;min-width:{LEAST_SCALE * width:g}px;height:auto" role="img" aria-label="{_attribute(_alternative_text(graph))}">',
         f"<style>{_style(graph)}</style>",
-        f"<title>{escape(_said(graph))}</title>",
+        f"<title>{escape(_alternative_text(graph))}</title>",
     ]
-    parts += [_edge(made, reader, points) for (made, reader), points in drawn.edges.items()]
+    parts += [_edge(input_, reader, points) for (input_, reader), points in drawing.edges.items()]
     for name in graph.order():
-        node = _node(graph.nodes[name], drawn.boxes[name], states.get(name))
+        node = _node(graph.nodes[name], drawing.boxes[name], states.get(name))
         parts.append(f'<a href="{_attribute(links[name])}">{node}</a>' if name in links else node)
     return "\n".join([*parts, "</svg>"])
 
@@ -108,7 +108,7 @@ def _style(graph: Graph) -> str:
 
 
 def _variable(label: str) -> str:
-    """Return a label as the name of a variable of CSS."""
+    """Return a label as the name of a CSS variable."""
     return "".join(sign if sign.isalnum() else "-" for sign in label)
 
 
@@ -134,38 +134,38 @@ def _figures(state: NodeState | None) -> str:
 
 
 def _rails(graph: Graph) -> dict[str, tuple[str, str]]:
-    """Return for each node, in order, its line of rails and the rails that go on below it."""
+    """Return for each node, in order, the rails of its line and the rails that continue below it."""
     lanes: list[str | None] = []  # the node whose readers a lane leads to
-    left = {name: len(graph.readers(name)) for name in graph.nodes}
-    found: dict[str, tuple[str, str]] = {}
+    readers_left = {name: len(graph.readers(name)) for name in graph.nodes}
+    rails: dict[str, tuple[str, str]] = {}
     for name in graph.order():
         inputs = [lanes.index(input_) for input_ in graph.inputs(name)]
-        for one in graph.inputs(name):
-            left[one] -= 1
-        ending = [lane for lane in inputs if left[lanes[lane] or ""] == 0]
-        free = [lane for lane, one in enumerate(lanes) if one is None]
-        own = min([*ending, *free], default=len(lanes))
-        if own == len(lanes):
+        for input_name in graph.inputs(name):
+            readers_left[input_name] -= 1
+        ending = [lane for lane in inputs if readers_left[lanes[lane] or ""] == 0]
+        free = [lane for lane, lane_node in enumerate(lanes) if lane_node is None]
+        node_lane = min([*ending, *free], default=len(lanes))
+        if node_lane == len(lanes):
             lanes.append(None)
-        row = _row(lanes, inputs, ending, own, styles().get(graph.nodes[name].kind, UNKNOWN).glyph)
+        row = _rail_row(lanes, inputs, ending, node_lane, styles().get(graph.nodes[name].kind, UNKNOWN).glyph)
         for lane in ending:
             lanes[lane] = None
-        lanes[own] = name if left[name] else None
+        lanes[node_lane] = name if readers_left[name] else None
         while lanes and lanes[-1] is None:
             lanes.pop()
-        found[name] = (row, "".join("│ " if lane else "  " for lane in lanes).rstrip())
-    return found
+        rails[name] = (row, "".join("│ " if lane else "  " for lane in lanes).rstrip())
+    return rails
 
 
-def _row(lanes: Sequence[str | None], inputs: Sequence[int], ending: Sequence[int], own: int, glyph: str) -> str:
-    first, last = min([own, *inputs]), max([own, *inputs])
+def _rail_row(lanes: Sequence[str | None], inputs: Sequence[int], ending: Sequence[int], node_lane: int, glyph: str) -> str:
+    first, last = min([node_lane, *inputs]), max([node_lane, *inputs])
     row = ""
-    for lane, one in enumerate(lanes):
+    for lane, lane_node in enumerate(lanes):
         right = "─" if first <= lane < last else " "
-        if lane == own:
+        if lane == node_lane:
             mark = glyph
         elif lane in inputs:
-            # Which way the rail turns: it goes on below unless this was its last reader, and on to either side.
+            # The sign shows where the rail continues: to the left, to the right, and below unless this is its last reader.
             up_only = lane in ending
             mark = (
                 {(True, True): "┴", (True, False): "┘", (False, True): "└"}[first < lane, lane < last]
@@ -173,12 +173,12 @@ def _row(lanes: Sequence[str | None], inputs: Sequence[int], ending: Sequence[in
                 else ({(True, True): "┼", (True, False): "┤", (False, True): "├"}[first < lane, lane < last])
             )
         else:
-            mark = "│" if one else ("─" if first < lane < last else " ")
+            mark = "│" if lane_node else ("─" if first < lane < last else " ")
         row += mark + right
     return row.rstrip()
 
 
-def _wrapped(words: Sequence[str], room: int) -> list[str]:
+def _wrap(words: Sequence[str], room: int) -> list[str]:
     lines: list[str] = []
     for index, word in enumerate(words):
         piece = word + ("," if index < len(words) - 1 else "")
@@ -189,7 +189,7 @@ def _wrapped(words: Sequence[str], room: int) -> list[str]:
     return lines
 
 
-def _edge(made: str, reader: str, points: Sequence[tuple[float, float]]) -> str:
+def _edge(input_: str, reader: str, points: Sequence[tuple[float, float]]) -> str:
     """Return a curve through the points, level at each, that ends in an arrow."""
     (x, y), *rest = points
     path = f"M{x:g} {y:g}"
@@ -199,21 +199,21 @@ def _edge(made: str, reader: str, points: Sequence[tuple[float, float]]) -> str:
         path += f"L{stop:g} {to_y:g}" if to_y == y else f"C{middle:g} {y:g} {middle:g} {to_y:g} {stop:g} {to_y:g}"
         x, y = to_x, to_y
     tip = f"M{x - 7:g} {y - 4:g}L{x:g} {y:g}L{x - 7:g} {y + 4:g}Z"
-    title = escape(f"{made} → {reader}")
+    title = escape(f"{input_} → {reader}")
     return f'<g><title>{title}</title><path class="edge" d="{path}"/><path class="tip" d="{tip}"/></g>'
 
 
 def _node(node: GraphNode, box: Box, state: NodeState | None) -> str:
-    told = [f"{node.name} ({node.kind})", *((node.description or "").strip().splitlines()[:1])]
+    title_lines = [f"{node.name} ({node.kind})", *((node.description or "").strip().splitlines()[:1])]
     if state is not None:
-        told.append(", ".join(one for one in (state.state, _figures(state)) if one))
-        told += [state.note] if state.note else []
-    told += [f"declared in {node.where}"] if node.where else []
+        title_lines.append(", ".join(part for part in (state.state, _figures(state)) if part))
+        title_lines += [state.note] if state.note else []
+    title_lines += [f"declared in {node.where}"] if node.where else []
     idle = " idle" if state is not None and state.state in ("skipped", "waiting") else ""
     colour = "failed" if state is not None and state.state == "failed" else _variable(node.kind)
     x, y = box.x, box.y
     parts = [
-        f'<g class="node{idle}"><title>{escape(chr(10).join(told))}</title>',
+        f'<g class="node{idle}"><title>{escape(chr(10).join(title_lines))}</title>',
         f'<rect x="{x:g}" y="{y:g}" width="{box.width:g}" height="{box.height:g}" rx="8" style="stroke:var(--{colour})"/>',
         f'<path class="side" d="M{x + 4:g} {y + 10:g}V{y + box.height - 10:g}" style="stroke:var(--{_variable(node.kind)})"/>',
         f'<text class="small" x="{x + 14:g}" y="{y + 17:g}" style="fill:var(--{_variable(node.kind)})">{escape(node.kind)}</text>',
@@ -238,8 +238,8 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
-def _said(graph: Graph) -> str:
-    """Return the drawing in words, for those who do not see it."""
+def _alternative_text(graph: Graph) -> str:
+    """Return the text alternative of the drawing for screen readers."""
     counts: dict[str, int] = {}
     for node in graph.nodes.values():
         counts[node.kind] = counts.get(node.kind, 0) + 1

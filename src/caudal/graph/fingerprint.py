@@ -1,6 +1,6 @@
-"""Fingerprints: same code, same parameters, same input versions — same result, so no work.
+"""Fingerprints: with the same code, parameters and input versions a step has the same result, and is skipped.
 
-What cannot be shown to be unchanged has changed (ADR 16). A fingerprint is made of named parts, so that it can be told what changed.
+What cannot be proved unchanged counts as changed (ADR 16). A fingerprint has named parts, so that a run can report which part changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FORMAT = "2"  # raised when caudal itself computes a step differently, so that e
 
 Declared = Node | Model | Publication | Star | CustomNode
 
-_settled: dict[int, tuple[Declared, dict[str, str]]] = {}
+_recorded: dict[int, tuple[Declared, dict[str, str]]] = {}
 _loaded: dict[int, tuple[Product, Loaded]] = {}
 
 
@@ -47,63 +47,65 @@ def code_of(node: Declared) -> str:
 
 
 def code_of_rows(product: Product, node: Node) -> str:
-    """Return the fingerprint of what gives a node its rows: its code and its parameters, without its expectations."""
+    """Return the fingerprint of a node's code and parameters without its expectations: what determines its rows."""
     return digest(_parts(replace(node, expect=()), loaded_of(product)))
 
 
 def parts_of(node: Declared) -> dict[str, str]:
-    """Return what the fingerprint of a declaration is made of: the digest of each thing that counts, by name.
+    """Return the parts of a declaration's fingerprint: the digest of each thing that counts, by name.
 
     Names begin with their kind: ``declaration``, ``code:``, ``module:``, ``value:``, ``file:``, ``folder:``, ``existence:``,
     ``variable:``, ``library:``.
     """
-    known = _settled.get(id(node))
-    return known[1] if known is not None and known[0] is node else _parts(node, None)
+    recorded = _recorded.get(id(node))
+    return recorded[1] if recorded is not None and recorded[0] is node else _parts(node, None)
 
 
 def describe(value: object) -> object:
-    """Return a JSON-ready description of a declared value that is the same in every process; what is JSON-ready stays as it is."""
+    """Return a JSON-ready description of a declared value that is the same in every process; JSON-ready values stay unchanged."""
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, Mapping):
-        return {str(key): describe(held) for key, held in value.items()}
+        return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [describe(held) for held in value]
+        return [describe(item) for item in value]
     return Reach(Loaded(Path(), Path("product.py")), None).value(value)
 
 
 def function_digest(function: FunctionType) -> str:
-    """Return the fingerprint of a function and of all that it reaches of the user's."""
+    """Return the fingerprint of a function and of all user code and values that it uses."""
     file = Path(function.__code__.co_filename)
     reach = Reach(Loaded(file.parent.resolve(), file), str(file))
     return digest(reach.value(function), reach.parts())
 
 
-def settle(product: Product, loaded: Loaded) -> None:
-    """Take the fingerprints of all that a product declares, before anything that it holds is changed by being used."""
+def record_fingerprints(product: Product, loaded: Loaded) -> None:
+    """Compute and remember the fingerprints of all declarations of a product, before use changes any of its objects."""
     earlier = [key for key, (_, other) in _loaded.items() if other.file == loaded.file]
     for key in earlier:
         for node in declarations(_loaded.pop(key)[0]):
-            _settled.pop(id(node), None)
+            _recorded.pop(id(node), None)
     _loaded[id(product)] = (product, loaded)
     for node in declarations(product):
-        _settled[id(node)] = (node, _parts(node, loaded))
+        _recorded[id(node)] = (node, _parts(node, loaded))
 
 
 def loaded_of(product: Product) -> Loaded | None:
-    """Return what loading a product took; None of one that was not loaded from a folder."""
-    known = _loaded.get(id(product))
-    return known[1] if known is not None and known[0] is product else None
+    """Return the sources and reads of a loaded product; None for a product that was not loaded from a folder."""
+    recorded = _loaded.get(id(product))
+    return recorded[1] if recorded is not None and recorded[0] is product else None
 
 
 def declarations(product: Product) -> Iterable[Declared]:
-    """Return all that a product declares and that has a fingerprint."""
+    """Return the declarations of a product that have a fingerprint."""
     nodes = (node for node in declared_nodes(product) if any(step.fingerprinted for step in node.kind.steps))
-    return (node.declaration for node in nodes if node.kind.made_by(product, node.declaration) is node.declaration)
+    return (
+        node.declaration for node in nodes if node.kind.fingerprinted_declaration(product, node.declaration) is node.declaration
+    )
 
 
 def code_in_zone(code: str, tz: str) -> str:
-    """Return a fingerprint of code whose days and hours are those of a zone."""
+    """Return the fingerprint of code combined with the time zone that its days and hours are in."""
     return code if tz == "UTC" else digest(code, tz)
 
 
@@ -116,9 +118,9 @@ def file_digest(paths: list[Path]) -> str:
 
 
 def _parts(node: Declared, loaded: Loaded | None) -> dict[str, str]:
-    own = node.where.file if node.where is not None else None
-    file = Path(own or "product.py")
-    reach = Reach(loaded or Loaded(file.parent.resolve(), file), own)
+    declaring_file = node.where.file if node.where is not None else None
+    file = Path(declaring_file or "product.py")
+    reach = Reach(loaded or Loaded(file.parent.resolve(), file), declaring_file)
     declared = digest(reach.value(kind_of(node).identity(node)))
     if kind_of(node).sql(node) is not None:
         reach.library("pyspark")

@@ -1,4 +1,4 @@
-"""Where the boxes of a layered drawing go: longest-path layers, order by barycentre, heights by least squares.
+"""Layered graph layout: longest-path layers, order by barycentre, heights by least squares.
 
 After Sugiyama, Tagawa and Toda, "Methods for visual understanding of hierarchical system structures", IEEE SMC 11(2), 1981.
 Every step breaks ties by order of declaration, so that the same graph always gives the same drawing.
@@ -34,7 +34,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """Boxes by node, edges as the points that they pass through, and the size of it all."""
+    """Boxes by node, edges as the points that they pass through, and the size of the drawing."""
 
     boxes: Mapping[str, Box]
     edges: Mapping[tuple[str, str], tuple[tuple[float, float], ...]]
@@ -65,13 +65,13 @@ def layout(graph: Graph, widths: Mapping[str, float], height: float) -> Layout:
     }
     edges = {}
     for reader in graph.nodes:
-        for made in graph.inputs(reader):
-            points = [(boxes[made].x + boxes[made].width, boxes[made].y + height / 2)]
-            for layer in range(layer_of[made] + 1, layer_of[reader]):
-                y = round(centre[(made, reader, layer)] + shift, 1)
+        for input_ in graph.inputs(reader):
+            points = [(boxes[input_].x + boxes[input_].width, boxes[input_].y + height / 2)]
+            for layer in range(layer_of[input_] + 1, layer_of[reader]):
+                y = round(centre[(input_, reader, layer)] + shift, 1)
                 points += [(column_x[layer], y), (column_x[layer] + column_width[layer], y)]
             points.append((boxes[reader].x, boxes[reader].y + height / 2))
-            edges[made, reader] = tuple(points)
+            edges[input_, reader] = tuple(points)
     lowest = max(
         [*(box.y + height for box in boxes.values()), *(y + BEND_GAP for points in edges.values() for _, y in points)],
         default=0.0,
@@ -88,24 +88,24 @@ def layers(graph: Graph) -> dict[str, int]:
     >>> layers(Graph({"a": GraphNode("a", "source"), "b": GraphNode("b", "table", ("a",))}))
     {'a': 0, 'b': 1}
     """
-    found: dict[str, int] = {}
+    layer_of: dict[str, int] = {}
     for name in graph.order():
-        found[name] = 1 + max((found[input_] for input_ in graph.inputs(name)), default=-1)
-    return found
+        layer_of[name] = 1 + max((layer_of[input_] for input_ in graph.inputs(name)), default=-1)
+    return layer_of
 
 
 def _columns(graph: Graph, layer_of: Mapping[str, int]) -> tuple[list[list[Spot]], dict[Spot, list[Spot]]]:
-    """Return what stands in each layer, bends included, and for each spot its neighbours in the layer before."""
+    """Return the nodes and bends of each layer, and for each of them its neighbours in the layer before."""
     columns: list[list[Spot]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     links: dict[Spot, list[Spot]] = {}
     for name in graph.order():
         columns[layer_of[name]].append(name)
         links[name] = []
     for reader in graph.order():
-        for made in graph.inputs(reader):
-            before: Spot = made
-            for layer in range(layer_of[made] + 1, layer_of[reader]):
-                bend = (made, reader, layer)
+        for input_ in graph.inputs(reader):
+            before: Spot = input_
+            for layer in range(layer_of[input_] + 1, layer_of[reader]):
+                bend = (input_, reader, layer)
                 columns[layer].append(bend)
                 links[bend] = [before]
                 before = bend
@@ -115,7 +115,7 @@ def _columns(graph: Graph, layer_of: Mapping[str, int]) -> tuple[list[list[Spot]
 
 def _untangle(columns: list[list[Spot]], links: Mapping[Spot, Sequence[Spot]]) -> None:
     """Order each layer by the mean place of its neighbours, back and forth; keep the order with the fewest crossings."""
-    forward = _turned(links)
+    forward = _reversed(links)
     best, fewest = [list(column) for column in columns], _crossings(columns, links)
     for sweep in range(SWEEPS):
         down = sweep % 2 == 0
@@ -123,8 +123,8 @@ def _untangle(columns: list[list[Spot]], links: Mapping[Spot, Sequence[Spot]]) -
         for at in range(1, len(columns)) if down else range(len(columns) - 2, -1, -1):
             other = columns[at - 1 if down else at + 1]
             place = {spot: float(index) for index, spot in enumerate(other)}
-            own = {spot: float(index) for index, spot in enumerate(columns[at])}
-            columns[at].sort(key=lambda spot: _mean([place[neighbour] for neighbour in neighbours[spot]], own[spot]))
+            current_place = {spot: float(index) for index, spot in enumerate(columns[at])}
+            columns[at].sort(key=lambda spot: _mean([place[neighbour] for neighbour in neighbours[spot]], current_place[spot]))
         if (crossings := _crossings(columns, links)) < fewest:
             best, fewest = [list(column) for column in columns], crossings
     columns[:] = best
@@ -142,39 +142,44 @@ def _crossings(columns: Sequence[Sequence[Spot]], links: Mapping[Spot, Sequence[
 
 def _heights(columns: Sequence[Sequence[Spot]], links: Mapping[Spot, Sequence[Spot]], height: float) -> dict[Spot, float]:
     """Return the centre height of every spot: as near to its neighbours as the order and the gaps allow."""
-    forward = _turned(links)
+    forward = _reversed(links)
     centre: dict[Spot, float] = {}
     for column in columns:
         offsets = _offsets(column, height)
         centre |= {spot: offset - offsets[-1] / 2 for spot, offset in zip(column, offsets, strict=True)}
     for sweep in range(2 * SWEEPS):
         for column in columns if sweep % 2 == 0 else reversed(columns):
-            # Both sides pull; a straight run of bends pulls harder, since a bent long edge is what the eye trips over.
-            wanted = []
+            # Neighbours on both sides count; bends count twice, since a long edge reads best when it is straight.
+            targets = []
             for spot in column:
                 around = [*links[spot], *forward[spot]]
-                wanted.append(_mean([centre[one] for one in around for _ in range(1 if isinstance(one, str) else 2)], centre[spot]))
-            centre |= dict(zip(column, _spread(wanted, _offsets(column, height)), strict=True))
+                targets.append(
+                    _mean(
+                        [centre[neighbour] for neighbour in around for _ in range(1 if isinstance(neighbour, str) else 2)],
+                        centre[spot],
+                    )
+                )
+            centre |= dict(zip(column, _spread(targets, _offsets(column, height)), strict=True))
     return centre
 
 
 def _offsets(column: Sequence[Spot], height: float) -> list[float]:
     """Return each spot's height below the first when all are packed as closely as the gaps allow."""
-    found: list[float] = []
+    offsets: list[float] = []
     for index, spot in enumerate(column):
         if index == 0:
-            found.append(0.0)
+            offsets.append(0.0)
             continue
-        halves = sum(height / 2 if isinstance(one, str) else BEND_GAP / 2 for one in (column[index - 1], spot))
-        found.append(found[-1] + halves + (BOX_GAP if isinstance(spot, str) or isinstance(column[index - 1], str) else 0.0))
-    return found
+        halves = sum(height / 2 if isinstance(adjacent, str) else BEND_GAP / 2 for adjacent in (column[index - 1], spot))
+        offsets.append(offsets[-1] + halves + (BOX_GAP if isinstance(spot, str) or isinstance(column[index - 1], str) else 0.0))
+    return offsets
 
 
-def _spread(wanted: Sequence[float], offsets: Sequence[float]) -> list[float]:
-    """Return the heights nearest to those wanted that keep order and gaps: pooled adjacent violators on ``wanted - offset``."""
+def _spread(targets: Sequence[float], offsets: Sequence[float]) -> list[float]:
+    """Return the heights nearest to the targets that keep order and gaps: pooled adjacent violators on ``target - offset``."""
     pools: list[tuple[float, int]] = []
-    for want, offset in zip(wanted, offsets, strict=True):
-        pools.append((want - offset, 1))
+    for target, offset in zip(targets, offsets, strict=True):
+        pools.append((target - offset, 1))
         while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
             (later, m), (earlier, n) = pools.pop(), pools.pop()
             pools.append(((earlier * n + later * m) / (n + m), n + m))
@@ -182,12 +187,12 @@ def _spread(wanted: Sequence[float], offsets: Sequence[float]) -> list[float]:
     return [value + offset for value, offset in zip(level, offsets, strict=True)]
 
 
-def _turned(links: Mapping[Spot, Sequence[Spot]]) -> dict[Spot, list[Spot]]:
-    turned: dict[Spot, list[Spot]] = {spot: [] for spot in links}
+def _reversed(links: Mapping[Spot, Sequence[Spot]]) -> dict[Spot, list[Spot]]:
+    reversed_links: dict[Spot, list[Spot]] = {spot: [] for spot in links}
     for spot, before in links.items():
-        for one in before:
-            turned[one].append(spot)
-    return turned
+        for neighbour in before:
+            reversed_links[neighbour].append(spot)
+    return reversed_links
 
 
 def _mean(values: Sequence[float], otherwise: float) -> float:

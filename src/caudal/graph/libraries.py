@@ -1,4 +1,4 @@
-"""Which version of a library is installed: of its distribution, or the bytes of a module that belongs to none."""
+"""Installed versions of libraries: of their distributions, or the digest of a module that belongs to no distribution."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from caudal.graph.modules import with_parents
 
-# Distributions that bear another name than what is imported from them; to look through all of them takes half a second.
+# Distributions whose name differs from the module's; searching all installed distributions takes half a second.
 _NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "PyYAML", "dateutil": "python-dateutil", "bs4": "beautifulsoup4"}
 
 
@@ -32,15 +32,15 @@ def distributions(module: str) -> tuple[str, ...]:
 def version(distribution: str) -> str:
     """Return the version of a distribution; of one that was installed from a folder or a repository, its list of files too."""
     try:
-        found = importlib.metadata.distribution(distribution)
+        installed = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-    if found.read_text("direct_url.json") is None:
-        return found.version
-    return f"{found.version}, files {hashlib.sha256((found.read_text('RECORD') or '').encode()).hexdigest()[:16]}"
+    if installed.read_text("direct_url.json") is None:
+        return installed.version
+    return f"{installed.version}, files {hashlib.sha256((installed.read_text('RECORD') or '').encode()).hexdigest()[:16]}"
 
 
 def _bytes(module: str) -> str:
-    held = next((sys.modules[name] for name in with_parents(module) if name in sys.modules), None)
-    file = getattr(held, "__file__", None)
+    loaded_module = next((sys.modules[name] for name in with_parents(module) if name in sys.modules), None)
+    file = getattr(loaded_module, "__file__", None)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file and Path(file).is_file() else "no file"

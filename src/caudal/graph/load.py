@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Mapping
@@ -15,13 +16,13 @@ from typing import Any
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
-from caudal.graph.fingerprint import settle
+from caudal.graph.fingerprint import record_fingerprints
 from caudal.graph.loaded import Loaded
 from caudal.graph.misuse import misuse
-from caudal.graph.modules import PRODUCT, FromSource, Imports, enter, forget, users_modules
+from caudal.graph.modules import PRODUCT, FromSource, Imports, add_product_folder, importing_user_modules, unload_modules
 from caudal.graph.near import product_near
 from caudal.graph.reads import Recorder
-from caudal.graph.udf import types_may_wait
+from caudal.graph.udf import allow_types_without_session
 
 FILE = "product.py"
 
@@ -37,12 +38,12 @@ def load(folder: Path) -> Product:
     file = product_file(folder).absolute()
     root = file.resolve().parent
     loaded = Loaded(root, file, f"{PRODUCT}{root.name}")  # the same name in every process: fingerprints hold it
-    enter(root)
+    add_product_folder(root)
     loaded.imports = Imports(file, root)
-    forget([*loaded.imports.users])
+    unload_modules([*loaded.imports.users])
     recorder = Recorder()
-    with users_modules(root) as imported:
-        module = recorder.call(_executed, loaded.name, file)
+    with importing_user_modules(root) as imported:
+        module = recorder.call(_execute, loaded.name, file)
     loaded.reads = recorder.reads
     _keep_sources(loaded, {**imported, loaded.name: module})
     products = {id(value): value for value in vars(module).values() if isinstance(value, Product)}
@@ -53,11 +54,11 @@ def load(folder: Path) -> Product:
             where=_relative(file),
         )
     product = next(iter(products.values()))
-    settle(product, loaded)
+    record_fingerprints(product, loaded)
     return product
 
 
-def _executed(name: str, file: Path) -> ModuleType:
+def _execute(name: str, file: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, file, loader=FromSource(name, str(file)))
     assert spec is not None
     assert spec.loader is not None
@@ -75,18 +76,19 @@ def _executed(name: str, file: Path) -> ModuleType:
             line=error.lineno,
         ) from None
     except Exception as error:
-        if _wants_spark(error) and types_may_wait():
-            return _executed(name, file)
+        if _needs_spark_session(error) and allow_types_without_session():
+            return _execute(name, file)
         line = _line(error, file)
         place = f"{_relative(file)}:{line}" if line else _relative(file)
         if (misused := misuse(error, _callables())) is not None:
             raise DeclarationProblem(misused.what, nearest=misused.nearest, fix=misused.fix, where=place, line=line) from None
+        message, suggestion = _message(error)
         raise DeclarationProblem(
-            f"{_relative(file)} cannot be loaded: {type(error).__name__}: {error}.",
+            f"{_relative(file)} cannot be loaded: {type(error).__name__}: {message}.",
             where=place,
-            nearest=_meant(error),
+            nearest=suggestion or _nearest_attribute(error),
             fix="Spark is not there yet while the file is loaded: write this inside the function that uses it."
-            if _wants_spark(error)
+            if _needs_spark_session(error)
             else None,
             line=line,
         ) from None
@@ -94,7 +96,7 @@ def _executed(name: str, file: Path) -> ModuleType:
 
 
 def _keep_sources(loaded: Loaded, modules: Mapping[str, ModuleType]) -> None:
-    """Keep the sources that were compiled, which may have been edited since."""
+    """Keep the sources that were compiled: the files may have been edited since."""
     assert loaded.imports is not None
     for name, module in modules.items():
         text = getattr(getattr(module.__spec__, "loader", None), "text", None)
@@ -106,8 +108,8 @@ def _keep_sources(loaded: Loaded, modules: Mapping[str, ModuleType]) -> None:
                 loaded.imports.users[name] = file
 
 
-def _wants_spark(error: Exception) -> bool:
-    """Tell whether PySpark was asked for what it needs a session for; it says so, or asserts it."""
+def _needs_spark_session(error: Exception) -> bool:
+    """Return whether an error comes from PySpark code that needs a session: it names the error class, or fails an assertion."""
     frames = traceback.extract_tb(error.__traceback__)
     within = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
     return within and (isinstance(error, AssertionError) or "SESSION_OR_CONTEXT_NOT_EXISTS" in str(error))
@@ -132,15 +134,21 @@ def with_data(settings: Settings, file: Path) -> Settings:
 
 
 def _callables() -> dict[str, Any]:
-    """Return what a product calls of caudal's, by qualified name."""
+    """Return the public functions and product methods of caudal by qualified name."""
     public = vars(sys.modules["caudal"])
     methods = {f"{of.__name__}.{name}": var for of in Product.__mro__ for name, var in vars(of).items() if isfunction(var)}
     functions = {name: value for name, value in public.items() if isfunction(value) and not name.startswith("_")}
     return {**methods, **functions}
 
 
-def _meant(error: Exception) -> str | None:
-    """Return the name that a mistyped one was to be, where it is known of what."""
+def _message(error: Exception) -> tuple[str, str | None]:
+    """Return an error's message without a full stop, and the name that it suggests, if any."""
+    match = re.fullmatch(r"(.*) Did you mean '([^']+)'\?", str(error), re.DOTALL)
+    return (match[1].rstrip("."), match[2]) if match else (str(error).rstrip("."), None)
+
+
+def _nearest_attribute(error: Exception) -> str | None:
+    """Return the attribute nearest to the one that was missing; None for other errors."""
     if not isinstance(error, AttributeError) or not error.name:
         return None
     return nearest(error.name, [name for name in dir(error.obj) if not name.startswith("_")])

@@ -1,4 +1,4 @@
-"""What loading a product's file took."""
+"""The sources, imports and reads of a loaded product."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caudal.graph.source import ModuleSource
 
 @dataclass
 class Loaded:
-    """The folder, the sources as they were loaded, the imports, what was read."""
+    """A loaded product: its folder, the sources as they were loaded, its imports, and what loading read."""
 
     root: Path
     file: Path
@@ -25,10 +25,10 @@ class Loaded:
     imports: Imports | None = None
     reads: Reads = field(default_factory=Reads)
     sources: dict[str, ModuleSource] = field(default_factory=dict)
-    named: dict[str, str | None] = field(default_factory=dict)  # files that code names, with the digest of what they hold
+    named: dict[str, str | None] = field(default_factory=dict)  # files that code names, with the digest of their content
 
     def text(self, file: str) -> bytes:
-        """Return a file's source, as it was loaded where it was."""
+        """Return a file's source: as it was loaded, else as it is on disk."""
         if file not in self.texts:
             self.texts[file] = Path(file).read_bytes()
         return self.texts[file]
@@ -40,25 +40,27 @@ class Loaded:
         return self.sources[file]
 
     @property
-    def by_clock(self) -> bool:
-        """Whether loading asked the clock or chance, as far as the sources tell."""
-        own = [file for file in {str(self.file), *self.imports.users.values()} if file.endswith(".py")] if self.imports else []
-        return any(self.source(file, {}).by_clock for file in own)
+    def reads_clock(self) -> bool:
+        """Whether loading reads the clock or a random generator, as far as the sources show."""
+        source_files = (
+            [file for file in {str(self.file), *self.imports.users.values()} if file.endswith(".py")] if self.imports else []
+        )
+        return any(self.source(file, {}).reads_clock for file in source_files)
 
     def sources_digest(self) -> str | None:
-        """Return the digest of the user's modules beside the product's file, None where there are none."""
+        """Return the digest of the user's modules that the product's file imports; None where there are none."""
         files = sorted(set(self.imports.users.values())) if self.imports is not None else []
         parts = [f"{file} {hashlib.sha256(self.text(file)).hexdigest()}" for file in files]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] if parts else None
 
     def short(self, file: str) -> str:
-        """Return a file's path as people write it."""
+        """Return a file's path relative to the product's folder, or its name where it lies elsewhere."""
         path = Path(file).resolve()
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else path.name
 
 
 def product_files(root: Path, patterns: tuple[str, ...] = ("*.py",)) -> list[Path]:
-    """Return the files of a product's folder by pattern, but its tests and hidden folders."""
+    """Return the files of a product's folder by pattern, without tests and hidden folders."""
     paths = [path for pattern in patterns for path in root.rglob(pattern)]
     inner = [(path, path.relative_to(root).parts) for path in paths]
     return sorted(

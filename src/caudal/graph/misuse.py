@@ -1,4 +1,4 @@
-"""What a call that Python refused was to say: which argument is missing, which is unknown, and the nearest one."""
+"""Explain a call of caudal that raised TypeError: the missing or unknown argument, and the nearest right one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caudal.errors import nearest
 
 @dataclass(frozen=True)
 class Misuse:
-    """A call of caudal's with an argument missing or unknown, as a sentence, the nearest right name, and the fix."""
+    """A call of caudal with a missing or unknown argument: a sentence, the nearest right name, and the fix."""
 
     what: str
     nearest: str | None
@@ -20,7 +20,7 @@ class Misuse:
 
 
 def misuse(error: Exception, names: dict[str, Any]) -> Misuse | None:
-    """Return what is wrong with a call of caudal's, or None where the error is about something else.
+    """Return the mistake in a call of caudal; None where the error is about something else.
 
     Parameters
     ----------
@@ -41,13 +41,13 @@ def misuse(error: Exception, names: dict[str, Any]) -> Misuse | None:
         return None
     name, kind, rest = match.groups()
     takes = [parameter for parameter in inspect.signature(names[name]).parameters if parameter not in ("self", "cls")]
-    shown = name.replace("Product.", "product.")
-    asked = re.findall(r"'(\w+)'", rest)
+    display_name = name.replace("Product.", "product.")
+    arguments = re.findall(r"'(\w+)'", rest)
     fix = f"It takes {', '.join(takes)}."
     if kind == "missing":
         return Misuse(
-            f"{shown} needs {' and '.join(repr(one) for one in asked)}, which {'is' if len(asked) == 1 else 'are'} not given.",
+            f"{display_name} needs {' and '.join(repr(argument) for argument in arguments)}, which {'is' if len(arguments) == 1 else 'are'} not given.",
             None,
             fix,
         )
-    return Misuse(f"{shown} has no argument '{asked[0]}'.", nearest(asked[0], takes), fix)
+    return Misuse(f"{display_name} has no argument '{arguments[0]}'.", nearest(arguments[0], takes), fix)

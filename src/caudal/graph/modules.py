@@ -1,4 +1,4 @@
-"""Which modules are the user's, where they lie, and how they are loaded: from their source as it is now, each time."""
+"""The user's modules: which they are, where they are, and how they are loaded, always from the current source."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from typing import Any
 
 PRODUCT = "caudal_product_"
 _INSTALLED = ("site-packages", "dist-packages")
-_roots: set[Path] = set()  # product folders loaded in this process: what lies there is the user's, wherever it is
-_fresh: dict[str, ModuleType] = {}  # modules that loading a product brought
+_roots: set[Path] = set()  # product folders loaded in this process: all files in them are the user's
+_fresh: dict[str, ModuleType] = {}  # modules that loading a product imported
 
 
 class FromSource(SourceFileLoader):
-    """Loads a file as it is now: a cached compilation can be of the text of a moment before."""
+    """Loads a file from its current source: a cached compilation can be of an earlier text."""
 
     text: bytes | None = None
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the compiled source, and keep the source."""
+        """Return the compiled source; `text` then holds the source."""
         path = self.get_filename(fullname)
         self.text = self.get_data(path)
         code: CodeType = self.source_to_code(self.text, path)
@@ -35,27 +35,27 @@ class FromSource(SourceFileLoader):
 
 
 class UserFinder(MetaPathFinder):
-    """Finds what the other finders find, and has the user's modules loaded from source."""
+    """Finds modules by the other finders, and loads the user's modules from source."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return the specification of a module."""
         for finder in sys.meta_path:
-            # A product that loads another while it is loaded has one of these finders more: each would ask the other for ever.
+            # A product that loads another product installs a second UserFinder: without this the two would call each other endlessly.
             if isinstance(finder, UserFinder) or not hasattr(finder, "find_spec"):
                 continue
             spec = finder.find_spec(name, path, target)
             if spec is not None:
-                if type(spec.loader) is SourceFileLoader and spec.origin and is_users(spec.origin):
+                if type(spec.loader) is SourceFileLoader and spec.origin and is_user_file(spec.origin):
                     spec.loader = FromSource(name, spec.origin)
                 return spec
         return None
 
 
 @contextmanager
-def users_modules(root: Path) -> Iterator[dict[str, ModuleType]]:
-    """Have the user's modules that are imported in the block loaded from their source; the product's folder is looked in first.
+def importing_user_modules(root: Path) -> Iterator[dict[str, ModuleType]]:
+    """Load user modules that are imported in the block from their source, and search the product's folder first.
 
-    The dictionary that is given holds them when the block has ended.
+    The yielded dictionary holds these modules after the block has ended.
     """
     imported: dict[str, ModuleType] = {}
     finder, before = UserFinder(), set(sys.modules)
@@ -67,39 +67,39 @@ def users_modules(root: Path) -> Iterator[dict[str, ModuleType]]:
         sys.meta_path.remove(finder)
         sys.path.remove(str(root))
         for name in set(sys.modules) - before:
-            if of_user(sys.modules[name]):
+            if is_user_module(sys.modules[name]):
                 imported[name] = _fresh[name] = sys.modules[name]
 
 
-def enter(root: Path) -> None:
-    """Take a folder for a product's: what lies in it is the user's, and imports that its functions do later find it."""
+def add_product_folder(root: Path) -> None:
+    """Register a product's folder: its files are the user's, and later imports by its functions search it."""
     for other in _roots - {root}:
         while str(other) in sys.path[1:]:
             del sys.path[sys.path.index(str(other), 1)]
     _roots.add(root)
-    is_users.cache_clear()
+    is_user_file.cache_clear()
     if str(root) not in sys.path:
         sys.path.append(str(root))
 
 
-def forget(names: Sequence[str]) -> None:
-    """Take the user's modules of these names, and those that earlier products brought, out of what is imported: files may have changed."""
+def unload_modules(names: Sequence[str]) -> None:
+    """Remove user modules of these names, and those of products loaded earlier, from ``sys.modules``: their files may have changed."""
     importlib.invalidate_caches()
     for name in {*names, *(name for name, module in _fresh.items() if sys.modules.get(name) is module)}:
-        if name != "__main__" and of_user(sys.modules.get(name)):
+        if name != "__main__" and is_user_module(sys.modules.get(name)):
             del sys.modules[name]
     _fresh.clear()
 
 
-def of_user(module: ModuleType | None) -> bool:
-    """Tell whether a module is the user's: by its file, or by the folder of one that has none."""
+def is_user_module(module: ModuleType | None) -> bool:
+    """Return whether a module is the user's: by its file, or by its folder where it has no file."""
     file = getattr(module, "__file__", None)
-    return is_users(file) if file is not None else any(is_users(f"{place}/x") for place in getattr(module, "__path__", ()))
+    return is_user_file(file) if file is not None else any(is_user_file(f"{place}/x") for place in getattr(module, "__path__", ()))
 
 
 @cache
-def is_users(file: str | None) -> bool:
-    """Tell whether a file of code is the user's, not of Python, caudal or an installed package."""
+def is_user_file(file: str | None) -> bool:
+    """Return whether a source file is the user's, and not of Python, caudal or an installed package."""
     if not file or file.startswith("<"):
         return False
     path = Path(file).resolve()
@@ -109,7 +109,7 @@ def is_users(file: str | None) -> bool:
 
 
 def is_installed(path: Path) -> bool:
-    """Tell whether a path lies where Python, caudal and packages are installed."""
+    """Return whether a path lies where Python, caudal and packages are installed."""
     return bool(set(_INSTALLED) & set(path.parts)) or any(path.is_relative_to(place) for place in _places())
 
 
@@ -123,7 +123,7 @@ def _places() -> tuple[Path, ...]:
 
 
 def locate(name: str, root: Path) -> str | None:
-    """Return the file that an import of a name would load, without importing it; '' of a module without one, None where there is none."""
+    """Return the file that an import would load, without importing it; '' for a module without a file, None for no module."""
     path: Sequence[str] = [str(root), *sys.path]
     parts, spec = name.split("."), None
     for depth in range(len(parts)):
@@ -146,7 +146,7 @@ def _spec(name: str, path: Sequence[str]) -> ModuleSpec | None:
 
 
 def imports_of(tree: ast.AST, package: str) -> Iterator[tuple[str, bool]]:
-    """Yield the names that code imports, anywhere in it; True with those that may be no module but a value in one."""
+    """Yield the names that code imports, each with whether it may be a value in a module instead of a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for name in node.names:
@@ -176,12 +176,12 @@ def with_parents(name: str) -> list[str]:
 
 
 class Imports:
-    """All that a product's file imports, and what that imports: told from the sources alone.
+    """All modules that a product's file imports, directly or indirectly, as its sources show.
 
     Attributes
     ----------
-    origins : name → the file that it would be loaded from, '' or None as `locate` has it
-    users : name → file, of the user's modules among them
+    origins : name → the file that it would be loaded from, '' or None as `locate` returns it
+    users : name → file, for the user's modules
     """
 
     def __init__(self, file: Path, root: Path) -> None:
@@ -192,7 +192,7 @@ class Imports:
 
     @property
     def libraries(self) -> set[str]:
-        """The top-level names of what is installed among them."""
+        """The top-level names of the installed libraries among them."""
         tops = {name.partition(".")[0] for name, origin in self.origins.items() if origin is not None and name not in self.users}
         of_users = {name.partition(".")[0] for name in self.users}
         return {name for name in tops if name not in of_users and name not in sys.stdlib_module_names}
@@ -210,13 +210,13 @@ class Imports:
         if name in self.origins or name.partition(".")[0] in ("caudal", *sys.builtin_module_names):
             return
         top = name.partition(".")[0]
-        if top != name and not is_users(self.origins.get(top) or None) and self.origins.get(top) != "":
-            return  # a part of a library is as old as the library
+        if top != name and not is_user_file(self.origins.get(top) or None) and self.origins.get(top) != "":
+            return  # a submodule of a library has the library's version
         origin = locate(name, self._root)
         if origin is None and perhaps:
             return
         self.origins[name] = origin
-        if origin and is_users(origin):
+        if origin and is_user_file(origin):
             self.users[name] = origin
             self._follow(origin, name if Path(origin).stem == "__init__" else name.rpartition(".")[0])
 

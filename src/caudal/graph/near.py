@@ -1,4 +1,4 @@
-"""A path that leads to no product → the product that was meant."""
+"""Find the product that a mistyped path meant."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from pathlib import Path
 from caudal.errors import nearest
 
 LEVELS = 3
-# A mistyped path is answered at once, also in a home folder or beside a lake of a million files.
+# These limits keep the search fast, also in a home folder or next to a lake of a million files.
 MOST_FOLDERS = 400
 MOST_ENTRIES = 5_000
 SKIPPED = {"node_modules", "tests", "__pycache__"}
 
 
-def product_near(asked: Path, file: str) -> Path | None:
-    """Return the folder holding ``file`` that ``asked`` was meant for, or None when none is near.
+def product_near(requested: Path, file: str) -> Path | None:
+    """Return the folder with ``file`` whose path is nearest to ``requested``; None where none is near.
 
-    It is looked for below the working directory and below the deepest folder on the way to ``asked`` that exists. The last
-    component decides; the whole path does where it comes near to one product only.
+    The search covers the working directory and the deepest existing parent folder of ``requested``. The last component decides;
+    the by_path path decides where it is near to one product only.
     """
-    if asked.suffix == ".py":
-        beside = nearest(asked.name, (path.name for path in asked.parent.glob("*.py")))
-        if beside:
-            return asked.parent / beside
-        asked = asked.parent
-    meant = _whole(asked)
-    found = {_typed(folder, asked): folder.name for root in _roots(meant) for folder in _holding(root, file)}
-    typed = _typed(meant, asked)
-    if name := nearest(meant.name, found.values()):
-        alike = [path for path, last in found.items() if last == name]
+    if requested.suffix == ".py":
+        similar_file = nearest(requested.name, (path.name for path in requested.parent.glob("*.py")))
+        if similar_file:
+            return requested.parent / similar_file
+        requested = requested.parent
+    meant = _absolute(requested)
+    products = {_as_typed(folder, requested): folder.name for root in _search_roots(meant) for folder in _folders_with(root, file)}
+    typed = _as_typed(meant, requested)
+    if name := nearest(meant.name, products.values()):
+        alike = [path for path, last in products.items() if last == name]
         return Path(nearest(typed, alike) or alike[0])
-    whole = nearest(typed, found)
-    if whole is None or nearest(typed, found.keys() - {whole}):
+    by_path = nearest(typed, products)
+    if by_path is None or nearest(typed, products.keys() - {by_path}):
         return None
-    return Path(whole)
+    return Path(by_path)
 
 
-def _whole(path: Path) -> Path:
-    """Return ``path`` from the root, without dots; links stay as they are."""
+def _absolute(path: Path) -> Path:
+    """Return ``path`` as an absolute path without ``.`` and ``..``; links are not followed."""
     return Path(os.path.normpath(path.absolute()))
 
 
-def _typed(folder: Path, asked: Path) -> str:
-    """Return ``folder`` as it is typed: from the root where ``asked`` is, else from the working directory."""
-    return str(folder) if asked.is_absolute() else os.path.relpath(folder)
+def _as_typed(folder: Path, requested: Path) -> str:
+    """Return ``folder`` in the style of ``requested``: absolute where that is, else relative to the working directory."""
+    return str(folder) if requested.is_absolute() else os.path.relpath(folder)
 
 
-def _roots(meant: Path) -> list[Path]:
-    here = Path.cwd()
-    nearby = next((folder for folder in meant.parents if folder.is_dir()), here)
-    return [here] if nearby in (here, Path(nearby.anchor)) else [nearby, here]
+def _search_roots(meant: Path) -> list[Path]:
+    working_folder = Path.cwd()
+    nearby = next((folder for folder in meant.parents if folder.is_dir()), working_folder)
+    return [working_folder] if nearby in (working_folder, Path(nearby.anchor)) else [nearby, working_folder]
 
 
-def _holding(root: Path, file: str) -> list[Path]:
+def _folders_with(root: Path, file: str) -> list[Path]:
     """Return the folders at and below ``root`` that hold ``file``, the shallow ones first."""
-    found = []
+    folders = []
     waiting = deque([(root, 0)])
     for _ in range(MOST_FOLDERS):
         if not waiting:
@@ -65,14 +65,14 @@ def _holding(root: Path, file: str) -> list[Path]:
         folder, level = waiting.popleft()
         try:
             if (folder / file).is_file():
-                found.append(folder)
-                if level:  # what lies in a product is its own
+                folders.append(folder)
+                if level:  # folders within a product belong to it
                     continue
             if level == LEVELS:
                 continue
             with os.scandir(folder) as entries:
                 below = sorted(entry.name for entry in islice(entries, MOST_ENTRIES) if entry.is_dir(follow_symlinks=False))
-        except OSError:  # not for us to read, or gone
+        except OSError:  # not readable, or deleted meanwhile
             continue
         waiting.extend((folder / name, level + 1) for name in below if not name.startswith(".") and name not in SKIPPED)
-    return found
+    return folders

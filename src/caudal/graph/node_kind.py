@@ -1,4 +1,4 @@
-"""What differs by kind of node, behind one protocol: each kind is a file of ``graph/kinds``, found by registration (`caudal.graph.registered`)."""
+"""The protocol of node kinds: each kind is a file of ``graph/kinds``, found by registration (`caudal.graph.registered`)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Backfill = Literal["from raw", "from inputs", "left out"]
 
 @dataclass(frozen=True)
 class StepKind:
-    """A kind of step, as the ledger names it; its work is in ``batch/steps`` under the name of the node's kind and this one's.
+    """A kind of step under the name that the ledger uses; its function is in ``batch/steps`` under the names of node kind and step kind.
 
     Parameters
     ----------
-    reads : where its inputs lie: ``origins`` outside the home, ``raw`` files, or ``tables``
-    writes : what it makes; a ``table`` is one of the lake, with versions
-    section : str, the part of the run's document that tells of it, by name; None: it is among the steps only
-    verb : str, what OpenLineage is told that it did; None: nothing is told of it
-    judged : whether expectations judge the rows that it writes
-    in_backfill : whether a backfill does it
-    by_stream : whether a stream may do it in the place of a run
+    reads : where its inputs are: ``origins`` outside the home, ``raw`` files, or ``tables``
+    writes : what it writes; a ``table`` is a versioned table of the lake
+    section : str, name of the part of the run's document that describes it; None: only the list of steps does
+    verb : str, the job name that OpenLineage events use; None: it emits no event
+    judged : whether expectations are applied to the rows that it writes
+    in_backfill : whether a backfill runs it
+    by_stream : whether a stream may do it instead of a run
     fingerprinted : whether its declaration decides whether it runs
-    in_zone, runs_function : whether the product's zone, and what the user's function reads, decide too
-    when_unchanged : str, why it ran although nothing that it is made of has changed
+    in_zone, runs_function : whether the product's time zone, and what the user's function reads, decide too
+    when_unchanged : str, the reason that is reported when it ran although none of its inputs changed
     """
 
     name: str
@@ -48,7 +48,7 @@ class StepKind:
 
 
 REGISTER = StepKind("register", fingerprinted=False)
-"""The one step that belongs to no kind of node: a metastore is told of a table, whichever kind has made it."""
+"""The only step without a kind of node: it registers a table in the metastore, whatever kind of node wrote the table."""
 
 
 @dataclass(frozen=True)
@@ -69,17 +69,17 @@ class NodeKind(Generic[Declaration]):
     Attributes
     ----------
     name : str, no other kind has it
-    label : str, the word by which drawings, documents and catalogs call such a node; kinds that a reader need not tell apart share it
+    label : str, the word for such a node in drawings, documents and catalogs; kinds that look alike to a reader share it
     declaration : the class of its declarations
     rank : int, its place among the kinds; those of other packages come last
     style : how it is drawn; None: it is not in the graph
-    prefix : str, set before its name in the graph, where a table may bear the same
-    steps : its steps, each after the one before; the first comes after the steps that write what it needs
-    pipelines : the pipelines that are for such nodes; what these nodes need is done too
-    follows : whether it is planned only where all that it needs is, and brings nothing into the plan itself
-    columns : where its columns come from: ``raw`` files, what ``built`` it, or the model that ``predicted``; None: it has no table
+    prefix : str, put before its name in the graph, where a table may have the same name
+    steps : its steps in order; the first runs after the steps that write what it needs
+    pipelines : the pipelines that include such nodes and all that they need
+    follows : whether it is planned only where everything that it needs is planned, and adds nothing to the plan
+    columns : where its columns come from: ``raw`` files, the function that ``built`` it, or the model that ``predicted``; None: no table
     streamed : whether the product's streams write its table
-    backfill : how its days are made again
+    backfill : how its days are computed again
     """
 
     name: ClassVar[str]
@@ -96,7 +96,7 @@ class NodeKind(Generic[Declaration]):
     backfill: ClassVar[Backfill] = "left out"
 
     def includes(self, declaration: Declaration) -> bool:
-        """Tell whether a declaration of the class is of this kind."""
+        """Return whether a declaration of the class is of this kind."""
         return True
 
     def subject(self, declaration: Declaration) -> str:
@@ -104,47 +104,47 @@ class NodeKind(Generic[Declaration]):
         return str(declaration.name)
 
     def inputs(self, product: Product, declaration: Declaration) -> tuple[str, ...]:
-        """Return the names that it is drawn to be made from."""
+        """Return the names of its inputs in the drawn graph."""
         return tuple(declaration.inputs)
 
     def needs(self, product: Product, declaration: Declaration) -> tuple[str, ...]:
-        """Return the nodes whose steps come before its own."""
+        """Return the nodes whose steps run before its steps."""
         return self.inputs(product, declaration)
 
     def description(self, declaration: Declaration) -> str | None:
-        """Return what the declaration says of itself."""
+        """Return the declaration's description."""
         return getattr(declaration, "description", None)
 
     def comment(self, declaration: Declaration) -> str | None:
-        """Return what a warehouse is told of its table."""
+        """Return the comment on its table in a warehouse."""
         return self.description(declaration)
 
     def after(self, declaration: Declaration) -> tuple[Any, ...]:
-        """Return the Luigi tasks of the user's own that come before its first step."""
+        """Return the user's Luigi tasks that run before its first step."""
         return ()
 
     def attempts(self, product: Product, declaration: Declaration) -> tuple[int, float | None]:
-        """Return how often its steps are tried again, and after how many seconds an attempt is ended."""
+        """Return how often its steps are retried, and the time limit of an attempt in seconds."""
         return declaration.retry, declaration.time_limit_s
 
-    def made_by(self, product: Product, declaration: Declaration) -> Any:
-        """Return the declaration whose code decides whether its steps run; None where it is not there."""
+    def fingerprinted_declaration(self, product: Product, declaration: Declaration) -> Any:
+        """Return the declaration whose code decides whether its steps run; None where nothing declares it."""
         return declaration
 
     def identity(self, declaration: Declaration) -> list[Any]:
-        """Return what the fingerprint of a declaration is made of."""
+        """Return the values that make up the declaration's fingerprint."""
         return [self.name, declaration]
 
     def sql(self, declaration: Declaration) -> str | None:
-        """Return the query that it is made by, where it is one."""
+        """Return its SQL query, if it has one."""
         return None
 
     def document(self, declaration: Declaration) -> dict[str, Any]:
-        """Return what the kept declaration says of such a table beside what it says of all."""
+        """Return the entries that such a table adds to its stored declaration."""
         return {}
 
     def problems(self, product: Product, declaration: Declaration) -> Iterator[DeclarationProblem]:
-        """Yield what is wrong with a declaration, without data: by itself, names that nothing declares."""
+        """Yield the problems of a declaration, without data; by default the names that nothing declares."""
         for name in self.needs(product, declaration):
             if name not in product.nodes and name not in product.predictions:
                 yield DeclarationProblem(
@@ -154,12 +154,12 @@ class NodeKind(Generic[Declaration]):
                     input=name,
                 )
 
-    def lacking(self, declaration: Declaration, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
-        """Yield the columns that it asks of a table which has these and no others."""
+    def column_problems(self, declaration: Declaration, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+        """Yield the columns that it names and that a table with exactly the columns ``names`` lacks."""
         yield from ()
 
-    def told(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the run's document says of a step of such a node, where the report has no part of its own for it.
+    def step_document(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the entry of a step of such a node in the run's document, where the report has no section for it.
 
         Parameters
         ----------

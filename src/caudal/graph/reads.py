@@ -1,6 +1,6 @@
-"""What user code reads beside its own modules: files, folders, environment variables; and whether they are still as they were.
+"""Record what user code reads besides its modules (files, folders, environment variables), and compare it with the present state.
 
-Python tells of every file that it opens (``sys.addaudithook``). What a library reads when it is imported is not counted: its version is.
+Opened files come from Python's audit hook (``sys.addaudithook``). Files that a library reads at import do not count; its version does.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from caudal.graph.modules import is_installed, is_users
+from caudal.graph.modules import is_installed, is_user_file
 
-# Of the terminal or the process, not of the product.
-SESSION = frozenset(
+# Variables of the terminal or the process: they do not affect a product.
+SESSION_VARIABLES = frozenset(
     {
         "_",
         "PWD",
@@ -37,73 +37,75 @@ SESSION = frozenset(
         "PYTHONHASHSEED",
     }
 )
-_SESSION_STARTS = ("CAUDAL_", "SSH_", "XDG_SESSION", "VSCODE_", "TERM_", "COV_")
+_SESSION_PREFIXES = ("CAUDAL_", "SSH_", "XDG_SESSION", "VSCODE_", "TERM_", "COV_")
 _SYSTEM = ("/proc/", "/sys/", "/dev/", "/etc/", "/usr/share/zoneinfo/")
 _UNSEEN = {
     "subprocess.Popen": "a command", "os.system": "a command", "os.posix_spawn": "a command", "os.exec": "a command",
     "socket.connect": "the network", "socket.getaddrinfo": "the network",
 }  # fmt: skip
-_MADE = os.O_EXCL | os.O_TRUNC | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
+_CREATE_FLAGS = os.O_EXCL | os.O_TRUNC | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
 _STDLIB = tuple(f"{place}{os.sep}" for name in ("stdlib", "platstdlib") if (place := sysconfig.get_path(name)))
 
 
 @dataclass
 class Reads:
-    """What was read: each path or name, with the digest of what was there; None where there was nothing.
+    """Every path and variable that was read, with the digest of its content; None where it did not exist.
 
-    ``unseen`` names what was asked that cannot be looked at again: the network, a command.
+    ``existence`` holds the paths that were only checked for existence: ``file``, ``folder`` or None. ``unseen`` names inputs that
+    cannot be compared later: the network, a command.
     """
 
     files: dict[str, str | None] = field(default_factory=dict)
     folders: dict[str, str | None] = field(default_factory=dict)
-    asked: dict[str, str | None] = field(default_factory=dict)  # whether there is a file, a folder or nothing
+    existence: dict[str, str | None] = field(default_factory=dict)
     variables: dict[str, str | None] = field(default_factory=dict)
     unseen: set[str] = field(default_factory=set)
 
-    def now(self) -> Reads:
-        """Return the same reads, as they would be now."""
+    def current(self) -> Reads:
+        """Return the present state of everything that was read."""
         return Reads(
             {path: file_state(path) for path in self.files},
             {path: folder_state(path) for path in self.folders},
-            {path: kind_state(path) for path in self.asked},
+            {path: kind_state(path) for path in self.existence},
             {name: variable_state(name) for name in self.variables},
             set(self.unseen),
         )
 
-    def also(self, other: Reads) -> Reads:
-        """Return what either read; where both did, as the other found it."""
+    def merged_with(self, other: Reads) -> Reads:
+        """Return the reads of both; where both read the same thing, the state that ``other`` recorded."""
         return Reads(
-            self.files | other.files, self.folders | other.folders, self.asked | other.asked, self.variables | other.variables,
+            self.files | other.files, self.folders | other.folders, self.existence | other.existence, self.variables | other.variables,
             self.unseen | other.unseen,
         )  # fmt: skip
 
     def parts(self, root: Path) -> dict[str, str]:
-        """Return each read by a name that people understand: paths are relative to the product's folder."""
-        found = {f"file:{_short(path, root)}": state for path, state in self.files.items()}
-        found |= {f"folder:{_short(path, root)}": state for path, state in self.folders.items()}
-        found |= {f"existence:{_short(path, root)}": state for path, state in self.asked.items()}
-        found |= {f"variable:{name}": state for name, state in self.variables.items()}
-        found |= {f"unseen:{name}": f"not to be known: {os.urandom(8).hex()}" for name in self.unseen}
-        return {name: state or "nothing" for name, state in found.items()}
+        """Return the state of each read by a readable name, such as ``file:weights.onnx``; paths are relative to the product's folder."""
+        parts = {f"file:{_short(path, root)}": state for path, state in self.files.items()}
+        parts |= {f"folder:{_short(path, root)}": state for path, state in self.folders.items()}
+        parts |= {f"existence:{_short(path, root)}": state for path, state in self.existence.items()}
+        parts |= {f"variable:{name}": state for name, state in self.variables.items()}
+        parts |= {f"unseen:{name}": f"not to be known: {os.urandom(8).hex()}" for name in self.unseen}
+        return {name: state or "nothing" for name, state in parts.items()}
 
     def document(self) -> dict[str, Any]:
-        """Return it JSON-ready."""
+        """Return the reads as a JSON-ready document."""
         return {
-            "files": self.files, "folders": self.folders, "asked": self.asked, "variables": self.variables, "unseen": sorted(self.unseen),
+            "files": self.files, "folders": self.folders, "asked": self.existence, "variables": self.variables, "unseen": sorted(self.unseen),
         }  # fmt: skip
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Reads:
-        """Return what a document says."""
-        said = dict(document or {})
+        """Return the reads that `document` wrote; without a document, none."""
+        record = dict(document or {})
         return cls(
-            **{name: dict(said.get(name, {})) for name in ("files", "folders", "asked", "variables")},
-            unseen=set(said.get("unseen", ())),
+            **{name: dict(record.get(name, {})) for name in ("files", "folders", "variables")},
+            existence=dict(record.get("asked", {})),
+            unseen=set(record.get("unseen", ())),
         )
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.folders or self.asked or self.variables or self.unseen)
+        return bool(self.files or self.folders or self.existence or self.variables or self.unseen)
 
 
 def file_state(path: str) -> str | None:
@@ -118,7 +120,7 @@ def file_state(path: str) -> str | None:
 
 
 def folder_state(path: str) -> str | None:
-    """Return the digest of the names in a folder, but hidden ones and compilations; None where there is none."""
+    """Return the digest of the names in a folder without hidden files and ``__pycache__``; None where there is no folder."""
     try:
         names = sorted(name for name in os.listdir(path) if not name.startswith(".") and name != "__pycache__")  # noqa: PTH208 (names)
     except OSError:
@@ -127,70 +129,74 @@ def folder_state(path: str) -> str | None:
 
 
 def kind_state(path: str) -> str | None:
-    """Return what there is at a path."""
+    """Return ``file`` or ``folder``; None where nothing is at the path."""
     place = Path(path)
     return "file" if place.is_file() else "folder" if place.is_dir() else None
 
 
 def variable_state(name: str) -> str | None:
-    """Return the digest of a variable's value, None where it is not set; ``*`` is all of them. Values are never kept."""
+    """Return the digest of a variable's value, None where it is not set; ``*`` means all variables. Values are never stored."""
     if name == "*":
-        kept = {key: value for key, value in _environ().items() if key not in SESSION and not key.startswith(_SESSION_STARTS)}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode(errors="surrogateescape")).hexdigest()[:32]
+        variables = {
+            key: value
+            for key, value in _environ().items()
+            if key not in SESSION_VARIABLES and not key.startswith(_SESSION_PREFIXES)
+        }
+        return hashlib.sha256(json.dumps(variables, sort_keys=True).encode(errors="surrogateescape")).hexdigest()[:32]
     value = _environ().get(name)
     return None if value is None else hashlib.sha256(f"{name}={value}".encode(errors="surrogateescape")).hexdigest()[:32]
 
 
 class Recorder:
-    """Notes what is read while a function is called, by the user's code or on its behalf.
+    """Records what a function reads while it is called, in user code or in libraries that user code calls.
 
     Parameters
     ----------
-    caudals : whether files count that caudal's own functions open for the user
+    include_caudal : whether files count that functions of caudal open for the user
     """
 
-    def __init__(self, *, caudals: bool = True) -> None:
-        self._caudals = caudals
+    def __init__(self, *, include_caudal: bool = True) -> None:
+        self._include_caudal = include_caudal
         self.reads = Reads()
-        self.own: set[str] = set()  # variables that were set meanwhile
+        self.set_variables: set[str] = set()  # variables that the function itself set
         self._paths: dict[tuple[str, str], tuple[int, ...] | None] = {}
-        self._made: set[str] = set()  # files that did not exist before, or were emptied
+        self._written: set[str] = set()  # files that the function created or emptied
         self._threads = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
     def call(self, function: Callable[..., Any], *args: Any) -> Any:
-        """Call a function and return what it returns; then `reads` says what was read."""
+        """Call a function and return its result; `reads` then holds what it read."""
         try:
-            with _hooked(self):
-                return self._called(function, *args)
+            with _install_hooks(self):
+                return self._call_function(function, *args)
         finally:
-            self._settle()
+            self._record_states()
 
-    def _called(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _call_function(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
 
-    def path(self, kind: str, path: Any) -> None:
-        """Note that a path is read."""
+    def note_path(self, kind: str, path: Any) -> None:
+        """Record that a path is read."""
         try:
             place = os.path.abspath(os.fsdecode(os.fspath(path)))  # noqa: PTH100 (no link is followed)
-        except (TypeError, ValueError):  # an open file's number
+        except (TypeError, ValueError):  # a file descriptor
             return
         if (
             (kind, place) in self._paths
-            or (kind != "folder" and place in self._made)
+            or (kind != "folder" and place in self._written)
             or place.startswith(_SYSTEM)
             or place.endswith(".pyc")
         ):
             return
-        if is_installed(Path(place)) and not is_users(place):
+        if is_installed(Path(place)) and not is_user_file(place):
             return
         self._paths[kind, place] = _stamp(place)
 
-    def makes(self, path: Any) -> None:
-        """Note that a file is made, so that what is read from it is no input."""
-        self._made.add(os.path.abspath(os.fsdecode(os.fspath(path))))  # noqa: PTH100 (no link is followed)
+    def note_written(self, path: Any) -> None:
+        """Record that a file is written, so that reading it later does not count as an input."""
+        self._written.add(os.path.abspath(os.fsdecode(os.fspath(path))))  # noqa: PTH100 (no link is followed)
 
-    def concerns(self) -> str | None:
-        """Return who reads just now on behalf of the user: ``user``, ``library`` or ``caudal``; None where it is not for the user."""
+    def current_reader(self) -> str | None:
+        """Return which code reads now for the user: ``user``, ``library`` or ``caudal``; None where the read is not for the user."""
         if threading.get_ident() in self._threads:
             return None
         frame: FrameType | None = sys._getframe(1)
@@ -198,32 +204,32 @@ class Recorder:
         while frame is not None:
             code = frame.f_code
             name = code.co_filename
-            if code is _CALLED or name.startswith("<frozen importlib"):
+            if code is _CALL_CODE or name.startswith("<frozen importlib"):
                 return None
-            if name.startswith(_CAUDAL) and not is_users(name):
+            if name.startswith(_CAUDAL) and not is_user_file(name):
                 if name != __file__:
-                    reader = "caudal"  # also what a library reads for it
+                    reader = "caudal"  # includes libraries that caudal calls
             elif name.startswith("<") or (name.startswith(_STDLIB) and "site-packages" not in name):
                 pass
-            elif is_users(name):
+            elif is_user_file(name):
                 return reader or "user"
             else:
                 reader = reader or "library"
             frame = frame.f_back
         return None
 
-    def _settle(self) -> None:
+    def _record_states(self) -> None:
         for (kind, place), stamp in self._paths.items():
-            state = {"file": file_state, "folder": folder_state, "asked": kind_state}[kind](place)
-            if kind == "file" and stamp != _stamp(place):  # it changed while it was read: nobody knows what was seen
+            state = {"file": file_state, "folder": folder_state, "existence": kind_state}[kind](place)
+            if kind == "file" and stamp != _stamp(place):  # it changed while it was read: which content the function saw is unknown
                 state = f"changed: {os.urandom(8).hex()}"
-            into = {"file": self.reads.files, "folder": self.reads.folders, "asked": self.reads.asked}[kind]
-            into[place] = state
+            states = {"file": self.reads.files, "folder": self.reads.folders, "existence": self.reads.existence}[kind]
+            states[place] = state
         for place in self.reads.files:
-            self.reads.asked.pop(place, None)
+            self.reads.existence.pop(place, None)
 
 
-_CALLED: CodeType = Recorder._called.__code__
+_CALL_CODE: CodeType = Recorder._call_function.__code__
 _active: list[Recorder] = []
 _lock = threading.RLock()
 _inside = threading.local()
@@ -234,14 +240,14 @@ _getitem, _setitem, _iter = os._Environ.__getitem__, os._Environ.__setitem__, os
 
 def _stamp(place: str) -> tuple[int, ...] | None:
     try:
-        told = _stat(place)
+        status = _stat(place)
     except OSError:
         return None
-    return (told.st_mtime_ns, told.st_size, told.st_ino)
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 @contextmanager
-def _hooked(recorder: Recorder) -> Iterator[None]:
+def _install_hooks(recorder: Recorder) -> Iterator[None]:
     global _audited
     with _lock:
         if not _audited:
@@ -263,15 +269,15 @@ def _hooked(recorder: Recorder) -> Iterator[None]:
                 os._Environ.__setitem__ = _setitem  # type: ignore[method-assign]
 
 
-def _note(what: Callable[[Recorder, str], None]) -> None:
+def _notify_recorders(note_read: Callable[[Recorder, str], None]) -> None:
     if not _active or getattr(_inside, "noting", False):
         return
     _inside.noting = True
     try:
         for recorder in _active:
-            reader = recorder.concerns()
-            if reader is not None and (reader != "caudal" or recorder._caudals):
-                what(recorder, reader)
+            reader = recorder.current_reader()
+            if reader is not None and (reader != "caudal" or recorder._include_caudal):
+                note_read(recorder, reader)
     finally:
         _inside.noting = False
 
@@ -281,22 +287,24 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
         return
     if event == "open":
         path, mode, flags = args
-        if isinstance(flags, int) and flags & _MADE:  # it is made by this very call, such as what Spark hands to Java
-            _note(lambda recorder, _: recorder.makes(path))
+        if (
+            isinstance(flags, int) and flags & _CREATE_FLAGS
+        ):  # this call creates the file, such as the one that Spark passes to Java
+            _notify_recorders(lambda recorder, _: recorder.note_written(path))
             return
         reads = "r" in mode or "+" in mode if isinstance(mode, str) else not (flags or 0) & os.O_WRONLY
         if reads and not isinstance(path, int):
-            _note(lambda recorder, _: recorder.path("file", path))
+            _notify_recorders(lambda recorder, _: recorder.note_path("file", path))
     elif event in ("os.listdir", "os.scandir"):
-        _note(lambda recorder, _: recorder.path("folder", args[0] if args[0] is not None else "."))
+        _notify_recorders(lambda recorder, _: recorder.note_path("folder", args[0] if args[0] is not None else "."))
     elif event == "sqlite3.connect":
-        _note(lambda recorder, _: recorder.path("file", args[0]))
-    elif event in _UNSEEN and not _here(event, args):
-        _note(lambda recorder, reader: None if reader == "caudal" else recorder.reads.unseen.add(_UNSEEN[event]))
+        _notify_recorders(lambda recorder, _: recorder.note_path("file", args[0]))
+    elif event in _UNSEEN and not _is_local(event, args):
+        _notify_recorders(lambda recorder, reader: None if reader == "caudal" else recorder.reads.unseen.add(_UNSEEN[event]))
 
 
-def _here(event: str, args: tuple[Any, ...]) -> bool:
-    """Tell whether a connection stays on this machine, as those to Spark's Java do."""
+def _is_local(event: str, args: tuple[Any, ...]) -> bool:
+    """Return whether a connection stays on this machine, such as the one to Spark's JVM."""
     if not event.startswith("socket."):
         return False
     address = args[1] if event == "socket.connect" else args[0]
@@ -306,42 +314,44 @@ def _here(event: str, args: tuple[Any, ...]) -> bool:
 
 
 def _noted_stat(path: Any, *args: Any, **kwargs: Any) -> os.stat_result:
-    _note(lambda recorder, _: recorder.path("asked", path))
+    _notify_recorders(lambda recorder, _: recorder.note_path("existence", path))
     return _stat(path, *args, **kwargs)
 
 
 def _noted_access(path: Any, *args: Any, **kwargs: Any) -> bool:
-    _note(lambda recorder, _: recorder.path("asked", path))
+    _notify_recorders(lambda recorder, _: recorder.note_path("existence", path))
     return _access(path, *args, **kwargs)
 
 
 def _noted_getitem(self: Any, key: Any) -> Any:
     name = os.fsdecode(key) if isinstance(key, str | bytes) else None
-    if name is not None and name not in SESSION:
-        _note(lambda recorder, reader: _variable(recorder, reader, name))
+    if name is not None and name not in SESSION_VARIABLES:
+        _notify_recorders(lambda recorder, reader: _variable(recorder, reader, name))
     return _getitem(self, key)
 
 
 def _noted_setitem(self: Any, key: Any, value: Any) -> None:
-    _note(lambda recorder, _: recorder.own.add(os.fsdecode(key)))  # what was set here and is read after is no input
+    _notify_recorders(
+        lambda recorder, _: recorder.set_variables.add(os.fsdecode(key))
+    )  # a variable that the function set is no input when it reads it
     _setitem(self, key, value)
 
 
 def _noted_iter(self: Any) -> Iterator[Any]:
-    _note(lambda recorder, reader: _variable(recorder, reader, "*"))
+    _notify_recorders(lambda recorder, reader: _variable(recorder, reader, "*"))
     return _iter(self)
 
 
 def _variable(recorder: Recorder, reader: str, name: str) -> None:
-    # What caudal itself is told by variables it compares itself.
-    if reader == "caudal" or name in recorder.own or name in recorder.reads.variables:
+    # Settings that caudal reads from variables are compared elsewhere.
+    if reader == "caudal" or name in recorder.set_variables or name in recorder.reads.variables:
         return
     if reader == "user" or not name.startswith("CAUDAL_"):
         recorder.reads.variables[name] = variable_state(name)
 
 
 def _environ() -> dict[str, str]:
-    """Return the environment, unnoted."""
+    """Return the environment without recording a read."""
     encoded = os.environ._data  # type: ignore[attr-defined]
     return {os.environ.decodekey(key): os.environ.decodevalue(value) for key, value in encoded.items()}
 

@@ -1,4 +1,4 @@
-"""Kinds of nodes are found: each module of ``graph/kinds``, and the entry points ``caudal.nodes`` of other packages."""
+"""The registered kinds of nodes: the modules of ``graph/kinds``, and the entry points ``caudal.nodes`` of other packages."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class DeclaredNode(NamedTuple):
 
 
 def members(folder: ModuleType, attribute: str, group: str) -> Iterator[Any]:
-    """Yield what the modules of a folder have under a name, then what other packages give by their entry points.
+    """Yield the attribute of each module of a folder, then the objects that other packages register by entry points.
 
     Raises
     ------
-    EnvironmentProblem : what another package gives cannot be loaded
+    EnvironmentProblem : an entry point of another package cannot be loaded
     """
     for module in pkgutil.iter_modules(folder.__path__):
         member = getattr(import_module(f"{folder.__name__}.{module.name}"), attribute, None)
@@ -50,24 +50,24 @@ def members(folder: ModuleType, attribute: str, group: str) -> Iterator[Any]:
 
 @cache
 def node_kinds() -> tuple[NodeKind[Any], ...]:
-    """Return every kind of node, ours before those of other packages."""
+    """Return every kind of node, those of caudal before those of other packages."""
     return tuple(sorted(members(caudal.graph.kinds, "KIND", GROUP), key=lambda kind: (kind.rank, kind.name)))
 
 
 @cache
 def step_kinds() -> dict[str, StepKind]:
-    """Return every kind of step by the name that the ledger knows it by."""
+    """Return every kind of step by its name in the ledger."""
     return {step.name: step for step in (*(step for kind in node_kinds() for step in kind.steps), REGISTER)}
 
 
 def step_kind(name: str) -> StepKind:
-    """Return a kind of step by its name; of one that no kind of node has any more, that nothing is known of it."""
+    """Return a kind of step by its name; for a name that no kind of node has any more, one without any facts."""
     return step_kinds().get(name) or StepKind(name, fingerprinted=False)
 
 
 @cache
 def steps_where(**facts: Any) -> tuple[str, ...]:
-    """Return the names of the kinds of steps of which these facts hold.
+    """Return the names of the kinds of steps whose attributes have these values.
 
     Examples
     --------
@@ -79,30 +79,30 @@ def steps_where(**facts: Any) -> tuple[str, ...]:
 
 @cache
 def kind_of_step(step: str) -> NodeKind[Any]:
-    """Return the first kind of node that has a kind of step."""
-    return next(kind for kind in node_kinds() if step in [own.name for own in kind.steps])
+    """Return the first kind of node that has a step of this name."""
+    return next(kind for kind in node_kinds() if step in [kind_step.name for kind_step in kind.steps])
 
 
 @cache
 def styles() -> dict[str, Style]:
-    """Return how nodes are drawn, by the label of their kind."""
-    found: dict[str, Style] = {}
+    """Return the drawing style of nodes by the label of their kind."""
+    by_label: dict[str, Style] = {}
     for kind in node_kinds():
         if kind.style is not None:
-            found.setdefault(kind.label, kind.style)
-    return found
+            by_label.setdefault(kind.label, kind.style)
+    return by_label
 
 
 @cache
 def steps_of_label(label: str) -> tuple[str, ...]:
-    """Return the names of the kinds of steps that make nodes with a label; the label itself where no kind has it."""
+    """Return the names of the steps of nodes with a label; the label itself where no kind has it."""
     names = [step.name for kind in node_kinds() if kind.label == label for step in kind.steps]
     return tuple(dict.fromkeys(names)) or (label,)
 
 
 @cache
 def labels_where(**facts: Any) -> tuple[str, ...]:
-    """Return the labels of the kinds of nodes of which these facts hold.
+    """Return the labels of the kinds of nodes whose attributes have these values.
 
     Examples
     --------
@@ -114,8 +114,8 @@ def labels_where(**facts: Any) -> tuple[str, ...]:
 
 
 @cache
-def with_columns() -> tuple[str, ...]:
-    """Return the labels of the kinds of nodes that have a table of their own."""
+def labels_with_table() -> tuple[str, ...]:
+    """Return the labels of the kinds of nodes that have a table."""
     return tuple(dict.fromkeys(kind.label for kind in node_kinds() if kind.columns is not None))
 
 
@@ -124,10 +124,10 @@ def kind_of(declaration: Any) -> NodeKind[Any]:
 
     Raises
     ------
-    DeclarationProblem : no kind is for such declarations
+    DeclarationProblem : no kind handles such declarations
     """
     for base in type(declaration).__mro__:
-        for kind in _kinds_by_class().get(_name_of(base), ()):
+        for kind in _kinds_by_class().get(_class_name(base), ()):
             if kind.includes(declaration):
                 return kind
     raise DeclarationProblem(
@@ -138,32 +138,32 @@ def kind_of(declaration: Any) -> NodeKind[Any]:
 
 
 def declared_nodes(product: Product) -> Iterator[DeclaredNode]:
-    """Yield what a product declares, in order of declaration: its tables first, then what is made of them."""
-    for held in product.held:
-        yield from map(_node, held.values())
+    """Yield a product's declarations in order, its tables first, then what is built from them."""
+    for declarations in product.declarations_by_kind:
+        yield from map(_node, declarations.values())
 
 
-def of_kind(product: Product, *names: str) -> list[Any]:
-    """Return the declarations of kinds by their names."""
+def declarations_of_kind(product: Product, *names: str) -> list[Any]:
+    """Return the declarations of the kinds with these names."""
     return [node.declaration for node in declared_nodes(product) if node.kind.name in names]
 
 
 def node_of_step(product: Product, step: str, subject: str) -> DeclaredNode | None:
-    """Return the node that a step of a kind is about; None where the product declares none."""
-    nodes = [_node(held[subject]) for held in product.held if subject in held]
-    own = [node for node in nodes if step in [each.name for each in node.kind.steps]]
+    """Return the node that a step belongs to; None where the product declares none."""
+    nodes = [_node(declarations[subject]) for declarations in product.declarations_by_kind if subject in declarations]
+    of_step = [node for node in nodes if step in [kind_step.name for kind_step in node.kind.steps]]
     of_table = [node for node in nodes if step == REGISTER.name and node.kind.columns is not None]
-    return next(iter((*own, *of_table)), None)
+    return next(iter((*of_step, *of_table)), None)
 
 
 def is_streamed(product: Product, name: str) -> bool:
-    """Tell whether a node's table is written by the product's streams."""
+    """Return whether the product's streams write a node's table."""
     node = product.nodes.get(name)
     return node is not None and kind_of(node).streamed
 
 
 def tables_of(product: Product) -> tuple[str, ...]:
-    """Return all that has a table in the lake of its own: sources, tables, features, predictions."""
+    """Return the names of all nodes with a table in the lake: sources, tables, features, predictions."""
     return tuple(node.name for node in declared_nodes(product) if node.kind.columns is not None)
 
 
@@ -174,20 +174,20 @@ def _node(declaration: Any) -> DeclaredNode:
 
 @cache
 def _kinds_by_class() -> dict[str, Sequence[NodeKind[Any]]]:
-    """Return the kinds by their class's name: loading a product imports the modules of an editable package anew."""
+    """Return the kinds by the name of their class, since loading a product may import the classes of an editable package again."""
     kinds: dict[str, list[NodeKind[Any]]] = {}
     for kind in node_kinds():
-        kinds.setdefault(_name_of(kind.declaration), []).append(kind)
+        kinds.setdefault(_class_name(kind.declaration), []).append(kind)
     return dict(kinds)
 
 
-def _name_of(declaration: type) -> str:
+def _class_name(declaration: type) -> str:
     return f"{declaration.__module__}.{declaration.__qualname__}"
 
 
-def forget() -> None:
-    """Have the kinds found anew: a package that gives one was installed while this process ran."""
-    for known in (
+def clear_caches() -> None:
+    """Clear the caches, so that kinds of packages installed since are found."""
+    for cached in (
         node_kinds,
         step_kinds,
         steps_where,
@@ -195,7 +195,7 @@ def forget() -> None:
         styles,
         steps_of_label,
         labels_where,
-        with_columns,
+        labels_with_table,
         _kinds_by_class,
     ):
-        known.cache_clear()
+        cached.cache_clear()

@@ -12,14 +12,14 @@ from caudal.errors import DeclarationProblem, NotThere, nearest
 
 @dataclass(frozen=True)
 class GraphNode:
-    """One thing that a product makes.
+    """A node of the graph.
 
     Parameters
     ----------
     kind : str, the label of its kind
-    inputs : names that it reads; a name that no node bears is an unknown input, which ``check`` reports
+    inputs : names that it reads; a name without a node is an unknown input, which ``check`` reports
     where : str, optional, file and line of the declaration
-    needs : names of the nodes whose steps come before its own; some it does not read for its rows, but for its expectations
+    needs : names of the nodes whose steps run before its steps; some it reads only for its expectations
     """
 
     name: str
@@ -32,14 +32,14 @@ class GraphNode:
 
 @dataclass(frozen=True)
 class NodeState:
-    """How a node stands after a run.
+    """The state of a node after a run.
 
     Parameters
     ----------
     state : str, ``succeeded | skipped | failed | waiting | running``
     seconds : float, optional, time spent on it
     rows : int, optional, rows written
-    note : str, optional, one sentence: why it was skipped, what failed
+    note : str, optional, a sentence: why it was skipped, what failed
     """
 
     state: str
@@ -62,47 +62,47 @@ class Graph:
     nodes: Mapping[str, GraphNode]
 
     def order(self) -> tuple[str, ...]:
-        """Return the names, each after all that it reads or needs; otherwise in order of declaration.
+        """Return the names in topological order, each after all that it reads or needs; otherwise in order of declaration.
 
         Raises
         ------
-        DeclarationProblem : the nodes go round in a circle
+        DeclarationProblem : the graph has a cycle
         """
         return self._order
 
-    def circles(self) -> Iterator[DeclarationProblem]:
-        """Yield the circles that nodes go round in."""
-        done: set[str] = set()
+    def cycles(self) -> Iterator[DeclarationProblem]:
+        """Yield a problem for each cycle."""
+        visited: set[str] = set()
         for start in self.nodes:
-            if circle := self._circle(start, done):
-                done.update(circle)
-                where = "inputs" if circle[1] in self.inputs(circle[0]) else "expectations"
+            if cycle := self._find_cycle(start, visited):
+                visited.update(cycle)
+                where = "inputs" if cycle[1] in self.inputs(cycle[0]) else "expectations"
                 yield DeclarationProblem(
-                    f"The tables go round in a circle: {' ← '.join(circle)}.",
-                    fix=f"Take '{circle[1]}' out of the {where} of '{circle[0]}'.",
-                    where=self.nodes[circle[0]].where,
-                    tables=circle,
+                    f"The tables go round in a circle: {' ← '.join(cycle)}.",
+                    fix=f"Take '{cycle[1]}' out of the {where} of '{cycle[0]}'.",
+                    where=self.nodes[cycle[0]].where,
+                    tables=cycle,
                 )
 
     def upstream(self, name: str) -> tuple[str, ...]:
-        """Return everything that a node is made from, in the order in which it is made."""
-        return self._sorted(self._reached((name,), self.inputs))
+        """Return all direct and indirect inputs of a node, in topological order."""
+        return self._sorted(self._reachable((name,), self.inputs))
 
     def downstream(self, name: str) -> tuple[str, ...]:
-        """Return everything that is made from a node, in the order in which it is made."""
-        return self._sorted(self._reached((name,), self.readers))
+        """Return all direct and indirect readers of a node, in topological order."""
+        return self._sorted(self._reachable((name,), self.readers))
 
     def needed(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return some nodes and all whose steps come before theirs, in the order in which they are made."""
-        given = tuple(names)
-        return self._sorted({*given, *self._reached(given, self.needs)})
+        """Return the nodes and all nodes whose steps run before theirs, in topological order."""
+        requested = tuple(names)
+        return self._sorted({*requested, *self._reachable(requested, self.needs)})
 
     def inputs(self, name: str) -> tuple[str, ...]:
-        """Return the inputs of a node that are nodes themselves, each once."""
+        """Return the inputs of a node that are nodes, without duplicates."""
         return tuple(dict.fromkeys(input_ for input_ in self.nodes[name].inputs if input_ in self.nodes))
 
     def needs(self, name: str) -> tuple[str, ...]:
-        """Return the nodes whose steps come before those of a node, each once."""
+        """Return the nodes whose steps run before those of a node, without duplicates."""
         return tuple(dict.fromkeys(needed for needed in self.nodes[name].needs if needed in self.nodes))
 
     def readers(self, name: str) -> tuple[str, ...]:
@@ -111,57 +111,57 @@ class Graph:
 
     @cached_property
     def _readers(self) -> dict[str, tuple[str, ...]]:
-        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        readers_of: dict[str, list[str]] = {name: [] for name in self.nodes}
         for name in self.nodes:
             for input_ in self.inputs(name):
-                found[input_].append(name)
-        return {name: tuple(readers) for name, readers in found.items()}
+                readers_of[input_].append(name)
+        return {name: tuple(readers) for name, readers in readers_of.items()}
 
     @cached_property
-    def _before(self) -> dict[str, tuple[str, ...]]:
-        """What comes before each node, because it is read or needed."""
+    def _predecessors(self) -> dict[str, tuple[str, ...]]:
+        """The nodes that each node reads or needs."""
         return {name: tuple(dict.fromkeys((*self.inputs(name), *self.needs(name)))) for name in self.nodes}
 
     @cached_property
     def _order(self) -> tuple[str, ...]:
         names = list(self.nodes)
         place = {name: number for number, name in enumerate(names)}
-        left = {name: len(before) for name, before in self._before.items()}
+        inputs_left = {name: len(before) for name, before in self._predecessors.items()}
         behind: dict[str, list[str]] = {name: [] for name in names}
-        for name, before in self._before.items():
+        for name, before in self._predecessors.items():
             for other in before:
                 behind[other].append(name)
-        ready = [place[name] for name in names if not left[name]]
+        ready = [place[name] for name in names if not inputs_left[name]]
         heapify(ready)
-        done: list[str] = []
+        ordered: list[str] = []
         while ready:
             name = names[heappop(ready)]
-            done.append(name)
+            ordered.append(name)
             for other in behind[name]:
-                left[other] -= 1
-                if not left[other]:
+                inputs_left[other] -= 1
+                if not inputs_left[other]:
                     heappush(ready, place[other])
-        if len(done) < len(names):
-            raise next(self.circles())
-        return tuple(done)
+        if len(ordered) < len(names):
+            raise next(self.cycles())
+        return tuple(ordered)
 
-    def _circle(self, start: str, done: set[str]) -> list[str]:
-        """Return a circle that is met on the way from a node, and note what leads to none as done."""
-        path, ways = [start], [iter(self._before[start])]
+    def _find_cycle(self, start: str, visited: set[str]) -> list[str]:
+        """Return a cycle that can be reached from a node, or an empty list; nodes that lead to no cycle become ``visited``."""
+        path, ways = [start], [iter(self._predecessors[start])]
         while path:
-            following = next((name for name in ways[-1] if name not in done), None)
+            following = next((name for name in ways[-1] if name not in visited), None)
             if following is None:
-                done.add(path.pop())
+                visited.add(path.pop())
                 ways.pop()
             elif following in path:
                 return [*path[path.index(following) :], following]
             else:
                 path.append(following)
-                ways.append(iter(self._before[following]))
+                ways.append(iter(self._predecessors[following]))
         return []
 
-    def _reached(self, names: Iterable[str], edges: Callable[[str], tuple[str, ...]]) -> set[str]:
-        """Return what is reached from some nodes, themselves only where they are reached too."""
+    def _reachable(self, names: Iterable[str], edges: Callable[[str], tuple[str, ...]]) -> set[str]:
+        """Return all nodes that can be reached from the given ones, which are included only if they can be reached too."""
         reached: set[str] = set()
         waiting: list[str] = []
         for name in names:

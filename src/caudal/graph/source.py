@@ -15,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 _ANNOTATIONS = sys.modules["__future__"].annotations.compiler_flag
-# Code that names these can reach what its text does not name.
+# Code that uses these can access objects that its text does not name.
 DYNAMIC = frozenset(
     [
         "globals",
@@ -33,7 +33,7 @@ DYNAMIC = frozenset(
         "load_module",
     ]
 )
-# Called while the file is loaded, these give another value each time.
+# Functions that return another value at each call.
 CLOCKS = frozenset(
     [
         "now",
@@ -57,7 +57,7 @@ CLOCKS = frozenset(
 
 @dataclass
 class Statement:
-    """One statement at the top of a module."""
+    """A top-level statement of a module."""
 
     tree: ast.stmt
     first: int
@@ -65,12 +65,12 @@ class Statement:
 
     @cached_property
     def digest(self) -> str:
-        """The digest of its syntax, without comments, docstrings and layout."""
+        """The digest of its syntax tree, without comments, docstrings and layout."""
         return syntax_digest(self.tree)
 
     @cached_property
     def code(self) -> CodeType:
-        """What it is compiled to; annotations are text."""
+        """Its compiled code; annotations stay text."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             whole = ast.Module([self.tree], [])
@@ -79,31 +79,34 @@ class Statement:
 
     @cached_property
     def uses(self) -> frozenset[str]:
-        """The names that it takes from the module, in functions too; not those that are a function's own."""
+        """The module-level names that it reads, also inside functions; local names are excluded."""
         return frozenset(
             str(step.argval)
-            for code in codes(self.code)
+            for code in nested_codes(self.code)
             for step in dis.get_instructions(code)
             if step.opname in ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
         )
 
     @cached_property
     def defines(self) -> frozenset[str]:
-        """The names that it gives the module."""
+        """The module-level names that it assigns."""
         top = {str(step.argval) for step in dis.get_instructions(self.code) if step.opname == "STORE_NAME"}
         deep = {
-            str(step.argval) for code in codes(self.code) for step in dis.get_instructions(code) if step.opname == "STORE_GLOBAL"
+            str(step.argval)
+            for code in nested_codes(self.code)
+            for step in dis.get_instructions(code)
+            if step.opname == "STORE_GLOBAL"
         }
         return frozenset(top | deep)
 
     @cached_property
     def mentions(self) -> frozenset[str]:
-        """Every name in it, attributes too."""
-        return frozenset(name for code in codes(self.code) for name in code.co_names)
+        """All names in it, attributes included."""
+        return frozenset(name for code in nested_codes(self.code) for name in code.co_names)
 
     @cached_property
     def texts(self) -> frozenset[str]:
-        """Every short text constant in it."""
+        """All string constants in it of fewer than 300 characters."""
         return frozenset(
             node.value
             for node in ast.walk(self.tree)
@@ -112,7 +115,7 @@ class Statement:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The names that it defines, or "a statement"."""
         return ", ".join(sorted(name for name in self.defines if not name.startswith("__"))) or "a statement"
 
 
@@ -121,7 +124,7 @@ class ModuleSource:
 
     Parameters
     ----------
-    values : what the module holds now: decorators that declare a table of a product are left out, since options are compared by themselves
+    values : the module's current values; decorators that declare a table of a product are left out, since options are compared separately
     """
 
     def __init__(self, text: bytes, values: Mapping[str, Any], declares: type) -> None:
@@ -132,19 +135,21 @@ class ModuleSource:
             self.statements.append(Statement(tree, first, tree.end_lineno or first))
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                node.decorator_list = [each for each in node.decorator_list if not isinstance(values.get(_root(each)), declares)]
+                node.decorator_list = [
+                    decorator for decorator in node.decorator_list if not isinstance(values.get(_root(decorator)), declares)
+                ]
 
     def at(self, line: int) -> list[Statement]:
         """Return the statements that a line belongs to."""
         return [statement for statement in self.statements if statement.first <= line <= statement.last]
 
     def defining(self, name: str) -> list[Statement]:
-        """Return the statements that give a name."""
+        """Return the statements that define a name."""
         return [statement for statement in self.statements if name in statement.defines]
 
     @property
-    def by_clock(self) -> bool:
-        """Whether loading it asks the clock or chance, as far as can be told from its text."""
+    def reads_clock(self) -> bool:
+        """Whether loading it reads the clock or a random generator, as far as its text shows."""
         return any(
             step.opname.startswith("LOAD_") and step.argval in CLOCKS
             for statement in self.statements
@@ -165,7 +170,7 @@ def syntax_digest(tree: ast.AST) -> str:
 
 
 def file_syntax(path: str, text: bytes | None = None) -> str:
-    """Return the digest of a module's syntax; of its bytes where it is no Python."""
+    """Return the digest of a module's syntax; the digest of its bytes where it is not valid Python."""
     content = Path(path).read_bytes() if text is None else text
     try:
         return syntax_digest(ast.parse(content))
@@ -173,12 +178,12 @@ def file_syntax(path: str, text: bytes | None = None) -> str:
         return hashlib.sha256(content).hexdigest()[:32]
 
 
-def codes(code: CodeType) -> Iterator[CodeType]:
-    """Yield compiled code and all that is within it."""
+def nested_codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and all code objects nested in it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from codes(constant)
+            yield from nested_codes(constant)
 
 
 def _dump(node: Any) -> str:

@@ -1,4 +1,4 @@
-"""UDFs that are declared before there is a Spark session, at the top of a product's file."""
+"""Support UDFs that are declared before a Spark session exists, at the top of a product's file."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 from typing import Any
 
 
-def types_may_wait() -> bool:
-    """Let ``@F.udf("double")`` do without a session: the text of its type is parsed when it is first used. Tell whether this is new.
+def allow_types_without_session() -> bool:
+    """Let ``@F.udf("double")`` work without a session: its type is parsed at first use. Return whether this call enabled it.
 
-    PySpark asks Java to parse it, and copies what comes of it to the wrapper that the user calls; nobody reads that copy but
-    ``spark.udf.register``, which takes a text as well.
+    PySpark has Java parse the type and copies the result to the wrapper that the user calls. Only ``spark.udf.register`` reads that
+    copy, and it accepts a string too.
     """
     pyspark, udf = sys.modules.get("pyspark"), sys.modules.get("pyspark.sql.udf")
-    if pyspark is None or udf is None:  # whoever needs a session has imported them
+    if pyspark is None or udf is None:  # an error about a missing session implies that they are imported
         return False
     context, declared = pyspark.SparkContext, udf.UserDefinedFunction
     parsed = declared.returnType

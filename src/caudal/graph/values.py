@@ -1,6 +1,6 @@
-"""Values described by their content, the same in every process.
+"""Describe values by their content, in the same way in every process.
 
-What cannot be described so can be anything: it counts as all that was loaded.
+A value that cannot be described so counts as everything that was loaded.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from caudal.declarations.location import Location
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
-from caudal.graph.modules import is_users
+from caudal.graph.modules import is_user_file
 
 _PLAIN = (type(None), bool, int, float, complex, type(Ellipsis), type(NotImplemented), range)
 _STATELESS = ("_thread", "weakref", "_weakref", "_weakrefset")
@@ -29,19 +29,19 @@ class Values:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._libraries: set[str] = set()
-        self._whole = False  # whether something was met that can be anything
+        self._counts_everything = False  # whether a value was found that cannot be described
         self._marks: dict[int, int] = {}
         self._alive: list[object] = []
 
     def value(self, value: Any) -> Any:
-        """Return a JSON-ready description of a value, the same in every process; code that it holds is collected."""
+        """Return a JSON-ready description of a value, the same in every process; code in it is collected."""
         try:
             return self._value(value)
-        except Exception:  # an object may do anything when it is asked for its parts
+        except Exception:  # reading an object's attributes can raise anything
             return self._opaque(value)
 
     def library(self, module: str | None) -> None:
-        """Note that a library is used."""
+        """Record that a library is used."""
         top = (module or "").partition(".")[0]
         if top and top not in ("caudal", "builtins", "__main__") and top not in sys.stdlib_module_names:
             self._libraries.add(top)
@@ -56,7 +56,10 @@ class Values:
         raise NotImplementedError
 
     def _code_object(self, code: types.CodeType) -> Any:
-        constants = [self._code_object(held) if isinstance(held, types.CodeType) else self._alone(held) for held in code.co_consts]
+        constants = [
+            self._code_object(constant) if isinstance(constant, types.CodeType) else self._isolated(constant)
+            for constant in code.co_consts
+        ]
         return [code.co_code.hex(), constants, [*code.co_names], [*code.co_varnames], [*code.co_freevars], code.co_flags]
 
     def _value(self, value: Any) -> Any:
@@ -105,14 +108,14 @@ class Values:
         if type(value) in (list, tuple, deque):
             return [name, *map(self._value, value)]
         if isinstance(value, types.MappingProxyType) or type(value) in (dict, defaultdict):
-            made = [self._value(value.default_factory)] if isinstance(value, defaultdict) else []
-            return [name, *([self._value(key), self._value(held)] for key, held in value.items()), *made]
+            factory = [self._value(value.default_factory)] if isinstance(value, defaultdict) else []
+            return [name, *([self._value(key), self._value(item)] for key, item in value.items()), *factory]
         if type(value) in (set, frozenset):
-            return [name, *sorted(json.dumps(self._alone(held)) for held in value)]
+            return [name, *sorted(json.dumps(self._isolated(item)) for item in value)]
         return None
 
-    def _alone(self, value: Any) -> Any:
-        """Describe a member of a set: by itself, since sets have another order in every process."""
+    def _isolated(self, value: Any) -> Any:
+        """Return the description of a set's member without references to other values: the order of sets differs between processes."""
         before, self._marks = self._marks, {}
         try:
             return self._value(value)
@@ -130,59 +133,59 @@ class Values:
         if module == "logging":
             return ["logger", getattr(value, "name", None)]
         if module.startswith("pyspark.sql") and type(value).__name__ == "Column":
-            self._whole = True  # a function in it does not show
+            self._counts_everything = True  # its text does not show the functions in it
             return ["column", str(value)]
         if hasattr(type(value), "extractParamMap"):
             return self._spark_estimator(value)
         if module.startswith("caudal."):
-            return self._own_declaration(value)
+            return self._caudal_object(value)
         named = self._value(type(value))
-        if is_users(file_of(type(value))):
+        if is_user_file(file_of(type(value))):
             return ["object", named, self._state(value), self._contents(value)]
         return self._reduced(value, named)
 
-    def _own_declaration(self, value: Any) -> Any:
-        """Describe what caudal's own functions give: by its fields, or as it says itself, which is never a secret."""
+    def _caudal_object(self, value: Any) -> Any:
+        """Return the description of an object of caudal: its fields, or its ``repr``, which never contains a secret."""
         if is_dataclass(value):
-            described = [each.name for each in fields(value) if each.metadata.get("described", True)]
+            described = [field.name for field in fields(value) if field.metadata.get("described", True)]
             return [type(value).__name__, [[name, self._value(getattr(value, name))] for name in described]]
         text = repr(value)
         return type(value).__name__ if " at 0x" in text else text
 
     def _state(self, value: Any) -> Any:
         slots = (name for base in type(value).__mro__ for name in _slots(base))
-        held = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
-        return [[name, self._value(part)] for name, part in held.items() if name not in ("__dict__", "__weakref__")]
+        attributes = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+        return [[name, self._value(part)] for name, part in attributes.items() if name not in ("__dict__", "__weakref__")]
 
     def _contents(self, value: Any) -> Any:
-        """Return what a container of the user's own class holds, or the plain value of another."""
+        """Return the items of a container of a user's class, or the plain value of a subclass of a number, string or bytes."""
         if isinstance(value, dict):
-            return self._alone(dict(dict.items(value)))
+            return self._isolated(dict(dict.items(value)))
         if isinstance(value, list | tuple):
-            return self._alone([*(list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value))])
+            return self._isolated([*(list.__iter__(value) if isinstance(value, list) else tuple.__iter__(value))])
         if isinstance(value, set | frozenset):
-            return self._alone(frozenset(value))
+            return self._isolated(frozenset(value))
         for plain in (int, float, str, bytes):
             if isinstance(value, plain):
                 return plain.__repr__(value)
         return None
 
     def _reduced(self, value: Any, named: Any) -> Any:
-        """Describe an object of a library's by what it would be stored as."""
+        """Return the description of a library's object: what pickle would store."""
         try:
             stored = value.__reduce_ex__(4)
-        except Exception:  # an open file, an iterator: what it holds cannot be told
+        except Exception:  # an open file, an iterator: its content is not accessible
             return self._opaque(value)
         if isinstance(stored, str):
             return ["global", named, stored]
-        make, given, state, items, pairs = (*stored, None, None, None)[:5]
+        make, arguments, state, items, pairs = (*stored, None, None, None)[:5]
         self._alive.append(stored)
-        parts = [make, given, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None]
+        parts = [make, arguments, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None]
         return ["object", named, *map(self._value, parts)]
 
     def _spark_estimator(self, value: Any) -> Any:
         stages = value.getStages() if hasattr(value, "getStages") else ()
-        params = {param.name: held for param, held in value.extractParamMap().items() if param.name != "stages"}
+        params = {param.name: param_value for param, param_value in value.extractParamMap().items() if param.name != "stages"}
         return [
             "spark",
             self._value(type(value)),
@@ -191,7 +194,7 @@ class Values:
         ]
 
     def _opaque(self, value: Any) -> Any:
-        self._whole = True
+        self._counts_everything = True
         return ["opaque", f"{type(value).__module__}.{type(value).__qualname__}"]
 
     def _described(self, value: Any) -> Any:

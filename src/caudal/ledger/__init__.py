@@ -1,1 +1,1 @@
-"""What is remembered of runs, steps, versions and decisions, in SQLite or PostgreSQL."""
+"""The ledger: records of runs, steps, versions and decisions, in SQLite or PostgreSQL."""

@@ -1,8 +1,8 @@
-"""A claim on a name in the ledger: one holder at a time, on whichever machine, and free when its holder is dead.
+"""A claim on a name in the ledger: one process holds it at a time, on any machine; it is free again when that process is dead.
 
-A holder's beat goes up in the ledger while it lives. Who wants the claim watches the beat by its own monotonic clock and takes over
-when it has stood still for ``TTL_S``. No time of day decides: a clock that was set forwards takes nothing from a holder that lives, and
-one that was set back keeps nothing for a dead one. A time of day that lies far off only makes it worth while to watch.
+A holder increments its beat in the ledger while it lives. A process that waits for the claim observes the beat by its own monotonic
+clock, and takes over when the beat has not changed for ``TTL_S``. Wall clocks do not decide: neither a clock that was set forward nor
+one that was set back frees or keeps a claim. A wall time that is far off only makes a waiting process observe the beat.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from caudal.ledger.rows import ClaimRow
 
 TTL_S = 30.0
 BEAT_S = 5.0
-LONG_AGO_S = 900.0  # a beat that is so old, or so far ahead, is worth being watched
+LONG_AGO_S = 900.0  # a beat this old, or this far in the future, is observed
 _LOOK_S = 0.2
 
 
 class Claim:
-    """A name that is held."""
+    """A name that this process holds."""
 
     def __init__(self, ledger: Ledger, name: str, holder: str) -> None:
         self.name, self.holder = name, holder
@@ -43,21 +43,21 @@ class Claim:
         self._thread.start()
 
     def check(self) -> None:
-        """Prove that the name is still held; to be asked before anything is published.
+        """Check that this process still holds the name; to be called before anything is published.
 
         Raises
         ------
-        LeaseHeld : somebody else has taken it over, while this process was asleep or could not reach the ledger
+        LeaseHeld : another process has taken it over, while this one was suspended or could not reach the ledger
         """
-        if not _beaten(self._ledger, self.name, self.holder):
+        if not _write_beat(self._ledger, self.name, self.holder):
             raise LeaseHeld(
-                f"The claim on '{self.name}' was taken over: this process was not heard of for {TTL_S:.0f} s.",
+                f"The claim on '{self.name}' was taken over: this process did not update it for {TTL_S:.0f} s.",
                 fix="Run again: nothing half done is left.",
                 product=self.name,
             )
 
     def release(self) -> None:
-        """Let go."""
+        """Release the claim."""
         self._ended.set()
         self._thread.join()
         with self._ledger.engine.begin() as connection:
@@ -65,47 +65,47 @@ class Claim:
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
-            with contextlib.suppress(SQLAlchemyError):  # a database that does not answer is asked again
-                if not _beaten(self._ledger, self.name, self.holder):
+            with contextlib.suppress(SQLAlchemyError):  # retried at the next beat
+                if not _write_beat(self._ledger, self.name, self.holder):
                     return
 
 
 class Watch:
-    """Tells which holders are dead, by looking at their beats again and again."""
+    """Finds dead holders by comparing their beats between calls."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, int, float]] = {}
 
     def dead(self, row: ClaimRow) -> bool:
-        """Tell whether the holder of a claim has died."""
-        if gone(row["holder"]):
+        """Return whether the holder of a claim has died."""
+        if process_is_dead(row["holder"]):
             return True
-        seen = self._seen.get(row["name"])
-        if seen is None or seen[:2] != (row["holder"], row["beat"]):
+        last = self._seen.get(row["name"])
+        if last is None or last[:2] != (row["holder"], row["beat"]):
             self._seen[row["name"]] = (row["holder"], row["beat"], time.monotonic())
             return False
-        return time.monotonic() - seen[2] > TTL_S
+        return time.monotonic() - last[2] > TTL_S
 
 
-def suspect(row: ClaimRow) -> bool:
-    """Tell whether a holder may well be dead: its last beat lies far off, or its machine has been started anew since."""
-    said = json.loads(row["holder"])
-    rebooted = said["host"] == socket.gethostname() and said.get("boot") not in (None, _boot())
+def may_be_dead(row: ClaimRow) -> bool:
+    """Return whether a holder may be dead: the time of its last beat is far off, or its machine has rebooted since."""
+    process = json.loads(row["holder"])
+    rebooted = process["host"] == socket.gethostname() and process.get("boot") not in (None, _boot_id())
     return rebooted or abs(time.time() - row["at"]) > LONG_AGO_S
 
 
 @contextlib.contextmanager
 def claim(ledger: Ledger, name: str, wait_s: float = 0.0) -> Iterator[Claim]:
-    """Hold a name for the length of the block. A holder that may well be dead is watched for as long as it takes to tell.
+    """Hold a name during the block. If the current holder may be dead, wait at least until its beat shows that.
 
     Raises
     ------
-    LeaseHeld : another process holds it, and did not let go within ``wait_s``
+    LeaseHeld : another process holds it, and did not release it within ``wait_s``
     """
-    holder, watch, deadline = myself(), Watch(), time.monotonic() + wait_s
+    holder, watch, deadline = this_process(), Watch(), time.monotonic() + wait_s
     began = time.monotonic()
-    while not _taken(ledger, name, holder, watch):
-        if (rows := ledger.find(claims, name=name)) and suspect(rows[0]):
+    while not _try_claim(ledger, name, holder, watch):
+        if (rows := ledger.find(claims, name=name)) and may_be_dead(rows[0]):
             deadline = max(deadline, began + TTL_S + 2 * _LOOK_S)
         if time.monotonic() >= deadline:
             who = who_holds(ledger, name) or "holder unknown"
@@ -113,79 +113,79 @@ def claim(ledger: Ledger, name: str, wait_s: float = 0.0) -> Iterator[Claim]:
                 f"Another run of product '{name}' is at work ({who}).", fix="Wait for it, or give --wait SECONDS.", product=name
             )
         time.sleep(_LOOK_S)
-    held = Claim(ledger, name, holder)
+    held_claim = Claim(ledger, name, holder)
     try:
-        yield held
+        yield held_claim
     finally:
-        held.release()
+        held_claim.release()
 
 
 def held_by_another(ledger: Ledger, name: str, watch: Watch) -> bool:
-    """Tell whether somebody who lives holds a name."""
+    """Return whether a process that is alive holds a name."""
     rows = ledger.find(claims, name=name)
     return bool(rows) and not watch.dead(rows[0])
 
 
-def forget(ledger: Ledger, row: ClaimRow) -> None:
-    """Take away the claim of a holder that is dead."""
+def delete_claim(ledger: Ledger, row: ClaimRow) -> None:
+    """Delete the claim of a dead holder."""
     with ledger.engine.begin() as connection:
         same = (claims.c.name == row["name"], claims.c.holder == row["holder"], claims.c.beat == row["beat"])
         connection.execute(delete(claims).where(*same))
 
 
 def who_holds(ledger: Ledger, name: str) -> str | None:
-    """Return who holds a name, in words."""
+    """Return the process that holds a name, as text."""
     rows = ledger.find(claims, name=name)
-    said = json.loads(rows[0]["holder"]) if rows else None
-    return f"process {said['pid']} on {said['host']}" if said else None
+    process = json.loads(rows[0]["holder"]) if rows else None
+    return f"process {process['pid']} on {process['host']}" if process else None
 
 
-def myself() -> str:
-    """Return what a holder is called: machine, process, and a word that no other process has."""
-    said = {
+def this_process() -> str:
+    """Return the identifier of this process as a holder: host, process, boot and a random word, as JSON."""
+    process = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "boot": _boot(),
-        "began": _began(os.getpid()),
+        "boot": _boot_id(),
+        "began": _start_time(os.getpid()),
         "word": secrets.token_hex(4),
     }
-    return json.dumps(said)
+    return json.dumps(process)
 
 
-def gone(holder: str) -> bool:
-    """Tell whether a holder was a process of this machine that is no more."""
-    said = json.loads(holder)
-    if said["host"] != socket.gethostname() or said.get("boot") not in (None, _boot()):
-        return False  # another machine, perhaps of the same name, or this one before it was started anew: the beat tells
+def process_is_dead(holder: str) -> bool:
+    """Return whether a holder was a process of this machine that has ended."""
+    process = json.loads(holder)
+    if process["host"] != socket.gethostname() or process.get("boot") not in (None, _boot_id()):
+        return False  # another machine, perhaps of the same name, or this one before a reboot: the beat decides
     try:
-        os.kill(said["pid"], 0)
+        os.kill(process["pid"], 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    began = _began(said["pid"])
-    return began != said.get("began") and said.get("began") is not None
+    began = _start_time(process["pid"])
+    return began != process.get("began") and process.get("began") is not None
 
 
 @functools.cache
-def _boot() -> str | None:
-    """Return what this start of the machine is called; None where that is not told."""
+def _boot_id() -> str | None:
+    """Return the identifier of the machine's current boot; None where it is not available."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # no Linux
         return None
 
 
-def _began(pid: int) -> str | None:
-    """Return when a process began, which tells it from a later one of its number; None where that is not told, and of a dead one."""
+def _start_time(pid: int) -> str | None:
+    """Return a process's start time, which differs from that of a later process with its number; None where unknown or dead."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:  # no Linux
         return None
-    return None if told[0] in "ZX" else told[19]
+    return None if fields[0] in "ZX" else fields[19]
 
 
-def _taken(ledger: Ledger, name: str, holder: str, watch: Watch) -> bool:
+def _try_claim(ledger: Ledger, name: str, holder: str, watch: Watch) -> bool:
     rows = ledger.find(claims, name=name)
     try:
         with ledger.engine.begin() as connection:
@@ -196,11 +196,11 @@ def _taken(ledger: Ledger, name: str, holder: str, watch: Watch) -> bool:
                 return False
             old = (claims.c.name == name, claims.c.holder == rows[0]["holder"], claims.c.beat == rows[0]["beat"])
             return connection.execute(update(claims).where(*old).values(holder=holder, beat=0, at=time.time())).rowcount == 1
-    except IntegrityError:  # another was quicker
+    except IntegrityError:  # another process was faster
         return False
 
 
-def _beaten(ledger: Ledger, name: str, holder: str) -> bool:
+def _write_beat(ledger: Ledger, name: str, holder: str) -> bool:
     mine = update(claims).where(claims.c.name == name, claims.c.holder == holder)
     with ledger.engine.begin() as connection:
         return connection.execute(mine.values(beat=claims.c.beat + 1, at=time.time())).rowcount == 1

@@ -1,4 +1,4 @@
-"""Errors of the ledger's database, each told in a sentence that says what is wrong and what mends it."""
+"""Translate errors of the ledger's database into sentences with a fix."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ BACKUP = "Put it back from a backup, with the lake of that time, and run `caudal
 
 
 def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None = None) -> EnvironmentProblem:
-    """Return why the ledger could not be asked or told.
+    """Return the error that explains why the ledger could not be read or written.
 
     Parameters
     ----------
-    step : the step that was at work
+    step : the step that was running
     file : the database, where it is a file
     """
     why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
@@ -29,14 +29,14 @@ def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None
     if not _sqlite(error):
         return EnvironmentProblem(
             f"The ledger does not answer{during}: {why}.",
-            fix="The same command goes on when it is there again; nothing is lost.",
+            fix="Run the same command when it is available again; nothing is lost.",
             **about,
         )
     if any(sign in why for sign in _DAMAGED):
         return damage_error(f"The ledger is damaged: {why}.", BACKUP, **about)
     if "locked" in why or "busy" in why:
         return EnvironmentProblem(
-            f"The ledger is locked by another process{during}, and did not come free.",
+            f"The ledger is locked by another process{during}, and was not released.",
             fix="End what holds ledger.db (a backup or a database browser, perhaps), and give the same command again; nothing is lost.",
             **about,
         )
@@ -46,8 +46,8 @@ def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None
             fix="Free space where --home lies, and give the same command again; nothing is lost.",
             **about,
         )
-    barred = file is not None and file.parent.is_dir() and not os.access(file.parent, os.W_OK)
-    if "readonly" in why or "read-only" in why or barred:
+    no_write_access = file is not None and file.parent.is_dir() and not os.access(file.parent, os.W_OK)
+    if "readonly" in why or "read-only" in why or no_write_access:
         return EnvironmentProblem(
             f"The ledger may not be written{during}: its file, folder or disk is read-only.",
             fix="Give the user who runs caudal write access to --home; commands that only show things write to the ledger's journal too.",
@@ -64,12 +64,12 @@ def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None
     )
 
 
-def check_there(file: Path, lake: Path) -> None:
-    """Hold that a home with tables has its ledger: an empty one would make a new home of it, in which all is landed and made again.
+def check_ledger_exists(file: Path, lake: Path) -> None:
+    """Check that a home with tables has its ledger; with an empty one everything would be landed and built again.
 
     Raises
     ------
-    StorageDamaged : it is gone or empty
+    StorageDamaged : the ledger is missing or empty
     """
     try:
         if file.stat().st_size:
@@ -78,7 +78,7 @@ def check_there(file: Path, lake: Path) -> None:
     except FileNotFoundError:
         how = "is gone"
     except OSError:
-        return  # whoever opens it says why it cannot
+        return  # opening it reports the error
     if next((lake / "lake").glob("*/*/_delta_log/*.json"), None) is not None:
         raise damage_error(f"The ledger '{file}' {how}, and its home holds tables.", BACKUP, file=str(file))
 

@@ -1,4 +1,4 @@
-"""Documents as JSON takes them."""
+"""Convert documents to values that JSON can represent."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 
 def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value) -> Any:
-    """Return a copy with null for each number that JSON does not know (NaN, infinities), names as text and sequences as lists.
+    """Return a copy with null for each number that JSON lacks (NaN, infinities), names as text and sequences as lists.
 
     Parameters
     ----------
-    other : what a value that JSON has no kind for becomes; it stays as it is unless given
+    other : converts values of types that JSON lacks; they stay unchanged unless given
 
     Examples
     --------
@@ -32,12 +32,12 @@ def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value)
 
 
 def _name(name: Any) -> str:
-    """Return a name as the standard library writes it: ``true`` and ``null`` as JSON has them."""
+    """Return a key as the standard library's ``json`` writes it: ``true`` and ``null`` in JSON's spelling."""
     return json.dumps(name) if name is None or isinstance(name, bool) else str(name)
 
 
 def text_or_number(value: Any) -> Any:
-    """Return a date or time as text, and a number of another kind, such as a decimal, as JSON's.
+    """Return a date or time as text, and a number of another type, such as a decimal, as a float.
 
     Examples
     --------

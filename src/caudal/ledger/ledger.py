@@ -25,27 +25,27 @@ if TYPE_CHECKING:
     from caudal.ledger.records import R, RowTable
     from caudal.ledger.rows import ChampionRow, RunRow, StepRow
 
-Row = dict[str, Any]  # of a query that takes what it needs of one table or several
-BUSY_MS = 30_000  # for which a SQLite ledger that another process has locked is waited for
+Row = dict[str, Any]  # of a query that selects columns of one table or several
+BUSY_MS = 30_000  # longest wait for a SQLite ledger that another process has locked
 
 
 class LedgerGone(EnvironmentProblem):
-    """The ledger's file is not at its place any more."""
+    """The ledger's file does not exist any more."""
 
 
 def open_ledger(url: str) -> Ledger:
-    """Return the ledger at a database URL, its tables made or brought up to date.
+    """Return the ledger at a database URL, after creating or upgrading its tables.
 
     Raises
     ------
-    EnvironmentProblem : its server is away, its driver is missing, or a newer caudal has made it
-    DeclarationProblem : the URL is none
+    EnvironmentProblem : its server is not reachable, its driver is missing, or a newer caudal has written it
+    DeclarationProblem : the URL is invalid
     """
     return Ledger(url)
 
 
 class Ledger:
-    """What was done. Rows come back as plain dictionaries."""
+    """Access to the ledger's tables. Rows are plain dictionaries."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -53,7 +53,7 @@ class Ledger:
             parsed = url_with_driver(url)
         except ArgumentError:
             raise DeclarationProblem(
-                f"The ledger's URL '{shown(url)}' is none.",
+                f"The ledger's URL '{shown(url)}' is not a database URL.",
                 fix="Write CAUDAL_LEDGER as postgresql://user@host/database, or leave it out.",
             ) from None
         if parsed.get_backend_name() == "sqlite" and parsed.database:
@@ -64,10 +64,10 @@ class Ledger:
                     f"The folder of the ledger '{parsed.database}' cannot be made: {error.strerror}.",
                     fix="Give another with --home DIR.",
                 ) from None
-        # A server may have been started anew since a connection was used last.
+        # The server may have been restarted since a pooled connection was last used.
         self.engine: Engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", json_serializer=_json)
         if parsed.get_backend_name() == "sqlite":
-            event.listen(self.engine, "connect", _durable)
+            event.listen(self.engine, "connect", _set_pragmas)
         try:
             upgrade(self.engine)
             if parsed.get_backend_name() == "sqlite" and parsed.database and Path(parsed.database).is_file():
@@ -82,7 +82,7 @@ class Ledger:
             ) from None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections to the database."""
         self.engine.dispose()
 
     def add(self, table: Table, *rows: Mapping[str, object]) -> None:
@@ -97,7 +97,7 @@ class Ledger:
             connection.execute(insert(table), entries)
 
     def renew(self, table: Table, where: Mapping[str, object], **values: object) -> None:
-        """Set values on the rows that match, and put them behind all others in the order of ``seq``."""
+        """Set values on the rows that match, and move them to the end in the order of ``seq``."""
         with self.engine.begin() as connection:
             statement = update(table).values(seq=next_number(connection, table), **values)
             for name, value in where.items():
@@ -105,7 +105,7 @@ class Ledger:
             connection.execute(statement)
 
     def change(self, table: Table, where: Mapping[str, object], **values: object) -> int:
-        """Set values on the rows that match and return how many did."""
+        """Set values on the rows that match and return their number."""
         statement = update(table).values(**values)
         for name, value in where.items():
             statement = statement.where(table.c[name] == value)
@@ -117,7 +117,7 @@ class Ledger:
     @overload
     def rows(self, query: Select[Any], of: RowTable[R]) -> list[R]: ...
     def rows(self, query: Select[Any], of: RowTable[R] | None = None) -> list[Row] | list[R]:
-        """Return the rows of a query; ``of`` is the table that they are whole rows of."""
+        """Return the rows of a query; ``of`` is their table, where they are complete rows of one."""
         with self.engine.connect() as connection:
             rows = [dict(row._mapping) for row in connection.execute(query)]
         return rows if of is None else cast("list[R]", rows)
@@ -134,8 +134,8 @@ class Ledger:
 
     def last_success(self, product: str, step: str) -> StepRow | None:
         """Return the newest row of a step that succeeded."""
-        found = self.find(steps, product=product, step=step, state="succeeded", newest=True, limit=1)
-        return found[0] if found else None
+        rows = self.find(steps, product=product, step=step, state="succeeded", newest=True, limit=1)
+        return rows[0] if rows else None
 
     def champion(self, product: str, model: str) -> ChampionRow | None:
         """Return the model version in production, with its decision under ``decision``; None before any promotion."""
@@ -147,20 +147,20 @@ class Ledger:
 
     def last_run(self, product: str | None = None) -> RunRow | None:
         """Return the newest run."""
-        found = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
-        return found[0] if found else None
+        rows = self.find(runs, newest=True, limit=1, **({"product": product} if product else {}))
+        return rows[0] if rows else None
 
 
 def next_number(connection: Connection, table: Table, count: int = 1) -> int:
-    """Return the first of the next numbers of a table's rows; the counter's row is held until the transaction ends."""
-    own = counters.c.name == table.name
-    if not connection.execute(update(counters).where(own).values(value=counters.c.value + count)).rowcount:
+    """Reserve the next ``count`` numbers of a table's rows and return the first; the counter's row is locked until the transaction ends."""
+    is_row = counters.c.name == table.name
+    if not connection.execute(update(counters).where(is_row).values(value=counters.c.value + count)).rowcount:
         connection.execute(insert(counters).values(name=table.name, value=count))
-    return int(connection.execute(select(counters.c.value).where(own)).scalar_one()) - count + 1
+    return int(connection.execute(select(counters.c.value).where(is_row)).scalar_one()) - count + 1
 
 
 def _json(value: object) -> str:
-    """Return JSON that every database takes: what is no finite number is null."""
+    """Return JSON that every database accepts: NaN and infinities become null."""
     try:
         return json.dumps(value, allow_nan=False)
     except ValueError:
@@ -171,7 +171,7 @@ def _first_line(error: DBAPIError) -> str:
     return (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
 
 
-def _durable(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+def _set_pragmas(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     for pragma in (f"busy_timeout={BUSY_MS}", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -179,32 +179,32 @@ def _durable(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 
 def _follow_file(engine: Engine, path: Path) -> None:
-    """Make an engine see that its file was removed, or replaced by another, such as a backup: a connection holds on to the file it has opened."""
-    engine.dispose()  # connections made before know no file of theirs
+    """Let an engine detect that its file was removed or replaced, such as by a backup: a connection keeps the file that it opened."""
+    engine.dispose()  # earlier connections have no recorded file
 
-    def opening(*_: object) -> None:
-        if _identity(path) is None:  # SQLite would make an empty one
+    def check_file(*_: object) -> None:
+        if _identity(path) is None:  # SQLite would create an empty one
             raise LedgerGone(
                 f"The ledger {path} is gone.",
                 fix="Put the home back from a backup, or start again with 'caudal run'.",
                 where=str(path),
             )
 
-    def opened(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    def remember_file(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         record.info["file"] = _identity(path)
 
-    def taken(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
-        opening()
+    def check_connection(_connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        check_file()
         if record.info.get("file") != _identity(path):
             raise InvalidatePoolError
 
-    event.listen(engine, "do_connect", opening)
-    event.listen(engine, "connect", opened)
-    event.listen(engine, "checkout", taken)
+    event.listen(engine, "do_connect", check_file)
+    event.listen(engine, "connect", remember_file)
+    event.listen(engine, "checkout", check_connection)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another that has come into its place; None where there is none."""
+    """Return device and inode of a file, which change when it is replaced; None where it does not exist."""
     try:
         status = path.stat()
     except OSError:

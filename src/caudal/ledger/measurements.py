@@ -1,4 +1,4 @@
-"""Figures of anything that is measured: of tables, models, steps, streams, servings, platforms; one row each, newest first."""
+"""Measurements of tables, models, steps, streams, servings and platforms: one row each in the ledger."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _COLUMNS = records.measurements.c
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure.
+    """A measured number.
 
     Parameters
     ----------
     at : seconds since 1970, UTC, when it was measured
     subject_kind, subject : what was measured: ``table`` ``trips``, ``model`` ``forecast``, ``platform`` ``sail`` …
     metric : ``mae``, ``rows_written``, ``p95_s`` …; a unit suffix where it has a unit
-    low, high : the interval that the value lies in; ``detail`` says which
-    count : rows that it rests on
-    window_start, window_end : the stretch of event time that it is of, seconds since 1970, UTC
-    group_by, group_value : what the rows were divided by and the value of each, as ``("sex", "age")`` and ``("f", "60+")``; never what names a person
-    version : of the subject
+    low, high : the ends of the interval around the value; ``detail`` names its kind
+    count : number of rows that it was computed from
+    window_start, window_end : the period of event time that it covers, seconds since 1970, UTC
+    group_by, group_value : the columns that rows were grouped by and their values, as ``("sex", "age")`` and ``("f", "60+")``; never one that identifies a person
+    version : version of the subject
 
     Raises
     ------
@@ -73,13 +73,13 @@ class Measurement:
 
 
 def add_measurements(ledger: Ledger, *measured: Measurement) -> None:
-    """Append figures, all of them or none."""
+    """Append measurements in one transaction."""
     with ledger.engine.begin() as connection:
         write_measurements(connection, measured)
 
 
 def write_measurements(connection: Connection, measured: Sequence[Measurement]) -> None:
-    """Append figures in the transaction of what they are figures of."""
+    """Append measurements in an open transaction, such as the one that writes the measured subject."""
     if measured:
         connection.execute(insert(records.measurements), [asdict(measurement) for measurement in measured])
 
@@ -98,13 +98,13 @@ def measurements(
     until: float | None = None,
     limit: int | None = None,
 ) -> list[Measurement]:
-    """Return the figures that fit, newest first.
+    """Return the measurements that match, newest first.
 
     Parameters
     ----------
-    metric : one, or any of several
-    group : exactly this group, in this order; ``{}`` for figures of all rows; None for every group
-    since, until : seconds since 1970, UTC, when it was measured; ``until`` itself is left out
+    metric : one metric, or several
+    group : exactly this group, in this order; ``{}`` for measurements of all rows; None for every group
+    since, until : time of the measurement, seconds since 1970, UTC; ``until`` itself is excluded
     """
     query = select(records.measurements).where(_COLUMNS.product == product).order_by(_COLUMNS.id.desc())
     equal = {"subject": subject, "subject_kind": subject_kind, "run_id": run_id, "version": version}

@@ -107,7 +107,7 @@ class Broker:
             close_pipe(self._process)
         self.port = free_port(self.port)
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._have()
+        self._lock_folder()
         settings = self.folder / "server.properties"
         settings.write_text(
             _SERVER.format(host=HOST, port=self.port, controller=free_port(), data=str(self.folder / "data").replace("\\", "\\\\"))
@@ -132,7 +132,7 @@ class Broker:
         """
         if self._process is not None:
             self._process.wait()
-            raise self._ended()
+            raise self._start_error()
 
     def stop(self, wait_s: float = 30.0) -> None:
         """Shut the broker down in good order."""
@@ -154,8 +154,8 @@ class Broker:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _have(self) -> None:
-        """Lock the folder for this broker. Kafka has a lock of its own, but may answer before it checks it."""
+    def _lock_folder(self) -> None:
+        """Lock the folder for this broker. Kafka's own lock is checked too late: it may answer before."""
         if self._hold is not None:
             return
         lock_file = (self.folder / "broker.lock").open("wb")
@@ -214,13 +214,13 @@ class Broker:
                 return
             except (OSError, KafkaException):
                 time.sleep(0.1)
-        raise self._ended()
+        raise self._start_error()
 
-    def _ended(self) -> EnvironmentProblem:
+    def _start_error(self) -> EnvironmentProblem:
         assert self._process is not None
         last_lines = self.log.read_text(errors="replace").strip().splitlines()[-5:]
         state = "does not answer" if self._process.poll() is None else f"ended with {self._process.returncode}"
         return EnvironmentProblem(
-            f"The Kafka broker {state}. Its last words: {' | '.join(last_lines) or 'none'}",
-            fix=f"All it said is in '{self.log}'. Is another broker at work in this folder?",
+            f"The Kafka broker {state}. Its last output: {' | '.join(last_lines) or 'none'}",
+            fix=f"Its complete output is in '{self.log}'. Does another broker use this folder?",
         )

@@ -42,8 +42,8 @@ class Feed:
     kept : number of files that are kept
     """
 
-    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, kept: int = KEPT) -> None:
-        self.folder, self._most_bytes, self._kept = folder, most_bytes, kept
+    def __init__(self, folder: Path, *, most_bytes: int = MOST_BYTES, files_kept: int = KEPT) -> None:
+        self.folder, self._most_bytes, self._kept = folder, most_bytes, files_kept
         self._known: _Place | None = None  # the end of the last read, so that the next one reads only what is new
 
     def append(self, update: Update) -> int:

@@ -1,4 +1,4 @@
-"""What a stream says of each micro-batch: the updates of the live feed, which console and status read."""
+"""The updates of the live feed: one for each micro-batch of a stream, read by console and status."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class LatencyUpdate(TypedDict):
 
 
 class StateUpdate(TypedDict):
-    """What the stream holds in memory."""
+    """The size of the stream's state in memory."""
 
     windows: int
     bytes: int
 
 
 class SignalUpdate(TypedDict):
-    """A device's readings, thinned out to be drawn: of each point in time a lowest, highest and mean value of each sensor."""
+    """A device's readings, reduced for drawing: for each point in time the lowest, highest and mean value of each sensor."""
 
     device: int | str
     at: Sequence[float]
@@ -54,7 +54,7 @@ class StatisticsUpdate(TypedDict):
 
 
 class AnomalyUpdate(TypedDict):
-    """What a detector has found."""
+    """An anomaly that a detector found."""
 
     at: float
     device: int | str
@@ -64,7 +64,7 @@ class AnomalyUpdate(TypedDict):
 
 
 class ClassUpdate(TypedDict):
-    """What a model says of a window, and what was true, where it is known by now; ``learned``: the model was trained on it."""
+    """A model's prediction for a window, and the actual class once it is known; ``learned``: the model was trained on the window."""
 
     at: float
     device: int | str

@@ -1,1 +1,1 @@
-"""Who is told of a run: its page, alerts, OpenLineage, the kept declaration, usual times; one file each."""
+"""Observers of runs: the run's page, alerts, OpenLineage, the stored declaration; one file each."""

@@ -1,4 +1,4 @@
-"""A product's declaration as a document of the ledger: so that the catalog needs neither its folder nor its code."""
+"""Store each product's declaration in the ledger, so that the catalog needs neither the product's folder nor its code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caudal.secret import redacted
 
 
 def declaration(product: Product) -> dict[str, Any]:
-    """Return what a product declares, JSON-ready."""
+    """Return a product's declarations as a JSON-ready document."""
     graph = build(product)
     return {
         "name": product.name, "owner": product.owner, "description": product.description, "tz": product.tz,
@@ -31,44 +31,44 @@ def declaration(product: Product) -> dict[str, Any]:
         "detections": [{"name": name, "of": detection.of} for name, detection in product.detections.items()],
         "slas": {sla.table: sla.within_s for sla in product.slas},
         "subjects": [{"column": subject.column, "tables": list(subject.tables)} for subject in product.subjects],
-        "about": {table: {column: {"text": one.text, "unit": one.unit} for column, one in said.items()} for table, said in product.abouts.items()},
+        "about": {table: {column: {"text": about.text, "unit": about.unit} for column, about in columns.items()} for table, columns in product.abouts.items()},
     }  # fmt: skip
 
 
-def remember(product: Product, ledger: Ledger, run_id: str, now: float) -> None:
-    """Keep the declaration where it differs from the one that is kept."""
-    said = redacted(declaration(product))
-    known = ledger.find(declarations, product=product.name, newest=True, limit=1)
-    if not known or known[0]["document"] != said:
-        ledger.add(declarations, {"product": product.name, "run_id": run_id, "at": now, "document": said})
+def store_declaration(product: Product, ledger: Ledger, run_id: str, now: float) -> None:
+    """Store the declaration if it differs from the one that is stored."""
+    document = redacted(declaration(product))
+    newest = ledger.find(declarations, product=product.name, newest=True, limit=1)
+    if not newest or newest[0]["document"] != document:
+        ledger.add(declarations, {"product": product.name, "run_id": run_id, "at": now, "document": document})
 
 
 def _table(product: Product, name: str) -> dict[str, Any]:
     node = product.nodes[name]
-    said: dict[str, Any] = {
+    document: dict[str, Any] = {
         "event_time": node.event_time, "partition": node.partition, "expect": [expectation.name for expectation in node.expect],
         "columns": {
             column.name: {"type": column.type, "unit": column.unit, "about": column.description or column.label, "raw": column.raw_name}
             for column in node.schema or ()
         },
     }  # fmt: skip
-    return said | kind_of(node).document(node)
+    return document | kind_of(node).document(node)
 
 
 def _short(where: str | None) -> str | None:
-    """Return a place in the code by the folder and the file's name: pages are shown to others."""
+    """Return a place in the code by its folder and file name only, since other people see the pages."""
     return None if where is None else "/".join(where.replace("\\", "/").split("/")[-2:])
 
 
 class KeptDeclaration(RunObserver):
-    """Keeps the declaration of each run's product in the ledger."""
+    """Stores the declaration of each run's product in the ledger."""
 
     order = 10
 
     def run_ended(self, ws: Workspace, document: RunDocument) -> None:
-        """Keep it where it has changed."""
+        """Store the declaration if it has changed."""
         if document["run_id"] == ws.run_id:
-            remember(ws.product, ws.ledger, ws.run_id, ws.clock())
+            store_declaration(ws.product, ws.ledger, ws.run_id, ws.clock())
 
 
 OBSERVER = KeptDeclaration()

@@ -1,4 +1,4 @@
-"""The page of a run, written when it has ended."""
+"""The observer that writes the page of a run at its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.runtime.workspace import Workspace
 
 
 class RunPage(RunObserver):
-    """Writes the page where the run's document says that it lies; a run that died has none."""
+    """Writes the page to the path in the run's document; a run whose process died has no page."""
 
     order = 0
 

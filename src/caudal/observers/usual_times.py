@@ -1,4 +1,4 @@
-"""What is usual of a step: how long it took before, and where that tends; from the ledger."""
+"""The usual duration of a step and its trend, from the ledger."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 REMEMBERED = 30  # executions that count
-ENOUGH = 5  # fewer say nothing of what is usual
-RUN = "run"  # the whole of it, as if it were a step
-_DEVIATIONS = 5.0  # of normal times one in three million is so far off
-_NORMAL = 1.4826  # standard deviations in a median absolute deviation, where times are normal
-_SLOWER, _LONGER_S = 1.5, 5.0  # what is within so much of the usual is not worth telling
+ENOUGH = 5  # the least number of executions for an estimate
+RUN = "run"  # the whole run, treated as a step
+_DEVIATIONS = 5.0  # one in three million normally distributed times is farther away
+_NORMAL = 1.4826  # standard deviation divided by the median absolute deviation, for a normal distribution
+_SLOWER, _LONGER_S = 1.5, 5.0  # a smaller excess, as a factor and in seconds, is not reported
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual of a step.
+    """The usual duration of a step.
 
     Parameters
     ----------
     expected_s : the median
-    limit_s : whoever takes longer is slow: five deviations above the median (by the median deviation, which a few slow ones do not move),
-        half as long again and five seconds longer, whichever is most
-    trend : by which share of the median it grows with each execution (Theil and Sen's slope); 0 where its 95 % interval holds 0
+    limit_s : a longer execution is slow: the greatest of the median plus five deviations (estimated from the median absolute deviation,
+        which a few slow executions do not change), 1.5 times the median, and the median plus five seconds
+    trend : growth with each execution as a share of the median (Theil-Sen slope); 0 where its 95 % interval contains 0
     """
 
     expected_s: float
@@ -41,12 +41,12 @@ class Usual:
 
 
 def usual_of(seconds: Sequence[float]) -> Usual | None:
-    """Return what is usual by past durations, oldest first; None where there are too few.
+    """Return the usual duration by past ones, oldest first; None where there are too few.
 
     Examples
     --------
-    >>> found = usual_of([2.0, 2.1, 1.9, 2.0, 2.2, 30.0])
-    >>> found.expected_s, found.limit_s, found.trend
+    >>> times = usual_of([2.0, 2.1, 1.9, 2.0, 2.2, 30.0])
+    >>> times.expected_s, times.limit_s, times.trend
     (2.05, 7.05, 0.0)
     >>> usual_of([2.0, 2.1]) is None
     True
@@ -60,12 +60,12 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
 
 
 def history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
-    """Return the last executions of a step that did something, oldest first: run, when, how long, how many rows."""
+    """Return the last successful executions of a step, oldest first: run, start, duration and rows."""
     if step == RUN:
-        done = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
+        run_rows = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
         return [
             {"run_id": row["run_id"], "at": row["started_at"], "seconds": round(row["finished_at"] - row["started_at"], 4), "rows": None}
-            for row in reversed(done)
+            for row in reversed(run_rows)
             if row["finished_at"] is not None
         ]  # fmt: skip
     rows = ledger.find(steps, product=product, step=step, state="succeeded", newest=True, limit=REMEMBERED)
@@ -77,8 +77,8 @@ def history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
 
 
 def usual(ledger: Ledger, product: str, step: str) -> Usual | None:
-    """Return what is usual of a step; None where it has not been done often enough."""
-    return usual_of([one["seconds"] for one in history(ledger, product, step)])
+    """Return the usual duration of a step; None where it has run too few times."""
+    return usual_of([execution["seconds"] for execution in history(ledger, product, step)])
 
 
 def _trend(seconds: Sequence[float], middle: float) -> float:

@@ -44,7 +44,7 @@ class Written:
     types: tuple[str, ...] = ()
 
 
-def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str) -> Written:
+def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_label: str) -> Written:
     """Write a fitted estimator into a folder and return its format and types.
 
     Raises
@@ -65,15 +65,15 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], what: str)
         skops.io.loads(data, trusted=types)  # only this detects lambdas; the object is our own, so no foreign code runs
     # skops has many errors for unsupported objects: TypeError, AttributeError, NotImplementedError, UnsupportedTypeException …
     except Exception:  # noqa: BLE001
-        require_pickle(trust, what)
+        require_pickle(trust, version_label)
         (folder / PICKLED).write_bytes(pickle.dumps(fitted))
         return Written("pickle")
-    require_known(types, trust, what)
+    require_known(types, trust, version_label)
     (folder / SKOPS).write_bytes(data)
     return Written("skops", types)
 
 
-def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str) -> Any:
+def read(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
     """Return the fitted scikit-learn object in a folder, after its hash and its types have been verified.
 
     The bytes that were hashed are the bytes that are loaded.
@@ -82,37 +82,41 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], what: str
     ------
     EnvironmentProblem : files are missing or changed, hold foreign types, or need another version of a library
     """
-    files = _files(folder, what)
-    _same(files, sha256, folder, what)
+    files = _files(folder, version_label)
+    _same(files, sha256, folder, version_label)
     try:
         if format == "pickle":
-            require_pickle(trust, what)
+            require_pickle(trust, version_label)
             return pickle.loads(files[PICKLED])  # noqa: S301 - the settings allow it
         import skops.io
 
         data = files[SKOPS]
         types = skops.io.get_untrusted_types(data=data)
-        require_known(types, trust, what)
+        require_known(types, trust, version_label)
         return skops.io.loads(data, trusted=types)
     except EnvironmentProblem:
         raise
     # Errors of the loader come from library versions that differ from those of the training, or from a user's missing class.
     except Exception as error:
         raise EnvironmentProblem(
-            f"{what} cannot be loaded: {type(error).__name__}: {error}.",
+            f"{version_label} cannot be loaded: {type(error).__name__}: {error}.",
             fix=f"Compare with the versions it was trained with, in {folder / 'requirements.txt'}, or train again.",
         ) from error
 
 
-def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], what: str) -> object:
+def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> object:
     """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
-    files = _files(folder, what)
-    _same(files, sha256, folder, what)
+    files = _files(folder, version_label)
+    _same(files, sha256, folder, version_label)
     foreign = sorted(
-        {class_ for class_ in _spark_classes(files, folder, what) if not class_.startswith(("org.apache.spark.ml.", "pyspark.ml."))}
+        {
+            class_
+            for class_ in _spark_classes(files, folder, version_label)
+            if not class_.startswith(("org.apache.spark.ml.", "pyspark.ml."))
+        }
     )
     if foreign:
-        raise EnvironmentProblem(f"{what} names classes that are not Spark's: {', '.join(foreign)}.", fix="Train again.")
+        raise EnvironmentProblem(f"{version_label} names classes that are not Spark's: {', '.join(foreign)}.", fix="Train again.")
     from pyspark.ml import PipelineModel
 
     spark()
@@ -148,10 +152,10 @@ def renamed_into(target: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _files(folder: Path, what: str) -> dict[str, bytes]:
+def _files(folder: Path, version_label: str) -> dict[str, bytes]:
     if not folder.is_dir():
         raise EnvironmentProblem(
-            f"The files of {what} are gone.", where=str(folder), fix="Restore the folder from a backup, or train again."
+            f"The files of {version_label} are gone.", where=str(folder), fix="Restore the folder from a backup, or train again."
         )
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -164,16 +168,16 @@ def _digest(files: dict[str, bytes]) -> str:
     return sha.hexdigest()
 
 
-def _same(files: dict[str, bytes], sha256: str, folder: Path, what: str) -> None:
+def _same(files: dict[str, bytes], sha256: str, folder: Path, version_label: str) -> None:
     actual = _digest(files)
     if actual != sha256:
         raise EnvironmentProblem(
-            f"The files of {what} are not those that were registered: sha256 {actual[:16]}…, registered {sha256[:16]}….",
+            f"The files of {version_label} are not those that were registered: sha256 {actual[:16]}…, registered {sha256[:16]}….",
             where=str(folder), fix="Restore the folder from a backup, roll back, or train again.", found=actual, registered=sha256,
         )  # fmt: skip
 
 
-def _spark_classes(files: dict[str, bytes], folder: Path, what: str) -> Iterator[str]:
+def _spark_classes(files: dict[str, bytes], folder: Path, version_label: str) -> Iterator[str]:
     """Yield the classes that Spark would load.
 
     Spark reads all files below a folder ``metadata``, regardless of their names, the largest first, and takes the first line. So each such folder
@@ -185,16 +189,16 @@ def _spark_classes(files: dict[str, bytes], folder: Path, what: str) -> Iterator
         if "metadata" not in parent.split("/") or file == "_SUCCESS":
             continue
         if parent.rpartition("/")[2] != "metadata" or not _METADATA_FILE.fullmatch(file):
-            raise _strange(name, folder, what)
+            raise _strange(name, folder, version_label)
         folders.setdefault(parent, []).append(name)
     for names in folders.values():
         lines = re.split(r"\r\n|\n|\r", files[names[0]].decode().rstrip("\r\n"))
         if len(names) > 1 or len(lines) > 1:
-            raise _strange(names[-1] if len(names) > 1 else f"{names[0]} of {len(lines)} lines", folder, what)
+            raise _strange(names[-1] if len(names) > 1 else f"{names[0]} of {len(lines)} lines", folder, version_label)
         try:
             yield str(json.loads(lines[0], object_pairs_hook=_once)["class"])
         except (ValueError, KeyError, TypeError):
-            raise _strange(names[0], folder, what) from None
+            raise _strange(names[0], folder, version_label) from None
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -204,9 +208,9 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-def _strange(name: str, folder: Path, what: str) -> EnvironmentProblem:
+def _strange(name: str, folder: Path, version_label: str) -> EnvironmentProblem:
     return EnvironmentProblem(
-        f"{what} holds {name}, which Spark ML has not written and could read.", where=str(folder), fix="Train again."
+        f"{version_label} holds {name}, which Spark ML has not written and could read.", where=str(folder), fix="Train again."
     )
 
 

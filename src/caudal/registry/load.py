@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import answer, coerced
+from caudal.declarations.signature import coerce_inputs, prediction_frame
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
@@ -52,12 +52,12 @@ class LoadedModel:
         ------
         StepFailed : an input is missing or is not a number
         """
-        inputs = coerced(frame, self.signature["inputs"])
+        inputs = coerce_inputs(frame, self.signature["inputs"])
         if inputs.empty:
-            return answer(frame, [])
+            return prediction_frame(frame, [])
         classes = getattr(self.estimator, "classes_", None)
         shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
-        return answer(frame, self.estimator.predict(inputs), shares, classes)
+        return prediction_frame(frame, self.estimator.predict(inputs), shares, classes)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class LoadedSparkModel:
     @cached_property
     def estimator(self) -> Any:
         """The fitted PipelineModel."""
-        return artifact.read_spark(self.folder, self.row["artifact_sha256"], self.spark, _what(self.row))
+        return artifact.read_spark(self.folder, self.row["artifact_sha256"], self.spark, _version_label(self.row))
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and, for classes, ``probability_<class>`` of each row, with the frame's index."""
@@ -120,7 +120,7 @@ def load(
         return LoadedSparkModel(
             row["version"], row["candidate"], dict(row["signature"]), row["training_until"], row, folder, spark or _session
         )
-    estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _what(row))
+    estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _version_label(row))
     return LoadedModel(row["version"], row["candidate"], dict(row["signature"]), estimator, row["training_until"], row)
 
 
@@ -164,5 +164,5 @@ def _session() -> SparkSession:
     return session()
 
 
-def _what(row: ModelVersionRow) -> str:
+def _version_label(row: ModelVersionRow) -> str:
     return f"version {row['version']} of model '{row['model']}' of product '{row['product']}'"

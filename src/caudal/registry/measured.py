@@ -68,5 +68,5 @@ def _number(figures: Fold, name: str) -> float | None:
 
 def _times(folds: Sequence[Fold], name: str) -> list[float]:
     """Return times in seconds since 1970; those without a zone are UTC, as training has them."""
-    found = [datetime.fromisoformat(text) for fold in folds if isinstance(text := fold.get(name), str)]
-    return [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in found]
+    moments = [datetime.fromisoformat(text) for fold in folds if isinstance(text := fold.get(name), str)]
+    return [(at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() for at in moments]

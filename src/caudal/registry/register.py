@@ -141,8 +141,8 @@ def register(
     version = max(numbers, default=0) + 1
     folder = home.models(product, model) / str(version)
     with artifact.renamed_into(folder) as draft:
-        what = _what(product, model, version)
-        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, what)
+        label = _version_label(product, model, version)
+        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
         training_environment = environment(written.format, written.types)
         _describe(draft, trained, written, training_environment)
         write_fits(draft, fits or {})
@@ -155,12 +155,12 @@ def register(
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
         "holdout": trained.holdout, "mlflow_run": None,
     }  # fmt: skip
-    row["mlflow_run"], warning = _tracked(home.path, row, trained, folder)
+    row["mlflow_run"], warning = _track(home.path, row, trained, folder)
     _enter(ledger, row, trained)
     return Registered(row, new=True, warning=warning)
 
 
-def _tracked(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
+def _track(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
     try:
         run = track(
             home, row["product"], row["model"], row["version"], row["fingerprint"],
@@ -200,7 +200,7 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
 
 
 def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: dict[str, Any]) -> None:
-    """Write signature, environment and MLflow's description beside the model, so that the folder documents itself."""
+    """Write signature, environment and MLflow's description next to the model, so that the folder documents itself."""
     (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
     (folder / "environment.json").write_text(json.dumps(training_environment, indent=1))
     (folder / "requirements.txt").write_text(requirements(training_environment))
@@ -224,5 +224,5 @@ def _mlmodel(written: artifact.Written, training_environment: dict[str, Any]) ->
     }  # fmt: skip
 
 
-def _what(product: str, model: str, version: int) -> str:
+def _version_label(product: str, model: str, version: int) -> str:
     return f"Version {version} of model '{model}' of product '{product}'"

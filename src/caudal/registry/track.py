@@ -68,7 +68,7 @@ def track(
     import json
     import time
 
-    _hush()
+    _silence_mlflow()
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
     mark = {"caudal.product": product, "caudal.model": model, "caudal.version": str(version), "caudal.fingerprint": fingerprint}
@@ -77,7 +77,7 @@ def track(
     )
     earlier = client.search_runs([experiment], condition, max_results=1)
     if earlier and earlier[0].info.status == "FINISHED":
-        return _registered(client, product, model, version, str(earlier[0].info.run_id), artifact)
+        return _register_version(client, product, model, version, str(earlier[0].info.run_id), artifact)
     if earlier:  # a run that was killed while it was logged
         client.delete_run(earlier[0].info.run_id)
     run = client.create_run(
@@ -91,7 +91,7 @@ def track(
     client.set_tag(run, "caudal.signature", json.dumps(signature)[:5000])
     client.set_tag(run, "caudal.artifact", artifact.as_posix())
     client.set_terminated(run)
-    return _registered(client, product, model, version, run, artifact)
+    return _register_version(client, product, model, version, run, artifact)
 
 
 def warm_up(home: Path) -> Thread:
@@ -100,7 +100,7 @@ def warm_up(home: Path) -> Thread:
     def import_and_create() -> None:
         # A failure here recurs, and is reported, when a version is registered.
         with suppress(Exception):
-            _hush()
+            _silence_mlflow()
             _client(home)
 
     thread = Thread(target=import_and_create, name="mlflow-warm-up", daemon=True)
@@ -181,7 +181,7 @@ def _experiment(client: MlflowClient, product: str, artifacts: Path) -> str:
     )
 
 
-def _registered(client: MlflowClient, product: str, model: str, version: int, run: str, artifact: Path) -> str:
+def _register_version(client: MlflowClient, product: str, model: str, version: int, run: str, artifact: Path) -> str:
     from mlflow.exceptions import MlflowException
 
     name = f"{product}.{model}"
@@ -219,7 +219,7 @@ def _batches(rows: list[Any], size: int) -> Iterator[list[Any]]:
         yield rows[start : start + size]
 
 
-def _hush() -> None:
+def _silence_mlflow() -> None:
     """Keep MLflow and its database migrations from writing to the terminal and using the network."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)

@@ -61,7 +61,7 @@ def unknown(types: Iterable[str], trust: Sequence[str] = ()) -> list[str]:
     return sorted({type_ for type_ in types if type_ not in SAFE and not any(_covers(allowed, type_) for allowed in trust)})
 
 
-def require_known(types: Iterable[str], trust: Sequence[str], what: str) -> None:
+def require_known(types: Iterable[str], trust: Sequence[str], version_label: str) -> None:
     """Raise if a model contains types that are not known to be safe.
 
     Raises
@@ -71,17 +71,17 @@ def require_known(types: Iterable[str], trust: Sequence[str], what: str) -> None
     foreign = unknown(types, trust)
     if foreign:
         raise EnvironmentProblem(
-            f"{what} holds types that are not known to be safe: {', '.join(foreign)}.",
+            f"{version_label} holds types that are not known to be safe: {', '.join(foreign)}.",
             fix=f"If they are yours, trust them by name: trust = [{', '.join(repr(type_) for type_ in foreign)}] (CAUDAL_TRUST, comma-separated).",
             types=", ".join(foreign),
         )
 
 
-def require_pickle(trust: Sequence[str], what: str) -> None:
+def require_pickle(trust: Sequence[str], version_label: str) -> None:
     """Raise unless the settings allow pickle, which runs any code in the file."""
     if PICKLE not in trust:
         raise EnvironmentProblem(
-            f"{what} can be stored only by pickle, and loading a pickle runs any code that is in it.",
+            f"{version_label} can be stored only by pickle, and loading a pickle runs any code that is in it.",
             fix="Use estimators, and functions at the top level of importable modules, that skops can store; or allow it: trust = ['pickle'].",
             format=PICKLE,
         )

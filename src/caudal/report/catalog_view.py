@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from caudal.graph.draw import as_svg
-from caudal.graph.registered import labels_where, with_columns
+from caudal.graph.registered import labels_where, labels_with_table
 from caudal.graph.shape import Graph, GraphNode
 from caudal.report.figures import age, count, duration, moment, plural, share, size, value
 
@@ -40,14 +40,14 @@ class Pages:
                 rows += [
                     ["column", f"{name}.{entry['name']}", column["name"], " ".join(filter(None, (column["about"], column["unit"] and f"[{column['unit']}]"))),
                      f"{page(name, entry['name'])}#{column['name']}"]
-                    for column in entry["columns"] if entry["kind"] in with_columns()
+                    for column in entry["columns"] if entry["kind"] in labels_with_table()
                 ]  # fmt: skip
         return rows
 
     def _home_page(self) -> dict[str, Any]:
         entries = [entry for product in self._document["products"] for entry in product["things"]]
         counts = Counter(entry["kind"] for entry in entries)
-        columns = [column for entry in entries if entry["kind"] in with_columns() for column in entry["columns"]]
+        columns = [column for entry in entries if entry["kind"] in labels_with_table() for column in entry["columns"]]
         tables = [entry for entry in entries if entry["kind"] in labels_where(columns="built")]
         described = sum(bool(column["about"]) for column in columns)
         tiles = [

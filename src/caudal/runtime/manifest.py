@@ -23,7 +23,7 @@ from caudal.errors import CaudalError
 from caudal.graph.fingerprint import digest, file_digest, loaded_of
 from caudal.graph.libraries import library_state, version
 from caudal.graph.loaded import product_files
-from caudal.graph.modules import enter, locate
+from caudal.graph.modules import add_product_folder, locate
 from caudal.graph.reads import Reads
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
@@ -71,7 +71,7 @@ def remember(
         return
     reads = Reads()
     for name in product.tables:
-        reads = reads.also(reads_of(home, product.name, name))
+        reads = reads.merged_with(reads_of(home, product.name, name))
     code = code_document(product, reads)
     if code is None:
         return
@@ -145,8 +145,8 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
     loaded = loaded_of(product)
     if loaded is None or loaded.imports is None:
         return None
-    whole = loaded.reads.also(reads or Reads()).also(Reads(dict(loaded.named)))
-    if whole.unseen or loaded.by_clock:  # what it was told cannot be asked again without loading it
+    whole = loaded.reads.merged_with(reads or Reads()).merged_with(Reads(dict(loaded.named)))
+    if whole.unseen or loaded.reads_clock:  # what it was told cannot be asked again without loading it
         return None
     root, imports = loaded.root, loaded.imports
     outside = {*map(str, _outside(root)), *(file for file in imports.users.values() if not Path(file).is_relative_to(root))}
@@ -159,13 +159,13 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
 
 def code_as_it_was(said: CodeDocument, root: Path) -> bool:
     """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
-    enter(root)
+    add_product_folder(root)
     reads = Reads.of(said.get("reads"))
     return (
         all(state == version(name) for name, state in said.get("libraries", {}).items())
         and all(locate(name, root) == origin for name, origin in said.get("imports", {}).items())
         and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
-        and reads.now() == reads
+        and reads.current() == reads
     )
 
 

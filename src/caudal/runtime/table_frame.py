@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.join import Join, settled
+from caudal.declarations.join import Join, checked_shape
 from caudal.declarations.node import Table
 from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
@@ -89,6 +89,6 @@ def frame_of_join(ws: Workspace, declared: Join, frames: Mapping[str, DataFrame]
     from caudal.stages.join.batch import batch
 
     left, right = (frames[name] for name in declared.inputs)
-    shape = settled(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
+    shape = checked_shape(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
     known = {name: told for name, told in declared.known.items() if name in shape.columns}
     return batch(left, right, shape, known, given_us)

@@ -41,7 +41,7 @@ class Address(Secret):
 
     def __init__(self, text: str) -> None:
         self._text = text
-        parts = None if jdbc.is_jdbc(text) else _parted(text)
+        parts = None if jdbc.is_jdbc(text) else _split(text)
         self.fault = parts.fault if parts else None
         self.user = unquote(parts.user) if parts and parts.user else None
         self.password = (
@@ -60,7 +60,7 @@ class Address(Secret):
     @property
     def escaped(self) -> str:
         """The address with user and password percent-encoded, so that every library reads it the same way."""
-        parts = None if jdbc.is_jdbc(self._text) else _parted(self._text)
+        parts = None if jdbc.is_jdbc(self._text) else _split(self._text)
         if parts is None or parts.password is None or parts.fault:
             return self._text
         user, password = quote(unquote(parts.user or ""), safe=""), quote(unquote(parts.password), safe="")
@@ -91,7 +91,7 @@ def shown(text: str) -> str:
     """
     if jdbc.is_jdbc(text):
         return jdbc.shown(text)
-    parts = _parted(text)
+    parts = _split(text)
     if parts is None:
         return text
     if parts.fault:
@@ -110,7 +110,7 @@ def passwords_of(text: str) -> list[str]:
     """
     if jdbc.is_jdbc(text):
         return jdbc.passwords_of(text)
-    parts = _parted(text)
+    parts = _split(text)
     if parts is None:
         return []
     written = [parts.password] if parts.password else [parts.user] if parts.user and _is_token(parts) else []
@@ -132,7 +132,7 @@ def hide_in_addresses(text: str) -> str:
     return _IN_TEXT.sub(lambda match: shown(match[0]), text)
 
 
-def _parted(text: str) -> _Parts | None:
+def _split(text: str) -> _Parts | None:
     """Return the parts of an address; None if the text is not an address.
 
     By the standard, user and password end before the first ``/``, ``?`` or ``#``. An ``@`` after that, with a ``:`` before it,
@@ -170,5 +170,5 @@ def without_secret_parameters(tail: str) -> str:
     """
     path, mark, options = tail.partition("?")
     options, sharp, fragment = options.partition("#")
-    kept = [option for option in options.split("&") if not is_secret_name(unquote(option.partition("=")[0]))]
-    return path + (mark + "&".join(kept) if any(kept) else "") + sharp + fragment
+    shown_options = [option for option in options.split("&") if not is_secret_name(unquote(option.partition("=")[0]))]
+    return path + (mark + "&".join(shown_options) if any(shown_options) else "") + sharp + fragment

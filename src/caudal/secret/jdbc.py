@@ -24,9 +24,9 @@ def shown(url: str) -> str:
     >>> shown("jdbc:sqlserver://db;user=anna;password={a;b};databaseName=shop"), shown("jdbc:oracle:thin:anna/x@//db/shop")
     ('jdbc:sqlserver://db;user=anna;databaseName=shop', 'jdbc:oracle:thin:anna@//db/shop')
     """
-    head, mark, options = _parted(url)
-    kept = [option for option in options if not is_secret_name(option.partition("=")[0])]
-    return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(kept) if kept else "")
+    head, mark, options = _split(url)
+    shown_options = [option for option in options if not is_secret_name(option.partition("=")[0])]
+    return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(shown_options) if shown_options else "")
 
 
 def passwords_of(url: str) -> list[str]:
@@ -37,7 +37,7 @@ def passwords_of(url: str) -> list[str]:
     >>> passwords_of("jdbc:postgresql://db/shop?user=anna&password=a%20b")
     ['a%20b', 'a b']
     """
-    head, _, options = _parted(url)
+    head, _, options = _split(url)
     written = [option.partition("=")[2] for option in options if is_secret_name(option.partition("=")[0])]
     if login := _USER.match(head):
         written.append(login[2])
@@ -45,7 +45,7 @@ def passwords_of(url: str) -> list[str]:
     return [form for form in dict.fromkeys(decoded) if form]
 
 
-def _parted(url: str) -> tuple[str, str, list[str]]:
+def _split(url: str) -> tuple[str, str, list[str]]:
     """Return the text before the options, the character that begins them, and the options."""
     # A password in the login may contain the character that begins the options: the options begin after the last @ before a host.
     begin = login.end() if (login := re.match(r"jdbc:[^/;?]*(?://)?[^:/@;?]*[:/][^=]*@", url)) else 0

@@ -14,8 +14,8 @@ def redact_logs() -> None:
     if getattr(factory, "redacts", False):
         return
 
-    def redacting_factory(*given: object, **more: object) -> logging.LogRecord:
-        record = factory(*given, **more)
+    def redacting_factory(*args: object, **kwargs: object) -> logging.LogRecord:
+        record = factory(*args, **kwargs)
         try:
             text = record.getMessage()
         except (TypeError, ValueError):  # a library's faulty call; logging itself reports it

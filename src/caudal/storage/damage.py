@@ -31,13 +31,13 @@ _GONE = (
 )
 
 
-def damage_error(what: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
+def damage_error(sentence: str, fix: str = VERIFY, **facts: Any) -> StorageDamaged:
     """Return the error that stored data is not as it was written; a retry does not help."""
-    return StorageDamaged(what, fix=fix, transient=False, **facts)
+    return StorageDamaged(sentence, fix=fix, transient=False, **facts)
 
 
 @contextmanager
-def translate_damage(file: PurePath | Any, what: str = "") -> Iterator[None]:
+def translate_damage(file: PurePath | Any, label: str = "") -> Iterator[None]:
     """Raise an error that names the stored file if the block's reading of it shows that it is damaged or missing.
 
     Raises
@@ -49,14 +49,14 @@ def translate_damage(file: PurePath | Any, what: str = "") -> Iterator[None]:
     except CaudalError:
         raise
     except Exception as error:
-        if (problem := of_file(error, file, what)) is None:
+        if (problem := of_file(error, file, label)) is None:
             raise
         raise problem from error
 
 
-def of_file(error: BaseException, file: PurePath | Any, what: str = "") -> StorageDamaged | None:
+def of_file(error: BaseException, file: PurePath | Any, label: str = "") -> StorageDamaged | None:
     """Return the damage that an error shows of a stored file; None if the file is not the cause."""
-    prefix = f"{what}: " if what else ""
+    prefix = f"{label}: " if label else ""
     if isinstance(error, FileNotFoundError):
         return damage_error(f"{prefix}'{file}' is gone.", file=str(file))
     # An error of the operating system has a number; without one, Parquet's reader cannot interpret the bytes.
@@ -74,13 +74,13 @@ def is_damage(text: str) -> bool:
 
 def of_text(text: str) -> StorageDamaged | None:
     """Return the damage that a Spark error shows of a stored file; None if it is about something else."""
-    gone = any(sign in text for sign in _GONE)
-    if not gone and not is_damage(text):
+    is_missing = any(sign in text for sign in _GONE)
+    if not is_missing and not is_damage(text):
         return None
     file_match = re.search(r"(?:file:/*|s3a?://|hdfs://)?(/[^\n\"']*?/lake/[^\n\"']*?\.(?:snappy\.|zstd\.)?parquet)", text)
     if file_match is None:
         return None
-    state = "is gone" if gone and not is_damage(text) else "is not as it was written"
+    state = "is gone" if is_missing and not is_damage(text) else "is not as it was written"
     return damage_error(f"'{file_match.group(1)}' {state}.", file=file_match.group(1))
 
 

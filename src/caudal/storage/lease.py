@@ -42,7 +42,7 @@ def lease(path: Path, product: str, wait_s: float = 0.0) -> Iterator[None]:
 
 
 def lock(handle: int) -> bool:
-    """Lock an open file for its holder alone and return whether that went; closing the file releases it."""
+    """Lock an open file for its holder alone and return whether that succeeded; closing the file releases it."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -61,14 +61,14 @@ def lock(handle: int) -> bool:
 
 
 def sign(handle: int) -> None:
-    """Write into a locked file who holds it."""
+    """Write this process as the holder into a locked file."""
     os.ftruncate(handle, 0)
-    said = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
-    os.pwrite(handle, json.dumps(said).encode(), 0)
+    process = {"pid": os.getpid(), "who": f"process {os.getpid()} on {socket.gethostname()}", "since": time.time()}
+    os.pwrite(handle, json.dumps(process).encode(), 0)
 
 
 def holder(path: Path) -> dict[str, object]:
-    """Return who holds a locked file, as it was signed; nothing when it cannot be told."""
+    """Return the holder of a locked file, as `sign` wrote it; empty when it cannot be read."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):

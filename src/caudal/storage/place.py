@@ -216,7 +216,7 @@ def relative_path(path: Place, folder: Place) -> PurePath:
 
 
 def overwrite(target: Place, new_file: Place) -> None:
-    """Replace a file with one that was written beside it."""
+    """Replace a file with one that was written to the same folder."""
     if isinstance(new_file, Remote):
         assert isinstance(target, Remote)
         new_file.replace(target)

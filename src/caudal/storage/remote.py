@@ -136,7 +136,7 @@ def spark_settings(root: str) -> dict[str, str]:
         "spark.hadoop.fs.s3a.committer.name": "magic",
         "spark.hadoop.fs.s3a.committer.magic.enabled": "true",
         "spark.hadoop.fs.s3a.committer.magic.track.commits.in.memory.enabled": "true",
-        # Each step writes to a folder of its own, so Spark need not check for files to overwrite.
+        # Each step writes to a separate folder, so Spark need not check for files to overwrite.
         "spark.hadoop.fs.s3a.create.performance": "true",
         "spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a": "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory",
         "spark.sql.sources.commitProtocolClass": "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol",

@@ -1,1 +1,1 @@
-"""The same product, continuously: Spark hands over micro-batches, the engine does each once."""
+"""Continuous processing of a product's streams: executors read micro-batches, and the engine processes each once."""

@@ -25,7 +25,7 @@ from caudal.streaming.task import Captured
 
 _KEPT = 3
 _MAGIC = b"caudal stream memory 2\n"
-# What classes in checkpoints of earlier versions are called now, by module and name; whoever moves or renames one adds a line.
+# Current names of classes in checkpoints of earlier versions, by module and name; add a line when one is moved or renamed.
 MOVED = {
     ("caudal.run.stream.memory", "Memory"): ("caudal.streaming.checkpoint", "Checkpoint"),
     ("caudal.run.stream.task", "Captured"): ("caudal.streaming.task", "Captured"),

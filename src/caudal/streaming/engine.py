@@ -22,7 +22,7 @@ from caudal.declarations.outlet import Outlet
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.errors import EnvironmentProblem
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.stages.statistics import NEVER, advance, begin, end_stream, rows
@@ -53,7 +53,7 @@ class Step:
 
     source: str
     batch: int
-    found: list[TaskResult]
+    results: list[TaskResult]
     closed: dict[str, pa.Table]
     open: dict[str, pa.Table]
     anomalies: dict[str, pa.Table]
@@ -88,7 +88,7 @@ class Engine:
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def __post_init__(self) -> None:
-        tables: list[Statistics] = of_kind(self.product, "statistics")
+        tables: list[Statistics] = declarations_of_kind(self.product, "statistics")
         self.tables = {table.name: table for table in tables if table.inputs == (self.source.name,)}
         connection: Any = self.source.connection
         self.watches = [
@@ -128,14 +128,14 @@ class Engine:
         after = self._next(end)
         closed, open_ = self._advance(after, results)
         anomalies = self._watch(after, results, closed)
-        self._put_out(after, closed | anomalies)
+        self._fill_outboxes(after, closed | anomalies)
         moments.append(time.perf_counter())
-        self._remember(after)
+        self._save_checkpoint(after)
         if self._due():
             self._publish()
         moments.append(time.perf_counter())
         seconds = {part: later - earlier for part, (earlier, later) in zip(PARTS, pairwise(moments), strict=True)}
-        self._tell(Step(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after)
+        self._call_onlookers(Step(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after)
         return True
 
     def _take(self, moments: list[float]) -> tuple[Offsets, list[TaskResult]] | None:
@@ -149,13 +149,13 @@ class Engine:
         try:
             start, end, _ = self.tap.ends(self.checkpoint.offsets, EXECUTORS[self.platform].MOST_BYTES)
             if start != end:
-                self._hold_identity(self.tap.identity())
+                self._check_identity(self.tap.identity())
             self._check_outboxes()
             if self.checkpoint.offsets is None and any(start):  # remember where the stream begins
                 self.checkpoint = replace(self.checkpoint, offsets=start)
                 save(self._memories, self.checkpoint)
             moments.append(time.perf_counter())
-            results = self._taken(start, end) if start != end else []
+            results = self._run_tasks(start, end) if start != end else []
         except SourceUnavailable as away:  # nothing has been done yet
             self.tap.unavailable, start, end = away, (), ()
         if self.tap.unavailable is not None:
@@ -166,7 +166,7 @@ class Engine:
         moments.append(time.perf_counter())
         return end, results
 
-    def _tell(self, step: Step, after: Checkpoint) -> None:
+    def _call_onlookers(self, step: Step, after: Checkpoint) -> None:
         """Call the onlookers with a finished micro-batch."""
         for look in self.onlookers:
             look(step, after)
@@ -184,7 +184,7 @@ class Engine:
             box.drain()
             box.check()
         if self.checkpoint.batch >= 0:
-            self._put_out(self.checkpoint, {})
+            self._fill_outboxes(self.checkpoint, {})
             save(self._memories, self.checkpoint)
 
     def end(self) -> None:
@@ -201,12 +201,12 @@ class Engine:
             if len(last):
                 after.pending.setdefault(name, []).append(closed[name])
         anomalies = self._watch(after, [], closed)
-        self._put_out(after, closed | anomalies)
-        self._remember(after)
+        self._fill_outboxes(after, closed | anomalies)
+        self._save_checkpoint(after)
         self.finish()
         seconds = {**dict.fromkeys(PARTS, 0.0), "commit": time.perf_counter() - began}
         open_ = {name: rows(empty(declared), declared) for name, declared in self.tables.items()}
-        self._tell(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
+        self._call_onlookers(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
 
     def _next(self, offsets: Offsets | None) -> Checkpoint:
         """Return a copy of the checkpoint, for the next micro-batch to change."""
@@ -217,7 +217,7 @@ class Engine:
             counts=dict(before.counts), operators=dict(before.operators),
         )  # fmt: skip
 
-    def _taken(self, start: Offsets, end: Offsets) -> list[TaskResult]:
+    def _run_tasks(self, start: Offsets, end: Offsets) -> list[TaskResult]:
         """Return the results of the executor's tasks."""
         batch = MicroBatch(self.tap, start, end, self._work(), self.frame, tuple(self.tables), self._stage)
         results: list[TaskResult] = EXECUTORS[self.platform].take(batch)
@@ -232,11 +232,11 @@ class Engine:
 
     def _advance(self, after: Checkpoint, results: list[TaskResult]) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:
         closed, open_ = {}, {}
-        reached = self._reached(results)
+        reached = self._event_time_reached(results)
         for name, declared in self.tables.items():
-            taken = [result.taken[name] for result in results if name in result.taken]
-            taken = [replace(parts, newest_us=min(parts.newest_us, reached)) for parts in taken]
-            state, done, changed = advance(after.states[name], taken, declared)
+            taken_parts = [result.taken_samples[name] for result in results if name in result.taken_samples]
+            taken_parts = [replace(parts, newest_us=min(parts.newest_us, reached)) for parts in taken_parts]
+            state, done, changed = advance(after.states[name], taken_parts, declared)
             after.states[name] = state
             closed[name], open_[name] = rows(done, declared), rows(changed, declared)
             if len(done):
@@ -251,7 +251,7 @@ class Engine:
             after.counts[name] = after.counts.get(name, 0) + sum(getattr(result, name) for result in results)
         return closed, open_
 
-    def _reached(self, results: list[TaskResult]) -> int:
+    def _event_time_reached(self, results: list[TaskResult]) -> int:
         """Return the event time that the stream has reached.
 
         After an outage, a source's partitions do not come back together, and messages held back in one of them are not late because
@@ -266,11 +266,11 @@ class Engine:
     def _watch(self, after: Checkpoint, results: list[TaskResult], closed: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Return the anomalies that the detectors found; the detectors have learned from the rows."""
         anomalies = {}
-        kept = [samples for result in results for samples in result.kept]
-        seen = after.seen
+        sample_blocks = [samples for result in results for samples in result.sample_blocks]
+        processed = after.seen
         for watch in self.watches:
             if watch.declared.of == self.source.name:
-                anomalies[watch.declared.name], after.seen = of_samples(watch, kept, seen)
+                anomalies[watch.declared.name], after.seen = of_samples(watch, sample_blocks, processed)
             else:
                 anomalies[watch.declared.name] = of_windows(watch, closed[watch.declared.of])
             after.operators |= watch.states()
@@ -285,7 +285,7 @@ class Engine:
             if box.full:
                 raise SourceUnavailable(box.trouble or f"Outlet '{box.declared.name}' takes its rows too slowly.")
 
-    def _put_out(self, after: Checkpoint, closed: Mapping[str, pa.Table]) -> None:
+    def _fill_outboxes(self, after: Checkpoint, closed: Mapping[str, pa.Table]) -> None:
         """Put rows into the outboxes; the checkpoint holds them before they are sent."""
         for box in self.outboxes:
             rows_of = closed.get(box.declared.of)
@@ -293,7 +293,7 @@ class Engine:
                 box.put(after.batch, rows_of)
         after.outbox = {box.declared.name: box.waiting for box in self.outboxes}
 
-    def _remember(self, after: Checkpoint) -> None:
+    def _save_checkpoint(self, after: Checkpoint) -> None:
         """Write the checkpoint: from here on its micro-batch counts as done, and its rows may be sent."""
         save(self._memories, after)
         self.checkpoint = after
@@ -308,7 +308,7 @@ class Engine:
         """Commit the rows that the saved checkpoint holds."""
         self.checkpoint = publish(self.checkpoint, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
 
-    def _hold_identity(self, identity: tuple[str | None, ...]) -> None:
+    def _check_identity(self, identity: tuple[str | None, ...]) -> None:
         """Raise if the remembered offsets belong to another topic or log that this one has replaced; else remember this
         identity."""
         before = self.checkpoint.identity

@@ -13,19 +13,19 @@ _FULL_TEXTS = ("No space left on device", "Disk quota exceeded", "File too large
 GOES_ON = "the same command goes on from there; nothing is lost, and nothing is counted twice."
 
 
-def translate_stream_error(error: BaseException, what: str) -> CaudalError:
-    """Return an error of ``what``, such as ``the stream 'samples'``, as one of caudal's errors, with a fix."""
+def translate_stream_error(error: BaseException, label: str) -> CaudalError:
+    """Return an error as one of caudal's errors, with a fix; ``label`` names its source, such as ``the stream 'samples'``."""
     if isinstance(error, CaudalError):
         return error
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if is_full(error):
         return EnvironmentProblem(
-            f"The disk is full: {what} cannot go on ({reason}).", fix=f"Free space where --home lies: {GOES_ON}", step=what
+            f"The disk is full: {label} cannot go on ({reason}).", fix=f"Free space where --home lies: {GOES_ON}", step=label
         )
     return StepFailed(
-        f"{what[0].upper()}{what[1:]} broke: {type(error).__name__}: {reason}",
-        fix="What it had done is kept: the same command goes on from there.",
-        step=what,
+        f"{label[0].upper()}{label[1:]} broke: {type(error).__name__}: {reason}",
+        fix="Its results are kept: the same command goes on from there.",
+        step=label,
     )
 
 
@@ -35,11 +35,11 @@ def is_full(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def translate_errors(what: str) -> Iterator[None]:
+def translate_errors(label: str) -> Iterator[None]:
     """Raise whatever breaks in the block as one of caudal's errors."""
     try:
         yield
     except CaudalError:
         raise
     except Exception as error:
-        raise translate_stream_error(error, what) from error
+        raise translate_stream_error(error, label) from error

@@ -1,4 +1,4 @@
-"""A join at work beside the streams: it matches what new versions of its inputs add with the other side, and appends the result.
+"""A join that runs while the streams run: it matches the rows of new versions of its inputs with the other side, and appends the result.
 
 Each commit names the versions that its rows were made of, and the time up to which left rows without a match were written. That is all
 the state there is, because what is in memory can be read again from the inputs' tables. So a process that dies before a commit has changed
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from caudal.declarations.join import Join, Shape, is_stream, settled, shape
+from caudal.declarations.join import Join, Shape, checked_shape, is_stream, shape
 from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.engine.marks import KNOWN
@@ -72,7 +72,7 @@ class Joining:
         if tables is None:
             return False
         self._commit(tables)
-        self._forget()
+        self._drop_old_rows()
         return True
 
     def end(self) -> None:
@@ -99,7 +99,7 @@ class Joining:
                 tables.append(join_pairs(rows, others, shape, *pairs(rows, others, shape)))
                 overtaken.append(rows.filter(pa.array(micros(rows, shape.left_at) < self._given_us)))
             else:
-                tables.append(self._found_by(rows, shape))
+                tables.append(self._pairs_of(rows, shape))
         if shape.how == "left" and (overtaken or self._waiting_until(self._known_us)):
             return [*tables, *self._without_match(self._known_us, overtaken)]
         return tables if room < _BYTES else None
@@ -116,10 +116,10 @@ class Joining:
             room -= max(rows.nbytes, 1)
             tables.append(join_pairs(rows, right.rows, shape, *pairs(rows, right.rows, shape)))
             if shape.how == "left":
-                tables.append(self._alone(rows, right.rows, shape))
+                tables.append(self._rows_without_match(rows, right.rows, shape))
         return tables
 
-    def _found_by(self, rows: pa.Table, shape: Shape) -> pa.Table:
+    def _pairs_of(self, rows: pa.Table, shape: Shape) -> pa.Table:
         """Return the pairs of new right rows and left rows, except those whose left row was already written without a match."""
         left = self.left.near(micros(rows, str(shape.right_at)), _within(shape))
         left_index, right_index = pairs(left, rows, shape)
@@ -128,13 +128,15 @@ class Joining:
             earlier = np.unique(left_index[at < self._given_us])
             late = np.zeros(len(left), bool)
             late[earlier] = is_known(
-                left.take(pa.array(earlier)), self._given_alone(np.unique(at[at < self._given_us]), shape), shape.left_keys
+                left.take(pa.array(earlier)),
+                self._keys_written_without_match(np.unique(at[at < self._given_us]), shape),
+                shape.left_keys,
             )
             self.counts["late"] += int(late[left_index].sum())
             left_index, right_index = left_index[~late[left_index]], right_index[~late[left_index]]
         return join_pairs(left, rows, shape, left_index, right_index)
 
-    def _given_alone(self, at: Any, shape: Shape) -> pa.Table:
+    def _keys_written_without_match(self, at: Any, shape: Shape) -> pa.Table:
         """Return the keys of the left rows at given times that were written without a match."""
         number = delta.version_of(self._folder)
         fields = [*(self.left.schema.field(name) for name in shape.left_keys), pa.field(shape.matched, pa.timestamp("us", "UTC"))]
@@ -156,9 +158,9 @@ class Joining:
             if len(tables[-1]):
                 break
         rows = pa.concat_tables(tables or [self.left.schema.empty_table()])
-        return [self._alone(rows, self.right.near(micros(rows, shape.left_at), _within(shape)), shape)]
+        return [self._rows_without_match(rows, self.right.near(micros(rows, shape.left_at), _within(shape)), shape)]
 
-    def _alone(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
+    def _rows_without_match(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
         without_match = rows.filter(pa.array(~has_match(rows, others, shape)))
         self.counts["unmatched"] += len(without_match)
         return unmatched(without_match, others.schema, shape)
@@ -182,7 +184,7 @@ class Joining:
         return {self.left.name: self.left.version, self.right.name: self.right.version}
 
     def _shape(self, names: list[str] | None = None) -> Shape:
-        return shape(self.declared, *self._nodes) if names is None else settled(self.declared, *self._nodes, names)
+        return shape(self.declared, *self._nodes) if names is None else checked_shape(self.declared, *self._nodes, names)
 
     def _commit(self, tables: list[pa.Table]) -> None:
         """Append rows in one commit that names the input versions; a commit without rows records that there were none."""
@@ -207,7 +209,7 @@ class Joining:
         )
         compact(self._folder, partitioned=partitioned, identity=identity)
 
-    def _forget(self) -> None:
+    def _drop_old_rows(self) -> None:
         """Keep in memory only the rows that a punctual row can still match."""
         reach, sides = self._reach_us, [self.left, *([self.right] if isinstance(self.right, Side) else [])]
         behind = min((side.newest_us for side in sides if side.newest_us is not None), default=0)
@@ -228,7 +230,7 @@ class Joining:
             return
         if state.code != code_of(self.declared):
             raise StepFailed(
-                f"Join '{self.declared.name}' was declared otherwise when its table was made.",
+                f"Join '{self.declared.name}' had another declaration when its table was created.",
                 fix="Make it anew: caudal run.", where=str(self.declared.where), table=self.declared.name,
             )  # fmt: skip
         for side, folder in zip((self.left, self.right), folders, strict=True):
@@ -245,7 +247,7 @@ class Joining:
 
 
 def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, folders: Sequence[Place]) -> JoinState | None:
-    """Return the state of a join's table, whoever has written it; None if there is no table."""
+    """Return the state of a join's table, written by a run or a stream; None if there is no table."""
     commit = last_commit_with(folder, "inputs")
     if commit is None:
         return None

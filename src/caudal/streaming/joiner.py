@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.json_value import JsonObject
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import Update
@@ -29,7 +29,7 @@ class Joiner(threading.Thread):
     def run(self) -> None:
         """Run until asked to stop."""
         while self._joinings and not self._ending.wait(_PAUSE_S):
-            while self._each_did() and not self._ending.is_set():
+            while self._step_all() and not self._ending.is_set():
                 pass
             if self._broke:
                 self._stop_requested.set()
@@ -42,21 +42,21 @@ class Joiner(threading.Thread):
 
     def finish(self, *, whole: bool, end: bool) -> None:
         """Take all that is published, and write left rows without a match, as far as asked; raise the error that broke a join."""
-        while (whole or end) and self._each_did():
+        while (whole or end) and self._step_all():
             pass
         for joining in self._joinings if end else ():
-            self._did(joining, joining.end)
-        self._raise_what_broke()
+            self._step(joining, joining.end)
+        self._raise_error()
 
     def documents(self) -> dict[str, JsonObject]:
         """Return the state of each join, JSON-ready."""
         return {joining.declared.name: joining.document() for joining in self._joinings}
 
-    def _each_did(self) -> bool:
+    def _step_all(self) -> bool:
         """Do one step of each join, however much one of them has to do; return whether any had something to do."""
-        return sum(self._did(joining) for joining in self._joinings) > 0
+        return sum(self._step(joining) for joining in self._joinings) > 0
 
-    def _did(self, joining: Joining, action: Callable[[], object] | None = None) -> bool:
+    def _step(self, joining: Joining, action: Callable[[], object] | None = None) -> bool:
         """Do a step, or the given action; return whether there was anything to do. After an error there is nothing any more."""
         if self._broke is not None:
             return False
@@ -66,7 +66,7 @@ class Joiner(threading.Thread):
             self._broke = (joining, error)
             return False
 
-    def _raise_what_broke(self) -> None:
+    def _raise_error(self) -> None:
         if self._broke is None:
             return
         joining, error = self._broke
@@ -88,4 +88,4 @@ class FeedOfJoins(Feed):
 
 def joinings(ws: Workspace) -> list[Joining]:
     """Return a product's joins, ready to go on."""
-    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in of_kind(ws.product, "join")]
+    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in declarations_of_kind(ws.product, "join")]

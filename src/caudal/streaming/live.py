@@ -32,7 +32,7 @@ class Live:
         """Append the update."""
         connection: Any = self._engine.source.connection
         channels = connection.channels
-        samples = sum(result.samples for result in step.found)
+        samples = sum(result.samples for result in step.results)
         rate = self._rate(step.done_at, samples * len(channels))
         states = checkpoint.states.values()
         newest = max((state.newest_us for state in states), default=0)
@@ -40,12 +40,12 @@ class Live:
         update: Update = {
             "batch": step.batch, "at": step.done_at, "source": self._engine.source.name,
             "read": samples * len(channels), "rate": rate,
-            "latency_s": latency_s(step.found, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
+            "latency_s": latency_s(step.results, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
             "state": {"windows": sum(len(state.open) for state in states), "bytes": sum(state.bytes for state in states)},
             "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
             "unreadable": checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0),
             "total": checkpoint.counts.get("samples", 0) * len(channels),
-            "sensors": list(channels), "signal": next((result.signal for result in step.found if result.signal), None),
+            "sensors": list(channels), "signal": next((result.signal for result in step.results if result.signal), None),
             "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
         }  # fmt: skip
         if first is not None:

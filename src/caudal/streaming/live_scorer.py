@@ -1,6 +1,6 @@
 """A model follows a stream: the champion classifies closed windows, and later labels tell how well.
 
-The follower runs beside the stream and never holds it up. The product's own features function is called on the last stretch of closed
+The follower runs in parallel to the stream and never delays it. The product's own features function is called on the last stretch of closed
 windows and labels, so that live features equal those of training. Each (entity, time) is predicted once: after a restart the
 published predictions tell which are done. A new champion is loaded when its promotion is in the ledger; if there is none, and ``learn_after`` samples
 have been captured, the training pipeline is run.
@@ -45,7 +45,7 @@ _FIRST_RECALL_S = 3600.0  # how far back a first champion, or a restart, classif
 
 
 class LiveScorer(threading.Thread):
-    """One prediction at work beside the stream.
+    """A prediction that runs while the stream runs.
 
     Attributes
     ----------
@@ -80,7 +80,7 @@ class LiveScorer(threading.Thread):
             if name in self._queues and len(table):
                 self._queues[name].append(table)
         if step.source in self._queues:
-            self._queues[step.source].extend(rows for result in step.found for rows in result.rows)
+            self._queues[step.source].extend(rows for result in step.results for rows in result.rows)
 
     def run(self) -> None:
         """Run until asked to stop; a round that fails is reported and tried again."""
@@ -120,7 +120,7 @@ class LiveScorer(threading.Thread):
     def _round(self) -> None:
         try:
             self._waiting = self._gather() or self._waiting
-            if self._champion_there() and self._waiting:
+            if self._has_champion() and self._waiting:
                 self._classify()
                 self._waiting = False
             if self._pending and time.monotonic() - self._published > _PUBLISH_S:
@@ -145,14 +145,14 @@ class LiveScorer(threading.Thread):
             self._recent[name] = recent.filter(pc.greater_equal(moment.cast(pa.int64()), since))
         return has_new and len(self._recent) > 0
 
-    def _champion_there(self) -> bool:
+    def _has_champion(self) -> bool:
         """Load the current champion, if needed; train the first one when there is enough to learn from. Return whether there is
         one."""
         name, model = self._ws.product.name, self._model.name
         row = champion(self._ws.ledger, name, model)
         if row is None:
             needed, now = self._prediction.learn_after, time.monotonic()
-            if needed and now >= self._try_at and self._captured() >= needed:
+            if needed and now >= self._try_at and self._captured_samples() >= needed:
                 self._try_at = now + _TRY_AGAIN_S
                 threading.Thread(target=self._train, name=f"training of {model}", daemon=True).start()
             return False
@@ -168,7 +168,7 @@ class LiveScorer(threading.Thread):
                 self._waiting = self._gather() or self._waiting
         return True
 
-    def _captured(self) -> int:
+    def _captured_samples(self) -> int:
         """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
         return max((delta.read(self._ws.folder(name)).rows for name in tables if self._ws.version(name) is not None), default=0)
@@ -183,9 +183,9 @@ class LiveScorer(threading.Thread):
         )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
-        known = [_key(row) in self._predictions for row in rows[keys].itertuples(index=False, name=None)]
+        is_predicted = [_key(row) in self._predictions for row in rows[keys].itertuples(index=False, name=None)]
         self._compare(rows, keys)
-        new = rows[[not is_known for is_known in known]].reset_index(drop=True)
+        new = rows[[not is_known for is_known in is_predicted]].reset_index(drop=True)
         if new.empty:
             return
         predictions = predict(self._champion, self._features, new, input_version=-1)
@@ -199,9 +199,9 @@ class LiveScorer(threading.Thread):
         self._predicted += len(by_key)
         self._rounds += 1
         self._compare(rows, keys)
-        self._forget()
+        self._drop_old_predictions()
 
-    def _forget(self) -> None:
+    def _drop_old_predictions(self) -> None:
         """Forget predictions that are too old to recur or to be compared, whenever their number has doubled: a stream may run for
         years."""
         if len(self._predictions) < self._full:
@@ -283,7 +283,7 @@ class LiveScorer(threading.Thread):
         for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
             self._predictions[_key(row[key] for key in keys)] = row
         self._predicted = len(self._predictions)
-        self._forget()
+        self._drop_old_predictions()
 
     def _look_back(self) -> None:
         """Queue the last days of the published tables: rows from before this process, or before there was a champion."""

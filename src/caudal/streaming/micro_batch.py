@@ -1,4 +1,4 @@
-"""What an executor is given of a micro-batch: the messages between two offsets, and what is to be found in them."""
+"""The input of an executor: the messages of a micro-batch between two offsets, and what to compute from them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class MicroBatch:
 
     Parameters
     ----------
-    frame : gives messages between two offsets as Spark's frame; None where there is no Spark
+    frame : returns the messages between two offsets as a Spark frame; None without Spark
     tables : names of the tables of statistics that are computed
     stage : where tasks write files of rows
     """

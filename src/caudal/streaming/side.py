@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from caudal.declarations.join import keys_of
+from caudal.declarations.join import stream_keys
 from caudal.declarations.node import Node, Source
 from caudal.declarations.statistics import Statistics
 from caudal.stages.join import first_of_keys, micros, new_rows
@@ -38,7 +38,7 @@ class Side:
         self.schema = _schema(node)
         self.version = -1
         self.newest_us: int | None = None
-        self._at, self._keys = node.event_time, keys_of(node)
+        self._at, self._keys = node.event_time, stream_keys(node)
         self._lookup = Lookup(folder, self._at, self.schema)
         self._rows, self._floor_us = self.schema.empty_table(), 0
 

@@ -9,7 +9,7 @@ from types import ModuleType
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
-from caudal.graph.registered import of_kind
+from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
 from caudal.streaming.engine import Engine
@@ -19,7 +19,7 @@ from caudal.tables.home import Home
 
 def stream_sources(product: Product) -> list[Source]:
     """Return the product's stream sources."""
-    sources: list[Source] = of_kind(product, "stream source")
+    sources: list[Source] = declarations_of_kind(product, "stream source")
     if not sources:
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",

@@ -88,7 +88,7 @@ def stream(
                 connectors=executor.connectors(sources),
                 observers=registered(),
             )
-            with _in_ledger(ws), _asked_to_stop() as stop_requested, contextlib.ExitStack() as open_:
+            with _in_ledger(ws), _stop_requested() as stop_requested, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:
                     with translate_errors(f"the stream '{source.name}'"):
@@ -98,7 +98,7 @@ def stream(
                     for prediction in live_predictions(ws, engines)
                 ]
                 joiner = Joiner(joinings(ws), stop_requested)
-                _look_on(engines, followers, FeedOfJoins(home.live(product.name), joiner))
+                _connect_onlookers(engines, followers, FeedOfJoins(home.live(product.name), joiner))
                 counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
@@ -110,7 +110,7 @@ def stream(
                 joiner.stop()
                 try:
                     for thread in threads:
-                        thread.raise_what_broke()
+                        thread.raise_error()
                     end = end and all(thread.read_all for thread in threads)
                     for engine in engines:
                         with translate_errors(f"the stream '{engine.source.name}'"):
@@ -186,7 +186,7 @@ class Thread(threading.Thread):
             while not self._stop_requested.is_set() and (self._until is None or time.monotonic() < self._until):
                 began = time.monotonic()
                 had_messages = self._engine.step()
-                if self._away():
+                if self._source_is_away():
                     self._stop_requested.wait(_AWAY_S)
                     continue
                 if self._once and not had_messages:
@@ -199,7 +199,7 @@ class Thread(threading.Thread):
             self._broke = error
             self._stop_requested.set()
 
-    def _away(self) -> bool:
+    def _source_is_away(self) -> bool:
         """Return whether the source does not answer; the stream waits for it, but not forever."""
         away = self._engine.tap.unavailable
         if away is None:
@@ -214,7 +214,7 @@ class Thread(threading.Thread):
             raise away
         return True
 
-    def raise_what_broke(self) -> None:
+    def raise_error(self) -> None:
         """Raise the error that ended the thread, with the source's name."""
         if self._broke is None:
             return
@@ -223,15 +223,15 @@ class Thread(threading.Thread):
         raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def _look_on(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
+def _connect_onlookers(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
     """Connect the followers and the live feed to each engine."""
 
     def classes() -> list[ClassUpdate]:
         return [update for follower in followers for update in follower.take_updates()]
 
     for engine in engines:
-        shown = Live(feed, engine, classes if engine.tables else list)
-        engine.onlookers = (*followers, shown)
+        live = Live(feed, engine, classes if engine.tables else list)
+        engine.onlookers = (*followers, live)
 
 
 def document(
@@ -265,7 +265,7 @@ def document(
 
 
 @contextlib.contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def _stop_requested() -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C and SIGTERM set, instead of ending the process."""
     stop_requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():

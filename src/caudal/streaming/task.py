@@ -72,7 +72,7 @@ class TaskResult:
     newest : partition → greatest event time of its samples, microseconds
     """
 
-    taken: dict[str, TakenSamples] = field(default_factory=dict)
+    taken_samples: dict[str, TakenSamples] = field(default_factory=dict)
     messages: int = 0
     message_bytes: int = 0
     samples: int = 0
@@ -83,7 +83,7 @@ class TaskResult:
     files: list[Captured] = field(default_factory=list)
     at_us: list[tuple[Any, float]] = field(default_factory=list)
     signal: SignalUpdate | None = None
-    kept: list[Samples] = field(default_factory=list)
+    sample_blocks: list[Samples] = field(default_factory=list)
     newest: dict[int, int] = field(default_factory=dict)
 
 
@@ -117,7 +117,7 @@ def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Task
     result.rows = [block.table(work.channels) for block in few]
     for name, table_parts in parts.items():
         if table_parts:
-            result.taken[name] = _one(table_parts, work.tables[name][0].gap_us)
+            result.taken_samples[name] = _one(table_parts, work.tables[name][0].gap_us)
     return result
 
 
@@ -137,7 +137,7 @@ def _take(
     result.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
     result.signal = signal(samples)
     if work.keep:
-        result.kept.append(samples)
+        result.sample_blocks.append(samples)
     for name, (declared, _) in work.tables.items():
         partial = take_samples(samples, declared, bounds[name])
         parts[name].append(partial)
@@ -184,11 +184,11 @@ def _read(batch: pa.RecordBatch, work: TaskInput, result: TaskResult) -> Samples
 
 
 def _one(parts: list[TakenSamples], gap_us: int) -> TakenSamples:
-    seen = Seen()
+    combined = Seen()
     for part in parts:
-        seen = seen.with_(part.seen)
+        combined = combined.with_(part.seen)
     return TakenSamples(
-        merge_partials([part.parts for part in parts], gap_us), seen, sum(part.samples for part in parts), sum(part.duplicates for part in parts),
+        merge_partials([part.parts for part in parts], gap_us), combined, sum(part.samples for part in parts), sum(part.duplicates for part in parts),
         sum(part.late for part in parts), max(part.newest_us for part in parts),
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Detectors at work on a stream: one per device, fed in order of time, saved with the stream."""
+"""Apply detectors to a stream: one per device, fed in order of time, saved in the stream's checkpoint."""
 
 from __future__ import annotations
 
@@ -75,31 +75,33 @@ class Watch:
         return states
 
 
-def of_samples(watch: Watch, kept: Sequence[Samples], seen: Seen) -> tuple[pa.Table, Seen]:
+def of_samples(watch: Watch, sample_blocks: Sequence[Samples], processed: Seen) -> tuple[pa.Table, Seen]:
     """Return the anomalies among samples that were not seen before, in order of time, and the updated record of seen samples."""
     fresh = []
-    for samples in kept:
+    for samples in sample_blocks:
         group = samples.group(_PANE_US)
-        new = seen.new(group, samples.seq, samples.at_us)
+        new = processed.new(group, samples.seq, samples.at_us)
         fresh.append(samples.where(new))
-        seen = seen.with_(seen_of(group[new], samples.seq[new], samples.at_us[new]))
-    if kept:
-        seen = seen.after(max(int(samples.at_us.max()) for samples in kept if len(samples)) // _PANE_US - _REMEMBERED)
+        processed = processed.with_(seen_of(group[new], samples.seq[new], samples.at_us[new]))
+    if sample_blocks:
+        processed = processed.after(
+            max(int(samples.at_us.max()) for samples in sample_blocks if len(samples)) // _PANE_US - _REMEMBERED
+        )
     if not fresh:
-        return watch.score([], [], []), seen
+        return watch.score([], [], []), processed
     device, at_us = np.concatenate([samples_.device for samples_ in fresh]), np.concatenate([samples_.at_us for samples_ in fresh])
     values = np.concatenate([samples_.values for samples_ in fresh])
     order = np.lexsort((device, at_us))
-    return watch.score(device[order].tolist(), at_us[order].tolist(), values[order]), seen
+    return watch.score(device[order].tolist(), at_us[order].tolist(), values[order]), processed
 
 
 def of_windows(watch: Watch, closed: pa.Table) -> pa.Table:
     """Return the anomalies among closed windows; a window is known when it ends."""
     if len(closed) == 0:
         return watch.score([], [], [])
-    each = slice(None, None, watch.channels)
+    first_channel = slice(None, None, watch.channels)
     values = closed.column(watch.declared.column).fill_null(float("nan")).to_numpy().reshape(-1, watch.channels).astype(np.float32)
-    device = closed.column("device").to_numpy()[each]
-    at_us = closed.column("window_end").cast(pa.int64()).to_numpy()[each]
+    device = closed.column("device").to_numpy()[first_channel]
+    at_us = closed.column("window_end").cast(pa.int64()).to_numpy()[first_channel]
     order = np.lexsort((device, at_us))
     return watch.score(device[order].tolist(), at_us[order].tolist(), values[order])

@@ -46,7 +46,7 @@ def added_files(folder: Place, version: int) -> list[Place]:
 def last_commit_with(folder: Place, about: str) -> tuple[int, dict[str, Any]] | None:
     """Return the newest version whose commit info has the key ``about``, and that commit info; None if there is none."""
     newest = delta.version_of(folder)
-    for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a commit of its own, without the key
+    for number in range(-1 if newest is None else newest, -1, -1):  # a column is added by a separate commit, without the key
         identity = delta.identity(folder, number)
         if about in identity:
             return number, identity

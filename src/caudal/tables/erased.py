@@ -51,14 +51,14 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
         return kind.edit(file, column, is_subject, to)
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, to)
-    removed = kept = 0
+    removed = remaining = 0
     with open_unpacked(file, "rb") as raw, open_unpacked(to, "wb", like=file) as new:
         for piece, is_mine in records(raw, kind, column, is_subject):
             removed += is_mine
             if not is_mine:
                 new.write(piece)
-                kept += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # text between values is not a record
-    return removed, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
+                remaining += kind.format != "json" or bool(piece.strip(b"[] \t\r\n,"))  # text between values is not a record
+    return removed, remaining - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
 def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
@@ -73,13 +73,13 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ExtensionArray):
-        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _nobody(values)
+        return pa.array([is_subject(value) for value in values.to_pylist()], pa.bool_()) if name in columns else _no_match(values)
     if pa.types.is_dictionary(values.type) or pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values) if pa.types.is_run_end_encoded(values.type) else values.dictionary_decode()
     if pa.types.is_nested(values.type):
         return pa.array([has_subject({name: value}, columns, is_subject) for value in values.to_pylist()], pa.bool_())
     if name not in columns:
-        return _nobody(values)
+        return _no_match(values)
     try:
         encoded = values.dictionary_encode()
     except pa.ArrowNotImplementedError:
@@ -92,7 +92,7 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     return pc.fill_null(pa.array(is_mine, pa.bool_()).take(encoded.indices), False)
 
 
-def _nobody(values: Any) -> Any:
+def _no_match(values: Any) -> Any:
     import pyarrow as pa
 
     return pa.array([False] * len(values), pa.bool_())
@@ -145,20 +145,20 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
         field.name for field in parquet_file.schema_arrow if field.name in subject_columns or pa.types.is_nested(field.type)
     ]
     names = subject_columns | {column, column.lower()}
-    removed = kept = 0
+    removed = remaining = 0
     writer = None if to is None else pq.ParquetWriter(to, parquet_file.schema_arrow, write_page_checksum=True)
     try:
         for batch in parquet_file.iter_batches(columns=None if writer else searched_columns):
             mask = pa.array([False] * len(batch), pa.bool_())
             for name in searched_columns:
                 mask = pc.or_(mask, subject_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
-            removed, kept = removed + mask.true_count, kept + len(batch) - mask.true_count
+            removed, remaining = removed + mask.true_count, remaining + len(batch) - mask.true_count
             if writer is not None:
                 writer.write_table(_without_spare_values(_others(batch, mask)))
     finally:
         if writer is not None:
             writer.close()
-    return removed, kept
+    return removed, remaining
 
 
 def _others(batch: Any, mask: Any) -> Any:
@@ -175,7 +175,7 @@ def _without_spare_values(rows: Any) -> Any:
     """Return rows whose dictionaries contain only values that occur: a dictionary is written as a whole."""
     for place, column in enumerate(rows.schema):
         if _has_dictionary(column.type):
-            rows = rows.set_column(place, column, _shed(rows.column(place).combine_chunks()))
+            rows = rows.set_column(place, column, _without_unused_entries(rows.column(place).combine_chunks()))
     return rows
 
 
@@ -186,7 +186,7 @@ def _has_dictionary(kind: Any) -> bool:
 
 
 def _hold_writable(kind: Any) -> None:
-    """Raise if a dictionary lies within a type that `_shed` cannot rebuild."""
+    """Raise if a dictionary lies within a type that `_without_unused_entries` cannot rebuild."""
     import pyarrow as pa
 
     if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -196,7 +196,7 @@ def _hold_writable(kind: Any) -> None:
         raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
 
 
-def _shed(values: Any) -> Any:
+def _without_unused_entries(values: Any) -> Any:
     """Return the same values, with dictionaries that contain only these values."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -209,10 +209,10 @@ def _shed(values: Any) -> Any:
         indices = pc.index_in(values.indices, used).cast(kind.index_type)
         return pa.DictionaryArray.from_arrays(indices, values.dictionary.take(used), ordered=kind.ordered)
     if pa.types.is_struct(kind):
-        fields = [_shed(values.field(place)) for place in range(kind.num_fields)]
+        fields = [_without_unused_entries(values.field(place)) for place in range(kind.num_fields)]
         return pa.StructArray.from_arrays(fields, fields=list(kind), mask=values.is_null())
     first, last = values.offsets[0].as_py(), values.offsets[-1].as_py()
-    inner = _shed(values.values.slice(first, last - first))
+    inner = _without_unused_entries(values.values.slice(first, last - first))
     return type(values).from_arrays(pc.subtract(values.offsets, values.offsets[0]), inner, type=kind, mask=values.is_null())
 
 

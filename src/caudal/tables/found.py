@@ -27,10 +27,10 @@ class MatchedRows:
 
 
 def matching(
-    version: delta.Version, wanted: Callable[[pa.Table], pa.Array], *, days: Iterable[str | None] | None = None,
+    version: delta.Version, condition: Callable[[pa.Table], pa.Array], *, days: Iterable[str | None] | None = None,
     columns: Sequence[str] | None = None,
 ) -> Iterator[MatchedRows]:  # fmt: skip
-    """Yield the rows for which ``wanted`` returns true; files without matches are skipped."""
+    """Yield the rows for which ``condition`` returns true; files without matches are skipped."""
     import pyarrow as pa
     from deltalake import Schema
 
@@ -44,7 +44,7 @@ def matching(
         path = version.folder / unquote(file.path)
         with translate_damage(path, f"Table '{version.folder.name}'"):
             rows = dataset([str(path)], schema).to_table()
-        matches = rows.filter(wanted(rows))
+        matches = rows.filter(condition(rows))
         if len(matches):
             yield MatchedRows(file, version_by_path.get(unquote(file.path), version.number), matches)
 

@@ -47,8 +47,8 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     from deltalake import Schema
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
-    wanted = [name for name in (columns or whole.names) if name != DAY]
-    schema = pa.schema([whole.field(name) for name in wanted])
+    names = [name for name in (columns or whole.names) if name != DAY]
+    schema = pa.schema([whole.field(name) for name in names])
     paths = version.paths(days)
     if not paths:
         return schema.empty_table()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from caudal.ledger.faults import check_there
+from caudal.ledger.faults import check_ledger_exists
 from caudal.ledger.ledger import Ledger, open_ledger
 from caudal.storage.driver import sqlite_url
 from caudal.storage.place import Place
@@ -28,7 +28,7 @@ class Home:
     def ledger(self) -> Ledger:
         """Open the ledger."""
         if self.ledger_url is None and self.elsewhere is None:
-            check_there(self.path.absolute() / "ledger.db", self.path)
+            check_ledger_exists(self.path.absolute() / "ledger.db", self.path)
         return open_ledger(self.url)
 
     @property

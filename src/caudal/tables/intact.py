@@ -67,7 +67,7 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
 
 
 @contextmanager
-def name_damaged_file(paths: Callable[[], Iterable[Any]], what: str) -> Iterator[None]:
+def name_damaged_file(paths: Callable[[], Iterable[Any]], label: str) -> Iterator[None]:
     """Raise an error that names the damaged file if the block cannot read many stored files; they are then checked one by one.
 
     Raises
@@ -81,9 +81,9 @@ def name_damaged_file(paths: Callable[[], Iterable[Any]], what: str) -> Iterator
     except Exception as error:
         for path in paths():
             if (fault := fault_of(path)) is not None:
-                raise damage_error(f"{what}: {fault}.", file=str(path)) from error
+                raise damage_error(f"{label}: {fault}.", file=str(path)) from error
         if is_damage(str(error)):
-            raise damage_error(f"{what} is not as it was written: {first_line(error)}.") from error
+            raise damage_error(f"{label} is not as it was written: {first_line(error)}.") from error
         raise
 
 

@@ -75,21 +75,21 @@ def land(
     A content that arrives again after another is the newest again. Files that belong together (``changed="set"``) are recorded in
     one transaction, after all of them were copied. ``base`` is the folder to which their paths are relative.
     """
-    known = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # the newest row of each path
+    newest_rows = {row["path"]: row for row in ledger.find(landed, product=product, source=source)}  # the newest row of each path
     folder = home.raw(product, source)
-    in_store = _there(folder) if known and arrivals else lambda _: False
+    in_store = _existence_check(folder) if newest_rows and arrivals else lambda _: False
     result = []
     together: list[dict[str, Any]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
-        row = known.get(path)
+        row = newest_rows.get(path)
         if row is not None and _unchanged(row, arrival) and in_store(store_path(folder, row["sha256"], path)):
             if row["kind"] == "refused":  # the file is at its origin, still or again
                 ledger.change(landed, {"id": row["id"]}, kind=kind)
             result.append(LandedFile(path, store_path(folder, row["sha256"], path), row["sha256"], row["bytes"], False))
             continue
         sha256, size = _copy(arrival.local, folder, path, home.scratch(product))
-        sha256 = _living(ledger, folder, product, source, path, sha256)
+        sha256 = _current_hash(ledger, folder, product, source, path, sha256)
         landed_row = {
             "product": product, "source": source, "path": path, "sha256": sha256, "bytes": size,
             "modified_ns": arrival.modified_ns, "landed_at": time.time(), "run_id": run_id, "kind": kind, "etag": arrival.etag,
@@ -150,10 +150,10 @@ def rebase_paths(ledger: Ledger, product: str, source: str, base: Path, named: C
     rows = [row for row in ledger.find(landed, product=product, source=source) if row["kind"] != "correction"]
     for old_base in {row["base"] for row in rows} - {None, str(base)}:
         ledger.change(landed, {**of_source, "base": old_base}, base=str(base))
-    taken = {row["path"] for row in rows if row["base"] is not None}
+    extraction_paths = {row["path"] for row in rows if row["base"] is not None}
     last = {named(row["path"]): row["path"] for row in rows if row["base"] is None}
     for name, path in last.items():
-        if name != path and name not in taken:
+        if name != path and name not in extraction_paths:
             ledger.change(landed, {**of_source, "path": path}, path=name, base=str(base))
 
 
@@ -165,7 +165,7 @@ def _set(row: LandedRow) -> str:
     return str(row["path"]).rpartition("/")[0]
 
 
-def _living(ledger: Ledger, folder: Place, product: str, source: str, path: str, sha256: str) -> str:
+def _current_hash(ledger: Ledger, folder: Place, product: str, source: str, path: str, sha256: str) -> str:
     """Return the hash under which a content exists now: after an erasure, its old bytes are not kept again."""
     arrived_sha256 = sha256
     while tombstone_rows := ledger.find(tombstones, product=product, source=source, old_sha256=sha256, newest=True, limit=1):
@@ -190,7 +190,7 @@ def store_path(folder: Place, sha256: str, origin: str) -> Place:
     return folder / sha256[:2] / f"{sha256}{endings.lower()}"
 
 
-def _there(folder: Place) -> Callable[[Place], bool]:
+def _existence_check(folder: Place) -> Callable[[Place], bool]:
     """Return a function that tells whether bytes are in the raw store; a remote store is listed once."""
     if isinstance(folder, Path):
         return lambda file: file.exists()
@@ -207,7 +207,7 @@ def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, i
     temporary = temporary_folder / f".landing-{os.getpid()}-{time.monotonic_ns()}"
     digest, size = hashlib.sha256(), 0
     try:
-        with _opened(origin, path) as source, temporary.open("wb") as target:
+        with _open_origin(origin, path) as source, temporary.open("wb") as target:
             while block := source.read(1 << 20):
                 digest.update(block)
                 target.write(block)
@@ -232,7 +232,7 @@ def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, i
     return sha256, size
 
 
-def _opened(origin: Path, path: str) -> Any:
+def _open_origin(origin: Path, path: str) -> Any:
     try:
         return origin.open("rb")
     except PermissionError:

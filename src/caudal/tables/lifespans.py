@@ -61,10 +61,10 @@ def expired(times: Mapping[int, float], before: float, protected: Collection[int
     return {old for old, at in replaced.items() if at <= before and old not in protected}
 
 
-def unneeded_files(spans: Iterable[Lifespan], folder: Place, gone: Collection[int], newest: int) -> list[Lifespan]:
-    """Return the existing files that only the versions ``gone`` name."""
-    kept = [number for number in range(newest + 1) if number not in gone]
-    return [span for span in spans if not span.named_by(kept) and (folder / span.path).is_file()]
+def unneeded_files(spans: Iterable[Lifespan], folder: Place, removed: Collection[int], newest: int) -> list[Lifespan]:
+    """Return the existing files that only the versions ``removed`` name."""
+    remaining = [number for number in range(newest + 1) if number not in removed]
+    return [span for span in spans if not span.named_by(remaining) and (folder / span.path).is_file()]
 
 
 def without_days(folder: Place, days: Collection[str], identity: Mapping[str, Any]) -> int:

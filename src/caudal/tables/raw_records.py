@@ -128,17 +128,17 @@ def _csv(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator
     dialect: dict[str, Any] = {"delimiter": str(options.get("separator") or ",")}
     dialect |= {"quotechar": str(quote)} if quote else {"quoting": csv.QUOTE_NONE}
     csv.field_size_limit(1 << 30)
-    taken: list[str] = []
+    lines_read: list[str] = []
 
     def lines() -> Iterator[str]:
         for line in io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline=""):
-            taken.append(line)
+            lines_read.append(line)
             yield line
 
     names: list[str] | None = None if options.get("header", True) else [name.lower() for name in kind.names]
     for record in csv.reader(lines(), **dialect):
-        pieces = taken.copy()
-        taken.clear()
+        pieces = lines_read.copy()
+        lines_read.clear()
         if names is None:
             names = [name.strip().lstrip("\ufeff").lower() for name in record]
             yield _bytes("".join(pieces), encoding), False
@@ -184,7 +184,7 @@ def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterato
         except ValueError:
             place = text.find("\n", start) + 1 or len(text)
             if array or is_subject(text[start:place].strip()) or _mentions(text[start:place], is_subject):
-                raise NotThere(f"What begins at character {start} is no JSON, so whose it is cannot be told.") from None
+                raise NotThere(f"What begins at character {start} is no JSON, so it cannot be searched for a subject.") from None
             value = None
         is_mine = has_subject(value, names, is_subject)
         if array:

@@ -1,4 +1,4 @@
-"""Small files that belong to a table's version, such as a fitted PCA: stored beside the table, named by hash, listed in the
+"""Small files that belong to a table's version, such as a fitted PCA: stored next to the table, named by hash, listed in the
 commit."""
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from caudal.storage.place import Place
 FOLDER = "_kept"
 
 
-def write_version_files(folder: Place, things: Mapping[str, bytes]) -> dict[str, str]:
-    """Write files beside a table and return their hashes by name; no version lists them yet."""
+def write_version_files(folder: Place, contents: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files next to a table and return their hashes by name; no version lists them yet."""
     from caudal.engine.cache import put_file
 
     digests = {}
-    for name, content in things.items():
+    for name, content in contents.items():
         digests[name] = hashlib.sha256(content).hexdigest()
         target = folder / FOLDER / digests[name]
         if target.exists():

@@ -42,7 +42,7 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
 
 
 def lock_place(connection: Connection[Any], place: str) -> None:
-    """Take the lock of a place, so that nobody else publishes to it until the connection ends."""
+    """Take the lock of a place, so that no other process publishes to it until the connection ends."""
     set_lock_timeout(connection, OTHER_S)
     connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"caudal {place}"])
     set_lock_timeout(connection, LOCK_S)

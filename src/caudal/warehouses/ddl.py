@@ -71,7 +71,7 @@ def shape(connection: Connection[Any], target: Target) -> None:
     _indexes(connection, target)
     _comments(connection, target)
     if target.grant:
-        _granted(connection, target)
+        _grant(connection, target)
 
 
 def alter(connection: Connection[Any], target: Target, existing: dict[str, Column]) -> None:
@@ -126,7 +126,7 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
-    drop_references(connection, target, kept=_references(target))
+    drop_references(connection, target, excluded=_references(target))
 
 
 def _key(connection: Connection[Any], target: Target) -> None:
@@ -168,12 +168,12 @@ def add_references(connection: Connection[Any], target: Target) -> None:
             )
 
 
-def drop_references(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+def drop_references(connection: Connection[Any], target: Target, excluded: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
     from psycopg.sql import SQL, Identifier
 
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
-        if name not in kept:
+        if name not in excluded:
             connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 
@@ -220,7 +220,7 @@ def role(connection: Connection[Any], name: str) -> None:
         ) from None
 
 
-def _granted(connection: Connection[Any], target: Target) -> None:
+def _grant(connection: Connection[Any], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     grantee = str(target.grant)

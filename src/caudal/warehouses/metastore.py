@@ -51,7 +51,7 @@ def hive_type(spark: str) -> str:
     return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
 
 
-def register(jvm: Any, uri: str, known: MetastoreTable) -> bool:
+def register(jvm: Any, uri: str, entry: MetastoreTable) -> bool:
     """Register a table with a metastore; return whether anything had to be changed.
 
     Raises
@@ -64,7 +64,7 @@ def register(jvm: Any, uri: str, known: MetastoreTable) -> bool:
     client = None
     try:
         client = _client(jvm, uri)
-        return _register(jvm, client, known)
+        return _register(jvm, client, entry)
     except Py4JJavaError as error:
         message = str(error.java_exception.toString()).splitlines()[0]
         if "TTransportException" in message or "Could not connect" in message:
@@ -72,7 +72,7 @@ def register(jvm: Any, uri: str, known: MetastoreTable) -> bool:
                 f"The metastore {uri} does not answer: {message[:300]}.",
                 fix="Run again when it does; the tables themselves are published.",
             ) from None
-        raise StepFailed(f"The metastore {uri} refused '{'.'.join(known.names)}': {message[:300]}.", table=known.table) from None
+        raise StepFailed(f"The metastore {uri} refused '{'.'.join(entry.names)}': {message[:300]}.", table=entry.table) from None
     finally:
         if client is not None:
             client.close()
@@ -88,33 +88,33 @@ def _client(jvm: Any, uri: str) -> Any:
     return jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
 
 
-def _register(jvm: Any, client: Any, known: MetastoreTable) -> bool:
+def _register(jvm: Any, client: Any, entry: MetastoreTable) -> bool:
     api = jvm.org.apache.hadoop.hive.metastore.api
-    database, name = known.names
+    database, name = entry.names
     if database not in list(client.getAllDatabases()):
         client.createDatabase(
-            api.Database(database, f"Product {known.product}.", known.location.rpartition("/")[0], jvm.java.util.HashMap())
+            api.Database(database, f"Product {entry.product}.", entry.location.rpartition("/")[0], jvm.java.util.HashMap())
         )
     if not client.tableExists(database, name):
-        client.createTable(_table(jvm, api, known))
+        client.createTable(_table(jvm, api, entry))
         return True
     existing = client.getTable(database, name)
     parameters = dict(existing.getParameters())
-    if parameters.get(_MARK) != known.product:
+    if parameters.get(_MARK) != entry.product:
         raise StepFailed(
-            f"The metastore has a table '{database}.{name}' that product '{known.product}' has not made.",
+            f"The metastore has a table '{database}.{name}' that product '{entry.product}' has not made.",
             fix="Take it away there, or call the product or the table otherwise.",
-            table=known.table,
+            table=entry.table,
         )
     columns = [(column.getName(), column.getType(), column.getComment()) for column in existing.getSd().getCols()]
     registered = (columns, _place(existing.getSd().getLocation()), parameters.get("comment"))
     if registered == (
-        [(column_name.lower(), kind, known.comments.get(column_name)) for column_name, kind in known.columns],
-        _place(known.location),
-        known.comment,
+        [(column_name.lower(), kind, entry.comments.get(column_name)) for column_name, kind in entry.columns],
+        _place(entry.location),
+        entry.comment,
     ):
         return False
-    client.alter_table(database, name, _table(jvm, api, known))
+    client.alter_table(database, name, _table(jvm, api, entry))
     return True
 
 
@@ -123,19 +123,19 @@ def _place(location: str) -> str:
     return re.sub("^file:/+", "file:/", location)
 
 
-def _table(jvm: Any, api: Any, known: MetastoreTable) -> Any:
+def _table(jvm: Any, api: Any, entry: MetastoreTable) -> Any:
     columns = jvm.java.util.ArrayList()
-    for name, kind in known.columns:
-        columns.add(api.FieldSchema(name.lower(), kind, known.comments.get(name)))
+    for name, kind in entry.columns:
+        columns.add(api.FieldSchema(name.lower(), kind, entry.comments.get(name)))
     path = jvm.java.util.HashMap()
-    path.put("path", known.location)
+    path.put("path", entry.location)
     path.put("serialization.format", "1")
     # Spark itself writes these for a table whose provider is not Hive, so that Hive does not read the folder as plain Parquet.
     formats = ("org.apache.hadoop.mapred.SequenceFileInputFormat", "org.apache.hadoop.hive.ql.io.HiveSequenceFileOutputFormat")
     serde = api.SerDeInfo(None, "org.apache.hadoop.hive.serde2.lazy.LazySimpleSerDe", path)
     storage = api.StorageDescriptor()
     storage.setCols(columns)
-    storage.setLocation(known.location)
+    storage.setLocation(entry.location)
     storage.setInputFormat(formats[0])
     storage.setOutputFormat(formats[1])
     storage.setSerdeInfo(serde)
@@ -144,13 +144,13 @@ def _table(jvm: Any, api: Any, known: MetastoreTable) -> Any:
     storage.setSortCols(jvm.java.util.ArrayList())
     storage.setNumBuckets(-1)
     table = api.Table()
-    table.setDbName(known.names[0])
-    table.setTableName(known.names[1])
+    table.setDbName(entry.names[0])
+    table.setTableName(entry.names[1])
     table.setOwner("caudal")
     table.setSd(storage)
     table.setPartitionKeys(jvm.java.util.ArrayList())
     table.setTableType("EXTERNAL_TABLE")
-    properties = {"EXTERNAL": "TRUE", "spark.sql.sources.provider": "delta", _MARK: known.product, "comment": known.comment}
+    properties = {"EXTERNAL": "TRUE", "spark.sql.sources.provider": "delta", _MARK: entry.product, "comment": entry.comment}
     parameters = jvm.java.util.HashMap()
     for name, value in properties.items():
         if value is not None:

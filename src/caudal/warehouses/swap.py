@@ -48,22 +48,22 @@ def publish(connection: Connection[Any], target: Target, version: Version, produ
     if target.grant:
         ddl.role(connection, target.grant)
     before, existing = known.last_publication(connection, target.place), ddl.existing_columns(connection, target)
-    _mine(target, before, product, source, bool(existing))
+    _check_owner(target, before, product, source, bool(existing))
     now = known.Published(
         target.place, product, source, version.number, version.rows, known.days_of(version), target.digest(), run_id, {}
     )
     try:
         if not existing:
-            return _created(connection, target, version, now)
+            return _create(connection, target, version, now)
         assert before is not None
         if not ddl.has_same_columns(target, existing):
-            return _altered(connection, target, version, now)
-        return _brought_up(connection, target, version, before, now)
+            return _alter(connection, target, version, now)
+        return _update(connection, target, version, before, now)
     except (errors.UniqueViolation, errors.NotNullViolation) as error:
         raise key_error(target, version, error) from None
 
 
-def _mine(target: Target, before: known.Published | None, product: str, source: str, exists: bool) -> None:
+def _check_owner(target: Target, before: known.Published | None, product: str, source: str, exists: bool) -> None:
     if before is None and exists:
         raise StepFailed(
             f"The warehouse has a table '{target.place}' that caudal has not made.",
@@ -76,7 +76,7 @@ def _mine(target: Target, before: known.Published | None, product: str, source: 
         )
 
 
-def _created(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _create(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
     """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
         ddl.create(connection, target, ddl.identifier(target))
@@ -87,7 +87,7 @@ def _created(connection: Connection[Any], target: Target, version: Version, now:
     return Outcome("made", loaded.rows, zeros=loaded.zeros)
 
 
-def _brought_up(
+def _update(
     connection: Connection[Any], target: Target, version: Version, before: known.Published, now: known.Published
 ) -> Outcome:
     days = known.changed_days(before.days, now.days)
@@ -110,7 +110,7 @@ def _brought_up(
     )
 
 
-def _altered(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _alter(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
     from psycopg.sql import SQL, Identifier
 

@@ -84,7 +84,7 @@ def schema_of(version: Version) -> pa.Schema:
     return pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
 
 
-def columns_of(version: Version, wanted: Sequence[str] | None, comments: Mapping[str, str], place: str) -> tuple[Column, ...]:
+def columns_of(version: Version, selected: Sequence[str] | None, comments: Mapping[str, str], place: str) -> tuple[Column, ...]:
     """Return a version's columns in the warehouse; its day, if it has one, is the last.
 
     Raises
@@ -93,7 +93,7 @@ def columns_of(version: Version, wanted: Sequence[str] | None, comments: Mapping
     """
     whole = schema_of(version)
     present = [name for name in whole.names if name != DAY]
-    names = list(wanted) if wanted is not None else [name for name in present if name not in HIDDEN]
+    names = list(selected) if selected is not None else [name for name in present if name not in HIDDEN]
     for name in names:
         if name not in present:
             raise StepFailed(

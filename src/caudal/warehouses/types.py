@@ -37,7 +37,7 @@ def type_of(arrow: pa.DataType) -> str:
         return "timestamp with time zone" if arrow.tz else "timestamp without time zone"
     if t.is_binary(arrow) or t.is_large_binary(arrow) or t.is_binary_view(arrow) or t.is_fixed_size_binary(arrow):
         return "bytea"
-    if _listed(arrow) and not t.is_nested(arrow.value_type):
+    if _is_list(arrow) and not t.is_nested(arrow.value_type):
         return f"{type_of(arrow.value_type)}[]"
     return "jsonb" if t.is_nested(arrow) else "text"
 
@@ -69,7 +69,7 @@ def copy_values(column: pa.Array) -> tuple[pa.Array, int]:
     return column, 0
 
 
-def _listed(arrow: pa.DataType) -> bool:
+def _is_list(arrow: pa.DataType) -> bool:
     import pyarrow.types as t
 
     return bool(t.is_list(arrow) or t.is_large_list(arrow) or t.is_fixed_size_list(arrow))
@@ -116,7 +116,7 @@ def _plain(value: Any, kind: pa.DataType) -> Any:
         return {field.name: _plain(value[field.name], field.type) for field in kind}
     if t.is_map(kind):
         return {str(key): _plain(item, kind.item_type) for key, item in value}
-    if _listed(kind):
+    if _is_list(kind):
         return [_plain(item, kind.value_type) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 import caudal as cd
 from caudal.daemon.events import record_events
 from caudal.daemon.watchers.clock import MOST, ClockWatcher, due, times
-from caudal.declarations.crontab import parsed
+from caudal.declarations.crontab import parse_crontab
 from caudal.declarations.trigger import Cron, Every
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import events, schedules
@@ -121,7 +121,7 @@ field = st.one_of(st.just("*"), st.lists(st.integers(0, 5), min_size=1, max_size
 @given(minute=field, hour=field, weekday=field, start=st.integers(1_700_000_000, 1_710_000_000))
 def test_times_are_those_that_a_look_at_every_minute_finds(minute, hour, weekday, start):
     trigger = Cron(f"{minute} {hour} * * {weekday}", "UTC")
-    of = parsed(trigger.expression)
+    of = parse_crontab(trigger.expression)
 
     def fits(moment):
         said = dt.datetime.fromtimestamp(moment, dt.UTC)

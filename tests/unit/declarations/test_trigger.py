@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import caudal as cd
-from caudal.declarations.crontab import parsed
+from caudal.declarations.crontab import parse_crontab
 from caudal.declarations.trigger import Cron, Every
 from caudal.errors import DeclarationProblem
 from caudal.graph.check import check
@@ -30,7 +30,7 @@ from caudal.graph.check import check
     ],
 )
 def test_fields_are_read_as_cron_reads_them(expression, field, values):
-    assert getattr(parsed(expression), field) == values
+    assert getattr(parse_crontab(expression), field) == values
 
 
 @pytest.mark.parametrize("wrong", ["* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8", "5-3 * * * *", "*/0 * * * *", "x * * * *", "1,,2 * * * *", "", "0 0 31 2 *", "0 0 31 apr,jun *"])  # fmt: skip
@@ -42,7 +42,7 @@ def test_what_is_no_expression_is_told_where_it_was_written(wrong):
 def test_every_is_a_word_or_a_duration():
     assert cd.every("midnight", tz="Europe/Berlin", missed="all") == Cron("0 0 * * *", "Europe/Berlin", "all")
     assert cd.every("15 minutes") == Every(900.0)
-    for wrong, said in (("midnite", "Did you mean 'midnight'"), ("0.2 seconds", "too dense"), ("3 moons", "not a duration")):
+    for wrong, said in (("midnite", "Did you mean 'midnight'"), ("0.2 seconds", "too frequent"), ("3 moons", "not a duration")):
         with pytest.raises(DeclarationProblem, match=said):
             cd.every(wrong)
     with pytest.raises(DeclarationProblem, match="unknown time zone"):
@@ -58,9 +58,9 @@ def test_triggers_that_bind_to_nothing_are_found_by_check():
     product.source("s", cd.http("http://127.0.0.1/x.csv"), trigger=cd.on_arrival())
     product.schedule(cd.on_publish("p", "s"))
     said = [one.what for one in check(product)]
-    assert any("nothing tells of arrivals at http" in one for one in said)
+    assert any("http sources are not watched" in one for one in said)
     assert any("waits for its own table" in one for one in said)
-    with pytest.raises(DeclarationProblem, match="on arrival, but of what"):
+    with pytest.raises(DeclarationProblem, match="on arrival, but no source"):
         product.schedule(cd.on_arrival())
 
 

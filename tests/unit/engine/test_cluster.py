@@ -39,7 +39,7 @@ def test_a_killed_worker_is_missed_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_master_that_does_not_start_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caudal.engine.cluster._HEAP", "1k")
-    with pytest.raises(EnvironmentProblem, match=r"Its last words: .*heap"):
+    with pytest.raises(EnvironmentProblem, match=r"Its last output: .*heap"):
         Cluster(tmp_path).start()
 
 

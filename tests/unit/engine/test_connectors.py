@@ -35,7 +35,7 @@ def test_drivers_of_the_user_s_are_jars_or_coordinates(tmp_path: Path, monkeypat
     assert {str(jar) for jar in connectors.jars(both)} == both
     with pytest.raises(NotThere, match=r"There is no jar '.*/a_drivers.jar'. Did you mean 'a_driver.jar'\?"):
         connectors.jars({str(tmp_path / "a_drivers.jar")})
-    newer, ours = connectors.kept_at("org.postgresql:postgresql:43.0"), connectors.kept_at("postgresql")
+    newer, ours = connectors.cached_jars_folder("org.postgresql:postgresql:43.0"), connectors.cached_jars_folder("postgresql")
     for kept, version in ((newer, "43.0"), (ours, "42.7.8")):
         kept.mkdir(parents=True)
         (kept / f"org.postgresql_postgresql-{version}.jar").touch()

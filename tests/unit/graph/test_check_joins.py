@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import caudal as cd
-from caudal.declarations.join import columns_of, shape
+from caudal.declarations.join import shape, stream_columns
 from caudal.declarations.statistics import EEG_BANDS
 from caudal.errors import DeclarationProblem
 from caudal.graph.build import build
@@ -62,7 +62,7 @@ def test_columns_that_are_asked_for_come_with_keys_and_times() -> None:
 
 def test_the_columns_of_statistics_are_those_that_are_computed() -> None:
     made = product()
-    assert columns_of(made.nodes["seconds"]) == tuple(schema(made.nodes["seconds"]).names)
+    assert stream_columns(made.nodes["seconds"]) == tuple(schema(made.nodes["seconds"]).names)
 
 
 def test_another_declaration_is_another_code() -> None:

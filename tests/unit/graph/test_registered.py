@@ -13,7 +13,7 @@ import caudal.batch.steps
 import caudal.graph.kinds
 from caudal.batch.registered import works
 from caudal.graph.node_kind import NodeKind
-from caudal.graph.registered import labels_where, node_kinds, step_kinds, steps_of_label, steps_where, with_columns
+from caudal.graph.registered import labels_where, labels_with_table, node_kinds, step_kinds, steps_of_label, steps_where
 
 SOURCE = Path(caudal.graph.kinds.__file__).parents[2]
 
@@ -51,7 +51,7 @@ def test_what_is_asked_of_kinds() -> None:
     }
     assert steps_of_label("table") == ("table", "statistics")
     assert steps_of_label("of another package") == ("of another package",)
-    assert with_columns() == ("source", "table", "join", "features", "prediction")
+    assert labels_with_table() == ("source", "table", "join", "features", "prediction")
     assert labels_where(columns="built") == ("table", "join", "features")
 
 

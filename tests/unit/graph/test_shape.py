@@ -61,7 +61,7 @@ def test_what_expectations_ask_comes_before_and_is_no_input() -> None:
 
 def test_a_circle_through_an_expectation_is_named_as_one() -> None:
     graph = Graph({"a": GraphNode("a", "table", needs=("b",)), "b": GraphNode("b", "table", ("a",), needs=("a",))})
-    (problem,) = graph.circles()
+    (problem,) = graph.cycles()
     assert "a ← b ← a" in problem.what
     assert problem.fix == "Take 'b' out of the expectations of 'a'."
 

@@ -15,7 +15,7 @@ import pytest
 
 from caudal.errors import LeaseHeld
 from caudal.ledger import claim as claims_of
-from caudal.ledger.claim import Watch, claim, gone, held_by_another, myself
+from caudal.ledger.claim import Watch, claim, held_by_another, process_is_dead, this_process
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import claims
 
@@ -26,7 +26,7 @@ from caudal.ledger.claim import claim as held
 from caudal.ledger.ledger import open_ledger
 claim.TTL_S, claim.BEAT_S, claim._LOOK_S = 2.0, 0.2, 0.01
 if sys.argv[3] == "elsewhere":  # nothing of another machine is seen but its beat
-    claim.gone = lambda holder: False
+    claim.process_is_dead = lambda holder: False
 ledger, out, chance = open_ledger(sys.argv[1]), sys.argv[2], random.Random(os.getpid())
 end = time.monotonic() + float(sys.argv[4])
 def say(word):
@@ -63,7 +63,7 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(url):
 
 def elsewhere():
     """Return a holder on another machine."""
-    return json.dumps({**json.loads(myself()), "host": "another"})
+    return json.dumps({**json.loads(this_process()), "host": "another"})
 
 
 def test_a_holder_elsewhere_is_dead_when_its_beat_stands_still(url, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_clock_that_was_set_takes_nothing_from_who_lives_and_keeps_nothing_for
     monkeypatch.setattr(claims_of, "BEAT_S", 0.1)
     ledger, other = open_ledger(url), open_ledger(url)
     clock = time.time
-    monkeypatch.setattr(claims_of, "gone", lambda holder: False)  # as on another machine
+    monkeypatch.setattr(claims_of, "process_is_dead", lambda holder: False)  # as on another machine
     with claim(ledger, "p") as mine:
         monkeypatch.setattr(claims_of.time, "time", lambda: clock() + off_s)
         with pytest.raises(LeaseHeld), claim(other, "p"):
@@ -96,8 +96,8 @@ def test_a_clock_that_was_set_takes_nothing_from_who_lives_and_keeps_nothing_for
 def test_a_holder_of_before_the_machine_was_started_anew_is_watched(url, monkeypatch):
     monkeypatch.setattr(claims_of, "TTL_S", 0.5)
     ledger = open_ledger(url)
-    before = json.dumps({**json.loads(myself()), "boot": "another"})  # a process of the same number may live now
-    assert not gone(before)
+    before = json.dumps({**json.loads(this_process()), "boot": "another"})  # a process of the same number may live now
+    assert not process_is_dead(before)
     ledger.add(claims, {"name": "p", "holder": before, "beat": 7, "at": time.time()})
     with claim(ledger, "p"):
         pass
@@ -134,17 +134,17 @@ def test_who_slept_and_was_taken_over_is_told_before_it_publishes(url):
 
 
 def test_a_dead_process_of_this_machine_is_known_at_once():
-    child = subprocess.Popen([sys.executable, "-c", "from caudal.ledger.claim import myself; print(myself(), flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
+    child = subprocess.Popen([sys.executable, "-c", "from caudal.ledger.claim import this_process; print(this_process(), flush=True); input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # fmt: skip
     assert child.stdout is not None
     holder = child.stdout.readline().strip()
-    assert not gone(holder)
+    assert not process_is_dead(holder)
     child.send_signal(signal.SIGKILL)
     time.sleep(0.2)
-    assert gone(holder)  # not waited for yet: a zombie
+    assert process_is_dead(holder)  # not waited for yet: a zombie
     child.wait()
-    assert gone(holder)
-    assert not gone(myself())
-    assert gone(json.dumps({**json.loads(myself()), "began": "0"}))  # another process of the same number
+    assert process_is_dead(holder)
+    assert not process_is_dead(this_process())
+    assert process_is_dead(json.dumps({**json.loads(this_process()), "began": "0"}))  # another process of the same number
 
 
 @pytest.mark.slow

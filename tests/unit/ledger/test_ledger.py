@@ -172,7 +172,7 @@ def test_a_server_that_is_away_is_told_without_its_password() -> None:
 
 
 def test_what_is_no_url_is_told() -> None:
-    with pytest.raises(DeclarationProblem, match=r"The ledger's URL 'ledger.db' is none"):
+    with pytest.raises(DeclarationProblem, match=r"The ledger's URL 'ledger.db' is not a database URL"):
         open_ledger("ledger.db")
 
 
@@ -191,13 +191,13 @@ def test_a_user_who_may_make_no_tables_is_told(postgres_url: str) -> None:
 
 def test_secrets_that_an_older_ledger_keeps_are_taken_out(ledger_url: str) -> None:
     from caudal.declarations.alert import webhook_digest
-    from caudal.ledger.migrations.upgrade import alone, config
+    from caudal.ledger.migrations.upgrade import config, exclusive_transaction
     from caudal.ledger.records import alerts, declarations, lineage_events
 
     engine = create_engine(ledger_url)
     from alembic import command
 
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         command.upgrade(config(connection), "0006")
     hook = "https://chat.example.org/services/T0/HUSHHUSH"
     row = {"product": "p", "source": "s", "bytes": 1, "modified_ns": 1, "landed_at": 1.0, "run_id": "1", "kind": "data"}

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect
 
 from caudal.ledger.ledger import Ledger, open_ledger
 from caudal.ledger.measurements import Measurement, add_measurements, measurements
-from caudal.ledger.migrations.upgrade import alone, config
+from caudal.ledger.migrations.upgrade import config, exclusive_transaction
 from caudal.ledger.records import runs
 
 
@@ -97,7 +97,7 @@ def test_all_figures_of_a_call_or_none(ledger: Ledger) -> None:
 
 def test_an_old_ledger_gets_the_table_and_keeps_its_rows(ledger_url: str) -> None:
     engine = create_engine(ledger_url)
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         command.upgrade(config(connection), "0008")
     with engine.begin() as connection:
         assert not inspect(connection).has_table("measurements")

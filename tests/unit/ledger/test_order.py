@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from caudal.errors import NotThere
 from caudal.ledger.ledger import open_ledger
-from caudal.ledger.migrations.upgrade import alone, config
+from caudal.ledger.migrations.upgrade import config, exclusive_transaction
 from caudal.ledger.records import counters, landed, runs, steps
 from caudal.tables import landing
 from caudal.tables.home import Home
@@ -80,7 +80,7 @@ def test_old_runs_and_landings_are_numbered_by_the_times_that_they_have(tmp_path
     engine = create_engine(url)
     from alembic import command
 
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         command.upgrade(config(connection), "0004")
     run = "INSERT INTO runs (run_id, product, command, state, started_at) VALUES ('{}', 'p', 'run', 'succeeded', {})"
     file = (

@@ -60,7 +60,7 @@ CASES: list[tuple[Callable[[Path], CaudalError], str]] = [
     (read_only, "The ledger may not be written in step 'table:clean': its file, folder or disk is read-only."),
     (not_opened, "The ledger cannot be opened in step 'table:clean': unable to open database file."),
     (not_a_database, "The ledger is damaged: file is not a database."),
-    (locked, "The ledger is locked by another process in step 'table:clean', and did not come free."),
+    (locked, "The ledger is locked by another process in step 'table:clean', and was not released."),
 ]
 
 

@@ -19,7 +19,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from caudal.messaging.feed import Feed
-feed = Feed(Path(sys.argv[1]), most_bytes=2000, kept=1000)
+feed = Feed(Path(sys.argv[1]), most_bytes=2000, files_kept=1000)
 for batch in range(int(sys.argv[2])):
     feed.append({"batch": batch, "who": sys.argv[3], "filling": "x" * 50})
 """
@@ -46,7 +46,7 @@ def test_numpy_is_taken_and_missing_values_become_null(tmp_path: Path) -> None:
 
 
 def test_files_are_rotated_and_the_oldest_go(tmp_path: Path) -> None:
-    writer, reader = Feed(tmp_path, most_bytes=300, kept=3), Feed(tmp_path)
+    writer, reader = Feed(tmp_path, most_bytes=300, files_kept=3), Feed(tmp_path)
     followed: list[tuple[int, dict[str, int]]] = []
     for batch in range(100):
         writer.append({"batch": batch})
@@ -104,7 +104,7 @@ def test_two_writers_share_the_numbers(tmp_path: Path) -> None:
 
 
 def test_threads_may_share_one_feed(tmp_path: Path) -> None:
-    feed = Feed(tmp_path, most_bytes=500, kept=99)
+    feed = Feed(tmp_path, most_bytes=500, files_kept=99)
     threads = [threading.Thread(target=lambda: [feed.append({"x": 1}) for _ in range(20)]) for _ in range(3)]
     for thread in threads:
         thread.start()

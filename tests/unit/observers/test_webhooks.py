@@ -24,11 +24,11 @@ from caudal.declarations.settings import Settings
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts
 from caudal.observers.alerts import deliver, note, undelivered
-from caudal.observers.alerts.happen import Happened
+from caudal.observers.alerts.happen import AlertEvent
 from caudal.secret import redact
 from caudal.tables.home import Home
 
-FAILED = [Happened("failure", "run", "The run failed.")]
+FAILED = [AlertEvent("failure", "run", "The run failed.")]
 
 
 class Channels:

@@ -141,7 +141,7 @@ def test_what_a_killed_training_left_is_swept(home, ledger, registered):
     assert registry.load(home, ledger, "taxi", "duration", made.version).version == 1
 
 
-STEPS = ("artifact.write", "artifact.digest", "_tracked", "_enter")
+STEPS = ("artifact.write", "artifact.digest", "_track", "_enter")
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ def test_a_second_home_has_a_store_of_its_own_without_migrations(tmp_path: Path,
     (tmp_path / "first").mkdir()
     (tmp_path / "second").mkdir()
     monkeypatch.chdir(tmp_path / "first")
-    track._hush()
+    track._silence_mlflow()
     first = track._client(tmp_path / "first" / "home")
     first.create_experiment("mine", artifact_location=(tmp_path / "artifacts").as_uri())
     kept = list((tmp_path / "cache" / "mlflow").iterdir())

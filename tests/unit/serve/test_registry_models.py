@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from caudal.declarations.signature import coerced
+from caudal.declarations.signature import coerce_inputs
 from caudal.registry import load, promote, register, rollback
 from caudal.serve import create_app
 from caudal.tables.home import Home
@@ -56,7 +56,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory, fitted: Any, new_trips:
     ledger = place.ledger()
     for version in (1, 2):
         model = fitted["taxi", "duration", version]
-        trips = coerced(new_trips, model.signature["inputs"])
+        trips = coerce_inputs(new_trips, model.signature["inputs"])
         estimator = clone(model.pipeline).fit(trips, trips.trip_distance_mi * 5)
         trained = Trained(SimpleNamespace(format="sklearn", estimator=estimator), model.signature, model.candidate)
         register(

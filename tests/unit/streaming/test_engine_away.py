@@ -175,7 +175,7 @@ def test_a_source_that_stays_away_ends_the_stream(tmp_path: Path, monkeypatch: p
     thread = Thread(engine(tmp_path, Partitions(gone=True)), threading.Event(), 0.0, None, once=False)
     thread.run()
     with pytest.raises(SourceUnavailable, match="It is away"):
-        thread.raise_what_broke()
+        thread.raise_error()
 
 
 def test_a_memory_without_room_leaves_those_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

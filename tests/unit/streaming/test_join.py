@@ -203,7 +203,7 @@ def test_another_declaration_asks_for_a_run_and_lost_inputs_are_told(tmp_path: P
     world.publish("b", [Row(0, 1, 1)])
     world.joining.step()
     world.product = product(within=5)
-    with pytest.raises(StepFailed, match=r"declared otherwise.*caudal run"):
+    with pytest.raises(StepFailed, match=r"had another declaration.*caudal run"):
         world.restart()
     world.product = product()
     (world.folder("b") / "_delta_log" / f"{0:020d}.json").unlink()
@@ -258,7 +258,7 @@ def test_a_table_beside_a_stream_holds_from_when_it_has_come(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        ({"on": "device", "columns": ["name"]}, "asked for column 'name'.*It has device, seq, at, x, owner"),
+        ({"on": "device", "columns": ["name"]}, "names the column 'name' in columns=.*It has device, seq, at, x, owner"),
         ({"on": "seq"}, "on 'seq', which 'people' does not have.*It has device, owner"),
         ({"on": "device"}, "on 'device', which is int64 on the left and string on the right. Cast"),
     ],

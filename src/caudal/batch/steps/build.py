@@ -47,7 +47,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
     """Make the table's rows for the days that changed, judge them, and publish them."""
     inputs = versions(ws, table)
     before_reads = reads_of(ws.home, ws.product.name, table.name)
-    code = _code(ws, table, before_reads.now())
+    code = _code(ws, table, before_reads.current())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last = ws.ledger.last_success(ws.product.name, step)
@@ -75,7 +75,11 @@ def work(ws: Workspace, table: Table) -> StepResult:
         if _partial(extent) and (other := other_columns(ws, table, frame)) is not None:
             extent = Extent(why=f"whole table: {other}")
             frames, frame, recorder = _called(ws, table, extent)
-        reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
+        reads = (
+            recorder.reads
+            if extent.days is None and extent.segments is None
+            else before_reads.current().merged_with(recorder.reads)
+        )
         code = _code(ws, table, reads)
         lineage = column_lineage(frame, {name: frame.columns for name, frame in frames.items()})
         if extent.days is not None:
@@ -94,8 +98,8 @@ def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, Data
     from caudal.engine.reader import record_reads
 
     frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
-    recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
-    with record_reads(recorder.path, recorder.reads.unseen.add):
+    recorder = Recorder(include_caudal=False)  # what is fitted and kept is caudal's to know
+    with record_reads(recorder.note_path, recorder.reads.unseen.add):
         return frames, recorder.call(frame_of, ws, table, frames), recorder
 
 

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
-from caudal.declarations.build_context import called
+from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
-from caudal.graph.check_holdouts import fits_apart
+from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
@@ -27,7 +27,7 @@ def fingerprint_of(ws: Workspace, model: Model) -> str:
 
 def _fitted_before(fits: Mapping[str, TableFits]) -> str:
     """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
-    named = [f"{called(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
+    named = [f"{fit_label(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
     return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
 
 
@@ -46,7 +46,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
     fits = fits_now(ws, features.name)
-    if problem := next(fits_apart(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
+    if problem := next(problems_of_fits(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
         raise problem
     warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = ws.product.servings.get(model.name)

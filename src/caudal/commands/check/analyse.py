@@ -17,8 +17,8 @@ from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
-from caudal.graph.check_holdouts import fits_apart, holdouts_found
-from caudal.graph.check_models import columns_of_models
+from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fits
+from caudal.graph.check_models import problems_of_model_columns
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
 from caudal.tables.frames import empty
@@ -72,7 +72,7 @@ def analyse(
                 continue
             missing = list(_missing_columns(node, _names(result.columns)))
             if features is not None:
-                missing += columns_of_models(product, features, _names(result.columns))
+                missing += problems_of_model_columns(product, features, _names(result.columns))
             problems += missing
             if missing:
                 continue
@@ -88,12 +88,12 @@ def analyse(
     for publication in product.publications.values():
         for table in publication.tables:
             if table in names:
-                problems += kind_of(publication).lacking(publication, table, names[table])
-    problems += holdouts_found(
+                problems += kind_of(publication).column_problems(publication, table, names[table])
+    problems += problems_of_column_types(
         product, {name: {field["name"]: field["type"] for field in schema["fields"]} for name, schema in columns.items()}
     )
     for model in product.models.values():
-        problems += fits_apart(model, product, fits)
+        problems += problems_of_fits(model, product, fits)
     problems += _expectation_problems(product, columns)
     problems += _missing_governed_columns(product, names)
     if unknown:
@@ -155,7 +155,7 @@ class _Analyser:
         with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
             frame = self._record_reads(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._frames_by_table[table.name] = frame
-        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(context.asked)))
+        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(context.fit_names)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return the problems of features that see the future; add what their function read to ``reads``."""
@@ -173,8 +173,8 @@ class _Analyser:
     def _record_reads(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
         from caudal.engine.reader import record_reads
 
-        recorder = Recorder(caudals=False)
-        with record_reads(recorder.path, recorder.reads.unseen.add):
+        recorder = Recorder(include_caudal=False)
+        with record_reads(recorder.note_path, recorder.reads.unseen.add):
             try:
                 return recorder.call(function, *args)
             finally:

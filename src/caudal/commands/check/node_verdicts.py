@@ -80,7 +80,7 @@ class NodeVerdicts:
         try:
             document = json.loads(file.read_bytes())
             reads = Reads.of(document["reads"])
-            if reads.unseen or reads.now() != reads:
+            if reads.unseen or reads.current() != reads:
                 return None
             file.touch()
             return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]))
@@ -91,7 +91,7 @@ class NodeVerdicts:
         """Store a verdict with what the node's function read; delete those that were used least recently."""
         all_reads = Reads()
         for reads_of_call in reads:
-            all_reads = all_reads.also(reads_of_call)
+            all_reads = all_reads.merged_with(reads_of_call)
         if all_reads.unseen:
             return
         document = {"columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "reads": all_reads.document()}

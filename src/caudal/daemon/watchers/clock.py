@@ -14,7 +14,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from caudal.daemon.events import Event
 from caudal.daemon.watch import DeclaredTrigger, Look, watches
-from caudal.declarations.crontab import DAYS, parsed
+from caudal.declarations.crontab import DAYS, parse_crontab
 from caudal.declarations.trigger import Cron, Every, Timed
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import schedules
@@ -118,7 +118,7 @@ def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
             yield count * trigger.length_s
             count += 1
     zone, last = ZoneInfo(trigger.tz or tz), since
-    twice = parsed(trigger.expression).follows_time
+    twice = parse_crontab(trigger.expression).follows_time
     # Include the day before: a time that the clocks skipped may come after midnight.
     for day in _days(trigger, dt.datetime.fromtimestamp(since, zone).date() - dt.timedelta(days=1)):
         for at in _instants(day, zone, twice=twice):
@@ -161,7 +161,7 @@ def _instants(wall_times: list[dt.datetime], zone: ZoneInfo, *, twice: bool) -> 
 
 def _calendar(trigger: Cron) -> Any:
     """Return APScheduler's trigger. It counts weekdays from Monday and requires both the day and the weekday; cron does neither."""
-    fields = parsed(trigger.expression)
+    fields = parse_crontab(trigger.expression)
     common = {
         "minute": _listed(fields.minutes),
         "hour": _listed(fields.hours),

@@ -1,4 +1,4 @@
-"""A detection: a stream that is watched; what is odd goes to a table that the stream writes."""
+"""A detection: a detector watches a stream; the stream writes the anomalies to a table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from caudal.graph.node_kind import NodeKind
 
 
 class DetectionKind(NodeKind[Detection]):
-    """Not in the graph, and no step of a run: the stream's own."""
+    """The stream process does it: it is not drawn in the graph and has no step in a run."""
 
     name = "detection"
     label = "detector"

@@ -1,4 +1,4 @@
-"""Features: a table of one row per entity and time, made only of what was known then."""
+"""Features: a table of one row per entity and time, computed only from what was known at that time."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class FeaturesKind(TableKind[Features]):
     steps = (replace(BUILD, name="features", verb="FEATURES"),)
 
     def document(self, declaration: Features) -> dict[str, Any]:
-        """Return its keys, labels and what is kept for audit, beside what is said of a table."""
-        own = {"entity": list(declaration.entity), "as_of": declaration.as_of, "labels": list(declaration.labels)}
-        return {**super().document(declaration), **own, "kept": list(declaration.keep)}
+        """Return its keys, labels and columns kept for audit, besides the entries of a table."""
+        keys = {"entity": list(declaration.entity), "as_of": declaration.as_of, "labels": list(declaration.labels)}
+        return {**super().document(declaration), **keys, "kept": list(declaration.keep)}
 
     def problems(self, product: Product, declaration: Features) -> Iterator[DeclarationProblem]:
-        """Yield what cannot be without ``as_of``, and keys, times and labels that its schema has not."""
+        """Yield options that need ``as_of`` where it is missing, and keys, times and labels that its schema lacks."""
         if not declaration.as_of:
             of_stream = self._stream_above(product, declaration)
             if declaration.partition or of_stream:

@@ -1,4 +1,4 @@
-"""A join: rows of a stream beside those of another stream, or of a table."""
+"""A join: rows of a stream with the matching rows of another stream, or of a table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from caudal.graph.node_kind import StepKind, Style
 
 
 class JoinKind(TableKind[Join]):
-    """A table that a run makes whole, and that runs and streams bring up to date."""
+    """A table that a run builds completely, and that runs and streams then update."""
 
     name = "join"
     label = "join"
@@ -25,14 +25,14 @@ class JoinKind(TableKind[Join]):
     backfill = "left out"
 
     def identity(self, declaration: Join) -> list[Any]:
-        """Return what is joined, by which columns, how near in time."""
+        """Return its inputs, join columns, distance in time and options."""
         return [
             declaration.kind, declaration.name, declaration.inputs, declaration.on, declaration.within_s, declaration.how,
-            declaration.wanted, declaration.event_time, declaration.partition,
+            declaration.selected, declaration.event_time, declaration.partition,
         ]  # fmt: skip
 
     def problems(self, product: Product, declaration: Join) -> Iterator[DeclarationProblem]:
-        """Yield what is wrong with its sides, its times and its columns."""
+        """Yield the problems of its inputs, times and columns."""
         if any(name not in product.nodes for name in declaration.inputs):
             return
         left, right = (product.nodes[name] for name in declaration.inputs)

@@ -18,7 +18,7 @@ PROMOTE = StepKind(
 
 
 class ModelKind(NodeKind[Model]):
-    """Candidates, and the decision on the one that was chosen; a backfill learns nothing."""
+    """Training of the candidates, and the decision on the chosen one; a backfill does not train."""
 
     name = "model"
     label = "model"
@@ -29,7 +29,7 @@ class ModelKind(NodeKind[Model]):
     pipelines = frozenset({"all", "train"})
 
     def identity(self, declaration: Model) -> list[Any]:
-        """Return what it learns, from what, by which candidates, and what promotes it."""
+        """Return its label, features, candidates, gates and options."""
         return [
             "model", declaration.name, declaration.features, declaration.label, declaration.horizon_s, dict(declaration.candidates),
             declaration.split, declaration.metric, [[gate.kind, gate] for gate in declaration.gates], declaration.task,
@@ -37,7 +37,7 @@ class ModelKind(NodeKind[Model]):
         ]  # fmt: skip
 
     def problems(self, product: Product, declaration: Model) -> Iterator[DeclarationProblem]:
-        """Yield metrics, gates, candidates and columns that bind to nothing."""
+        """Yield metrics, gates, candidates and columns that do not exist."""
         yield from problems_of_model(product, declaration)
 
 

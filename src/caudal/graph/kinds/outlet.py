@@ -1,4 +1,4 @@
-"""An outlet: rows of a stream that go out as soon as they are there."""
+"""An outlet: sends rows of a stream to another system as soon as they exist."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.graph.node_kind import NodeKind
 
 
 class OutletKind(NodeKind[Outlet]):
-    """Not in the graph, and no step of a run: the stream's own."""
+    """The stream process does it: it is not drawn in the graph and has no step in a run."""
 
     name = "outlet"
     label = "outlet"
@@ -21,11 +21,11 @@ class OutletKind(NodeKind[Outlet]):
     streamed = True
 
     def inputs(self, product: Product, declaration: Outlet) -> tuple[str, ...]:
-        """Return the statistics or the detection whose rows go out."""
+        """Return the statistics or the detection whose rows it sends."""
         return (declaration.of,)
 
     def problems(self, product: Product, declaration: Outlet) -> Iterator[DeclarationProblem]:
-        """Yield nothing: what it is of is checked where it is declared."""
+        """Yield nothing: its input is checked where it is declared."""
         yield from ()
 
 

@@ -1,4 +1,4 @@
-"""A prediction: what a model's champion says of the features, as a table."""
+"""A prediction: a table of what a model's champion predicts for the features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROWS = ("all", "unlabelled", "latest")
 
 
 class PredictionKind(NodeKind[Prediction]):
-    """Needs the features and a champion, never the training of the same run; where both run it comes after, and finds a new champion."""
+    """Needs the features and a champion, not the training of the same run; where both run, it runs after it and uses a new champion."""
 
     name = "prediction"
     label = "prediction"
@@ -35,16 +35,16 @@ class PredictionKind(NodeKind[Prediction]):
         return () if model is None else (model.features,)
 
     def attempts(self, product: Product, declaration: Prediction) -> tuple[int, float | None]:
-        """Return what was declared for its model."""
+        """Return the retries and the time limit of its model."""
         model = product.models.get(declaration.model)
         return (0, None) if model is None else (model.retry, model.time_limit_s)
 
-    def made_by(self, product: Product, declaration: Prediction) -> Any:
+    def fingerprinted_declaration(self, product: Product, declaration: Prediction) -> Any:
         """Return its model."""
         return product.models.get(declaration.model)
 
     def problems(self, product: Product, declaration: Prediction) -> Iterator[DeclarationProblem]:
-        """Yield a model that nothing declares, and rows that it cannot be of."""
+        """Yield a model that nothing declares, and an invalid ``rows=``."""
         model = product.models.get(declaration.model)
         if model is None:
             yield DeclarationProblem(

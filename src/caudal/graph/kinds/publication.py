@@ -9,7 +9,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.star import Star
 from caudal.declarations.warehouse import Publication
 from caudal.errors import DeclarationProblem
-from caudal.graph.check_publications import closed_columns, columns, tables_and_place
+from caudal.graph.check_publications import closed_columns, problems_of_columns, problems_of_tables_and_place
 from caudal.graph.node_kind import NodeKind, StepKind, Style
 
 OfTables = TypeVar("OfTables", Publication, Star)
@@ -17,7 +17,7 @@ PUBLISH = StepKind("publish", section="warehouse")
 
 
 class PublishedKind(NodeKind[OfTables]):
-    """What is published follows the tables that a run makes."""
+    """Publications and stars: their steps follow the steps of the tables that they publish."""
 
     label = "warehouse"
     style = Style("▤", "#5a5fa8", "#a7abec")
@@ -35,22 +35,22 @@ class PublishedKind(NodeKind[OfTables]):
         return ["publish", declaration]
 
     def problems(self, product: Product, declaration: OfTables) -> Iterator[DeclarationProblem]:
-        """Yield tables that nothing declares, a place that is taken, and columns that closed schemas have not."""
-        yield from tables_and_place(product, declaration)
+        """Yield tables that nothing declares, a place that is used twice, and columns that closed schemas lack."""
+        yield from problems_of_tables_and_place(product, declaration)
         for table, names in closed_columns(product, declaration.tables):
-            yield from self.lacking(declaration, table, names)
+            yield from self.column_problems(declaration, table, names)
 
 
 class PublicationKind(PublishedKind[Publication]):
-    """One table of the lake as one of the warehouse."""
+    """One table of the lake, published as one table of the warehouse."""
 
     name = "publication"
     declaration = Publication
     rank = 90
 
-    def lacking(self, declaration: Publication, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
-        """Yield the columns that it names and that its table has not."""
-        yield from columns(declaration, names)
+    def column_problems(self, declaration: Publication, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+        """Yield the columns that it names and that its table lacks."""
+        yield from problems_of_columns(declaration, names)
 
 
 KIND = PublicationKind()

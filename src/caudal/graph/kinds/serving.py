@@ -1,4 +1,4 @@
-"""A serving: a model behind a form and an API; no step of a run."""
+"""A serving: a model behind a form and an API; it has no step in a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.graph.node_kind import NodeKind, Style
 
 
 class ServingKind(NodeKind[Serving]):
-    """In the graph beside its model, whose name it has."""
+    """Drawn next to its model, whose name it has."""
 
     name = "serving"
     label = "serving"

@@ -17,7 +17,7 @@ READ = StepKind("read", reads="raw", writes="table", section="tables", verb="REA
 
 
 class SourceKind(NodeKind[Source]):
-    """Files, databases, pages and images; streams are a kind of their own."""
+    """Files, databases, web pages and images; streams have another kind."""
 
     name = "source"
     label = "source"
@@ -29,7 +29,7 @@ class SourceKind(NodeKind[Source]):
     backfill: ClassVar[Backfill] = "from raw"
 
     def includes(self, declaration: Source) -> bool:
-        """Tell whether it is no stream."""
+        """Return whether it is not a stream."""
         return not is_stream(declaration)
 
     def comment(self, declaration: Source) -> str | None:
@@ -37,11 +37,11 @@ class SourceKind(NodeKind[Source]):
         return declaration.description or f"Rows of {declaration.connection.kind}, as they came."
 
     def after(self, declaration: Source) -> tuple[Any, ...]:
-        """Return the tasks that make its data."""
+        """Return the tasks that produce its data."""
         return declaration.after
 
     def identity(self, declaration: Source) -> list[Any]:
-        """Return its connection, its schema and what is expected of its rows."""
+        """Return its connection, schema and expectations."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
             "source", declaration.name, declaration.connection.kind, declaration.connection, declaration.schema, declaration.event_time,
@@ -49,18 +49,18 @@ class SourceKind(NodeKind[Source]):
         ]  # fmt: skip
 
     def document(self, declaration: Source) -> dict[str, Any]:
-        """Return where its data comes from, in words; what a connection shows has no secret in it."""
+        """Return where its data comes from, as text; the text of a connection contains no secret."""
         connection = declaration.connection
         place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)
         return {"from": f"{connection.kind}: {place}" if place else str(connection.kind)}
 
     def problems(self, product: Product, declaration: Source) -> Iterator[DeclarationProblem]:
-        """Yield the columns that a database is asked by and that its closed schema has not."""
-        schema, asked = declaration.schema, declaration.connection
-        if not isinstance(asked, Database) or schema is None or schema.open:
+        """Yield the watermark and key columns of a database that its closed schema lacks."""
+        schema, database = declaration.schema, declaration.connection
+        if not isinstance(database, Database) or schema is None or schema.open:
             return
         names = [field.raw_name for field in schema]
-        for role, column in [("watermark", asked.watermark), *(("key", column) for column in asked.key)]:
+        for role, column in [("watermark", database.watermark), *(("key", column) for column in database.key)]:
             if column is not None and column not in names:
                 yield DeclarationProblem(
                     f"Source '{declaration.name}' names '{column}' as its {role}, and its closed schema has no such column.",

@@ -1,4 +1,4 @@
-"""A star schema in a warehouse: facts that point to the rows of dimensions that held when they happened."""
+"""A star schema in a warehouse: facts that point to the dimension rows that were valid when they happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from caudal.declarations.product import Product
 from caudal.declarations.star import Star
 from caudal.errors import DeclarationProblem
-from caudal.graph.check_publications import closed_columns, columns_of_star, shape_of_star, tables_and_place
+from caudal.graph.check_publications import closed_columns, problems_of_star, problems_of_star_columns, problems_of_tables_and_place
 from caudal.graph.kinds.publication import PublishedKind
 
 
@@ -19,15 +19,15 @@ class StarKind(PublishedKind[Star]):
     rank = 91
 
     def problems(self, product: Product, declaration: Star) -> Iterator[DeclarationProblem]:
-        """Yield what is wrong with its facts and dimensions, beside what may be wrong with any publication."""
-        yield from tables_and_place(product, declaration)
-        yield from shape_of_star(declaration)
+        """Yield the problems of its facts and dimensions, and those that any publication may have."""
+        yield from problems_of_tables_and_place(product, declaration)
+        yield from problems_of_star(declaration)
         for table, names in closed_columns(product, declaration.tables):
-            yield from self.lacking(declaration, table, names)
+            yield from self.column_problems(declaration, table, names)
 
-    def lacking(self, declaration: Star, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
-        """Yield the columns that the star asks of a table."""
-        yield from columns_of_star(declaration, table, names)
+    def column_problems(self, declaration: Star, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+        """Yield the columns that the star names and that the table lacks."""
+        yield from problems_of_star_columns(declaration, table, names)
 
 
 KIND = StarKind()

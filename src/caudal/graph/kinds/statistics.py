@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from caudal.declarations.duration import text
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
-from caudal.declarations.zone import cut_alike
+from caudal.declarations.zone import windows_match_clock
 from caudal.errors import DeclarationProblem
 from caudal.graph.kinds.table import TableKind
 from caudal.graph.node_kind import StepKind
 
 
 class StatisticsKind(TableKind[Statistics]):
-    """Drawn and told of as a table; a run waits for what the stream has published."""
+    """Drawn and reported as a table; a run uses what the stream has published."""
 
     name = "statistics"
     declaration = Statistics
@@ -24,8 +24,8 @@ class StatisticsKind(TableKind[Statistics]):
     backfill = "left out"
 
     def problems(self, product: Product, declaration: Statistics) -> Iterator[DeclarationProblem]:
-        """Yield windows that the zone's clocks would cut otherwise: the stream and a run cut them from 1970 UTC."""
-        if not declaration.gap_us and declaration.every_s >= 60 and not cut_alike(product.tz, declaration.every_s):
+        """Yield a problem where windows counted from 1970 UTC do not match the local clock of the product's zone."""
+        if not declaration.gap_us and declaration.every_s >= 60 and not windows_match_clock(product.tz, declaration.every_s):
             width = text(declaration.width_s)
             yield DeclarationProblem(
                 f"Statistics '{declaration.name}' have windows every {text(declaration.every_s)}, which are cut by UTC and not by the clocks of {product.tz}.",

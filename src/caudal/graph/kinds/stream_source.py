@@ -1,4 +1,4 @@
-"""A stream's source: its samples are captured as they come; a run takes what has come, once."""
+"""A stream's source: its samples are captured as they arrive; a run processes the captured samples once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StreamSourceKind(SourceKind):
     backfill = "left out"
 
     def includes(self, declaration: Source) -> bool:
-        """Tell whether it is a stream."""
+        """Return whether it is a stream."""
         return is_stream(declaration)
 
     def after(self, declaration: Source) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""A table: made by a function of other tables, or by a query."""
+"""A table: the result of a function of other tables, or of a query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_TABLES = frozenset(field.name for field in fields(Table))
 
 
 class TableKind(NodeKind[OfTable]):
-    """What all tables share, whatever makes their rows."""
+    """The common part of all kinds of tables."""
 
     name = "table"
     label = "table"
@@ -31,12 +31,12 @@ class TableKind(NodeKind[OfTable]):
     backfill: ClassVar[Backfill] = "from inputs"
 
     def needs(self, product: Product, declaration: OfTable) -> tuple[str, ...]:
-        """Return what it reads for its rows, and for its expectations."""
-        beside = (name for expectation in declaration.expect for name in expectation.tables)
-        return tuple(dict.fromkeys((*declaration.inputs, *beside)))
+        """Return the tables that it reads for its rows, and for its expectations."""
+        expectation_tables = (name for expectation in declaration.expect for name in expectation.tables)
+        return tuple(dict.fromkeys((*declaration.inputs, *expectation_tables)))
 
     def identity(self, declaration: OfTable) -> list[Any]:
-        """Return its function or query, what is declared of its columns, and what its own class adds."""
+        """Return its function or query, its declared columns and options, and the fields that its class adds."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
             declaration.kind, declaration.name, declaration.inputs, declaration.function or declaration.sql, declaration.schema,

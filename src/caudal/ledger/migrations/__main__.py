@@ -1,4 +1,4 @@
-"""``python -m caudal.ledger.migrations "what changes"``: write the next change, from what ``records.py`` says and the changes before lack."""
+"""``python -m caudal.ledger.migrations "what changes"``: write the next migration, the difference between ``records.py`` and the earlier migrations."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import sys
 from alembic import command
 from sqlalchemy import create_engine
 
-from caudal.ledger.migrations.upgrade import alone, config, revisions, upgrade
+from caudal.ledger.migrations.upgrade import config, exclusive_transaction, revisions, upgrade
 
 
 def write(message: str) -> str:
-    """Write the next change's file and return its path."""
+    """Write the file of the next migration and return its path."""
     number = f"{int(revisions()[-1]) + 1:04}" if revisions() else "0001"
     name = re.sub(r"\W+", "_", message.lower()).strip("_")
     engine = create_engine("sqlite://")
     if revisions():
         upgrade(engine)
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         settings = config(connection)
         settings.set_main_option("file_template", f"r{number}_{name}")
-        made = command.revision(settings, message.rstrip("."), autogenerate=True, rev_id=number)
+        revision = command.revision(settings, message.rstrip("."), autogenerate=True, rev_id=number)
     engine.dispose()
-    assert made is not None
-    assert not isinstance(made, list)
-    return str(made.path)
+    assert revision is not None
+    assert not isinstance(revision, list)
+    return str(revision.path)
 
 
 if __name__ == "__main__":

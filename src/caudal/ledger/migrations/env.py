@@ -1,4 +1,4 @@
-"""Alembic's way in; the connection is given by ``upgrade.py``."""
+"""Alembic's environment script; ``upgrade.py`` passes the connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ledger's tables brought up to date, by one process at a time."""
+"""Upgrade a ledger's tables to the current version, by one process at a time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ LOCK = 0x6361756461  # PostgreSQL's advisory locks are numbers; "cauda"
 
 
 def revisions() -> list[str]:
-    """Return the numbers of all changes, in order."""
+    """Return the numbers of all migrations, in order."""
     return sorted(path.name[1:5] for path in (HERE / "versions").glob("r[0-9][0-9][0-9][0-9]_*.py"))
 
 
 def version(engine: Engine) -> str | None:
-    """Return the number of a ledger's last change; None for an empty one, and for one made before changes had numbers."""
+    """Return the number of a ledger's last migration; None for an empty ledger, and for one from before migrations had numbers."""
     with engine.connect() as connection:
         if not inspect(connection).has_table(TABLE):
             return None
@@ -34,24 +34,24 @@ def version(engine: Engine) -> str | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Make the tables that are missing and change those that are out of date; nothing is imported where nothing is to be done.
+    """Create missing tables and migrate outdated ones; Alembic is imported only if there is something to do.
 
     Raises
     ------
-    EnvironmentProblem : a newer caudal has made the ledger
+    EnvironmentProblem : a newer caudal has written the ledger
     """
-    have, known = version(engine), revisions()
-    if have == known[-1]:
+    have, numbers = version(engine), revisions()
+    if have == numbers[-1]:
         return
-    if have is not None and have not in known:
+    if have is not None and have not in numbers:
         raise EnvironmentProblem(
-            f"The ledger is of version {have}, and this caudal knows versions up to {known[-1]}.",
+            f"The ledger is of version {have}, and this caudal knows versions up to {numbers[-1]}.",
             fix="Use the newer caudal that made it, or another ledger.",
             version=have,
         )
     from alembic import command
 
-    with alone(engine) as connection:
+    with exclusive_transaction(engine) as connection:
         command.upgrade(config(connection), "head")
 
 
@@ -59,14 +59,14 @@ def config(connection: Connection) -> Config:
     """Return Alembic's settings for a connection."""
     from alembic.config import Config
 
-    made = Config()
-    made.set_main_option("script_location", str(HERE).replace("%", "%%"))
-    made.attributes["connection"] = connection
-    return made
+    alembic_config = Config()
+    alembic_config.set_main_option("script_location", str(HERE).replace("%", "%%"))
+    alembic_config.attributes["connection"] = connection
+    return alembic_config
 
 
 @contextmanager
-def alone(engine: Engine) -> Iterator[Connection]:
+def exclusive_transaction(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that no other process has at the same time."""
     if engine.dialect.name == "sqlite":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -49,7 +49,7 @@ class Block:
         return Block(self.device, self.seq[start:stop], self.at_us[start:stop], self.values[start:stop])
 
 
-def joined(blocks: list[Block]) -> Block:
+def join_blocks(blocks: list[Block]) -> Block:
     """Return blocks of one device as one block; the device is that of the first."""
     if len(blocks) == 1:
         return blocks[0]

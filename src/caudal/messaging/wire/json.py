@@ -71,7 +71,7 @@ def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, st
 
 def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
     """Return device, number, time and values of a message."""
-    document = _parsed(payload)
+    document = _parse(payload)
     if type(document) is not dict:
         raise ValueError(f"not a JSON object but {type(document).__name__}")
     try:
@@ -87,7 +87,7 @@ def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
     return device, seq, _at_us(document), values
 
 
-def _parsed(payload: Bytes) -> object:
+def _parse(payload: Bytes) -> object:
     try:
         return orjson.loads(payload)
     except orjson.JSONDecodeError as error:

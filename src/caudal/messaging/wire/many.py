@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from caudal.messaging.wire.block import Block, joined
+from caudal.messaging.wire.block import Block, join_blocks
 from caudal.messaging.wire.codec import codec
 
 Bytes = bytes | memoryview
@@ -38,10 +38,10 @@ def many(payloads: pa.Array | Sequence[bytes], wire: str) -> tuple[list[Block], 
             decoded += decoder.decode(view) if view is not None else ()
         except ValueError as error:
             unreadable.append((position, str(error)))
-    return (_gathered(decoded) if getattr(decoder, "GATHERED", False) else decoded), sorted(unreadable)
+    return (_join_small_blocks(decoded) if getattr(decoder, "GATHERED", False) else decoded), sorted(unreadable)
 
 
-def _gathered(blocks: list[Block]) -> list[Block]:
+def _join_small_blocks(blocks: list[Block]) -> list[Block]:
     """Return blocks of one sample joined by device and number of channels; larger ones stay as they are."""
     result: list[Block] = []
     open_: dict[tuple[int, int], list[Block]] = {}
@@ -50,7 +50,7 @@ def _gathered(blocks: list[Block]) -> list[Block]:
             open_.setdefault((block.device, block.channels), []).append(block)
         else:
             result.append(block)
-    return result + [joined(parts) for parts in open_.values()]
+    return result + [join_blocks(parts) for parts in open_.values()]
 
 
 def _views(payloads: Any) -> list[Bytes | None]:

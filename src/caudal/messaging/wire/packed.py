@@ -74,7 +74,7 @@ def decode(payload: bytes | memoryview) -> list[Block]:
     blocks: list[Block] = []
     start = 0
     while start < len(view) or not blocks:
-        block, start = _decoded(view, start)
+        block, start = _decode_block(view, start)
         blocks.append(block)
     return blocks
 
@@ -87,7 +87,7 @@ def with_device(message: bytes, device: int) -> bytes:
     return bytes(header) + message[HEADER.size :]
 
 
-def _decoded(view: memoryview, start: int) -> tuple[Block, int]:
+def _decode_block(view: memoryview, start: int) -> tuple[Block, int]:
     if len(view) - start < HEADER.size:
         raise ValueError(f"{len(view) - start} bytes are too few for a header of {HEADER.size}")
     header = bytes(view[start : start + HEADER.size])

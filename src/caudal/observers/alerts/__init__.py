@@ -1,4 +1,4 @@
-"""Who is told of what has happened."""
+"""Alerts by mail and webhook about events in runs."""
 
 from caudal.observers.alerts.observer import OBSERVER
 from caudal.observers.alerts.outbox import ATTEMPTS, deliver, note, undelivered

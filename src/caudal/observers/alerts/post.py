@@ -1,4 +1,4 @@
-"""An alert on its way: mail by SMTP, a webhook by HTTP. Each is told apart by its number, so that a second delivery is known as one."""
+"""Send alerts: mail by SMTP, webhooks by HTTP. Each alert has an identifier, by which a receiver recognizes a second delivery."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PAGE_BYTES = 8 << 20  # a larger page is named, not attached
 
 
 class Undelivered(Exception):
-    """The other side did not take it."""
+    """The server did not accept an alert."""
 
 
 def send(row: AlertRow, settings: Settings, webhook: Webhook | None) -> None:
@@ -38,7 +38,7 @@ def send(row: AlertRow, settings: Settings, webhook: Webhook | None) -> None:
 
     Raises
     ------
-    Undelivered : with the reason
+    Undelivered : the server did not accept it; the message is the reason
     """
     try:
         if row["kind"] == "mail":
@@ -50,7 +50,7 @@ def send(row: AlertRow, settings: Settings, webhook: Webhook | None) -> None:
 
 
 def subject(row: AlertRow) -> str:
-    """Return the headline."""
+    """Return the alert's subject line."""
     words = {
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
         "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
@@ -59,19 +59,19 @@ def subject(row: AlertRow) -> str:
 
 
 def _mail(row: AlertRow, server: str) -> None:
-    said, place = row["document"], row["place"]
+    document, place = row["document"], row["place"]
     message = EmailMessage()
     message["Subject"], message["From"], message["To"] = subject(row), place["sender"], ", ".join(place["to"])
     message["Message-ID"] = f"<{_name(row)}@caudal>"
     again = f"It had happened {row['repeats']:,} times more when this was sent." if row["repeats"] else ""
     lines = [
-        said["what"],
-        said.get("fix") or "",
+        document["what"],
+        document.get("fix") or "",
         again,
         f"Run {row['run_id']}, {iso(row['at'])}." if row["run_id"] else f"{iso(row['at'])}.",
     ]
     message.set_content("\n\n".join(line for line in lines if line) + "\n")
-    page = Path(where) if (where := said.get("page")) else None
+    page = Path(where) if (where := document.get("page")) else None
     if page is not None and page.is_file() and page.stat().st_size <= _PAGE_BYTES:
         message.add_attachment(page.read_bytes(), maintype="text", subtype="html", filename=page.name)
     with _server(server) as smtp:
@@ -81,7 +81,7 @@ def _mail(row: AlertRow, server: str) -> None:
 
 
 def _server(address: str) -> smtplib.SMTP:
-    """Return the open server of ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``."""
+    """Return a connection to the server of ``smtp://``, ``smtp+starttls://`` or ``smtps://[user:password@]host:port``."""
     whole = checked_address(address if "://" in address else f"smtp://{address}", "CAUDAL_SMTP")
     parts = urlsplit(whole.bare)
     host = parts.hostname or "127.0.0.1"
@@ -98,7 +98,7 @@ def _server(address: str) -> smtplib.SMTP:
 
 
 def _name(row: AlertRow) -> str:
-    """Return what tells an alert from every other, of other homes too: numbers begin anew there, and a daemon's own alerts are of no run."""
+    """Return an identifier that is unique across homes: numbers restart in each home, and alerts of the daemon belong to no run."""
     return f"{row['id']}-{row['run_id'] or int(row['at'] * 1e6)}"
 
 
@@ -131,7 +131,7 @@ class _Nobody(AuthBase):
 
 
 class _SystemsTrust(HTTPAdapter):
-    """Believes the authorities that this machine trusts, such as a company's own, beside those that requests brings."""
+    """Trusts the machine's certificate authorities, such as a company's, besides those of the requests package."""
 
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **more)

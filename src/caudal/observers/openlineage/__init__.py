@@ -1,4 +1,4 @@
-"""What runs did, told to others as OpenLineage events."""
+"""Send OpenLineage events about runs."""
 
 from caudal.observers.openlineage.observer import OBSERVER
 from caudal.observers.openlineage.outbox import deliver, note, note_start, waiting

@@ -36,13 +36,13 @@ _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregati
 
 
 class Datasets:
-    """The datasets of one product, as a run left them."""
+    """The OpenLineage datasets of a product after a run."""
 
     def __init__(self, ws: Workspace) -> None:
         self._ws = ws
 
     def inputs(self, step: StepRow) -> list[InputDataset]:
-        """Return what a step read."""
+        """Return the datasets that a step read."""
         kind, name = step_kind(step["kind"]), step["name"]
         if kind.reads == "origins":
             base = self._base(name)
@@ -50,16 +50,16 @@ class Datasets:
             return [InputDataset(namespace, path) for namespace, path in origins]
         if kind.reads == "raw":
             return [InputDataset(*self._raw(name))]
-        found = []
-        for one, version in (step["inputs"] or {}).items():
-            if one == "model" and name in self._ws.product.predictions:
-                found.append(InputDataset(*self._model(self._ws.product.predictions[name].model), facets=_version(version)))
-            elif one in self._ws.product.nodes:
-                found.append(InputDataset(*self._table(one), facets=self._facets(one, version)))
-        return found
+        datasets = []
+        for input_name, version in (step["inputs"] or {}).items():
+            if input_name == "model" and name in self._ws.product.predictions:
+                datasets.append(InputDataset(*self._model(self._ws.product.predictions[name].model), facets=_version(version)))
+            elif input_name in self._ws.product.nodes:
+                datasets.append(InputDataset(*self._table(input_name), facets=self._facets(input_name, version)))
+        return datasets
 
     def outputs(self, step: StepRow) -> list[OutputDataset]:
-        """Return what a step made."""
+        """Return the datasets that a step wrote."""
         writes, name, number = step_kind(step["kind"]).writes, step["name"], step["output_version"]
         if writes == "raw":
             return [OutputDataset(*self._raw(name))]
@@ -73,39 +73,40 @@ class Datasets:
         return [OutputDataset(*self._table(name), facets=facets, outputFacets=self._statistics(name, number))]
 
     def _base(self, source: str) -> Path | None:
-        """Return the folder that a source's files are named below."""
+        """Return the folder that the names of a source's files are relative to."""
         connection = self._ws.product.sources[source].connection
         return base_folder(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
 
-    def judged(self, step: StepRow) -> InputDataset | None:
-        """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""
+    def checked_dataset(self, step: StepRow) -> InputDataset | None:
+        """Return a table with the results of its expectations and the profile of its columns; None without expectations."""
         name = step["name"]
-        found = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
-        if not found or not step_kind(step["kind"]).judged:
+        check_rows = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
+        if not check_rows or not step_kind(step["kind"]).judged:
             return None
         facets: dict[str, Any] = {
-            "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])
+            "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(row) for row in check_rows])
         }
         profile = self._ws.ledger.find(
             profiles, newest=True, limit=1, product=self._ws.product.name, run_id=step["run_id"], table=name
         )
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
-                {column: _metrics(one) for column, one in profile[0]["columns"].items()}, rowCount=profile[0]["rows"]
+                {column: _metrics(profile_of_column) for column, profile_of_column in profile[0]["columns"].items()},
+                rowCount=profile[0]["rows"],
             )
         return InputDataset(*self._table(name), facets=_version(step["output_version"]), inputFacets=facets)
 
     def _table(self, name: str) -> tuple[str, str]:
-        return _named(self._ws.folder(name))
+        return _dataset_name(self._ws.folder(name))
 
     def _raw(self, source: str) -> tuple[str, str]:
-        return _named(self._ws.home.raw(self._ws.product.name, source))
+        return _dataset_name(self._ws.home.raw(self._ws.product.name, source))
 
     def _model(self, model: str) -> tuple[str, str]:
-        return _named(self._ws.home.models(self._ws.product.name, model))
+        return _dataset_name(self._ws.home.models(self._ws.product.name, model))
 
     def _facets(self, name: str, number: int | None) -> dict[str, Any]:
-        """Return what is known of a table: columns, place, owner, description, version."""
+        """Return the facets of a table: columns, place, owner, description, version."""
         product = self._ws.product
         namespace, path = self._table(name)
         facets: dict[str, Any] = {
@@ -133,30 +134,30 @@ class Datasets:
 
     def _lineage(self, name: str) -> lineage.ColumnLineageDatasetFacet | None:
         """Return the column lineage of a table; columns whose origin is unknown are left out."""
-        told = lineage_of(self._ws.product, self._ws.ledger, name)
+        table_lineage = lineage_of(self._ws.product, self._ws.ledger, name)
         fields = {
-            column: lineage.Fields(self._fields(made))
-            for column, made in told["columns"].items()
-            if "unknown" not in made and (made["from"] or made["indirect"])
+            column: lineage.Fields(self._fields(origins))
+            for column, origins in table_lineage["columns"].items()
+            if "unknown" not in origins and (origins["from"] or origins["indirect"])
         }
         if not fields:
             return None
-        deciding = self._fields({"from": [], "indirect": told["rows"]["indirect"]})
+        deciding = self._fields({"from": [], "indirect": table_lineage["rows"]["indirect"]})
         return lineage.ColumnLineageDatasetFacet(fields, deciding)
 
-    def _fields(self, made: Mapping[str, Any]) -> list[lineage.InputField]:
-        found: dict[tuple[str, str], list[lineage.Transformation]] = {}
-        for origin in made["from"]:
+    def _fields(self, origins: Mapping[str, Any]) -> list[lineage.InputField]:
+        transformations: dict[tuple[str, str], list[lineage.Transformation]] = {}
+        for origin in origins["from"]:
             how = lineage.Transformation(
                 "DIRECT", _TYPES[origin["kind"]], "through a Python function" if origin.get("python") else None, False
             )
-            found.setdefault((origin["table"], origin["column"]), []).append(how)
-        for one in made["indirect"]:
-            how = lineage.Transformation("INDIRECT", one["how"].upper(), None, False)
-            found.setdefault((one["table"], one["column"]), []).append(how)
+            transformations.setdefault((origin["table"], origin["column"]), []).append(how)
+        for indirect_origin in origins["indirect"]:
+            how = lineage.Transformation("INDIRECT", indirect_origin["how"].upper(), None, False)
+            transformations.setdefault((indirect_origin["table"], indirect_origin["column"]), []).append(how)
         return [
             lineage.InputField(*(self._raw(table[4:]) if table.startswith("raw:") else self._table(table)), column, hows)
-            for (table, column), hows in found.items()
+            for (table, column), hows in transformations.items()
         ]
 
     def _statistics(self, name: str, number: int | None) -> dict[str, Any]:
@@ -169,12 +170,12 @@ class Datasets:
         return {"outputStatistics": facet}
 
 
-def _named(folder: Place) -> tuple[str, str]:
+def _dataset_name(folder: Place) -> tuple[str, str]:
     return ("file", folder.as_posix()) if isinstance(folder, Path) else (folder.root, f"/{folder.path}")
 
 
 def _origin(path: str, base: Path | None) -> tuple[str, str]:
-    """Return where a landed file came from, as a dataset: its folder, or its address."""
+    """Return the dataset of a landed file's origin: its folder, or its URL."""
     if "://" in path:
         parts = urlsplit(path)
         return f"{parts.scheme}://{parts.netloc}", parts.path or "/"
@@ -185,13 +186,13 @@ def _version(number: int | None) -> dict[str, Any]:
     return {} if number is None else {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(number))}
 
 
-def _type(said: Any) -> str:
+def _type(type_: Any) -> str:
     return (
-        said
-        if isinstance(said, str)
-        else json.dumps(said)
-        if said.get("type") != "array"
-        else f"array<{_type(said['elementType'])}>"
+        type_
+        if isinstance(type_, str)
+        else json.dumps(type_)
+        if type_.get("type") != "array"
+        else f"array<{_type(type_['elementType'])}>"
     )
 
 
@@ -205,12 +206,12 @@ def _assertion(row: CheckRow) -> assertions.Assertion:
     return assertions.Assertion(row["kind"], bool(row["passed"]) and not row["broken"], severity=severity, name=row["expectation"], description=row["message"] or None)  # fmt: skip
 
 
-def _metrics(said: Mapping[str, Any]) -> metrics.ColumnMetrics:
+def _metrics(figures: Mapping[str, Any]) -> metrics.ColumnMetrics:
     def number(name: str) -> float | None:
-        value = said.get(name)
+        value = figures.get(name)
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
-    distinct = said.get("distinct")
+    distinct = figures.get("distinct")
     return metrics.ColumnMetrics(
-        said.get("nulls"), int(distinct) if isinstance(distinct, int | float) else None, min=number("min"), max=number("max")
+        figures.get("nulls"), int(distinct) if isinstance(distinct, int | float) else None, min=number("min"), max=number("max")
     )

@@ -1,4 +1,4 @@
-"""A run in the ledger → OpenLineage events: one START and one end for the run and for each of its steps that did something."""
+"""Build the OpenLineage events of a run in the ledger: a START and an end event for the run and for each step that did something."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _ENDS = {"succeeded": RunState.COMPLETE, "failed": RunState.FAIL, "abandoned": R
 
 
 def run_uuid(product: str, run_id: str, step: str = "") -> str:
-    """Return the UUID of a run or step: the same each time that it is asked for."""
+    """Return the UUID of a run or step, which depends only on the arguments."""
     return str(uuid.uuid5(_ROOM, f"{product}/{run_id}/{step}"))
 
 
 def start_of(ws: Workspace, namespace: str) -> RunEvent:
-    """Return the event that says that a run has begun."""
+    """Return the START event of a run."""
     return _Events(ws, namespace, ws.run_id).run(RunState.START)
 
 
 def events_of(ws: Workspace, namespace: str, run_id: str) -> list[RunEvent]:
-    """Return what is to be said of a run that has ended: its steps, then its end."""
+    """Return the events of a run that has ended: those of its steps, then its end event."""
     return list(_Events(ws, namespace, run_id).all())
 
 
@@ -65,7 +65,7 @@ class _Events:
         at = self._row["started_at"] if state == RunState.START else self._row["finished_at"] or self._ws.clock()
         run_facets: dict[str, Any] = {"processing_engine": _engine()}
         if state in (RunState.FAIL, RunState.ABORT):
-            run_facets["errorMessage"] = _error(self._row["error"] or {"what": "The run was cut off."})
+            run_facets["errorMessage"] = _error(self._row["error"] or {"what": "The run's process died."})
         return RunEvent(
             eventType=state,
             eventTime=str(iso(at)),
@@ -82,12 +82,12 @@ class _Events:
         yield self._event(RunState.START, began, step["step"], job, inputs, [])
         outputs = self._datasets.outputs(step) if step["state"] == "succeeded" else []
         yield self._event(_ENDS[step["state"]], ended, step["step"], job, inputs, outputs, step["error"])
-        judged = self._datasets.judged(step)
-        if judged is not None:  # by OpenLineage's rules, whoever checks a table reads it
+        checked_dataset = self._datasets.checked_dataset(step)
+        if checked_dataset is not None:  # OpenLineage treats a check as a job that reads the table
             checking = f"check:{name}"
             job = self._job(f"{self._ws.product.name}.check.{name}", "CHECK", f"The expectations of {name}.")
             yield self._event(RunState.START, ended, checking, job, [], [])
-            yield self._event(RunState.COMPLETE, ended, checking, job, [judged], [])
+            yield self._event(RunState.COMPLETE, ended, checking, job, [checked_dataset], [])
 
     def _event(
         self, state: RunState, at: float, step: str, job: Job, inputs: Sequence[InputDataset], outputs: Sequence[OutputDataset],
@@ -116,8 +116,8 @@ class _Events:
 
     def _about(self, name: str) -> str | None:
         product = self._ws.product
-        thing = product.nodes.get(name) or product.models.get(name) or product.custom.get(name)
-        return thing.description if thing else None
+        declaration = product.nodes.get(name) or product.models.get(name) or product.custom.get(name)
+        return declaration.description if declaration else None
 
 
 def _row(ledger: Ledger, run_id: str) -> RunRow:
@@ -130,7 +130,7 @@ def _sql(ws: Workspace, name: str) -> str | None:
 
 
 def _verb(step: StepRow) -> str | None:
-    """Return what is told that a step did; None of a step that is not told of, or of a kind that is gone."""
+    """Return the job type of a step; None for steps without events and for unknown kinds."""
     return step_kind(step["kind"]).verb
 
 
@@ -141,5 +141,5 @@ def _engine() -> processing_engine_run.ProcessingEngineRunFacet:
 
 
 def _error(error: Mapping[str, Any]) -> error_message_run.ErrorMessageRunFacet:
-    what = " ".join(str(error[name]) for name in ("what", "fix") if error.get(name)) or "The step failed."
-    return error_message_run.ErrorMessageRunFacet(what, "PYTHON")
+    message = " ".join(str(error[name]) for name in ("what", "fix") if error.get(name)) or "The step failed."
+    return error_message_run.ErrorMessageRunFacet(message, "PYTHON")

@@ -1,4 +1,4 @@
-"""Tells an OpenLineage server, or a file, of each run."""
+"""The observer that sends OpenLineage events of each run to a server or a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from caudal.runtime.workspace import Workspace
 
 
 class OpenLineage(RunObserver):
-    """Queues the events of a run and tries to deliver them, where the settings ask for it."""
+    """Queues the events of a run and tries to deliver them, if the settings name a target."""
 
     order = 60
 

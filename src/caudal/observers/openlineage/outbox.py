@@ -1,4 +1,4 @@
-"""Events are rows of the ledger before anything is sent; they are sent in their order, and one that did not arrive waits for the next run."""
+"""The outbox of OpenLineage events: they are stored in the ledger, then sent in order; the next run sends what failed."""
 
 from __future__ import annotations
 
@@ -22,66 +22,68 @@ _AT_ONCE = 5000
 
 
 class Transport(Protocol):
-    """Takes events."""
+    """Sends events."""
 
     def emit(self, event: Any) -> Any:
-        """Send one."""
+        """Send an event."""
 
 
-def checked(said: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of OpenLineage when they can work.
+def check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of OpenLineage after checking them.
 
     Raises
     ------
-    DeclarationProblem : a setting is not there, or neither address nor file is given
+    DeclarationProblem : an option is unknown, or not exactly one of ``url`` and ``file`` is given
     EnvironmentProblem : the package is not installed
     """
-    for name in said:
+    for name in options:
         if name not in KEYS:
-            raise DeclarationProblem(f"[openlineage] sets '{name}', which is not there.", nearest=nearest(name, KEYS))
-    if bool(said.get("url")) == bool(said.get("file")):
-        raise DeclarationProblem("[openlineage] needs a place to send events to.", fix='Set either url = "http://…" or file = "…".')
+            raise DeclarationProblem(f"[openlineage] sets '{name}', which is not an option.", nearest=nearest(name, KEYS))
+    if bool(options.get("url")) == bool(options.get("file")):
+        raise DeclarationProblem(
+            "[openlineage] has no target for events, or two.", fix='Set either url = "http://…" or file = "…".'
+        )
     require("openlineage.client", extra="openlineage", for_="Sending OpenLineage events")
-    return said
+    return options
 
 
 def note_start(ws: Workspace) -> None:
-    """Write down that a run has begun, and say so."""
+    """Queue the START event of a run, and deliver it."""
     if not ws.settings.openlineage:
         return
-    said = checked(dict(ws.settings.openlineage))
+    options = check_options(dict(ws.settings.openlineage))
     from caudal.observers.openlineage.events import start_of
 
-    _add(ws, ws.run_id, [start_of(ws, _namespace(said))])
+    _add(ws, ws.run_id, [start_of(ws, _namespace(options))])
     deliver(ws)
 
 
 def note(ws: Workspace, run_id: str) -> None:
-    """Write down what a run that has ended did, and say so; of a run told of before nothing is said again."""
+    """Queue the events of a run that has ended, once, and deliver them."""
     if not ws.settings.openlineage:
         return
-    said = checked(dict(ws.settings.openlineage))
+    options = check_options(dict(ws.settings.openlineage))
     from caudal.observers.openlineage.events import events_of
 
-    told = [
+    event_types = [
         row["event"]["eventType"]
         for row in ws.ledger.find(lineage_events, run_id=run_id)
         if "parent" not in row["event"]["run"]["facets"]
     ]
-    if all(one == "START" for one in told):
-        _add(ws, run_id, events_of(ws, _namespace(said), run_id))
+    if all(event_type == "START" for event_type in event_types):
+        _add(ws, run_id, events_of(ws, _namespace(options), run_id))
     deliver(ws)
 
 
 def deliver(ws: Workspace) -> int:
-    """Send what waits, oldest first, until the other side does not answer; return how many were sent."""
-    said = dict(ws.settings.openlineage)
+    """Send queued events, oldest first, until the server does not answer; return the number of sent ones."""
+    options = dict(ws.settings.openlineage)
     sent = 0
     try:
         with lease(ws.home.path / "leases" / "openlineage.lock", "openlineage", wait_s=_WAIT_S):
-            transport = _transport(said)
+            transport = _transport(options)
             for row in ws.ledger.find(lineage_events, state="new", limit=_AT_ONCE):
-                if not (said.get("file") and sent == 0 and _last_line(Path(said["file"])) == row["event"]):
+                if not (options.get("file") and sent == 0 and _last_line(Path(options["file"])) == row["event"]):
                     transport.emit(row["event"])
                 ws.ledger.change(lineage_events, {"id": row["id"]}, state="sent", sent_at=ws.clock(), error=None)
                 sent += 1
@@ -95,7 +97,7 @@ def deliver(ws: Workspace) -> int:
 
 
 def waiting(ledger: Ledger) -> int:
-    """Return how many events have not been sent yet."""
+    """Return the number of events that have not been sent yet."""
     return len(ledger.find(lineage_events, state="new"))
 
 
@@ -109,25 +111,27 @@ def _add(ws: Workspace, run_id: str, events: list[Any]) -> None:
     ws.ledger.add(lineage_events, *rows)
 
 
-def _transport(said: dict[str, Any]) -> Transport:
-    if said.get("file"):
+def _transport(settings: dict[str, Any]) -> Transport:
+    if settings.get("file"):
         from openlineage.client.transport.file import FileConfig, FileTransport
 
-        Path(said["file"]).parent.mkdir(parents=True, exist_ok=True)
-        transport: Transport = FileTransport(FileConfig(said["file"], append=True))
+        Path(settings["file"]).parent.mkdir(parents=True, exist_ok=True)
+        transport: Transport = FileTransport(FileConfig(settings["file"], append=True))
         return transport
     from openlineage.client.transport.http import HttpConfig, HttpTransport
 
-    more: dict[str, Any] = {"endpoint": said["endpoint"]} if said.get("endpoint") else {}
-    if said.get("key") and (secret := os.environ.get(said["key"])):  # the setting names a variable; the secret is stored nowhere
+    more: dict[str, Any] = {"endpoint": settings["endpoint"]} if settings.get("endpoint") else {}
+    if settings.get("key") and (
+        secret := os.environ.get(settings["key"])
+    ):  # the setting names a variable; the secret is stored nowhere
         more["auth"] = {"type": "api_key", "apiKey": secret}
-    options = {"url": said["url"], "timeout": float(said.get("timeout_s", _WAIT_S)), "retry": {"total": 0}, **more}
+    options = {"url": settings["url"], "timeout": float(settings.get("timeout_s", _WAIT_S)), "retry": {"total": 0}, **more}
     over_http: Transport = HttpTransport(HttpConfig.from_dict(options))
     return over_http
 
 
 def _last_line(file: Path) -> Any:
-    """Return the last event in a file: who died after writing it has not said so in the ledger."""
+    """Return the last event in a file, which a process may have written before it died without marking it as sent."""
     try:
         with file.open("rb") as lines:
             lines.seek(max(0, file.stat().st_size - (1 << 20)))
@@ -137,5 +141,5 @@ def _last_line(file: Path) -> Any:
         return None
 
 
-def _namespace(said: dict[str, Any]) -> str:
-    return str(said.get("namespace") or "caudal")
+def _namespace(options: dict[str, Any]) -> str:
+    return str(options.get("namespace") or "caudal")

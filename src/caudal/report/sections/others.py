@@ -23,7 +23,7 @@ class Others(ReportSection):
         for row in record.steps:
             part = step_kind(row["kind"]).section
             if part is not None and part not in CAUDAL_PARTS:
-                parts.setdefault(part, {})[row["name"]] = kind_of_step(row["kind"]).told(row)
+                parts.setdefault(part, {})[row["name"]] = kind_of_step(row["kind"]).step_document(row)
         return parts or None
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:

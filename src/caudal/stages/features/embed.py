@@ -89,7 +89,9 @@ def embed(
     )
     times = _WorkerTimes(spark)
     context.kept[f"{KEPT}:{into}"] = json.dumps({**asdict(network), "side": plan.side, "model": chosen.sha256}).encode()
-    context.told.append(lambda _: {"embedding": {**times.shares(), "plan": list(plan.notes), "network": _key(chosen, plan)}})
+    context.note_functions.append(
+        lambda _: {"embedding": {**times.shares(), "plan": list(plan.notes), "network": _key(chosen, plan)}}
+    )
     carried = [name for name in images.columns if name not in (content, "_format_errors", "_raw")]
     schema = StructType(
         [

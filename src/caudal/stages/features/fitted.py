@@ -27,7 +27,7 @@ def fitted(name: str, fit: Callable[[], Any]) -> Any:
     DeclarationProblem : JSON cannot hold the result of ``fit``
     """
     context, key = current_build_context(), f"fit:{name}"
-    context.asked.add(key)
+    context.fit_names.add(key)
     stored = context.before.get(key)
     if stored is None or context.fits == "anew":
         context.require(stored, name)

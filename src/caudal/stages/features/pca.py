@@ -122,7 +122,7 @@ def pca(
         raise DeclarationProblem("pca needs exactly one of components and variance.", fix="Pass components=64 or variance=0.95.")
     limit = _refit_share(refit)
     context, key = current_build_context(), f"pca:{column}"
-    context.asked.add(key)
+    context.fit_names.add(key)
     earlier = Fitted.load(context.before[key]) if key in context.before else None
     count = frame.count()
     if count == 0:
@@ -144,7 +144,9 @@ def pca(
     )
     context.kept[key] = fitted.dump()
     names = [f"{prefix}_{i + 1}" for i in range(len(fitted.components))]
-    context.told.append(lambda written: {"pca": {**_summary(fitted, fit_again), "points": _points(written, names, frame.columns)}})
+    context.note_functions.append(
+        lambda written: {"pca": {**_summary(fitted, fit_again), "points": _points(written, names, frame.columns)}}
+    )
     return _transform_frame(frame, column, fitted, names)
 
 

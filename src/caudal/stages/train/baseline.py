@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import answer
+from caudal.declarations.signature import prediction_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,8 +70,8 @@ class FittedBaseline:
             places = groups.get_indexer(keys)
             values[places >= 0] = self.by_group.to_numpy("float64").reshape(-1, width)[places[places >= 0]]
         if self.classes is None:
-            return answer(frame, values[:, 0])
-        return answer(frame, np.asarray(self.classes, object)[values.argmax(axis=1)], values, self.classes)
+            return prediction_frame(frame, values[:, 0])
+        return prediction_frame(frame, np.asarray(self.classes, object)[values.argmax(axis=1)], values, self.classes)
 
 
 def _shares(label: pd.Series, classes: Sequence[str]) -> pd.DataFrame:

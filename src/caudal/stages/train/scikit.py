@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import answer, coerced
+from caudal.declarations.signature import coerce_inputs, prediction_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +35,7 @@ class ScikitCandidate:
         from caudal.stages.train.encode import encoding_pipeline
 
         pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
-        pipeline.fit(coerced(frame, self.inputs), label.to_numpy())
+        pipeline.fit(coerce_inputs(frame, self.inputs), label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
     def parameters(self) -> dict[str, Any]:
@@ -55,10 +55,10 @@ class FittedScikit:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and, where the estimator has them, ``probability_<class>``."""
-        inputs = coerced(frame, self.inputs)
+        inputs = coerce_inputs(frame, self.inputs)
         classes = getattr(self.estimator, "classes_", None)
         shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
-        return answer(frame, self.estimator.predict(inputs), shares, classes)
+        return prediction_frame(frame, self.estimator.predict(inputs), shares, classes)
 
 
 def with_seed(estimator: Any, seed: int) -> Any:

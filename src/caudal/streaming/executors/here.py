@@ -1,4 +1,4 @@
-"""This process, where small micro-batches are done soonest."""
+"""The executor that uses this process: the fastest for small micro-batches."""
 
 from __future__ import annotations
 

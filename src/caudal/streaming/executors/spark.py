@@ -1,4 +1,4 @@
-"""Spark's tasks, for backlogs and for more messages than one process takes."""
+"""The executor that uses Spark tasks, for backlogs and for more messages than one process can handle."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ def take(batch: MicroBatch) -> list[TaskResult]:
 
 
 def _by_spark(batch: MicroBatch, frame: DataFrame) -> list[TaskResult]:
-    results = _collected(frame.mapInArrow(partial(run_task, work=batch.work), SCHEMA))
+    results = _collect(frame.mapInArrow(partial(run_task, work=batch.work), SCHEMA))
     for name in batch.tables:
-        if have_common_samples([result.taken[name] for result in results if name in result.taken]):
+        if have_common_samples([result.taken_samples[name] for result in results if name in result.taken_samples]):
             for file in (file for result in results for file in result.files):
                 (batch.stage / file.name).unlink(missing_ok=True)
-            return _collected(frame.coalesce(1).mapInArrow(partial(run_task, work=batch.work), SCHEMA))
+            return _collect(frame.coalesce(1).mapInArrow(partial(run_task, work=batch.work), SCHEMA))
     return results
 
 
-def _collected(frame: DataFrame) -> list[TaskResult]:
+def _collect(frame: DataFrame) -> list[TaskResult]:
     """Return the results that tasks sent: pickles of our own tasks, over Spark's own channel."""
     return [pickle.loads(value) for value in frame.toArrow().column("found").to_pylist()]  # noqa: S301

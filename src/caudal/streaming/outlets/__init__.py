@@ -1,4 +1,4 @@
-"""Where rows of a stream are sent besides the lake."""
+"""Outlets: send rows of a stream to other systems."""
 
 from caudal.streaming.outlets.outbox import Outbox, Sender
 from caudal.streaming.outlets.sender import sender_of

@@ -15,13 +15,13 @@ OUTLET = "drop"
 
 
 def sender(declared: Outlet, product: str, data: Path) -> DropSender:
-    """Return what writes an outlet's rows into its folder."""
+    """Return the sender of an outlet to a folder."""
     assert isinstance(declared.to, Drop)
     return DropSender(data / declared.to.folder)
 
 
 class DropSender:
-    """Writes rows to a folder. A file that exists is complete; whoever takes files away must not put older ones back."""
+    """Writes rows to a folder. A file that exists is complete; a process that removes files must not put older ones back."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,9 +1,9 @@
-"""Rows on their way out, by micro-batch, kept in the stream's checkpoint until the receiver has them.
+"""The outbox of an outlet: rows by micro-batch, kept in the stream's checkpoint until the receiver has them.
 
 The guarantee follows from the order of three acts: the checkpoint with the rows is written; they are sent; the checkpoint forgets them.
 
 - at least once: a process that dies between sending and forgetting sends again;
-- exactly once: the receiver stores the rows and their micro-batch's number in one act, and is asked for it before they are sent again;
+- exactly once: the receiver stores the rows and their micro-batch's number in one transaction, and reports it before they are sent again;
 - at most once: rows in a checkpoint that is read after a restart may have been sent, and are not sent again.
 """
 
@@ -47,7 +47,7 @@ class Sender(Protocol):
 
 
 class Outbox(threading.Thread):
-    """An outlet at work beside the stream: a slow or broken receiver delays nothing until too many rows wait for it.
+    """An outlet that runs while the stream runs: a slow or broken receiver delays nothing until too many rows wait for it.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Choose an outlet's sender by the kind of its place, which is a file of this folder with its ``OUTLET`` and ``sender``."""
+"""Choose an outlet's sender by the kind of its destination: each is a file of this folder with its ``OUTLET`` and ``sender``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.streaming.outlets.outbox import Sender
 
 
 def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
-    """Return the sender for an outlet's place.
+    """Return the sender for an outlet's destination.
 
     Parameters
     ----------
@@ -23,9 +23,9 @@ def sender_of(declared: Outlet, product: str, data: Path) -> Sender:
     """
     if declared.to.kind not in OUTLETS:
         raise DeclarationProblem(
-            f"Nothing sends the rows of '{declared.name}' to a place of the kind '{declared.to.kind}'.",
+            f"Outlet '{declared.name}' has a destination of the unknown kind '{declared.to.kind}'.",
             nearest=nearest(declared.to.kind, OUTLETS),
-            fix=f"Places are: {', '.join(OUTLETS)}.",
+            fix=f"Kinds are: {', '.join(OUTLETS)}.",
             where=str(declared.where),
         )
     sender: Sender = OUTLETS[declared.to.kind].sender(declared, product, data)

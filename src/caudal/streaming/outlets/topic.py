@@ -23,7 +23,7 @@ _WAIT_S = 10.0
 
 
 def sender(declared: Outlet, product: str, data: Path) -> TopicSender:
-    """Return what writes an outlet's rows to its topic."""
+    """Return the sender of an outlet to a topic."""
     return TopicSender(declared, f"caudal-{product}-{declared.name}")
 
 
@@ -46,10 +46,10 @@ class TopicSender:
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
-            self._connected()
+            self._connect()
             (position,) = self._group.committed([TopicPartition(self._topic, 0)], timeout=_WAIT_S)
         except KafkaException as error:
-            raise self._away(error) from None
+            raise self._delivery_error(error) from None
         return int(position.offset) - 1 if position.offset >= 0 else -1
 
     def send(self, batch: int, rows: pa.Table) -> None:
@@ -57,7 +57,7 @@ class TopicSender:
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
-            self._connected()
+            self._connect()
             if self._exactly:
                 self._producer.begin_transaction()
             for row in rows.to_pylist():
@@ -70,7 +70,7 @@ class TopicSender:
                 raise KafkaException(self._failed or "it did not acknowledge in time")
         except KafkaException as error:
             self.close()  # aborts a transaction that was begun; else the next one does
-            raise self._away(error) from None
+            raise self._delivery_error(error) from None
 
     def close(self) -> None:
         """Close the connection; messages that were not acknowledged are dropped."""
@@ -81,7 +81,7 @@ class TopicSender:
             self._group.close()
         self._producer = self._group = None
 
-    def _connected(self) -> None:
+    def _connect(self) -> None:
         if self._producer is not None:
             return
         from confluent_kafka import Consumer, Producer
@@ -102,17 +102,17 @@ class TopicSender:
     def _produce(self, key: str, value: bytes) -> None:
         while True:
             try:
-                self._producer.produce(self._topic, value, key, on_delivery=self._delivered)
+                self._producer.produce(self._topic, value, key, on_delivery=self._on_delivery)
                 self._producer.poll(0)
                 return
             except BufferError:
                 self._producer.poll(0.05)
 
-    def _delivered(self, error: Any, _: Any) -> None:
+    def _on_delivery(self, error: Any, _: Any) -> None:
         if error is not None:
             self._failed = error.str()
 
-    def _away(self, error: Any) -> EnvironmentProblem:
+    def _delivery_error(self, error: Any) -> EnvironmentProblem:
         reason = error.args[0] if error.args else error
         reason = self._refusal.text or (reason.str() if hasattr(reason, "str") else reason)
         return EnvironmentProblem(

@@ -37,9 +37,9 @@ class Change:
     touched : natural keys of all changed members
     """
 
-    put: dict[int, tuple[Any, Span]] = field(default_factory=dict)
+    written: dict[int, tuple[Any, Span]] = field(default_factory=dict)
     moved: dict[int, dt.datetime] = field(default_factory=dict)
-    gone: list[int] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
     touched: set[Any] = field(default_factory=set)
 
 
@@ -92,27 +92,29 @@ def columns(dimension: Dimension, version: Version, comments: dict[str, str]) ->
     return tuple(result)
 
 
-def compute_change(dimension: Dimension, known: History, versions: Iterator[tuple[Version, float | None]], read: Rows) -> Change:
-    """Return the change that brings a dimension from its known history to that of some more versions of its table.
+def compute_change(
+    dimension: Dimension, published_history: History, versions: Iterator[tuple[Version, float | None]], rows_of: Rows
+) -> Change:
+    """Return the change that brings a dimension from its published history to that of further versions of its table.
 
     Parameters
     ----------
-    known : the history in the warehouse
+    published_history : the history in the warehouse
     versions : the versions in order, each with its time of publication
-    read : reads the versions' rows, from which new rows are taken
+    rows_of : reads the versions' rows, from which new rows are taken
     """
-    history_: History = {key: list(spans) for key, spans in known.items()}
+    history_: History = {key: list(spans) for key, spans in published_history.items()}
     touched: set[Any] = set()
     for version, at in versions:
-        touched |= _step(dimension, history_, read, version, at)
-    return _difference(known, history_, touched, dimension.changes == "keep")
+        touched |= _step(dimension, history_, rows_of, version, at)
+    return _difference(published_history, history_, touched, dimension.changes == "keep")
 
 
-def _step(dimension: Dimension, history_: History, read: Rows, version: Version, at: float | None) -> set[Any]:
-    keys, contents = read.of(version)
+def _step(dimension: Dimension, history_: History, rows_of: Rows, version: Version, at: float | None) -> set[Any]:
+    keys, contents = rows_of.of(version)
     touched = set()
     if dimension.since:
-        moments = [_moment(value) for value in read.table(version.number).column(dimension.since).to_pylist()]
+        moments = [_moment(value) for value in rows_of.table(version.number).column(dimension.since).to_pylist()]
         _once(dimension, list(zip(keys, moments, strict=True)))
         by_key: dict[Any, list[Span]] = {}
         for index, (key, start, content) in enumerate(zip(keys, moments, contents, strict=True)):
@@ -145,17 +147,17 @@ def _set(history_: History, key: Any, spans: list[Span]) -> set[Any]:
     return {key}
 
 
-def _difference(known: History, history_: History, touched: set[Any], dated: bool) -> Change:
+def _difference(published_history: History, history_: History, touched: set[Any], dated: bool) -> Change:
     change = Change()
     for key in touched:
-        old_spans = {history.surrogate(key, span.start if dated else None): span for span in known.get(key, [])}
+        old_spans = {history.surrogate(key, span.start if dated else None): span for span in published_history.get(key, [])}
         new_spans = {history.surrogate(key, span.start if dated else None): span for span in history_[key]}
         for number, span in new_spans.items():
             if number not in old_spans or old_spans[number].content != span.content:
-                change.put[number] = (key, span)
+                change.written[number] = (key, span)
             elif old_spans[number].until != span.until:
                 change.moved[number] = span.until
-        change.gone += [number for number in old_spans if number not in new_spans]
+        change.removed += [number for number in old_spans if number not in new_spans]
         if old_spans.keys() != new_spans.keys() or any(old_spans[number].until != new_spans[number].until for number in new_spans):
             change.touched.add(key)
     return change
@@ -202,11 +204,11 @@ class Rows:
         import pyarrow as pa
 
         by_version: dict[int, list[int]] = {}
-        for number, (_, span) in change.put.items():
+        for number, (_, span) in change.written.items():
             assert span.row is not None
             by_version.setdefault(span.row[0], []).append(number)
         for version, numbers in by_version.items():
-            spans = [change.put[number][1] for number in numbers]
+            spans = [change.written[number][1] for number in numbers]
             rows = self.table(version).take(pa.array([span.row[1] for span in spans if span.row]))
             columns = {
                 self.dimension.surrogate: pa.array(numbers, pa.int64()),

@@ -36,7 +36,7 @@ class Facts:
     target: Target
     links: tuple[Link, ...]
     dates: Mapping[str, str]  # column that refers to the calendar: column with the day's time
-    own: tuple[str, ...]  # columns that come from the lake
+    lake_columns: tuple[str, ...]  # columns that come from the lake
 
 
 def facts_of(star: Star, fact: Fact, version: Version, description: str | None, comments: Mapping[str, str]) -> Facts:
@@ -73,7 +73,7 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
             raise StepFailed(f"Fact '{fact.name}' makes a column '{name}', and '{fact.of}' has one.", fix="Rename it there.")
     day = DAY if version.partitioned else None
     columns = [
-        *(Column(link.pointer, "bigint", _pointed(link, fact)) for link in links),
+        *(Column(link.pointer, "bigint", _pointer_comment(link, fact)) for link in links),
         *(Column(name, "integer", f"The day of {column}; {UNKNOWN} where there is none.") for name, column in dates.items()),
         *(Column(name, type_of(schema.field(name).type), comments.get(name)) for name in lake_columns),
         *([Column(DAY, "date", "The day that the row belongs to.")] if day else []),
@@ -88,7 +88,7 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
     return Facts(fact, target, links, dates, (*lake_columns, *([DAY] if day else [])))
 
 
-def _pointed(link: Link, fact: Fact) -> str:
+def _pointer_comment(link: Link, fact: Fact) -> str:
     validity = f" that held at {fact.time}" if link.dimension.changes == "keep" else ""
     return f"The row of {link.dimension.name}{validity}; {UNKNOWN} where there is none."
 
@@ -97,12 +97,12 @@ def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identi
     """Move staged rows into the fact's table, each with references to its dimension rows."""
     from psycopg.sql import SQL, Identifier
 
-    names = [*(link.pointer for link in facts.links), *facts.dates, *facts.own]
-    joins = SQL("").join(_joined(facts, link, n) for n, link in enumerate(facts.links))
+    names = [*(link.pointer for link in facts.links), *facts.dates, *facts.lake_columns]
+    joins = SQL("").join(_join_clause(facts, link, n) for n, link in enumerate(facts.links))
     values = [
         *(SQL("coalesce({}, {})").format(Identifier(f"d{n}", link.dimension.surrogate), SQL(str(UNKNOWN))) for n, link in enumerate(facts.links)),
         *(SQL("coalesce(to_char({}, 'YYYYMMDD')::integer, {})").format(Identifier("n", date), SQL(str(UNKNOWN))) for date in facts.dates.values()),
-        *(Identifier("n", name) for name in facts.own),
+        *(Identifier("n", name) for name in facts.lake_columns),
     ]  # fmt: skip
     statement = SQL("INSERT INTO {} ({}) SELECT {} FROM {} n{}")
     column_list = SQL(", ").join(Identifier(name) for name in names)
@@ -130,13 +130,13 @@ def update_references(connection: Connection[Any], facts: Facts, touched: Mappin
         moved += connection.execute(
             statement.format(
                 table=ddl.identifier(facts.target), pointer=Identifier(link.pointer), surrogate=Identifier("d0", link.dimension.surrogate),
-                unknown=SQL(str(UNKNOWN)), touched=touched_join, join=_joined(facts, link, 0),
+                unknown=SQL(str(UNKNOWN)), touched=touched_join, join=_join_clause(facts, link, 0),
             )
         ).rowcount  # fmt: skip
     return moved
 
 
-def _joined(facts: Facts, link: Link, number: int) -> Composed:
+def _join_clause(facts: Facts, link: Link, number: int) -> Composed:
     """Return the join of rows ``n`` with the dimension's row that was valid at their time."""
     from psycopg.sql import SQL, Identifier
 

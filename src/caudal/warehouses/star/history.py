@@ -31,7 +31,7 @@ class Span:
     row: tuple[int, int] | None = None
 
 
-def replace_states(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
+def replace_states(spans: Sequence[Span], observed: Sequence[Span]) -> list[Span]:
     """Return a member's history after a version that gives its states by event time.
 
     A version replaces the history from its earliest state on; the history before that stays.
@@ -43,9 +43,9 @@ def replace_states(spans: Sequence[Span], seen: Sequence[Span]) -> list[Span]:
     >>> [(span.start.day, span.content) for span in late]
     [(1, 1), (2, 2), (3, 3)]
     """
-    states = sorted(seen, key=lambda span: span.start)
+    states = sorted(observed, key=lambda span: span.start)
     before = [span for span in spans if span.start < states[0].start]
-    return _joined([*before, *states])
+    return _merge_states([*before, *states])
 
 
 def add_observation(spans: Sequence[Span], content: int | None, at: dt.datetime, row: tuple[int, int] | None = None) -> list[Span]:
@@ -84,11 +84,11 @@ def _endless(span: Span) -> bool:
     return span.until.replace(tzinfo=None) == END
 
 
-def _joined(states: Sequence[Span]) -> list[Span]:
+def _merge_states(states: Sequence[Span]) -> list[Span]:
     """Return ordered states as consecutive spans; a state that repeats the one before it is merged with it."""
-    kept: list[Span] = []
+    merged: list[Span] = []
     for state in states:
-        if not kept or kept[-1].content != state.content:
-            kept.append(state)
-    ends = [*(span.start for span in kept[1:]), END.replace(tzinfo=kept[0].start.tzinfo)] if kept else []
-    return [replace(span, until=until) for span, until in zip(kept, ends, strict=True)]
+        if not merged or merged[-1].content != state.content:
+            merged.append(state)
+    ends = [*(span.start for span in merged[1:]), END.replace(tzinfo=merged[0].start.tzinfo)] if merged else []
+    return [replace(span, until=until) for span, until in zip(merged, ends, strict=True)]

@@ -46,15 +46,15 @@ class StarTable:
     Parameters
     ----------
     there : the columns that it has in the warehouse; none if it does not exist
-    beside : its staged changes
+    staged : its staged changes
     days : for a fact, the days that are replaced
     whole : for a dimension, whether any member may have changed
     """
 
     target: Target
     version: delta.Version | None
-    there: dict[str, Column]
-    beside: Any = None
+    existing_columns: dict[str, Column]
+    staged: Any = None
     days: set[str] = field(default_factory=set)
     whole: bool = False
     note: dict[str, Any] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class StarTable:
     @property
     def anew(self) -> bool:
         """Whether the table exists with other columns."""
-        return bool(self.there) and not ddl.has_same_columns(self.target, self.there)
+        return bool(self.existing_columns) and not ddl.has_same_columns(self.target, self.existing_columns)
 
 
 def publish(connection: Connection[Any], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str) -> Outcome:
@@ -80,24 +80,24 @@ def publish(connection: Connection[Any], star: Star, product: str, lake_tables: 
     if star.grant:
         ddl.role(connection, star.grant)
     before = known.last_publication(connection, place)
-    _mine(connection, star, before, product)
+    _check_owner(connection, star, before, product)
     dimensions = {
         dimension.name: _dimension(connection, star, dimension, lake_tables[dimension.of], before) for dimension in star.dimensions
     }
     facts = [_facts(connection, star, fact, lake_tables) for fact in star.facts]
     calendar = StarTable(dates.target(star, star.dates), None, {}) if star.dates else None
     if calendar:
-        calendar.there = ddl.existing_columns(connection, calendar.target)
+        calendar.existing_columns = ddl.existing_columns(connection, calendar.target)
     tables = [*dimensions.values(), *([calendar] if calendar else []), *(fact_table for _, fact_table in facts)]
     for fact, fact_table in facts:
         _changed_days(fact_table, before, fact.declared.name)
-    idle = not any(table.beside or table.days or table.anew or not table.there for table in tables)
-    if idle and before is not None and before.declared == _declared(star, tables) and _noted(before, tables):
+    idle = not any(table.staged or table.days or table.anew or not table.existing_columns for table in tables)
+    if idle and before is not None and before.declared == _declaration_digest(star, tables) and _record_state(before, tables):
         return Outcome("was there already", 0, ())
     for fact, fact_table in facts:
-        _beside(connection, fact, fact_table)
+        _stage_fact(connection, fact, fact_table)
     now = known.Published(
-        place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declared(star, tables), run_id,
+        place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declaration_digest(star, tables), run_id,
         {"tables": {table.target.table: table.note for table in tables}},
     )  # fmt: skip
     fact_of = {fact_table.target.table: (fact_table.target, fact_table.version) for _, fact_table in facts}
@@ -118,32 +118,34 @@ def _together(
     with connection.transaction():
         if any(table.anew for table in tables):
             for _, fact_table in facts:
-                if fact_table.there:
+                if fact_table.existing_columns:
                     ddl.drop_references(connection, fact_table.target)
         for table in tables:
-            if not table.there:
+            if not table.existing_columns:
                 ddl.create(connection, table.target, ddl.identifier(table.target))
             elif table.anew:
                 delete(connection, table.target, None)
-                ddl.alter(connection, table.target, table.there)
+                ddl.alter(connection, table.target, table.existing_columns)
         for declared in star.dimensions:
-            if (dimension_table := dimensions[declared.name]).beside:
-                store.apply_changes(connection, declared, dimension_table.target, dimension_table.beside)
+            if (dimension_table := dimensions[declared.name]).staged:
+                store.apply_changes(connection, declared, dimension_table.target, dimension_table.staged)
         touched = {
-            name: None if dimension_table.whole else dimension_table.beside.touched
+            name: None if dimension_table.whole else dimension_table.staged.touched
             for name, dimension_table in dimensions.items()
-            if dimension_table.beside
+            if dimension_table.staged
         }
         moved = sum(
-            update_references(connection, fact, touched) for fact, fact_table in facts if fact_table.there and not fact_table.anew
+            update_references(connection, fact, touched)
+            for fact, fact_table in facts
+            if fact_table.existing_columns and not fact_table.anew
         )
         rows = 0
         for fact, fact_table in facts:
             if fact_table.days:
                 whole = fact_table.target.day is None or fact_table.anew
                 delete(connection, fact_table.target, None if whole else fact_table.days)
-                insert_staged_rows(connection, fact, fact_table.beside[0])
-                rows += fact_table.beside[1]
+                insert_staged_rows(connection, fact, fact_table.staged[0])
+                rows += fact_table.staged[1]
         if calendar:
             dates.fill(connection, calendar.target, years(connection, [fact for fact, _ in facts]))
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
@@ -153,7 +155,7 @@ def _together(
             ddl.add_references(connection, fact_table.target)
         known.record_publication(connection, now)
     for table in tables:
-        if table.beside:
+        if table.staged:
             connection.execute(ddl.analyze_statement(table.target))
     states = sum(dimension_table.note["changed"] for dimension_table in dimensions.values())
     days = sum(len(fact_table.days) for _, fact_table in facts)
@@ -172,10 +174,12 @@ def _dimension(
         star.schema, dimension.name, columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
     )  # fmt: skip
     table = StarTable(target, newest, ddl.existing_columns(connection, target))
-    last = _last(before, dimension.name)
-    continues = bool(table.there) and not table.anew and last.get("declared") == repr(dimension) and _same_lake(lake_table, last)
+    last = _last_state(before, dimension.name)
+    continues = (
+        bool(table.existing_columns) and not table.anew and last.get("declared") == repr(dimension) and _same_lake(lake_table, last)
+    )
     if table.anew:
-        ddl.removed_columns(connection, target, table.there)
+        ddl.removed_columns(connection, target, table.existing_columns)
     files = _files(newest)
     table.note = {
         "version": lake_table.version,
@@ -190,13 +194,13 @@ def _dimension(
     rows = Rows(dimension, names)
     known_history = store.read(connection, dimension, target) if continues else {}
     change = compute_change(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
-    if not continues and table.there:  # rebuilt from the beginning: earlier rows are removed
+    if not continues and table.existing_columns:  # rebuilt from the beginning: earlier rows are removed
         table.whole = True
         existing = [] if table.anew else store.surrogates(connection, dimension, target)
-        change.gone = [number for number in existing if number not in change.put]
-    table.note["changed"] = len(change.put) + len(change.moved) + len(change.gone)
-    if table.note["changed"] or not table.there or table.anew:
-        table.beside = store.stage_changes(connection, dimension, target, change, rows, newest)
+        change.removed = [number for number in existing if number not in change.written]
+    table.note["changed"] = len(change.written) + len(change.moved) + len(change.removed)
+    if table.note["changed"] or not table.existing_columns or table.anew:
+        table.staged = store.stage_changes(connection, dimension, target, change, rows, newest)
     return table
 
 
@@ -221,20 +225,20 @@ def _facts(connection: Connection[Any], star: Star, fact: Any, lake_tables: Mapp
     facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
     table = StarTable(facts.target, version, ddl.existing_columns(connection, facts.target))
     if table.anew:
-        ddl.removed_columns(connection, table.target, table.there)
+        ddl.removed_columns(connection, table.target, table.existing_columns)
     return facts, table
 
 
 def _changed_days(table: StarTable, before: known.Published | None, name: str) -> None:
     assert table.version is not None
     days = known.days_of(table.version)
-    last = _last(before, name)
+    last = _last_state(before, name)
     table.note = {"version": table.version.number, "days": days, "rows": table.version.rows}
-    published_days = last.get("days", {}) if table.there and not table.anew else {}
+    published_days = last.get("days", {}) if table.existing_columns and not table.anew else {}
     table.days = known.changed_days(published_days, days)
 
 
-def _beside(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
+def _stage_fact(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
     """Load the rows of changed days into a temporary table."""
     from psycopg.sql import SQL, Identifier
 
@@ -243,16 +247,16 @@ def _beside(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
     assert table.version is not None
     into: Identifier = Identifier(f"rows_{table.target.table}"[:60])
     types = {column.name: column.type for column in table.target.columns}
-    definitions = SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(types[name])) for name in fact.own)
+    definitions = SQL(", ").join(SQL("{} {}").format(Identifier(name), SQL(types[name])) for name in fact.lake_columns)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(into, definitions))
     with connection.transaction():
         files = [file for file in table.version.files if (file.day or "") in table.days]
-        loaded = copy_files(connection, into, table.version, fact.own, files)
+        loaded = copy_files(connection, into, table.version, fact.lake_columns, files)
     connection.execute(SQL("ANALYZE {}").format(into))
-    table.beside = (into, loaded.rows)
+    table.staged = (into, loaded.rows)
 
 
-def _mine(connection: Connection[Any], star: Star, before: known.Published | None, product: str) -> None:
+def _check_owner(connection: Connection[Any], star: Star, before: known.Published | None, product: str) -> None:
     own_tables = before.more["tables"] if before is not None else {}
     if before is not None and (before.product, before.source) != (product, star.name):
         raise StepFailed(
@@ -267,17 +271,17 @@ def _mine(connection: Connection[Any], star: Star, before: known.Published | Non
             )
 
 
-def _declared(star: Star, tables: list[StarTable]) -> str:
+def _declaration_digest(star: Star, tables: list[StarTable]) -> str:
     return hashlib.sha256(
         json.dumps([repr(star.facts), repr(star.dimensions), *(table.target.digest() for table in tables)]).encode()
     ).hexdigest()
 
 
-def _last(before: known.Published | None, name: str) -> dict[str, Any]:
+def _last_state(before: known.Published | None, name: str) -> dict[str, Any]:
     return dict(before.more["tables"].get(name, {})) if before is not None else {}
 
 
-def _noted(before: known.Published, tables: list[StarTable]) -> bool:
+def _record_state(before: known.Published, tables: list[StarTable]) -> bool:
     """Return whether the versions of all tables are recorded already."""
     return all(before.more["tables"].get(table.target.table, {}).get("version") == table.note.get("version") for table in tables)
 

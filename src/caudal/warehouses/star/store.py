@@ -25,9 +25,9 @@ LATE = END.date() - dt.timedelta(days=1)  # a span that ends later has no end, i
 class StagedChanges:
     """Temporary tables of staged changes; they disappear with the connection."""
 
-    put: Identifier
+    written: Identifier
     moved: Identifier
-    gone: Identifier
+    removed: Identifier
     touched: Identifier
 
 
@@ -57,19 +57,19 @@ def stage_changes(
     import pyarrow as pa
     from psycopg.sql import SQL, Identifier
 
-    staged = StagedChanges(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))
+    staged = StagedChanges(*(Identifier(f"{role}_{dimension.name}"[:60]) for role in ("written", "moved", "removed", "touched")))
     key = next(column for column in target.columns if column.name == dimension.key)
-    _temporary(connection, staged.put, target.columns)
+    _temporary(connection, staged.written, target.columns)
     for table in rows.taken(change):
-        copy_table(connection, staged.put, table)
+        copy_table(connection, staged.written, table)
     kind = next((column.type for column in target.columns if column.name == "valid_until"), "timestamp without time zone")
     _temporary(connection, staged.moved, (Column("row", "bigint"), Column("until", kind)))
     if change.moved:
         zoned = pa.timestamp("us", tz="UTC" if next(iter(change.moved.values())).tzinfo else None)
         columns = {"row": pa.array(change.moved.keys(), pa.int64()), "until": pa.array(change.moved.values(), zoned)}
         copy_table(connection, staged.moved, pa.table(columns))
-    _temporary(connection, staged.gone, (Column("row", "bigint"),))
-    copy_table(connection, staged.gone, pa.table({"row": pa.array(change.gone, pa.int64())}))
+    _temporary(connection, staged.removed, (Column("row", "bigint"),))
+    copy_table(connection, staged.removed, pa.table({"row": pa.array(change.removed, pa.int64())}))
     _temporary(connection, staged.touched, (Column("key", key.type),))
     key_type = schema_of(version).field(dimension.key).type
     copy_table(connection, staged.touched, pa.table({"key": pa.array(list(change.touched), key_type)}))
@@ -83,12 +83,12 @@ def apply_changes(connection: Connection[Any], dimension: Dimension, target: Tar
 
     table, surrogate = ddl.identifier(target), Identifier(dimension.surrogate)
     delete_statement = SQL("DELETE FROM {0} WHERE {1} IN (SELECT row FROM {2} UNION ALL SELECT {1} FROM {3})")
-    connection.execute(delete_statement.format(table, surrogate, staged.gone, staged.put))
+    connection.execute(delete_statement.format(table, surrogate, staged.removed, staged.written))
     if dimension.changes == "keep":
         statement = SQL("UPDATE {} d SET valid_until = m.until, is_current = m.until >= {} FROM {} m WHERE d.{} = m.row")
         connection.execute(statement.format(table, Literal(LATE), staged.moved, surrogate))
     names = SQL(", ").join(Identifier(name) for name in target.names)
-    connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(table, names, staged.put))
+    connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(table, names, staged.written))
     unknown: dict[str, Any] = {dimension.surrogate: UNKNOWN}
     if dimension.changes == "keep":
         unknown |= {"valid_from": FIRST, "valid_until": END, "is_current": True}

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from tests.unit.messaging.wire.strategies import blocks
 
 from caudal.messaging.wire import Block, avro, json, many
-from caudal.messaging.wire.block import joined
+from caudal.messaging.wire.block import join_blocks
 
 _TIMES = 2**55  # microseconds that fall between the years 1 and 9999
 
@@ -25,7 +25,7 @@ def test_json_round_trip(block: Block) -> None:
     finite = Block(block.device, block.seq, block.at_us, np.where(np.isinf(block.values), np.nan, block.values))
     messages = json.encode(block)
     assert len(messages) == len(block)
-    assert joined([one for message in messages for one in json.decode(message)]).same(finite)
+    assert join_blocks([one for message in messages for one in json.decode(message)]).same(finite)
     [got], unreadable = many(messages, "json")
     assert got.same(finite)
     assert not unreadable
@@ -40,7 +40,7 @@ def test_avro_block_round_trip(block: Block) -> None:
 @given(blocks(least=1))
 def test_avro_sample_round_trip(block: Block) -> None:
     messages = avro.encode_samples(block)
-    assert joined([one for message in messages for one in avro.decode(message)]).same(block)
+    assert join_blocks([one for message in messages for one in avro.decode(message)]).same(block)
     [got], unreadable = many(messages, "avro")
     assert got.same(block)
     assert not unreadable

@@ -482,11 +482,11 @@ def test_a_variable_that_is_not_set_is_named(lake: Lake, monkeypatch: pytest.Mon
         ({"url": "sqlite:///a", "env": "B", "table": "a"}, "one of them"),
         ({"url": "shop.db", "table": "a"}, "no database URL"),
         ({"url": "sqlite:///a"}, "a table or a query"),
-        ({"url": "sqlite:///a", "table": "a", "parallel": 4}, "in 4 ranges of no key"),
-        ({"url": "sqlite:///a", "table": "a", "parallel": 0, "key": "b"}, "takes nothing"),
+        ({"url": "sqlite:///a", "table": "a", "parallel": 4}, "parallel=4, but no key"),
+        ({"url": "sqlite:///a", "table": "a", "parallel": 0, "key": "b"}, "reads nothing"),
         ({"url": "sqlite:///a", "table": "a", "overlap": "1 hour"}, "an overlap and no watermark"),
         ({"url": "sqlite:///a", "table": "a", "watermark": "b", "overlap": -1}, "cannot be negative"),
-        ({"url": "sqlite:///a", "table": "a", "watermark": "b", "history": True}, "a key it does not name"),
+        ({"url": "sqlite:///a", "table": "a", "watermark": "b", "history": True}, "history=True, but no key"),
     ],
 )
 def test_declarations_that_cannot_work_say_so(said: dict[str, object], problem: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.errors import NotThere
-from caudal.messaging.wire.block import joined
+from caudal.messaging.wire.block import join_blocks
 from caudal.stages.simulate import Played, Sending, simulator, simulators
 from caudal.stages.simulate.played import SPAN
 
@@ -16,11 +16,11 @@ SIMULATED = [name for name in sorted(simulators()) if name != "recording"]
 
 @pytest.mark.parametrize("name", SIMULATED)
 def test_the_same_positions_give_the_same_samples(name: str) -> None:
-    whole = joined(list(simulator(name, seed=3).blocks(0, 3 * SPAN)))
-    later = joined(list(simulator(name, seed=3).blocks(SPAN, 2 * SPAN)))
+    whole = join_blocks(list(simulator(name, seed=3).blocks(0, 3 * SPAN)))
+    later = join_blocks(list(simulator(name, seed=3).blocks(SPAN, 2 * SPAN)))
     start = int(np.argmax(whole.seq >= SPAN))
     assert later.same(whole.cut(start, start + len(later)))
-    other = joined(list(simulator(name, seed=4).blocks(0, SPAN)))
+    other = join_blocks(list(simulator(name, seed=4).blocks(0, SPAN)))
     assert not other.same(whole.cut(0, len(other)))
     assert whole.channels == len(simulator(name).channels)
     assert len(set(simulator(name).channels)) == whole.channels
@@ -29,7 +29,7 @@ def test_the_same_positions_give_the_same_samples(name: str) -> None:
 @pytest.mark.parametrize("name", SIMULATED)
 def test_facts_are_what_is_in_the_blocks(name: str) -> None:
     one = simulator(name, seed=2)
-    sent, facts = joined(list(one.blocks(0, 5 * SPAN))), one.facts(0, 5 * SPAN)
+    sent, facts = join_blocks(list(one.blocks(0, 5 * SPAN))), one.facts(0, 5 * SPAN)
     first = np.sort(np.unique(sent.seq, return_index=True)[1])
     assert facts["samples"] == 5 * SPAN
     assert facts["sent"] == len(sent)
@@ -46,7 +46,7 @@ def test_facts_are_what_is_in_the_blocks(name: str) -> None:
 @pytest.mark.parametrize("name", SIMULATED)
 def test_times_follow_from_positions(name: str) -> None:
     one = simulator(name, device=7, start_us=1_000_000)
-    block = joined(list(one.blocks(0, SPAN)))
+    block = join_blocks(list(one.blocks(0, SPAN)))
     assert block.device == 7
     assert block.at_us.tolist() == [1_000_000 + round(seq * round(1e9 / one.rate_hz) / 1000 - 0.4999) for seq in block.seq.tolist()]
 
@@ -118,10 +118,10 @@ def test_artefacts_and_blinks_stand_out() -> None:
 
 def test_labels_carry_number_and_time_of_their_samples() -> None:
     one = simulator("eeg", seed=2, label_delay_s=3.0)
-    labels = joined(list(one.labels(0, 2 * SPAN)))
+    labels = join_blocks(list(one.labels(0, 2 * SPAN)))
     assert labels.seq.tolist() == list(range(2 * SPAN))
     assert set(np.unique(labels.values)) == {0.0, 1.0}
-    samples = joined(list(one.blocks(0, 2 * SPAN)))
+    samples = join_blocks(list(one.blocks(0, 2 * SPAN)))
     assert dict(zip(labels.seq.tolist(), labels.at_us.tolist(), strict=True)).items() >= set(
         zip(samples.seq.tolist(), samples.at_us.tolist(), strict=True)
     )
@@ -130,7 +130,7 @@ def test_labels_carry_number_and_time_of_their_samples() -> None:
 
 def test_the_recording_is_played_as_it_is(shared_data: object) -> None:
     one = simulator("recording", data=shared_data)
-    block = joined(list(one.blocks(0, 11_984)))
+    block = join_blocks(list(one.blocks(0, 11_984)))
     assert block.values.shape == (11_984, 14)
     assert block.values[0, :2].tolist() == [np.float32(4329.23), np.float32(4009.23)]
     assert float(block.values.max()) == np.float32(715_897)
