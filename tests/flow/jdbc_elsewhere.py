@@ -35,7 +35,7 @@ def main(folder: Path, lake: str) -> dict[str, Any]:
     from caudal.declarations.settings import settings
     from caudal.engine import connectors
     from caudal.graph.load import load
-    from caudal.runtime.workspace import drivers
+    from caudal.runtime.run_spark import database_connectors
     from caudal.storage.place import place
 
     product, home = folder / "product", folder / "home"
@@ -44,7 +44,7 @@ def main(folder: Path, lake: str) -> dict[str, Any]:
     shutil.copy(jar, product / "drivers" / "h2.jar")
     (product / "product.py").write_text(PRODUCT.replace("URL;", f"{folder / 'shop'};").replace("DRIVER", DRIVER))
     set_to = settings(environment={}, home=home, lake=lake, cores=2, memory="1g")
-    assert drivers(load(product)) == {DRIVER, str(product / "drivers" / "h2.jar")}
+    assert database_connectors(load(product)) == {DRIVER, str(product / "drivers" / "h2.jar")}
 
     changed(folder, FIRST)
     first = run(product, set_to)

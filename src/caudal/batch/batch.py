@@ -12,23 +12,25 @@ from caudal.errors import CaudalError
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
 from caudal.runtime.opening import opened, translate_ledger_errors
-from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, nobody
+from caudal.runtime.process import Process
+from caudal.runtime.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
     from caudal.batch.plan import Pipeline
+    from caudal.runtime.run_reporting import BeforeLanding
 
 
 def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
-    run_id: str | None = None, process: Process | None = None, arrived: Arrived = nobody,
+    run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None,
 ) -> Result:  # fmt: skip
     """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
 
     Parameters
     ----------
-    run_id : str, what the run is to be called; made up when left out
-    process : whose run this is alone, where it is one process's: it can be asked to stop, and is ended when a step hangs
-    arrived : hears of files before they are landed
+    run_id : str, the id of the run; a new one when left out
+    process : the process, where this run is the only work in it: the run stops when the process is asked to, and ends it when a step hangs
+    before_landing : called with each source's new files before they are landed
 
     Raises
     ------
@@ -43,8 +45,8 @@ def run(
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
         return carry_out(
-            file, home, ledger, settings, pipeline=pipeline, progress=progress or Quiet(), wait_s=wait_s, run_id=run_id, process=process,
-            arrived=arrived,
+            file, home, ledger, settings, pipeline=pipeline, progress=progress or NoProgress(), wait_s=wait_s, run_id=run_id, process=process,
+            before_landing=before_landing,
         )  # fmt: skip
 
 

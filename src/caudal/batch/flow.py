@@ -14,14 +14,19 @@ from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.manifest import remember
 from caudal.runtime.opening import checked, held
+from caudal.runtime.process import Process
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import BeforeLanding, RunReporting
+from caudal.runtime.run_request import RunRequest
 from caudal.runtime.storage import check_tables
-from caudal.runtime.workspace import Arrived, Process, Progress, Workspace
+from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
 def carry_out(
     file: Path, home: Home, ledger: Ledger, settings: Settings, *, pipeline: Pipeline, progress: Progress, wait_s: float, run_id: str | None,
-    process: Process | None, arrived: Arrived,
+    process: Process | None, before_landing: BeforeLanding | None,
 ) -> Result:  # fmt: skip
     """Check the product, hold it, clear up behind runs that died, execute its steps and end the run.
 
@@ -32,12 +37,13 @@ def carry_out(
     """
     product = checked(load(file))
     with held(home, ledger, product, wait_s) as mine:
-        ws = Workspace(
-            product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress, held=mine.check,
-            process=process, arrived=arrived, observers=registered(), learns=pipeline != "predict",
+        ws = Workspace.compose(
+            product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=mine.check),
+            request=RunRequest(trains=pipeline != "predict", process=process),
+            reporting=RunReporting(progress, registered(), before_landing),
         )  # fmt: skip
         recover(ws)
-        check_tables(ws)
+        check_tables(ws.tables)
         begin(ws, "run" if pipeline == "all" else pipeline)
         run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
         document = end(ws, run_state.error)

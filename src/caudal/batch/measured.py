@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.batch.step import Step, StepResult
+from caudal.declarations.product import Product
 from caudal.ledger.measurements import Measurement
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.run_record import RunRecord
 
 
-def rows_measured(ws: Workspace, step: Step, done: StepResult) -> Iterator[Measurement]:
+def rows_measured(record: RunRecord, product: Product, step: Step, done: StepResult) -> Iterator[Measurement]:
     """Yield the figures of a step that judged rows and wrote them; other steps have none."""
     if done.state != "succeeded" or done.rows_written is None or done.rows_quarantined is None:
         return
@@ -20,9 +21,9 @@ def rows_measured(ws: Workspace, step: Step, done: StepResult) -> Iterator[Measu
         "rows_quarantined": (done.rows_quarantined, judged),
         "quarantined_share": (done.rows_quarantined / judged if judged else None, judged),
     }
-    kind, at = "prediction" if step.subject in ws.product.predictions else "table", ws.clock()
+    kind, at = "prediction" if step.subject in product.predictions else "table", record.clock()
     for metric, (value, count) in figures.items():
         if value is not None:
             yield Measurement(
-                ws.product.name, ws.run_id, at, kind, step.subject, metric, float(value), count=count, version=done.output_version
+                product.name, record.run_id, at, kind, step.subject, metric, float(value), count=count, version=done.output_version
             )

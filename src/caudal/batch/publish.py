@@ -19,7 +19,8 @@ from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import profiles
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 from caudal.storage import delta
 from caudal.storage.place import Place, move, remove
 
@@ -55,7 +56,7 @@ class Origin:
 
 
 def publish(
-    ws: Workspace, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
+    record: RunRecord, tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
     lineage: Mapping[str, Any] | None = None, notes: Callable[[Place], Mapping[str, Any]] = lambda _: {},
 ) -> StepResult:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
@@ -64,23 +65,23 @@ def publish(
     ------
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
-    stage = ws.folder(node.name) / f"part-{ws.run_id}-{origin.step.replace(':', '-')}"
-    judged = _written(ws, node, _clean(frame, node, ws), origin, stage)
-    outcome = _audited(ws, node, judged, stage)
+    stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
+    judged = _written(tables, node, _clean(frame, node, tables.product.tz), origin, stage)
+    outcome = _audited(record, node, judged, stage)
     noted = notes(stage / GOOD)
-    ws.held()
-    schema, identity = _schema(judged.frame, node), _identity(ws, origin)
-    files = delta.staged(ws.folder(node.name), stage / GOOD)
-    _publish_quarantine(ws, node, stage, schema, _of_quarantine(replace, node, origin), identity)
+    record.check_claim()
+    schema, identity = _schema(judged.frame, node), _identity(record, origin)
+    files = delta.staged(tables.folder(node.name), stage / GOOD)
+    _publish_quarantine(tables, node, stage, schema, _of_quarantine(replace, node, origin), identity)
     done = _done(node, origin, outcome, files, {**detail, **noted}, lineage)
     version = delta.commit(
-        ws.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
+        tables.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
         identity={**identity, "done": _told(done)},
     )  # fmt: skip
     return _with_version(done, version)
 
 
-def adopt(ws: Workspace, folder: Place, fingerprint: str) -> StepResult | None:
+def adopt(folder: Place, fingerprint: str) -> StepResult | None:
     """Return what the table's newest commit says was done, when it is this very work, done by a run that died before it told the ledger."""
     number = delta.version_of(folder)
     if number is None:
@@ -105,26 +106,28 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     return F.to_date(moment)
 
 
-def _written(ws: Workspace, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
+def _written(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the rows, judged while they were written into a folder that no version names."""
     from caudal.stages.enforce.judging import judge
 
-    others = {name: ws.frame(name) for expectation in node.expect for name in expectation.tables}
-    judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
+    others = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
+    judged = judge(
+        frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
+    )
     by = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
     judged.write(stage, by, segments=origin.fresh if node.by_file else ())
     return judged
 
 
-def _audited(ws: Workspace, node: Node, judged: Judged, stage: Place) -> Outcome:
+def _audited(record: RunRecord, node: Node, judged: Judged, stage: Place) -> Outcome:
     """Return what became of the expectations.
 
     Raises
     ------
     ExpectationStopped : one that stops was broken; what was written is gone
     """
-    history = ws.ledger.find(profiles, product=ws.product.name, table=node.name, newest=True, limit=30)[::-1]
-    outcome = judged.outcome(written=stage, history=history, now=ws.clock())
+    history = record.ledger.find(profiles, product=record.product_name, table=node.name, newest=True, limit=30)[::-1]
+    outcome = judged.outcome(written=stage, history=history, now=record.clock())
     if outcome.stop is not None:
         remove(stage)
         outcome.stop.checks = tuple(
@@ -134,21 +137,21 @@ def _audited(ws: Workspace, node: Node, judged: Judged, stage: Place) -> Outcome
     return outcome
 
 
-def _identity(ws: Workspace, origin: Origin) -> dict[str, Any]:
+def _identity(record: RunRecord, origin: Origin) -> dict[str, Any]:
     """Return what a commit says of itself: of which run and step it is, and what its rows were made of."""
     return {
-        "run_id": ws.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
-        "segments": list(origin.segments), "at": ws.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
+        "run_id": record.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
+        "segments": list(origin.segments), "at": record.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
         **({"reads": dict(origin.reads)} if origin.reads else {}),
         **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
     }  # fmt: skip
 
 
 def _publish_quarantine(
-    ws: Workspace, node: Node, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
+    tables: ProductTables, node: Node, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
 ) -> None:
     """Commit the rows that failed, or that there are none any more."""
-    folder = ws.home.quarantine(ws.product.name, node.name)
+    folder = tables.quarantine(node.name)
     files = _moved(stage / BAD, folder / stage.name, folder)
     if files or delta.version_of(folder) is not None:
         delta.commit(
@@ -174,7 +177,7 @@ def _done(
     )
 
 
-def _clean(frame: DataFrame, node: Node, ws: Workspace) -> DataFrame:
+def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType
@@ -199,7 +202,7 @@ def _clean(frame: DataFrame, node: Node, ws: Workspace) -> DataFrame:
     if void:
         frame = frame.withColumns(void)
     if node.partition and delta.DAY not in frame.columns:
-        frame = frame.withColumn(delta.DAY, day_of(frame, node, ws.product.tz))
+        frame = frame.withColumn(delta.DAY, day_of(frame, node, tz))
     if node.by_file and not _landed(node) and "_file" not in frame.columns:
         raise StepFailed(
             f"Table '{node.name}' is made file by file and has no column '_file'.",

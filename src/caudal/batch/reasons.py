@@ -13,7 +13,7 @@ from caudal.graph.registered import node_of_step, step_kind
 from caudal.ledger.rows import StepRow
 from caudal.report.figures import plural
 from caudal.runtime.manifest import reads_of
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.product_tables import ProductTables
 
 SHOWN = 3
 _NOUNS = {
@@ -23,7 +23,7 @@ _NOUNS = {
 _OF_CODE = ("code", "module", "everything that was loaded")
 
 
-def lost_versions(ws: Workspace, step: Step, last: StepRow | None) -> str | None:
+def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> str | None:
     """Return in words that versions of a step's table are gone which the ledger knows of; None where they are there.
 
     Parameters
@@ -33,36 +33,39 @@ def lost_versions(ws: Workspace, step: Step, last: StepRow | None) -> str | None
     if step_kind(step.kind).writes != "table" or last is None or last["output_version"] is None:
         return None
     known = f"the ledger knows of version {last['output_version']}"
-    newest = ws.version(step.subject)
+    newest = tables.version(step.subject)
     if newest is None:
-        what = "the log of its table is gone" if ws.folder(step.subject).is_dir() else "its table is gone"
+        what = "the log of its table is gone" if tables.folder(step.subject).is_dir() else "its table is gone"
         return f"{what}, and {known}"
     return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
 
 
-def reasons(ws: Workspace, step: Step, done: StepResult, last: StepRow | None, lost: str | None = None) -> dict[str, Any]:
+def reasons(
+    tables: ProductTables, days_asked: bool, step: Step, done: StepResult, last: StepRow | None, lost: str | None = None
+) -> dict[str, Any]:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
     Parameters
     ----------
+    days_asked : whether the run was asked to make some days again
     last : the step's row of the ledger when it last succeeded
     lost : what `lost_versions` returned before the step
     """
     if done.state == "waiting":
         return {}
-    made_of = _made_of(ws, step)
+    made_of = _made_of(tables, step)
     if done.state == "skipped":
         return {"made_of": made_of, "because": f"rested: {_rested(made_of, done.why)}"}
     changed = _changed(made_of, last)
     inputs = _inputs(done, last)
-    other = [] if changed or inputs or lost else _otherwise(ws, step, done, last)
+    other = [] if changed or inputs or lost else _otherwise(days_asked, step, done, last)
     causes = [*([lost] if lost else []), *changed, *inputs, *other]
     return {"made_of": made_of, "because": f"ran: {_joined(causes)}", **({"changed": _joined(changed)} if changed and last else {})}
 
 
-def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
+def _made_of(tables: ProductTables, step: Step) -> dict[str, str]:
     """Return the named parts of what a step does, beside its inputs' versions."""
-    product = ws.product
+    product = tables.product
     kind, node = step_kind(step.kind), node_of_step(product, step.kind, step.subject)
     made_by = None if node is None else node.kind.made_by(product, node.declaration)
     if made_by is None or not kind.fingerprinted:
@@ -72,7 +75,7 @@ def _made_of(ws: Workspace, step: Step) -> dict[str, str]:
         parts["zone"] = product.tz
     loaded = loaded_of(product)
     if kind.runs_function and loaded is not None:
-        parts = parts | reads_of(ws.home, product.name, step.subject).parts(loaded.root)
+        parts = parts | reads_of(tables.home, product.name, step.subject).parts(loaded.root)
     return {name: state[:16] if re.fullmatch("[0-9a-f]{32,}", state) else state for name, state in parts.items()}
 
 
@@ -135,11 +138,11 @@ def _inputs(done: StepResult, last: StepRow | None) -> list[str]:
     return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *of_files]
 
 
-def _otherwise(ws: Workspace, step: Step, done: StepResult, last: StepRow | None) -> list[str]:
+def _otherwise(days_asked: bool, step: Step, done: StepResult, last: StepRow | None) -> list[str]:
     when_unchanged = step_kind(step.kind).when_unchanged
     if when_unchanged != StepKind.when_unchanged:
         return [when_unchanged]
-    if ws.again:
+    if days_asked:
         return ["its days were asked for again"]
     if last is not None and last["output_version"] is not None and done.output_version is not None:
         return ["what it had published was not what is there"] if last["output_version"] > done.output_version else [when_unchanged]

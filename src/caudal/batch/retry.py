@@ -21,8 +21,11 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
 from caudal.graph.node_kind import REGISTER
 from caudal.graph.registered import is_streamed, node_of_step
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta, storage_errors
+from caudal.storage.place import Place
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -73,23 +76,25 @@ def attempted(
         nonlocal began
         began = time.perf_counter()
         return in_any_magnitude(
-            lambda: _kept(Limit(ws, step, policy.time_limit_s, hung), ws),
-            lambda: _clean(ws, step, None),
+            lambda: _limited(Limit(ws.spark, step, policy, lambda: step.work(ws), hung), ws.tables.home.lake),
+            lambda: _sweep(ws.tables, step),
             name=(ws.product.name, step.name),
         )
 
     def hold(_: RetryCallState) -> None:  # outside of the attempt: who has lost the product does not try again
-        ws.held()
+        ws.record.check_claim()
 
     def note(state: RetryCallState) -> None:
         seconds, wait_s = time.perf_counter() - began, state.upcoming_sleep
         error = state.outcome.exception() if state.outcome else None
         assert isinstance(error, Exception)
         attempts.failed.append({"seconds": round(seconds, 3), "error": _sentence(error), "waited_s": round(wait_s, 3)})
-        _clean(ws, step, error)
+        _sweep(ws.tables, step)
+        if ws.request.process is not None:  # in a process that is not the run's alone, others may use the same Spark
+            _restart_if_broken(ws.spark, error)
 
     def helps(error: BaseException) -> bool:
-        return is_transient(error) and not (ws.process is not None and ws.process.asked_to_stop)
+        return is_transient(error) and not ws.request.stop_requested
 
     # The whole length of a pause is left to chance so that many who failed together do not come back together
     # (M. Brooker, "Exponential Backoff and Jitter", 2015: "full jitter").
@@ -106,14 +111,14 @@ def attempted(
     return tries(attempt)
 
 
-def _kept(limit: Limit, ws: Workspace) -> StepResult:
-    """Do the attempt; what S3 or HDFS is to blame for is told as such, whoever noticed."""
+def _limited(limit: Limit, lake: Place) -> StepResult:
+    """Return the result of an attempt; an error that S3 or HDFS has caused is raised as an error of the storage, whoever noticed it."""
     try:
-        return limit.keep()
+        return limit.run()
     except CaudalError:
         raise
     except Exception as error:
-        found = storage_errors.of_spark(_chain(error), ws.home.lake)
+        found = storage_errors.of_spark(_chain(error), lake)
         if found is None:
             raise
         raise found from error
@@ -138,25 +143,32 @@ def is_transient(error: BaseException) -> bool:
 class Limit:
     """One attempt at a step, which is ended when its time is up."""
 
-    def __init__(self, ws: Workspace, step: Step, limit_s: float | None, hung: Callable[[TimeLimitPassed], None]) -> None:
-        self._ws, self._step, self._limit_s, self._hung = ws, step, limit_s, hung
+    def __init__(
+        self,
+        run_spark: RunSpark,
+        step: Step,
+        policy: Policy,
+        work: Callable[[], StepResult],
+        hung: Callable[[TimeLimitPassed], None],
+    ) -> None:
+        self._spark, self._step, self._policy, self._work, self._hung = run_spark, step, policy, work, hung
         self._ended = threading.Event()
         self._passed = False
 
-    def keep(self) -> StepResult:
+    def run(self) -> StepResult:
         """Do the step.
 
         Raises
         ------
         TimeLimitPassed : its Spark jobs were cancelled, and it ended with that
         """
-        if self._limit_s is None:
-            return self._step.work(self._ws)
-        self._ws.group(self._step.name)
+        if self._policy.time_limit_s is None:
+            return self._work()
+        self._spark.set_group(self._step.name)
         watcher = threading.Thread(target=self._watch, name=f"limit {self._step.name}", daemon=True)
         watcher.start()
         try:
-            return self._step.work(self._ws)
+            return self._work()
         except Exception as error:
             if self._passed:
                 raise self._problem() from error
@@ -164,15 +176,15 @@ class Limit:
         finally:
             self._ended.set()
             watcher.join()
-            self._ws.group(None)
+            self._spark.set_group(None)
 
     def _watch(self) -> None:
-        if self._ended.wait(self._limit_s):
+        if self._ended.wait(self._policy.time_limit_s):
             return
         self._passed = True
         until = time.monotonic() + CANCELLED_S
         while time.monotonic() < until:
-            self._ws.cancel(self._step.name)  # again: a step goes on to its next job when one is cancelled
+            self._spark.cancel(self._step.name)  # again: a step goes on to its next job when one is cancelled
             if self._ended.wait(1.0):
                 return
         problem = self._problem()
@@ -180,27 +192,36 @@ class Limit:
         self._hung(problem)
 
     def _problem(self) -> TimeLimitPassed:
-        assert self._limit_s is not None
+        limit_s = self._policy.time_limit_s
+        assert limit_s is not None
         return TimeLimitPassed(
-            f"Step '{self._step.name}' took longer than {text(self._limit_s)}, its time limit, and was ended.",
+            f"Step '{self._step.name}' took longer than {text(limit_s)}, its time limit, and was ended.",
             fix="Raise time_limit, or see what it waits for.",
             step=self._step.name,
-            time_limit_s=self._limit_s,
-            retry=policy_of(self._ws.product, self._step).retry,
+            time_limit_s=limit_s,
+            retry=self._policy.retry,
         )
 
 
-def _clean(ws: Workspace, step: Step, error: BaseException | None) -> None:
-    """Make room for the next attempt: no file of this one, and a new Spark where the old one is not to be trusted."""
+def _sweep(tables: ProductTables, step: Step) -> None:
+    """Remove the files that an attempt has left in the step's table and its quarantine."""
     name = step.subject
-    node = node_of_step(ws.product, step.kind, name)
-    if step.kind != REGISTER.name and node is not None and node.name in ws.product.nodes and not is_streamed(ws.product, name):
+    node = node_of_step(tables.product, step.kind, name)
+    if (
+        step.kind != REGISTER.name
+        and node is not None
+        and node.name in tables.product.nodes
+        and not is_streamed(tables.product, name)
+    ):
         with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
-            delta.sweep(ws.folder(name))
-            delta.sweep(ws.home.quarantine(ws.product.name, name))
-    # In a process that is not the run's alone, others may be at work with the same Spark.
-    if ws.process is not None and any(one in _chain(error) for one in (*_MACHINE, "Py4JNetworkError")):
-        ws.restart_spark()
+            delta.sweep(tables.folder(name))
+            delta.sweep(tables.quarantine(name))
+
+
+def _restart_if_broken(run_spark: RunSpark, error: BaseException) -> None:
+    """Restart Spark after an error that says that its Java process or its machine is at fault."""
+    if any(text in _chain(error) for text in (*_MACHINE, "Py4JNetworkError")):
+        run_spark.restart()
 
 
 def _chain(error: BaseException | None) -> str:

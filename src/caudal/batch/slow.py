@@ -32,7 +32,7 @@ def watched(ws: Workspace, step: Step) -> Iterator[None]:
 
 class _Watch:
     def __init__(self, ws: Workspace, step: Step) -> None:
-        self._ws, self._step, self._began = ws, step, ws.clock()
+        self._ws, self._step, self._began = ws, step, ws.record.clock()
         self._over, self._told = threading.Event(), False
         self._lock = threading.Lock()  # what is said of a step at work is not said after its end
         self._timer = self._later(SEEN_S, self._seen)
@@ -60,25 +60,25 @@ class _Watch:
                     _LOG.debug("watching '%s': %s", self._step.name, error)
 
     def _seen(self) -> None:
-        found = usual(self._ws.ledger, self._ws.product.name, self._step.name)
+        found = usual(self._ws.record.ledger, self._ws.product.name, self._step.name)
         self._say({"step": self._step.name, "since": self._began, "expected_s": found.expected_s if found else None, "slow": False})
         if found is not None:
             self._timer = self._later(max(found.limit_s - SEEN_S, 0.0), self._slow, found)
 
     def _slow(self, found: Usual) -> None:
         self._say({"step": self._step.name, "since": self._began, "expected_s": found.expected_s, "slow": True})
-        self._ws.progress.slow(self._step.name, self._ws.clock() - self._began, found.expected_s)
+        self._ws.reporting.progress.slow(self._step.name, self._ws.record.clock() - self._began, found.expected_s)
         # A mail server may keep one waiting; the step that is over meanwhile is not to wait too.
         threading.Thread(target=_tell, args=(self._ws, self._step.name, found), daemon=True).start()
 
     def _say(self, at_hand: dict[str, object] | None) -> None:
         self._told = True
-        self._ws.ledger.change(runs, {"run_id": self._ws.run_id}, at_hand=at_hand)
+        self._ws.record.ledger.change(runs, {"run_id": self._ws.record.run_id}, at_hand=at_hand)
 
 
 def _tell(ws: Workspace, step: str, found: Usual) -> None:
     try:
-        for observer in ws.observers:
-            observer.step_slow(ws, step, found.expected_s, found.limit_s)
+        for observer in ws.reporting.observers:
+            observer.step_slow(ws.observed, step, found.expected_s, found.limit_s)
     except (CaudalError, SQLAlchemyError, OSError) as error:  # the end of the run tries again, and says what is wrong
         _LOG.debug("telling that '%s' is slow: %s", step, error)

@@ -17,6 +17,9 @@ from urllib.parse import urlsplit
 
 from caudal.batch.step import Step, StepResult
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_request import RunRequest
 from caudal.runtime.workspace import Workspace
 from caudal.secret import Address, shown
 
@@ -35,7 +38,7 @@ class RunState(Protocol):
     stopped: Stopped | None
 
 
-Perform = Callable[[Workspace, Step, Any], None]
+Perform = Callable[[Step], None]
 
 
 def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> dict[str, StepFailed]:
@@ -44,8 +47,8 @@ def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: P
         for step in plan:
             outside(step)  # what is no task is said before anything is done
         _FAILED.clear()
-        central = _central(luigi, ws)
-        whole = _task(luigi, ws, plan, run_state, perform)
+        central = _central(ws.settings.luigi, ws.reporting.progress)
+        whole = _task(luigi, ws.record, ws.request, plan, run_state, perform)
         settings = luigi.configuration.get_config()
         # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
         settings.set("worker", "no_install_shutdown_handler", "true")
@@ -89,7 +92,7 @@ def _alone(luigi: Any) -> Any:
     return Factory()
 
 
-def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> Any:
+def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Step], run_state: RunState, perform: Perform) -> Any:
     """Return a task that requires all steps, each a task. The classes are made here because luigi is imported only when there is work."""
     tasks: dict[str, Any] = {}
     order = {step.name: len(plan) - place for place, step in enumerate(plan)}
@@ -98,7 +101,7 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, 
     class StepTask(luigi.Task):  # type: ignore[misc]
         """One step of a run."""
 
-        task_namespace = ws.product.name
+        task_namespace = record.product_name
         step_of_caudal = True
         run_id = luigi.Parameter()
         step = luigi.Parameter()
@@ -115,13 +118,13 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, 
             return self.step in run_state.done
 
         def run(self) -> None:
-            if ws.process is not None and ws.process.asked_to_stop:
+            if request.stop_requested:
                 run_state.stopped = run_state.stopped or Stopped(
                     f"Stopped before step '{self.step}', as was asked.", fix="The same command goes on from there."
                 )
                 raise run_state.stopped
             if self.step not in run_state.failed:
-                perform(ws, by_name[self.step], run_state)
+                perform(by_name[self.step])
             if self.step in run_state.failed:
                 raise run_state.failed[self.step]
             if self.step in run_state.waiting:
@@ -130,7 +133,7 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, 
     class Run(luigi.WrapperTask):  # type: ignore[misc]
         """All steps of a run. One task to begin with: Luigi looks through everything below each that it is given."""
 
-        task_namespace = ws.product.name
+        task_namespace = record.product_name
         step_of_caudal = True
         run_id = luigi.Parameter()
 
@@ -139,8 +142,8 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, 
             return [task for name, task in tasks.items() if name not in needed]
 
     for step in plan:
-        tasks[step.name] = StepTask(run_id=ws.run_id, step=step.name)
-    return Run(run_id=ws.run_id)
+        tasks[step.name] = StepTask(run_id=record.run_id, step=step.name)
+    return Run(run_id=record.run_id)
 
 
 def outside(step: Step) -> list[Any]:
@@ -188,11 +191,11 @@ def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepF
     return found
 
 
-def _central(luigi: Any, ws: Workspace) -> str | None:
+def _central(address: str | None, progress: Progress) -> str | None:
     """Return the central scheduler's address, where one is set and answers; a scheduler that is down keeps nobody from working."""
-    if not ws.settings.luigi:
+    if not address:
         return None
-    url = scheduler_url(ws.settings.luigi)
+    url = scheduler_url(address)
     whole, to = Address(url), shown(url)
     request = urllib.request.Request(f"{whole.bare}/api/task_list?data=%7B%7D")
     if whole.user:
@@ -207,7 +210,7 @@ def _central(luigi: Any, ws: Workspace) -> str | None:
             fix="Check the setting luigi (CAUDAL_LUIGI).",
         ) from None
     except OSError:
-        ws.progress.noted(f"Luigi's scheduler at {to} does not answer; the steps are ordered here.")
+        progress.noted(f"Luigi's scheduler at {to} does not answer; the steps are ordered here.")
         return None
     return url
 

@@ -121,9 +121,9 @@ def writing(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def progress_shown(as_json: bool) -> Iterator[Any]:
     if as_json:
-        from caudal.runtime.workspace import Quiet
+        from caudal.runtime.progress import NoProgress
 
-        yield Quiet()
+        yield NoProgress()
         return
     from caudal.report.terminal import Progress
 

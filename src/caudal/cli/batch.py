@@ -102,7 +102,7 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: 
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.batch.batch import run as work
-    from caudal.runtime.workspace import Process
+    from caudal.runtime.process import Process
 
     with problems_shown(as_json):
         process = Process(lambda error: show_problem(error, as_json))

@@ -65,7 +65,7 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
     """Make some days, or whole tables, again from raw, by the product as it is now: of days first shows which tables, days and files that means."""
     from caudal.commands.backfill import backfill as work, plan, rebuild
     from caudal.report.terminal import backfill_plan
-    from caudal.runtime.workspace import Process
+    from caudal.runtime.process import Process
 
     with problems_shown(as_json):
         set_to = settings(home=home, lake=lake, data=data)

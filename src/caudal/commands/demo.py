@@ -17,7 +17,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
 from caudal.runtime.opening import opened
-from caudal.runtime.workspace import Progress
+from caudal.runtime.progress import Progress
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -86,7 +86,7 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Do the whole way and show it."""
     from caudal.report.terminal import Progress as Display, summary
-    from caudal.runtime.workspace import Quiet
+    from caudal.runtime.progress import NoProgress
 
     given = prepare(settings, simulate=simulate)
     settings = replace(settings, data=given.folder)
@@ -94,7 +94,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         print(given.sentence)
     progress: Progress
     if as_json:
-        result = run(product_folder(), settings, progress=Quiet())
+        result = run(product_folder(), settings, progress=NoProgress())
     else:
         with Display() as progress:
             result = run(product_folder(), settings, progress=progress)

@@ -18,12 +18,16 @@ from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import of_kind
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import checked, opened
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from caudal.report.documents import ParityDocument, TableParity
 
 
@@ -39,14 +43,18 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
         product = checked(load(file))
-        ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
+        ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
         tables = of_kind(product, "statistics", "join")
         if not tables:
             raise NotThere(
                 f"Product '{product.name}' has no table that a stream publishes.",
                 fix="Declare one with product.statistics(...) or product.join(...).",
             )
-        found = {table.name: _compared(ws, table) for table in tables if ws.version(table.name) is not None}
+        found = {
+            table.name: _compared(ws.tables, ws.spark.session, table)
+            for table in tables
+            if ws.tables.version(table.name) is not None
+        }
         if not found:
             raise NotThere(
                 f"The streams of product '{product.name}' have published nothing yet.", fix=f"Run: caudal stream {folder}"
@@ -54,11 +62,13 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
     return {"product": product.name, "equal": all(one["equal"] for one in found.values()), "tables": found}
 
 
-def _compared(ws: Workspace, table: Statistics | Join) -> TableParity:
+def _compared(tables: ProductTables, spark: SparkSession, table: Statistics | Join) -> TableParity:
     if isinstance(table, Join):
-        return compared(ws, table)
-    streamed = _plain(arrow(delta.read(ws.folder(table.name))))
-    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+        return compared(tables, spark, table)
+    streamed = _plain(arrow(delta.read(tables.folder(table.name))))
+    rows = in_any_magnitude(
+        lambda: frame_of(tables.product, spark, table, {table.inputs[0]: tables.frame(spark, table.inputs[0])}).toArrow()
+    )
     again = _plain(rows).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]
     here, there = (_by_key(one, keys) for one in (streamed, again))

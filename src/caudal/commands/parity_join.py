@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from caudal.declarations.join import Join, is_stream, keys_of, shape
 from caudal.declarations.node import Node
+from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.table_frame import frame_of_join
-from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.streaming.join import read_join_state
 from caudal.streaming.side import Side
@@ -20,27 +20,29 @@ from caudal.tables.added import added_files
 from caudal.tables.frames import arrow, empty, frame
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from caudal.report.documents import ParityExample, TableParity
 
 _SHOWN = 5
 
 
-def compared(ws: Workspace, declared: Join) -> TableParity:
+def compared(tables: ProductTables, spark: SparkSession, declared: Join) -> TableParity:
     """Return how the rows of a join compare with those of a run; rows for which a match came too late are counted apart."""
-    nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
-    folders = [ws.folder(name) for name in declared.inputs]
-    number = delta.version_of(ws.folder(declared.name))
-    said = read_join_state(declared, nodes, ws.folder(declared.name), folders)
+    nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
+    folders = [tables.folder(name) for name in declared.inputs]
+    number = delta.version_of(tables.folder(declared.name))
+    said = read_join_state(declared, nodes, tables.folder(declared.name), folders)
     assert number is not None
     assert said is not None
-    streamed = arrow(delta.read(ws.folder(declared.name), number))
+    streamed = arrow(delta.read(tables.folder(declared.name), number))
     if is_stream(nodes[1]):
-        frames = {node.name: _at(ws, node, said.inputs[node.name]) for node in nodes}
-        rows = frame_of_join(ws, declared, frames, None)
+        frames = {node.name: _at(tables, spark, node, said.inputs[node.name]) for node in nodes}
+        rows = frame_of_join(tables.product, declared, frames, None)
     else:
-        rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(ws, declared, number))
+        rows = reduce(
+            lambda one, other: one.unionByName(other, allowMissingColumns=True), _by_version(tables, spark, declared, number)
+        )
     names = [name for name in streamed.column_names if name in rows.columns]
     here, there = _counted(streamed.select(names)), _counted(rows.toArrow().select(names))
     keys = [names.index(name) for name in keys_of(nodes[0])]
@@ -59,38 +61,36 @@ def compared(ws: Workspace, declared: Join) -> TableParity:
     }  # fmt: skip
 
 
-def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
+def _at(tables: ProductTables, spark: SparkSession, stream: Node, version: int) -> DataFrame:
     """Return a stream's rows at a version; none before the first."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    folder = ws.folder(stream.name)
+    folder = tables.folder(stream.name)
     return (
-        frame(ws.spark, delta.read(folder, version))
-        if version >= 0
-        else empty(ws.spark, from_arrow_schema(Side(stream, folder).schema))
+        frame(spark, delta.read(folder, version)) if version >= 0 else empty(spark, from_arrow_schema(Side(stream, folder).schema))
     )
 
 
-def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:
+def _by_version(tables: ProductTables, spark: SparkSession, declared: Join, newest: int) -> Iterator[DataFrame]:
     """Yield the rows of a join with a table, those of left rows that met the same version of it together."""
-    left, right = (ws.folder(name) for name in declared.inputs)
-    keys, before, since = list(keys_of(ws.product.nodes[declared.left])), None, -1
-    for beside, upto in _met(ws, declared, newest):
+    left, right = (tables.folder(name) for name in declared.inputs)
+    keys, before, since = list(keys_of(tables.product.nodes[declared.left])), None, -1
+    for beside, upto in _met(tables, declared, newest):
         version = delta.read(left, upto)
         came = {str(file) for number in range(since + 1, upto + 1) for file in added_files(left, number)}
         files = tuple(delta.DataFile(one, 0, 0) for one in sorted(one.removeprefix(f"{left}/") for one in came))
-        rows = frame(ws.spark, delta.Version(left, upto, files, version.schema, version.partitioned, {}))
+        rows = frame(spark, delta.Version(left, upto, files, version.schema, version.partitioned, {}))
         new = rows if before is None else rows.join(before, keys, "left_anti")
-        yield frame_of_join(ws, declared, {declared.left: new, declared.right: frame(ws.spark, delta.read(right, beside))})
+        yield frame_of_join(tables.product, declared, {declared.left: new, declared.right: frame(spark, delta.read(right, beside))})
         before = rows.select(keys) if before is None else before.unionByName(rows.select(keys))
         since = upto
 
 
-def _met(ws: Workspace, declared: Join, newest: int) -> list[tuple[int, int]]:
+def _met(tables: ProductTables, declared: Join, newest: int) -> list[tuple[int, int]]:
     """Return versions of the table on the right, each with the last version of the stream that met it."""
     found: dict[int, int] = {}
     for number in range(newest + 1):
-        said = delta.identity(ws.folder(declared.name), number)
+        said = delta.identity(tables.folder(declared.name), number)
         if "inputs" in said:
             if "done" in said:  # made whole: what was there before is gone
                 found = {}

@@ -20,7 +20,10 @@ from caudal.graph.load import load
 from caudal.ledger.records import landed
 from caudal.runtime.lifecycle import new_run_id
 from caudal.runtime.opening import held, opened
-from caudal.runtime.workspace import Progress, Workspace
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import corrections
 from caudal.tables.frames import arrow, frame
@@ -28,6 +31,8 @@ from caudal.tables.home import Home
 from caudal.tables.landing import land
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from caudal.report.documents import QuarantineCount, QuarantinedRow
 
 
@@ -88,8 +93,8 @@ def replay(
                 table=table,
             )
         with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
-            ws = Workspace(product, home, ledger, settings, new_run_id())
-            _correct(ws, node, [_assignment(set_) for set_ in sets], reason, where)
+            ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
+            _correct(ws.record, ws.tables, ws.spark.session, node, [_assignment(set_) for set_ in sets], reason, where)
     else:
         _quarantined(home, product.name, table)
     return run(folder, settings, progress=progress)
@@ -106,12 +111,20 @@ class _Correction:
     etag: str | None = None
 
 
-def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason: str | None, where: str | None) -> None:
+def _correct(
+    record: RunRecord,
+    tables: ProductTables,
+    spark: SparkSession,
+    source: Source,
+    sets: list[tuple[str, str]],
+    reason: str | None,
+    where: str | None,
+) -> None:
     """Land corrected copies of the quarantined rows that match."""
     from pyspark.sql import functions as F
 
-    version = _quarantined(ws.home, ws.product.name, source.name)
-    rows = frame(ws.spark, version)
+    version = _quarantined(tables.home, tables.product.name, source.name)
+    rows = frame(spark, version)
     own = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
         if column not in own:
@@ -128,7 +141,7 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
         raise NotThere(f"No quarantined row of '{source.name}' matches.", fix=f"Look at them: caudal quarantine show {source.name}")
     # Rows that are alike to the last value cannot be told apart, so they are corrected together.
     chosen = rows.withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys))
-    good = ws.frame(source.name).withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys)).count()
+    good = tables.frame(spark, source.name).withColumn("_key", corrections.row_key(own)).where(F.col("_key").isin(keys)).count()
     if good:
         raise DeclarationProblem(
             f"{good} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
@@ -139,10 +152,18 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
     raw_names = {field.name: field.raw_name for field in source.schema or ()}
     corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in own])
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / f"corrections-{ws.run_id}.parquet"
+        file = Path(scratch) / f"corrections-{record.run_id}.parquet"
         corrections.write(corrected.toArrow(), keys, segments, file)
         said = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
-        land([said], ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, kind="correction")
+        land(
+            [said],
+            tables.home,
+            record.ledger,
+            product=tables.product.name,
+            source=source.name,
+            run_id=record.run_id,
+            kind="correction",
+        )
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -33,7 +33,7 @@ from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.runtime.lifecycle import new_run_id, who
 from caudal.runtime.opening import held, opened
-from caudal.runtime.workspace import Progress
+from caudal.runtime.progress import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.parquet import WRITTEN, read

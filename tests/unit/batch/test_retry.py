@@ -17,15 +17,16 @@ from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
 from caudal.ledger.records import steps
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
-def workspace(tmp_path, **options):
+def workspace(tmp_path, check_claim=lambda: None, **options):
     product = cd.Product("p")
     product.source("s", cd.files("*.csv"), **options)
     home = Home(tmp_path / "home")
-    return Workspace(product, home, home.ledger(), Settings(home=home.path), "r1")
+    return Workspace.compose(product, home, Settings(home=home.path), RunRecord("p", home.ledger(), "r1", check_claim=check_claim))
 
 
 def step(work, name="read:s"):
@@ -137,8 +138,7 @@ def test_who_lost_the_product_does_no_step(tmp_path):
     def lost():
         raise EnvironmentProblem("taken over")
 
-    ws, work = workspace(tmp_path, retry=3), Failing()
-    ws.held = lost
+    ws, work = workspace(tmp_path, check_claim=lost, retry=3), Failing()
     with pytest.raises(EnvironmentProblem):
         attempted(ws, step(work), tried := Attempts(), never)
     assert work.calls == 0
@@ -156,7 +156,7 @@ def test_attempts_are_in_the_ledger_and_on_the_page(tmp_path, monkeypatch):
     )
     assert list(run_state.done) == ["land:s"]
     assert list(run_state.failed) == ["read:s"]
-    rows = {row["step"]: row for row in ws.ledger.find(steps)}
+    rows = {row["step"]: row for row in ws.record.ledger.find(steps)}
     assert [one["error"] for one in rows["land:s"]["detail"]["attempts"]] == ["no answer"]
     assert "attempt 2; before it: no answer" in step_line(rows["land:s"])["why"]
     assert step_line(rows["read:s"])["why"].startswith("none; attempt 2")
@@ -187,13 +187,13 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     def work(ws):
         calls.append(1)
         if len(calls) > 1:
-            return StepResult(rows_written=ws.spark.range(3).count())
+            return StepResult(rows_written=ws.spark.session.range(3).count())
 
         def hang(rows):
             time.sleep(600)
             return rows
 
-        ws.spark.range(2).rdd.mapPartitions(hang).count()
+        ws.spark.session.range(2).rdd.mapPartitions(hang).count()
         return StepResult()
 
     ws = workspace(tmp_path, retry=1, time_limit=6)
@@ -211,7 +211,7 @@ import sys, time
 from pathlib import Path
 from caudal.batch import retry
 from caudal.batch.batch import run
-from caudal.runtime.workspace import Process
+from caudal.runtime.process import Process
 from caudal.declarations.settings import Settings
 retry.CANCELLED_S = 0.5
 result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(lambda error: print(error, file=sys.stderr)), run_id="hung")

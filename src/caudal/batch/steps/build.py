@@ -16,12 +16,15 @@ from caudal.batch.steps.columns import other_columns
 from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_fit
 from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
+from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
 from caudal.engine.reach import Reach
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
 from caudal.runtime.manifest import reads_of
+from caudal.runtime.product_tables import ProductTables, mark_event_time
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -29,7 +32,7 @@ from caudal.tables import changes
 from caudal.tables.version_files import hashes, read_version_files, write_version_files
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -45,66 +48,77 @@ class Extent:
 
 def work(ws: Workspace, table: Table) -> StepResult:
     """Make the table's rows for the days that changed, judge them, and publish them."""
-    inputs = versions(ws, table)
-    before_reads = reads_of(ws.home, ws.product.name, table.name)
-    code = _code(ws, table, before_reads.now())
+    inputs = versions(ws.tables, table)
+    before_reads = reads_of(ws.tables.home, ws.product.name, table.name)
+    code = _code(ws.product, table, before_reads.now())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
-    last = ws.ledger.last_success(ws.product.name, step)
-    due = ws.learns and PUT_OFF in hashes(ws.folder(table.name), ws.version(table.name))
-    if not again(ws, table) and table.name not in ws.rebuilt and not due:
-        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
+    last = ws.record.ledger.last_success(ws.product.name, step)
+    due = ws.request.trains and PUT_OFF in hashes(ws.tables.folder(table.name), ws.tables.version(table.name))
+    if not again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not due:
+        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.tables.version(table.name):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-        if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
+        if (found := adopt(ws.tables.folder(table.name), fingerprint)) is not None:
             return found
-    before = read_version_files(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
-    fits: Fits = "anew" if ws.learns else "keep"
+    before = (
+        read_version_files(ws.tables.folder(table.name), ws.tables.version(table.name))
+        if _same_code(ws.tables, table, code)
+        else {}
+    )
+    fits: Fits = "anew" if ws.request.trains else "keep"
     with build_context(before, "keep"):  # the function may be asked how far it looks back
-        extent = Extent(why="whole table: what it fits is fitted anew") if due else extent_of(ws, table, code, inputs)
-    if ws.learns and any(map(is_fit, before)) and _partial(extent):
+        if due:
+            extent = Extent(why="whole table: what it fits is fitted anew")
+        elif table.name in ws.request.tables_again:
+            extent = Extent(why="whole table: it was to be made again")
+        else:
+            extent = extent_of(ws.tables, ws.spark, ws.request.days_again, table, code, inputs)
+    if ws.request.trains and any(map(is_fit, before)) and _partial(extent):
         extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
     if extent.days is not None and not extent.days:
-        return _nothing_changed(ws, table, fingerprint, inputs)
+        return _nothing_changed(ws.tables, table, fingerprint, inputs)
     if extent.unbounded:
-        ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
+        ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     from caudal.engine.lineage import column_lineage
 
-    folder = ws.folder(table.name)
+    folder = ws.tables.folder(table.name)
     with build_context(before, fits) as left:
-        frames, frame, recorder = _called(ws, table, extent)
-        if _partial(extent) and (other := other_columns(ws, table, frame)) is not None:
+        frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
+        if _partial(extent) and (other := other_columns(ws.tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {other}")
-            frames, frame, recorder = _called(ws, table, extent)
+            frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
-        code = _code(ws, table, reads)
+        code = _code(ws.product, table, reads)
         lineage = column_lineage(frame, {name: frame.columns for name, frame in frames.items()})
         if extent.days is not None:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(ws.tables, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
-        with settings(ws, left.settings):
-            return publish(ws, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+        with settings(ws.spark.session, left.settings):
+            return publish(ws.record, ws.tables, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
 
 
-def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
+def _called(
+    tables: ProductTables, spark: SparkSession, table: Table, extent: Extent
+) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
     """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
     from caudal.engine.reader import record_reads
 
-    frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
+    frames = {name: _input(tables, spark, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
     recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
     with record_reads(recorder.path, recorder.reads.unseen.add):
-        return frames, recorder.call(frame_of, ws, table, frames), recorder
+        return frames, recorder.call(frame_of, tables.product, spark, table, frames), recorder
 
 
-def _code(ws: Workspace, table: Table, reads: Reads) -> str:
+def _code(product: Product, table: Table, reads: Reads) -> str:
     """Return the fingerprint of a table's code in the product's zone, and of what its function read when it was called."""
-    loaded = loaded_of(ws.product)
+    loaded = loaded_of(product)
     root = loaded.root if loaded is not None else Path()
     code = digest(code_of(table), reads.parts(root)) if reads else code_of(table)
-    return code_in_zone(code, ws.product.tz)
+    return code_in_zone(code, product.tz)
 
 
 def _partial(extent: Extent) -> bool:
@@ -117,24 +131,24 @@ def _replaced(extent: Extent) -> Replace:
     return "all" if extent.days is None else extent.days
 
 
-def _input(ws: Workspace, table: Table, name: str, extent: Extent) -> DataFrame:
+def _input(tables: ProductTables, spark: SparkSession, table: Table, name: str, extent: Extent) -> DataFrame:
     if extent.segments is not None and name == table.inputs[0]:
-        return ws.frame(name, segments=extent.segments)
-    return ws.frame(name, _days_of(ws, name, extent))
+        return tables.frame(spark, name, segments=extent.segments)
+    return tables.frame(spark, name, _days_of(tables.product, name, extent))
 
 
-def _same_code(ws: Workspace, table: Table, code: str) -> bool:
-    number = ws.version(table.name)
-    return number is not None and delta.identity(ws.folder(table.name), number).get("code") == code
+def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
+    number = tables.version(table.name)
+    return number is not None and delta.identity(tables.folder(table.name), number).get("code") == code
 
 
 @contextmanager
-def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
+def settings(spark: SparkSession, asked: Mapping[str, str]) -> Iterator[None]:
     """Set what a table's function asks of Spark, while its rows are written."""
     if not asked:
         yield
         return
-    conf = ws.spark.conf
+    conf = spark.conf
     old = {name: conf.get(name, None) for name in asked}
     for name, value in asked.items():
         conf.set(name, value)
@@ -148,10 +162,10 @@ def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
                 conf.set(name, was)
 
 
-def versions(ws: Workspace, table: Table) -> dict[str, int]:
+def versions(tables: ProductTables, table: Table) -> dict[str, int]:
     """Return the published version of every table that this one reads, for its rows or for its expectations."""
     names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
-    found = {name: ws.version(name) for name in names}
+    found = {name: tables.version(name) for name in names}
     for name, number in found.items():
         if number is None:
             raise StepFailed(
@@ -162,36 +176,36 @@ def versions(ws: Workspace, table: Table) -> dict[str, int]:
     return {name: number for name, number in found.items() if number is not None}
 
 
-def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
+def extent_of(
+    tables: ProductTables, run_spark: RunSpark, days_again: frozenset[str], table: Table, code: str, inputs: Mapping[str, int]
+) -> Extent:
     """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
-    number = ws.version(table.name)
-    if table.name in ws.rebuilt:
-        return Extent(why="whole table: it was to be made again")
+    number = tables.version(table.name)
     if table.by_file:
-        return _by_file(ws, table, code, inputs)
+        return _by_file(tables, table, code, inputs)
     if number is None or not table.partition:
         return Extent()
-    said = delta.identity(ws.folder(table.name), number)
+    said = delta.identity(tables.folder(table.name), number)
     old = said.get("inputs", {})
     if said.get("code") != code or set(old) != set(inputs):
         return Extent(why="whole table: its code changed")
-    changed: set[str | None] = again(ws, table)
+    changed: set[str | None] = again(tables, days_again, table)
     for name, version in inputs.items():
         if old[name] == version:
             continue
-        node = ws.product.nodes[name]
+        node = tables.product.nodes[name]
         if not node.partition:
-            if _same_rows(ws, name, old[name], version):
+            if _same_rows(tables, name, old[name], version):
                 continue
             return Extent(why=f"whole table: '{name}' changed")
-        changed |= changes.changed_days(ws.folder(name), old[name], version)
-    return spread(ws, table, changed)
+        changed |= changes.changed_days(tables.folder(name), old[name], version)
+    return spread(tables, run_spark, table, changed)
 
 
-def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
+def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the raw files whose rows have to be made."""
-    number, first = ws.version(table.name), table.inputs[0]
-    there = {file.segment for file in delta.read(ws.folder(first)).files}
+    number, first = tables.version(table.name), table.inputs[0]
+    there = {file.segment for file in delta.read(tables.folder(first)).files}
     whole = {one for one in there if one is not None}
     if None in there:
         raise StepFailed(
@@ -199,14 +213,14 @@ def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) 
             fix="Leave partition out, or have that table made file by file as well.",
             where=str(table.where),
         )
-    said = delta.identity(ws.folder(table.name), number) if number is not None else {}
+    said = delta.identity(tables.folder(table.name), number) if number is not None else {}
     old = said.get("inputs", {})
     if said.get("code") != code or set(old) != set(inputs):
         return Extent(why="whole table" if number is None else "whole table: its code changed")
     for name, version in inputs.items():
-        if name != first and old[name] != version and not _same_rows(ws, name, old[name], version):
+        if name != first and old[name] != version and not _same_rows(tables, name, old[name], version):
             return Extent(why=f"whole table: '{name}' changed")
-    changed = changes.changed_segments(ws.folder(first), old[first], inputs[first])
+    changed = changes.changed_segments(tables.folder(first), old[first], inputs[first])
     if changed is None:
         return Extent()
     return Extent(
@@ -214,30 +228,30 @@ def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) 
     )
 
 
-def again(ws: Workspace, table: Table) -> set[str | None]:
+def again(tables: ProductTables, days_again: frozenset[str], table: Table) -> set[str | None]:
     """Return the days of a table that are to be made again although nothing has changed."""
-    number = ws.version(table.name)
-    if not ws.again or not table.partition or number is None:
+    number = tables.version(table.name)
+    if not days_again or not table.partition or number is None:
         return set()
-    there = delta.read(ws.folder(table.name), number).days
-    return {day for day in ws.again if day in there or _exists(ws, table, day)}
+    there = delta.read(tables.folder(table.name), number).days
+    return {day for day in days_again if day in there or _exists(tables, table, day)}
 
 
-def spread(ws: Workspace, table: Table, changed: set[str | None]) -> Extent:
+def spread(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
     """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
-    looks = looks_back_on(ws, table) if changed else Reach()
+    looks = looks_back_on(tables, run_spark, table) if changed else Reach()
     if math.isinf(looks.seconds):
         return Extent(why=f"whole table: {_why_whole(looks)}", unbounded=bool(looks.unbounded))
-    tz = ws.product.tz
+    tz = tables.product.tz
     days = {seen for day in changed for seen in _that_see(day, looks.seconds, tz)}
-    days = {day for day in days if day in changed or _exists(ws, table, day)}
+    days = {day for day in days if day in changed or _exists(tables, table, day)}
     read_days = {seen for day in days for seen in _seen_from(day, looks.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
-def looks_back_on(ws: Workspace, table: Table) -> Reach:
+def looks_back_on(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
-    own = _own_reach(ws, table)
+    own = _own_reach(tables, run_spark, table)
     return own if own.seconds >= table.lookback_s else Reach(table.lookback_s)
 
 
@@ -269,11 +283,11 @@ def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
         earlier = before
 
 
-def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None:
-    return extent.read_days if ws.product.nodes[name].partition else None
+def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | None:
+    return extent.read_days if product.nodes[name].partition else None
 
 
-def _own_reach(ws: Workspace, table: Table) -> Reach:
+def _own_reach(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
     from pyspark.sql.types import StructType, TimestampType
 
@@ -285,15 +299,15 @@ def _own_reach(ws: Workspace, table: Table) -> Reach:
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [
-            field for field in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if field.name != delta.DAY
+            field for field in StructType.fromJson(dict(delta.read(tables.folder(name)).schema)).fields if field.name != delta.DAY
         ]
-        node = ws.product.nodes[name]
-        frames[name] = ws.marked(empty(ws.spark, StructType(fields)), node).alias(name)
+        node = tables.product.nodes[name]
+        frames[name] = mark_event_time(empty(run_spark.session, StructType(fields)), node).alias(name)
         kinds = {field.name: field.dataType for field in fields}
         time = node.event_time if node.partition else None
         inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
-    frame = frame_of(ws, table, frames)
-    with in_zone(ws.product.tz):
+    frame = frame_of(tables.product, run_spark.session, table, frames)
+    with in_zone(tables.product.tz):
         return reach(frame, inputs, declared=table.lookback_s > 0)
 
 
@@ -307,21 +321,21 @@ def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> Dat
     return frame.where(kept | day.isNull() if None in days else kept)
 
 
-def _exists(ws: Workspace, table: Table, day: str | None) -> bool:
+def _exists(tables: ProductTables, table: Table, day: str | None) -> bool:
     """A day after a changed one is made again only where it has rows to look back from."""
-    return any(day in delta.read(ws.folder(name)).days for name in table.inputs if ws.product.nodes[name].partition)
+    return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 
 
-def _same_rows(ws: Workspace, name: str, old: int, new: int) -> bool:
+def _same_rows(tables: ProductTables, name: str, old: int, new: int) -> bool:
     """Two versions of a table without partitions that name the same files are the same."""
-    return old <= new and delta.read(ws.folder(name), old).files == delta.read(ws.folder(name), new).files
+    return old <= new and delta.read(tables.folder(name), old).files == delta.read(tables.folder(name), new).files
 
 
-def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
+def _rows_read(tables: ProductTables, table: Table, extent: Extent) -> int:
     total = 0
     for name in table.inputs:
-        version = delta.read(ws.folder(name))
-        days = _days_of(ws, name, extent)
+        version = delta.read(tables.folder(name))
+        days = _days_of(tables.product, name, extent)
         those = extent.segments if name == table.inputs[0] else None
         total += sum(
             file.rows for file in version.files if (days is None or file.day in days) and (those is None or file.segment in those)
@@ -329,8 +343,8 @@ def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
     return total
 
 
-def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> StepResult:
-    number = ws.version(table.name)
+def _nothing_changed(tables: ProductTables, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> StepResult:
+    number = tables.version(table.name)
     return StepResult(
         state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
         partitions=[], detail={"note": "no day changed"},

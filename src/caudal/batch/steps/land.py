@@ -15,6 +15,7 @@ from caudal.declarations.node import Source
 from caudal.graph.fingerprint import code_of
 from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of, former_name
@@ -30,10 +31,10 @@ def work(ws: Workspace, source: Source) -> StepResult:
 
     base = None
     if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
-        rebase_paths(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
-    rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
+        rebase_paths(ws.record.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
+    rows = ws.record.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
-    raw = ws.home.raw(ws.product.name, source.name)
+    raw = ws.tables.home.raw(ws.product.name, source.name)
     seen = {
         row["path"]: KnownFile(
             row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
@@ -44,25 +45,33 @@ def work(ws: Workspace, source: Source) -> StepResult:
     if isinstance(source.connection, Files | Http) and changed != "set":
         # What is not in the raw store any more is taken anew from its origin, where it is still there.
         seen = {path: one for path, one in seen.items() if not isinstance(one.stored, Path) or one.stored.exists()}
-    scratch = ws.home.fetched(ws.product.name, source.name)
+    scratch = ws.tables.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     found = arrivals(
-        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.clock,
-        engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
+        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.record.clock,
+        engine=Engine(lambda: ws.spark.session, ws.tables.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
     whole = [one for one in found if one.settled]
-    ws.arrived(ws, source, whole)
+    if ws.reporting.before_landing is not None:
+        ws.reporting.before_landing(ws.record, source, whole)
     files = land(
-        whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed, base=base
+        whole,
+        ws.tables.home,
+        ws.record.ledger,
+        product=ws.product.name,
+        source=source.name,
+        run_id=ws.record.run_id,
+        changed=changed,
+        base=base,
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    if lost := missing_raw(ws.home, ws.ledger, ws.product.name, source.name):
-        ws.progress.noted(
+    if lost := missing_raw(ws.tables.home, ws.record.ledger, ws.product.name, source.name):
+        ws.reporting.progress.noted(
             f"{len(lost)} raw file{'s'[: len(lost) != 1]} of '{source.name}' {'is' if len(lost) == 1 else 'are'} gone, such as that of "
             f"'{lost[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
-    if notes := _same_bytes(ws, source, files):
-        ws.progress.noted(" ".join(notes))
+    if notes := _same_bytes(ws.record, source, files):
+        ws.reporting.progress.noted(" ".join(notes))
     said: list[dict[str, Any]] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
         for file in files
@@ -74,11 +83,11 @@ def work(ws: Workspace, source: Source) -> StepResult:
     ]
     links = [one for one in found if one.link is not None]
     for one in links[:SHOWN_LINKS]:
-        ws.progress.noted(
+        ws.reporting.progress.noted(
             f"{source.name}: '{one.path}' is a link to '{one.link}' and is not followed; follow_links=True follows it."
         )
     if len(links) > SHOWN_LINKS:
-        ws.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
+        ws.reporting.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
     said += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
     waiting = [one["path"] for one in said if one["state"] == "waiting"]
     if not any(file.new for file in files):
@@ -87,11 +96,13 @@ def work(ws: Workspace, source: Source) -> StepResult:
     return StepResult(detail={"files": said, "landed": sum(file.new for file in files), "waiting": waiting, "notes": notes})
 
 
-def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> list[str]:
+def _same_bytes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
     """Return in sentences which of the files that have just landed hold the bytes of another: such files count once."""
     new = {file.path for file in files if file.new}
     newest = (
-        {row["path"]: row["sha256"] for row in ws.ledger.find(landed, product=ws.product.name, source=source.name)} if new else {}
+        {row["path"]: row["sha256"] for row in record.ledger.find(landed, product=record.product_name, source=source.name)}
+        if new
+        else {}
     )
     paths: dict[str, list[str]] = {}
     for path, sha256 in newest.items():

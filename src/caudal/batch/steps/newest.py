@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
-from caudal.runtime.storage import checked_raw
-from caudal.runtime.workspace import Workspace
+from caudal.ledger.ledger import Ledger
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.storage import check_raw_files
 from caudal.stages.ingest.origin import base_of, former_name
 from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from caudal.stages.ingest import RawFile
 
 
-def files_now(ws: Workspace, source: Source) -> list[LandedFile]:
+def files_now(tables: ProductTables, ledger: Ledger, source: Source) -> list[LandedFile]:
     """Return the landed files that make up a source now."""
     changed = getattr(source.connection, "changed", "replace")
-    return current(ws.home, ws.ledger, product=ws.product.name, source=source.name, changed=changed)
+    return current(tables.home, ledger, product=tables.product.name, source=source.name, changed=changed)
 
 
 def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
@@ -39,10 +41,10 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
     ]
 
 
-def outdated(ws: Workspace, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
+def outdated(data: Path | None, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the old files that hold a row which a new file tells again."""
     if isinstance(source.connection, Images):
-        return _again(old, segments_with_keys(in_order(old), in_order(new), ("path",), _named(ws, source)))
+        return _again(old, segments_with_keys(in_order(old), in_order(new), ("path",), _named(data, source)))
     if _by_key(source):
         assert isinstance(source.connection, Database)
         return _again(old, segments_with_keys(in_order(old), in_order(new), source.connection.key))
@@ -53,17 +55,25 @@ def _again(files: Sequence[LandedFile], segments: set[str]) -> list[LandedFile]:
     return [file for file in in_order(files) if file.segment in segments]
 
 
-def _named(ws: Workspace, source: Source) -> Callable[[str], str]:
+def _named(data: Path | None, source: Source) -> Callable[[str], str]:
     """Return what gives the path of an image as it is told now."""
     assert isinstance(source.connection, Images)
     pattern = source.connection.pattern
-    return former_name(pattern, base_of(pattern, ws.settings.data))
+    return former_name(pattern, base_of(pattern, data))
 
 
-def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> DataFrame:
-    """Return the rows that are the newest of their key among all files of the source."""
+def newest(
+    tables: ProductTables, data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame, schema: Schema
+) -> DataFrame:
+    """Return the rows that are the newest of their key among all files of the source.
+
+    Parameters
+    ----------
+    data : the folder that relative paths of a declaration start from
+    landed_files : the files that make up the source now (`files_now`)
+    """
     if isinstance(source.connection, Images):
-        return _newest_images(ws, source, frame)
+        return _newest_images(data, source, landed_files, frame)
     if not _by_key(source):
         return frame
     from pyspark.sql import functions as F
@@ -71,15 +81,16 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
     from caudal.stages.ingest import read
 
     assert isinstance(source.connection, Database)
-    files = in_order(files_now(ws, source))
+    files = in_order(landed_files)
     if len(files) < 2:
         return frame
-    checked_raw(ws, source.name, files)
+    check_raw_files(tables.verified_raw_files, source.name, files)
     named = {field.raw_name: field.name for field in schema}
     key = [named[column] for column in source.connection.key]
     mark = named[str(source.connection.watermark)]
-    order = F.broadcast(ws.spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
-    whole = read(ws.spark, raw_files(source, files), source, known=schema, tz=ws.product.tz).frame
+    spark = frame.sparkSession
+    order = F.broadcast(spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
+    whole = read(spark, raw_files(source, files), source, known=schema, tz=tables.product.tz).frame
     version = F.struct("_place", F.col(f"`{mark}`").alias("_mark"))
     names = {column: f"_key{i}" for i, column in enumerate(key)}
     tops = (
@@ -99,26 +110,26 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
     return newest.unionByName(frame.filter(alone))
 
 
-def _newest_images(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
+def _newest_images(data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
     """Return the images but those that came again with other bytes."""
-    gone = superseded(files_now(ws, source), "path", _named(ws, source))
+    gone = superseded(landed_files, "path", _named(data, source))
     if not gone:
         return frame
     from pyspark.sql import functions as F
 
-    older = F.broadcast(ws.spark.createDataFrame(gone, "_file string, path string"))
+    older = F.broadcast(frame.sparkSession.createDataFrame(gone, "_file string, path string"))
     return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
 
 
-def without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame:
+def without_replaced(landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
     """Return the rows that no correction replaces."""
-    keys, _ = replaced_keys(files_now(ws, source))
+    keys, _ = replaced_keys(landed_files)
     if not keys:
         return frame
     from pyspark.sql import functions as F
 
     own = [name for name in frame.columns if not name.startswith("_")]
-    gone = F.broadcast(ws.spark.createDataFrame([(key,) for key in keys], "_key long"))
+    gone = F.broadcast(frame.sparkSession.createDataFrame([(key,) for key in keys], "_key long"))
     return frame.withColumn("_key", row_key(own)).join(gone, "_key", "left_anti").drop("_key")
 
 

@@ -14,8 +14,9 @@ from caudal.declarations.node import Features
 from caudal.graph.build import build
 from caudal.registry import LoadedModel, LoadedSparkModel
 from caudal.registry.fits import Fits, TableFits, read_fits
+from caudal.runtime.product_tables import ProductTables, mark_event_time
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
-from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
 from caudal.tables.frames import arrow
@@ -23,74 +24,78 @@ from caudal.tables.version_files import hashes, read_version_files
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 Champion = LoadedModel | LoadedSparkModel
 
 
-def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
+def fits_now(tables: ProductTables, table: str) -> dict[str, TableFits]:
     """Return what is fitted in the published version of a table and of what it is made from."""
     found = dict[str, TableFits]()
-    for name in (*build(ws.product).upstream(table), table):
-        if name in ws.product.tables and any(map(is_fit, hashes(ws.folder(name), ws.version(name)))):
-            fits = {fit: content for fit, content in read_version_files(ws.folder(name), ws.version(name)).items() if is_fit(fit)}
-            found[name] = TableFits(_code(ws, name), fits)
+    for name in (*build(tables.product).upstream(table), table):
+        if name in tables.product.tables and any(map(is_fit, hashes(tables.folder(name), tables.version(name)))):
+            fits = {
+                fit: content
+                for fit, content in read_version_files(tables.folder(name), tables.version(name)).items()
+                if is_fit(fit)
+            }
+            found[name] = TableFits(_code(tables, name), fits)
     return found
 
 
-def _code(ws: Workspace, table: str, number: int | None = None) -> str:
+def _code(tables: ProductTables, table: str, number: int | None = None) -> str:
     """Return the fingerprint of the code that made a version of a table, the newest unless told."""
-    number = ws.version(table) if number is None else number
-    return "" if number is None else str(delta.identity(ws.folder(table), number).get("code"))
+    number = tables.version(table) if number is None else number
+    return "" if number is None else str(delta.identity(tables.folder(table), number).get("code"))
 
 
-def fits_of(ws: Workspace, champion: Champion) -> dict[str, TableFits]:
+def fits_of(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
     """Return what was fitted when a version was trained."""
     row = champion.row
-    if (fits := read_fits(ws.home.path / row["artifact"])) is not None:
+    if (fits := read_fits(tables.home.path / row["artifact"])) is not None:
         return fits
     table, number = str(row["training_table"]), int(row["training_version"])  # a version of before: its table knows
-    old = {name: content for name, content in read_version_files(ws.folder(table), number).items() if is_fit(name)}
-    return {table: TableFits(_code(ws, table, number), old)} if old else {}
+    old = {name: content for name, content in read_version_files(tables.folder(table), number).items() if is_fit(name)}
+    return {table: TableFits(_code(tables, table, number), old)} if old else {}
 
 
-def changed_since(ws: Workspace, features: Features, champion: Champion) -> Fits | None:
+def changed_since(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
     """Return a version's own fits where those of the published features are others; None where they are the same."""
-    own, now = fits_of(ws, champion), fits_now(ws, features.name)
+    own, now = fits_of(tables, champion), fits_now(tables, features.name)
     same = own.keys() == now.keys() and all(own[name].fits == now[name].fits for name in own)
     return None if same else own
 
 
 @contextmanager
-def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.Version]:
+def transformed(tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own: Fits) -> Iterator[delta.Version]:
     """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
 
     Raises
     ------
     NothingFits : the functions have changed, or fit something else now
     """
-    published = delta.read(ws.folder(features.name))
-    stage = published.folder / f"part-{ws.run_id}-own-fit-{features.name}"
+    published = delta.read(tables.folder(features.name))
+    stage = published.folder / f"part-{run_id}-own-fit-{features.name}"
     try:
         for table, one in own.items():
-            if table not in ws.product.nodes or _code(ws, table) != one.code:
+            if table not in tables.product.nodes or _code(tables, table) != one.code:
                 raise NothingFits(
                     f"The code of '{table}' has changed since the version was trained.", fix="Train again: caudal run."
                 )
-        if unknown := fits_now(ws, features.name).keys() - own.keys():
+        if unknown := fits_now(tables, features.name).keys() - own.keys():
             raise NothingFits(
                 f"It is not known what the version had fitted in {', '.join(sorted(unknown))}.", fix="Train again: caudal run."
             )
         names = [field["name"] for field in published.schema["fields"] if field["name"] != delta.DAY]
-        frame = _made(ws, features.name, own)
+        frame = _made(tables, run_spark.session, features.name, own)
         if lacking := [name for name in names if name not in frame.columns]:
             raise NothingFits(
                 f"Features '{features.name}' lack {', '.join(lacking)} by the version's own fit.", fix="Train again: caudal run."
             )
-        frame = _those_published(ws, frame.select(*(f"`{name}`" for name in names)), features, published)
+        frame = _those_published(tables, run_spark.session, frame.select(*(f"`{name}`" for name in names)), features, published)
         writer = frame.write
         if published.partitioned:
-            writer = frame.withColumn(delta.DAY, day_of(frame, features, ws.product.tz)).write.partitionBy(delta.DAY)
+            writer = frame.withColumn(delta.DAY, day_of(frame, features, tables.product.tz)).write.partitionBy(delta.DAY)
         writer.parquet(spark_path(stage))
         version = replace(published, files=tuple(delta.staged(published.folder, stage)))
         if version.rows != published.rows:
@@ -103,14 +108,14 @@ def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.
         remove(stage)
 
 
-def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
+def _made(tables: ProductTables, spark: SparkSession, name: str, own: Fits) -> DataFrame:
     """Return a table as it would be by other fits; what depends on none is read as it was published."""
-    node = ws.product.tables.get(name)
-    if node is None or own.keys().isdisjoint((name, *build(ws.product).upstream(name))):
-        return ws.frame(name)
-    frames = {input_: _made(ws, input_, own).alias(input_) for input_ in node.inputs}
+    node = tables.product.tables.get(name)
+    if node is None or own.keys().isdisjoint((name, *build(tables.product).upstream(name))):
+        return tables.frame(spark, name)
+    frames = {input_: _made(tables, spark, input_, own).alias(input_) for input_ in node.inputs}
     with build_context(own[name].fits if name in own else {}, "only"):
-        return ws.marked(frame_of(ws, node, frames), node)
+        return mark_event_time(frame_of(tables.product, spark, node, frames), node)
 
 
 def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
@@ -123,10 +128,12 @@ def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str
     ]
 
 
-def _those_published(ws: Workspace, frame: DataFrame, features: Features, published: delta.Version) -> DataFrame:
+def _those_published(
+    tables: ProductTables, spark: SparkSession, frame: DataFrame, features: Features, published: delta.Version
+) -> DataFrame:
     """Return the rows that are among the published ones: not those that were quarantined."""
     by = matched_by(features, published.schema["fields"])
-    there = ws.frame(features.name).select(*(f"`{name}`" for name in by)).distinct().alias("_there")
+    there = tables.frame(spark, features.name).select(*(f"`{name}`" for name in by)).distinct().alias("_there")
     same = [frame[name].eqNullSafe(there[name]) for name in by]
     return frame.join(there, reduce(lambda one, other: one & other, same), "left_semi") if by else frame
 
@@ -152,16 +159,18 @@ class ByOwnFit:
         return self._champion.predict(together.set_index(frame.index))
 
 
-def champion_by_own_fit(ws: Workspace, features: Features, champion: Champion) -> Champion | ByOwnFit:
+def champion_by_own_fit(
+    tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, champion: Champion
+) -> Champion | ByOwnFit:
     """Return a champion to be compared with: where the features were fitted anew since, it is asked by what it has learned from.
 
     Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
     """
-    own = changed_since(ws, features, champion)
+    own = changed_since(tables, features, champion)
     if own is None:
         return champion
     try:
-        with transformed(ws, features, own) as version:
+        with transformed(tables, run_spark, run_id, features, own) as version:
             rows = arrow(version).to_pandas()
     except NothingFits as error:
         return ByOwnFit(champion, partial(_cannot, error), [], answers=False)

@@ -15,6 +15,9 @@ from caudal.declarations.node import Features
 from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import load
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.parquet import WRITTEN
@@ -35,53 +38,64 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
     model = ws.product.models[prediction.model]
     features = ws.product.features_by_model[model.name]
     try:
-        champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
+        champion = load(
+            ws.tables.home, ws.record.ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
+        )
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
-    published = delta.read(ws.folder(features.name))
+    published = delta.read(ws.tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
-    last = ws.ledger.last_success(ws.product.name, step)
-    if prediction.name not in ws.rebuilt:
-        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(prediction.name):
+    last = ws.record.ledger.last_success(ws.product.name, step)
+    if prediction.name not in ws.request.tables_again:
+        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.tables.version(prediction.name):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-        if (found := adopt(ws, ws.folder(prediction.name), fingerprint)) is not None:
+        if (found := adopt(ws.tables.folder(prediction.name), fingerprint)) is not None:
             return found
-    days = _days(ws, prediction, features, code, inputs)
+    whole = prediction.name in ws.request.tables_again
+    days = None if whole else _days(ws.tables, prediction, features, code, inputs)
     try:
-        table = _features(ws, features, champion, published, days)
+        table = _features(ws.tables, ws.spark, ws.record.run_id, features, champion, published, days)
     except NothingFits as error:
         return waits(
             f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before. {error.what} "
             "Predictions go on when a version that has learned from it is promoted"
         )
     rows = _wanted(table.to_pandas(), prediction, features, model)
-    return _publish(ws, prediction, features, champion, rows, code, fingerprint, inputs, days)
+    return _publish(ws.record, ws.tables, prediction, features, champion, rows, code, fingerprint, inputs, days)
 
 
 def _features(
-    ws: Workspace, features: Features, champion: Champion, published: delta.Version, days: set[str | None] | None
+    tables: ProductTables,
+    run_spark: RunSpark,
+    run_id: str,
+    features: Features,
+    champion: Champion,
+    published: delta.Version,
+    days: set[str | None] | None,
 ) -> pa.Table:
     """Return the features as the champion knows them: by what was fitted when it was trained."""
-    own = changed_since(ws, features, champion)
+    own = changed_since(tables, features, champion)
     if own is None:
         return arrow(published, days=days)
-    with transformed(ws, features, own) as version:
+    with transformed(tables, run_spark, run_id, features, own) as version:
         return arrow(version, days=days)
 
 
-def _days(ws: Workspace, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]) -> set[str | None] | None:
+def _days(
+    tables: ProductTables, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]
+) -> set[str | None] | None:
     """Return the days to predict, or None for all: with the same champion only those whose features changed."""
-    number = ws.version(prediction.name)
-    if number is None or prediction.name in ws.rebuilt or not features.partition or prediction.rows == "latest":
+    number = tables.version(prediction.name)
+    if number is None or not features.partition or prediction.rows == "latest":
         return None
-    said = delta.identity(ws.folder(prediction.name), number)
+    said = delta.identity(tables.folder(prediction.name), number)
     old = said.get("inputs", {})
     if said.get("code") != code or old.get(MODEL) != inputs[MODEL] or features.name not in old:
         return None
-    return changes.changed_days(ws.folder(features.name), old[features.name], inputs[features.name])
+    return changes.changed_days(tables.folder(features.name), old[features.name], inputs[features.name])
 
 
 def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
@@ -96,7 +110,7 @@ def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, mode
 
 
 def _publish(
-    ws: Workspace, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
+    record: RunRecord, tables: ProductTables, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
 ) -> StepResult:  # fmt: skip
     import pyarrow as pa
@@ -106,9 +120,9 @@ def _publish(
     told = predict(champion, features, rows, input_version=inputs[features.name])
     table = pa.Table.from_pandas(told, preserve_index=False)
     partitioned = features.partition is not None
-    folder = ws.folder(prediction.name)
-    stage = folder / f"part-{ws.run_id}-predict-{prediction.name}"
-    _write(table, stage, features, ws.product.tz if partitioned else None)
+    folder = tables.folder(prediction.name)
+    stage = folder / f"part-{record.run_id}-predict-{prediction.name}"
+    _write(table, stage, features, tables.product.tz if partitioned else None)
     files = delta.staged(folder, stage)
     done = StepResult(
         fingerprint=fingerprint, inputs=inputs, rows_read=len(rows), rows_written=table.num_rows, rows_quarantined=0,
@@ -116,7 +130,7 @@ def _publish(
         detail={"model_version": champion.version, "input_version": inputs[features.name], "rows": table.num_rows},
     )  # fmt: skip
     said: dict[str, Any] = {
-        "run_id": ws.run_id, "step": f"predict:{prediction.name}", "code": code, "fingerprint": fingerprint, "inputs": inputs, "at": ws.clock(),
+        "run_id": record.run_id, "step": f"predict:{prediction.name}", "code": code, "fingerprint": fingerprint, "inputs": inputs, "at": record.clock(),
     }  # fmt: skip
     told_done = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
     version = delta.commit(

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
@@ -17,9 +18,13 @@ from caudal.declarations.node import Source
 from caudal.declarations.schema import Field, Schema
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.faults import DYING_S, is_of_java
-from caudal.runtime.storage import checked_raw
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.storage import check_raw_files
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced_keys
@@ -45,15 +50,21 @@ class Change:
     segments: tuple[str, ...]
 
 
-def change(ws: Workspace, source: Source) -> Change | None:
-    """Return what there is to do for a source, or None when its table is up to date."""
-    files = files_now(ws, source)
+def change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, whole: bool) -> Change | None:
+    """Return what there is to do for a source, or None when its table is up to date.
+
+    Parameters
+    ----------
+    data : the folder that relative paths of a declaration start from
+    whole : whether all files are to be read again
+    """
+    files = files_now(tables, ledger, source)
     segments = tuple(sorted(file.segment for file in files))
-    code = code_in_zone(code_of(source), ws.product.tz)
+    code = code_in_zone(code_of(source), tables.product.tz)
     fingerprint = digest(code, list(segments))
-    number = ws.version(source.name)
-    said = delta.identity(ws.folder(source.name), number) if number is not None else {}
-    if number is None or said.get("code") != code or source.name in ws.rebuilt:
+    number = tables.version(source.name)
+    said = delta.identity(tables.folder(source.name), number) if number is not None else {}
+    if number is None or said.get("code") != code or whole:
         return Change(files, "all", code, fingerprint, segments)
     have = set(said.get("segments", ()))
     gone = have - set(segments)
@@ -65,114 +76,126 @@ def change(ws: Workspace, source: Source) -> Change | None:
         return None
     _, corrected = replaced_keys(new)  # files whose rows are corrected are read again, without those rows
     again = [file for file in files if file.segment in corrected and file.segment in have]
-    again += outdated(ws, source, new, [file for file in files if file.segment in have and file not in again])
+    again += outdated(data, source, new, [file for file in files if file.segment in have and file not in again])
     out = frozenset(f"_segment={segment}" for segment in gone | {file.segment for file in again})
     return Change([*new, *again], out or "none", code, fingerprint, segments)
 
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Read new files by the source's schema, judge their rows, and publish them."""
-    todo, days = change(ws, source), days_again(ws, source)
+    whole = source.name in ws.request.tables_again
+    todo = change(ws.tables, ws.record.ledger, ws.settings.data, source, whole=whole)
+    days = days_to_read_again(ws.tables, ws.request.days_again, source)
     if todo is not None:
         done = _read(ws, source, todo)
     if days:
-        return _read(ws, source, _repeated(ws, source, days))
+        return _read(ws, source, _repeated(ws.tables, ws.record.ledger, source, days))
     if todo is not None:
         return done
-    number = ws.version(source.name)
+    number = ws.tables.version(source.name)
     assert number is not None
-    return _known(ws, source, number)
+    return _known(ws.record, ws.tables, source, number)
 
 
-def days_again(ws: Workspace, source: Source) -> set[str | None]:
+def days_to_read_again(tables: ProductTables, days_again: frozenset[str], source: Source) -> set[str | None]:
     """Return the days of a source that are to be read again although no file has changed."""
-    if not ws.again or not source.partition:
+    if not days_again or not source.partition:
         return set()
-    return {file.day for version in _published(ws, source) for file in version.files if file.day in ws.again}
+    return {file.day for version in _published(tables, source) for file in version.files if file.day in days_again}
 
 
-def files_of(ws: Workspace, source: Source, days: set[str | None]) -> list[LandedFile]:
+def files_of(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> list[LandedFile]:
     """Return the landed files that rows of these days came from."""
-    paths = [file.path for version in _published(ws, source) for file in version.files if file.day in days]
+    paths = [file.path for version in _published(tables, source) for file in version.files if file.day in days]
     segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
-    return [file for file in files_now(ws, source) if file.segment in segments]
+    return [file for file in files_now(tables, ledger, source) if file.segment in segments]
 
 
-def _published(ws: Workspace, source: Source) -> list[delta.Version]:
+def _published(tables: ProductTables, source: Source) -> list[delta.Version]:
     """Return the versions that hold the source's rows: its table, and its quarantine where there is one."""
-    folders = (ws.folder(source.name), ws.home.quarantine(ws.product.name, source.name))
+    folders = (tables.folder(source.name), tables.quarantine(source.name))
     return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
 
 
-def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
-    segments = tuple(sorted(file.segment for file in files_now(ws, source)))
-    code = code_in_zone(code_of(source), ws.product.tz)
-    return Change(files_of(ws, source, days), days, code, digest(code, list(segments)), segments)
+def _repeated(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> Change:
+    segments = tuple(sorted(file.segment for file in files_now(tables, ledger, source)))
+    code = code_in_zone(code_of(source), tables.product.tz)
+    return Change(files_of(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
 
 
 def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
     from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
-    checked_raw(ws, source.name, todo.files)
+    check_raw_files(ws.tables.verified_raw_files, source.name, todo.files)
     raw = raw_files(source, todo.files)
-    old = ws.version(source.name)
+    old = ws.tables.version(source.name)
     known = let_in = None
     if old is not None and todo.replace != "all":
-        known = _known_schema(ws, source)
-        kept = delta.identity(ws.folder(source.name), old).get("let_in")
+        known = _known_schema(ws.tables, source)
+        kept = delta.identity(ws.tables.folder(source.name), old).get("let_in")
         let_in = None if kept is None else [LetIn.of(column) for column in kept]
-    unpacked = ws.home.scratch(ws.product.name) / source.name / "unpacked"
+    unpacked = ws.tables.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
         try:
             result = read(
-                ws.spark, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data
+                ws.spark.session, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data
             )
         except Outgrown as outgrown:
-            todo = replace(todo, files=files_now(ws, source), replace="all")
+            todo = replace(todo, files=files_now(ws.tables, ws.record.ledger, source), replace="all")
             raw = raw_files(source, todo.files)
-            result = read(ws.spark, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
+            result = read(ws.spark.session, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files),
             let_in=tuple(column.as_dict() for column in result.let_in),
         )  # fmt: skip
-        frame = newest(ws, source, without_replaced(ws, source, result.frame), result.schema)
+        files = files_now(ws.tables, ws.record.ledger, source)
+        frame = newest(ws.tables, ws.settings.data, source, files, without_replaced(files, result.frame), result.schema)
         if isinstance(todo.replace, set):
             dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
-        result.notes.extend(_left_out(ws, source, todo))
-        _tell(ws, source, result.notes)
+        result.notes.extend(_left_out(ws.record, source, todo))
+        _tell(ws.reporting.progress, source, result.notes)
         notes = {"files": len(todo.files), "notes": list(result.notes)}
-        done = publish(ws, source, frame, origin, todo.replace, notes, notes=lambda stage: _of_clocks(ws, result, stage))
+        done = publish(
+            ws.record,
+            ws.tables,
+            source,
+            frame,
+            origin,
+            todo.replace,
+            notes,
+            notes=lambda stage: _of_clocks(ws.reporting.progress, ws.product.tz, result, stage),
+        )
     except CaudalError as error:
-        _refuse(ws, source, error)
+        _refuse(ws.record, source, error)
         raise
     except Exception as error:
         told = None if storage_errors.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, todo.files)
         if "OutOfMemoryError" in str(error) or (told is not None and "files" in told.facts):
             for file in todo.files:  # any of them may be what Java could not hold
                 about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
-                ws.ledger.change(landed, about, kind="refused")
+                ws.record.ledger.change(landed, about, kind="refused")
         if told is None:
             raise
-        _refuse(ws, source, told)
+        _refuse(ws.record, source, told)
         raise told from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    for row in ws.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
+    for row in ws.record.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
         if row["sha256"][:16] in todo.segments:  # one that was taken away goes on being left out
-            ws.ledger.change(landed, {"id": row["id"]}, kind="data")
+            ws.record.ledger.change(landed, {"id": row["id"]}, kind="data")
     rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
     return replace(done, rows_read=rows)
 
 
-def _of_clocks(ws: Workspace, result: ReadResult, stage: Place) -> dict[str, Any]:
+def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) -> dict[str, Any]:
     """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
     columns = [column.name for column in result.schema if column.type == "timestamp"]
-    sentences = odd_wall_times(stage, columns, ws.product.tz)
+    sentences = odd_wall_times(stage, columns, tz)
     for sentence in sentences:
-        ws.progress.noted(sentence)
+        progress.noted(sentence)
     return {"notes": [*result.notes, *sentences]}
 
 
@@ -190,43 +213,43 @@ def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) 
     )  # fmt: skip
 
 
-def _left_out(ws: Workspace, source: Source, todo: Change) -> list[str]:
+def _left_out(record: RunRecord, source: Source, todo: Change) -> list[str]:
     """Return a note for each file that no run could read and that is not at its place any more: it is no part of the source."""
-    refused = ws.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused")
+    refused = record.ledger.find(landed, product=record.product_name, source=source.name, kind="refused")
     paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in todo.segments})
     return [f"'{path}' could not be read by an earlier run and was taken away since: it is left out." for path in paths]
 
 
-def _tell(ws: Workspace, source: Source, notes: Sequence[str]) -> None:
+def _tell(progress: Progress, source: Source, notes: Sequence[str]) -> None:
     """Show on the terminal what was made of the files' names, headers and types; all of it is on the run's page."""
     for note in notes[:SHOWN_NOTES]:
-        ws.progress.noted(f"{source.name}: {note}")
+        progress.noted(f"{source.name}: {note}")
     if len(notes) > SHOWN_NOTES:
-        ws.progress.noted(f"{source.name}: {len(notes) - SHOWN_NOTES} more notes are on the run's page.")
+        progress.noted(f"{source.name}: {len(notes) - SHOWN_NOTES} more notes are on the run's page.")
 
 
-def _refuse(ws: Workspace, source: Source, error: CaudalError) -> None:
+def _refuse(record: RunRecord, source: Source, error: CaudalError) -> None:
     """Remember that a landed file could not be read: its bytes are kept, and it counts only while its origin is still there."""
     if isinstance(error, SourceProblem) and "file" in error.facts:
-        about = {"product": ws.product.name, "source": source.name, "path": error.facts["file"], "kind": "data"}
-        ws.ledger.change(landed, about, kind="refused")
+        about = {"product": record.product_name, "source": source.name, "path": error.facts["file"], "kind": "data"}
+        record.ledger.change(landed, about, kind="refused")
 
 
-def _known(ws: Workspace, source: Source, number: int) -> StepResult:
-    said = delta.identity(ws.folder(source.name), number)
+def _known(record: RunRecord, tables: ProductTables, source: Source, number: int) -> StepResult:
+    said = delta.identity(tables.folder(source.name), number)
     step = f"read:{source.name}"
-    last = ws.ledger.last_success(ws.product.name, step)
+    last = record.ledger.last_success(tables.product.name, step)
     if last is None or last["output_version"] != number:  # a run died between the data's commit and the ledger's
-        found = adopt(ws, ws.folder(source.name), str(said.get("fingerprint")))
+        found = adopt(tables.folder(source.name), str(said.get("fingerprint")))
         if found is not None:
             return found
     return skipped("no new file", output_version=number, fingerprint=said.get("fingerprint"))
 
 
-def _known_schema(ws: Workspace, source: Source) -> Schema:
+def _known_schema(tables: ProductTables, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
-    own = [field for field in delta.read(ws.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
+    own = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
     return Schema(tuple(declared.get(field["name"]) or Field(field["name"], _spec(field["type"]), required=False) for field in own))
 
 

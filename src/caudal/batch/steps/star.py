@@ -15,22 +15,22 @@ def work(ws: Workspace, star: Star) -> StepResult:
     url = star.to.url(ws.settings.warehouse)
     if url is None:
         return skipped("no warehouse is set (CAUDAL_WAREHOUSE)")
-    inputs = {name: number for name in star.tables if (number := ws.version(name)) is not None}
+    inputs = {name: number for name in star.tables if (number := ws.tables.version(name)) is not None}
     if missing := [name for name in star.tables if name not in inputs]:
         return skipped(f"'{missing[0]}' has not been published yet")
     said = {name: said_of(ws.product.nodes.get(name), {}) for name in star.tables}
     fingerprint = digest(code_of(star), said, shown(url), inputs)
-    last = ws.ledger.last_success(ws.product.name, f"publish:{star.name}")
+    last = ws.record.ledger.last_success(ws.product.name, f"publish:{star.name}")
     version = max(inputs.values())
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
     from caudal.warehouses.connect import connected
     from caudal.warehouses.star.publish import LakeTable, publish
 
-    given = {name: LakeTable(ws.folder(name), number, *said[name]) for name, number in inputs.items()}
+    given = {name: LakeTable(ws.tables.folder(name), number, *said[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:
-        ws.held()
-        outcome = publish(connection, star, ws.product.name, given, ws.run_id)
+        ws.record.check_claim()
+        outcome = publish(connection, star, ws.product.name, given, ws.record.run_id)
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=version, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=[day or "unknown" for day in outcome.days or ()], detail={"note": outcome.note, "place": star.place},

@@ -18,7 +18,7 @@ def land(ws: Workspace, source: Source) -> StepResult:
     from caudal.streaming.sources import engine_of, stream_lease
 
     try:
-        with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
+        with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
             engine = engine_of(ws, source, open_)
             before = dict(engine.checkpoint.counts)
             while engine.step():
@@ -38,10 +38,10 @@ def land(ws: Workspace, source: Source) -> StepResult:
 
 def published(ws: Workspace, node: Source | Statistics) -> StepResult:
     """Return the version that the stream has published; what reads it waits until there is one."""
-    number = ws.version(node.name)
+    number = ws.tables.version(node.name)
     if number is None:
         return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")
-    said = delta.identity(ws.folder(node.name), number)
+    said = delta.identity(ws.tables.folder(node.name), number)
     return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
 
 

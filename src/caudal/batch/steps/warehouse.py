@@ -20,27 +20,27 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     url = publication.to.url(ws.settings.warehouse)
     if url is None:
         return skipped("no warehouse is set (CAUDAL_WAREHOUSE)")
-    number = ws.version(publication.of)
+    number = ws.tables.version(publication.of)
     if number is None:
         return skipped(f"'{publication.of}' has not been published yet")
     inputs = {publication.of: number}
     comment, comments = said_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
-    last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
+    last = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
     from caudal.warehouses.target import Target, columns_of
 
-    version = delta.read(ws.folder(publication.of), number)
+    version = delta.read(ws.tables.folder(publication.of), number)
     target = Target(
         publication.schema, publication.name, columns_of(version, publication.columns, comments, publication.place), publication.key,
         publication.indexes, comment, publication.grant, delta.DAY if version.partitioned else None,
     )  # fmt: skip
     with connected(url, ws.product.tz) as connection:
-        ws.held()
-        outcome = publish(connection, target, version, ws.product.name, publication.of, ws.run_id)
+        ws.record.check_claim()
+        outcome = publish(connection, target, version, ws.product.name, publication.of, ws.record.run_id)
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=None if outcome.days is None else [day or "unknown" for day in outcome.days],

@@ -24,9 +24,7 @@ from caudal.graph.registered import kind_of
 from caudal.tables.frames import empty
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from caudal.runtime.workspace import Workspace
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def analysed(
@@ -136,9 +134,9 @@ class _Analyser:
         """Return a source's columns: those declared, else those of its newest file; None where nothing tells."""
         schema, file = source.schema if source.schema is not None and source.schema.names else None, None
         if not is_declared(source) and files_are_here(source, self._settings.data):
-            read = schema_of_files(self._ws.spark, source, self._settings.data, self._product.tz)
+            read = schema_of_files(self._spark, source, self._settings.data, self._product.tz)
             schema, file = read or (schema, None)
-        return None if schema is None else NodeVerdict(_source_columns(self._ws, schema), file)
+        return None if schema is None else NodeVerdict(_source_columns(self._spark, schema), file)
 
     def is_lasting(self, node: Node, found: NodeVerdict) -> bool:
         """Tell whether a verdict is that of all who look: not where a file that lies there could not be read."""
@@ -151,20 +149,22 @@ class _Analyser:
         from caudal.runtime.table_frame import frame_of
 
         with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
-            frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
+            frame = self._recorded(reads, frame_of, self._product, self._spark, table, self._frames(table, columns))
         self._made[table.name] = frame
         return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return how features see the future, if they do; what their function read is added to ``reads``."""
         made = self._made[features.name]
-        return list(self._recorded(reads, _foresight, self._ws, features, self._frames(features, columns), made))
+        return list(self._recorded(reads, _foresight, self._product, self._spark, features, self._frames(features, columns), made))
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
         from pyspark.sql.types import StructType
 
+        from caudal.runtime.product_tables import mark_event_time
+
         return {
-            name: self._ws.marked(empty(self._ws.spark, StructType.fromJson(columns[name])), self._product.nodes[name])
+            name: mark_event_time(empty(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
             for name in table.inputs
         }
 
@@ -179,12 +179,13 @@ class _Analyser:
                 reads.append(recorder.reads)
 
     @cached_property
-    def _ws(self) -> Workspace:
+    def _spark(self) -> SparkSession:
         from caudal.runtime.opening import opened
-        from caudal.runtime.workspace import Workspace
+        from caudal.runtime.progress import NoProgress
+        from caudal.runtime.run_spark import RunSpark
 
         home = opened(self._settings)
-        return Workspace(self._product, home, ledger=None, settings=self._settings, run_id="check", brief=True)  # type: ignore[arg-type]
+        return RunSpark(self._product, self._settings, home.lake, NoProgress(), is_brief=lambda: True).session
 
 
 def _governed(product: Product, names: Mapping[str, list[str]]) -> Iterator[DeclarationProblem]:
@@ -204,13 +205,13 @@ def _governed(product: Product, names: Mapping[str, list[str]]) -> Iterator[Decl
             )
 
 
-def _source_columns(ws: Workspace, schema: Schema) -> Columns:
+def _source_columns(spark: SparkSession, schema: Schema) -> Columns:
     """Return the columns of a source's table."""
     from pyspark.sql.types import StructType
 
     from caudal.stages.ingest.cast import spark_type
 
-    assert ws.spark is not None  # it reads the names of types
+    assert spark is not None  # it reads the names of types
     ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
 
@@ -257,18 +258,18 @@ def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
             )
 
 
-def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: DataFrame) -> list[CaudalError]:
+def _foresight(product: Product, spark: SparkSession, node: Features, frames: dict[str, Any], made: DataFrame) -> list[CaudalError]:
     from caudal.stages.features.future import InputShape, sees_future
 
     assert node.function is not None
     shapes = {}
     for name in node.inputs:
-        declared = ws.product.nodes[name]
+        declared = product.nodes[name]
         known = dict(declared.known)
         shapes[name] = InputShape(schema=frames[name].schema, event_time=declared.event_time, known=known)
     try:
         leak = sees_future(
-            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, on_nothing=made
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=spark, seed=0, on_nothing=made
         )  # fmt: skip
     except CaudalError as error:  # the function fails on made-up rows: told as any other fault of the declaration
         error.where = error.where or str(node.where)

@@ -27,7 +27,7 @@ from caudal.graph.registered import step_kind
 from caudal.ledger.records import checks, profiles
 from caudal.ledger.rows import CheckRow, StepRow
 from caudal.runtime.column_lineage import lineage_of
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun
 from caudal.stages.ingest.origin import base_of
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -38,8 +38,8 @@ _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregati
 class Datasets:
     """The datasets of one product, as a run left them."""
 
-    def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
+    def __init__(self, run: ObservedRun) -> None:
+        self._run = run
 
     def inputs(self, step: StepRow) -> list[InputDataset]:
         """Return what a step read."""
@@ -52,9 +52,9 @@ class Datasets:
             return [InputDataset(*self._raw(name))]
         found = []
         for one, version in (step["inputs"] or {}).items():
-            if one == "model" and name in self._ws.product.predictions:
-                found.append(InputDataset(*self._model(self._ws.product.predictions[name].model), facets=_version(version)))
-            elif one in self._ws.product.nodes:
+            if one == "model" and name in self._run.product.predictions:
+                found.append(InputDataset(*self._model(self._run.product.predictions[name].model), facets=_version(version)))
+            elif one in self._run.product.nodes:
                 found.append(InputDataset(*self._table(one), facets=self._facets(one, version)))
         return found
 
@@ -74,20 +74,20 @@ class Datasets:
 
     def _base(self, source: str) -> Path | None:
         """Return the folder that a source's files are named below."""
-        connection = self._ws.product.sources[source].connection
-        return base_of(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
+        connection = self._run.product.sources[source].connection
+        return base_of(connection.pattern, self._run.settings.data) if isinstance(connection, Files) else None
 
     def judged(self, step: StepRow) -> InputDataset | None:
         """Return a table with what its expectations found in this run and how its columns look; None where nothing was judged."""
         name = step["name"]
-        found = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
+        found = self._run.record.ledger.find(checks, product=self._run.product.name, run_id=step["run_id"], table=name)
         if not found or not step_kind(step["kind"]).judged:
             return None
         facets: dict[str, Any] = {
             "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(one) for one in found])
         }
-        profile = self._ws.ledger.find(
-            profiles, newest=True, limit=1, product=self._ws.product.name, run_id=step["run_id"], table=name
+        profile = self._run.record.ledger.find(
+            profiles, newest=True, limit=1, product=self._run.product.name, run_id=step["run_id"], table=name
         )
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
@@ -96,17 +96,17 @@ class Datasets:
         return InputDataset(*self._table(name), facets=_version(step["output_version"]), inputFacets=facets)
 
     def _table(self, name: str) -> tuple[str, str]:
-        return _named(self._ws.folder(name))
+        return _named(self._run.tables.folder(name))
 
     def _raw(self, source: str) -> tuple[str, str]:
-        return _named(self._ws.home.raw(self._ws.product.name, source))
+        return _named(self._run.tables.home.raw(self._run.product.name, source))
 
     def _model(self, model: str) -> tuple[str, str]:
-        return _named(self._ws.home.models(self._ws.product.name, model))
+        return _named(self._run.tables.home.models(self._run.product.name, model))
 
     def _facets(self, name: str, number: int | None) -> dict[str, Any]:
         """Return what is known of a table: columns, place, owner, description, version."""
-        product = self._ws.product
+        product = self._run.product
         namespace, path = self._table(name)
         facets: dict[str, Any] = {
             **_version(number),
@@ -118,7 +118,7 @@ class Datasets:
         if product.owner:
             facets["ownership"] = ownership_dataset.OwnershipDatasetFacet([ownership_dataset.Owner(product.owner, "OWNER")])
         try:
-            version = delta.read(self._ws.folder(name), number)
+            version = delta.read(self._run.tables.folder(name), number)
         except NotThere:
             return facets
         declared = {column.name: column for column in (node.schema if node is not None else None) or ()}
@@ -133,7 +133,7 @@ class Datasets:
 
     def _lineage(self, name: str) -> lineage.ColumnLineageDatasetFacet | None:
         """Return the column lineage of a table; columns whose origin is unknown are left out."""
-        told = lineage_of(self._ws.product, self._ws.ledger, name)
+        told = lineage_of(self._run.product, self._run.record.ledger, name)
         fields = {
             column: lineage.Fields(self._fields(made))
             for column, made in told["columns"].items()
@@ -161,7 +161,7 @@ class Datasets:
 
     def _statistics(self, name: str, number: int | None) -> dict[str, Any]:
         try:
-            version = delta.read(self._ws.folder(name), number)
+            version = delta.read(self._run.tables.folder(name), number)
         except NotThere:
             return {}
         size = sum(file.bytes for file in version.files)
