@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from caudal.secret import redact
@@ -105,7 +105,7 @@ class ExpectationStopped(CaudalError):
     """An expectation that stops was broken; nothing was published. ``checks`` holds what every expectation of the table found."""
 
     exit_code = 4
-    checks: tuple[dict[str, Any], ...] = ()
+    checks: tuple[Mapping[str, object], ...] = ()
 
 
 class StepFailed(CaudalError):

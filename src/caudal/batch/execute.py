@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -20,6 +19,7 @@ from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
+from caudal.ledger.rows import CheckDocument, StepDetail
 from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
 from caudal.runtime.lifecycle import end
 from caudal.runtime.progress import Progress
@@ -139,7 +139,7 @@ def _revive(run_spark: RunSpark, progress: Progress, step: Step, error: BaseExce
         progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
 
 
-def _told(attempts: Attempts) -> dict[str, Any]:
+def _told(attempts: Attempts) -> StepDetail:
     return {"attempts": attempts.failed} if attempts.failed else {}
 
 
@@ -155,7 +155,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 def _tell(
     record: RunRecord, product: Product, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, object] | None = None, detail: dict[str, object] | None = None, broken: Sequence[dict[str, object]] = (),
+    error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
     from sqlalchemy import insert

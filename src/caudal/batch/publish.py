@@ -19,6 +19,7 @@ from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import profiles
+from caudal.ledger.rows import CheckDocument, LineageDocument, StepDetail
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.storage import delta
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
     from caudal.stages.enforce.judging.judge import Judged
-    from caudal.stages.enforce.judging.outcome import Outcome
+    from caudal.stages.enforce.judging.outcome import CheckResult, Outcome
 
 GOOD, BAD = "_verdict=good", "_verdict=quarantined"  # the folders of rows that were written, by verdict
 JUDGED = ("_reasons", "_raw", "_verdict", "_format_errors")
@@ -56,8 +57,8 @@ class Origin:
 
 
 def publish(
-    record: RunRecord, tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: Mapping[str, Any],
-    lineage: Mapping[str, Any] | None = None, notes: Callable[[Place], Mapping[str, Any]] = lambda _: {},
+    record: RunRecord, tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: StepDetail,
+    lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {},
 ) -> StepResult:  # fmt: skip
     """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
 
@@ -160,8 +161,8 @@ def _publish_quarantine(
 
 
 def _done(
-    node: Node, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: Mapping[str, Any],
-    lineage: Mapping[str, Any] | None,
+    node: Node, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: StepDetail,
+    lineage: LineageDocument | None,
 ) -> StepResult:  # fmt: skip
     return StepResult(
         fingerprint=origin.fingerprint,
@@ -255,8 +256,11 @@ def _moved(origin: Place, target: Place, root: Place) -> list[delta.DataFile]:
     return delta.staged(root, target)
 
 
-def _check(one: Any) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in ("expectation", "kind", "action", "rows", "broken", "passed", "message")}
+def _check(result: CheckResult) -> CheckDocument:
+    return {
+        "expectation": result.expectation, "kind": result.kind, "action": result.action, "rows": result.rows, "broken": result.broken,
+        "passed": result.passed, "message": result.message,
+    }  # fmt: skip
 
 
 def _told(done: StepResult) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from caudal.batch.step import Step, StepResult
 from caudal.graph.fingerprint import loaded_of, parts_of
 from caudal.graph.node_kind import StepKind
 from caudal.graph.registered import node_of_step, step_kind
-from caudal.ledger.rows import StepRow
+from caudal.ledger.rows import StepDetail, StepRow
 from caudal.report.figures import plural
 from caudal.runtime.manifest import reads_of
 from caudal.runtime.product_tables import ProductTables
@@ -42,7 +41,7 @@ def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> st
 
 def reasons(
     tables: ProductTables, days_asked: bool, step: Step, done: StepResult, last: StepRow | None, lost: str | None = None
-) -> dict[str, Any]:
+) -> StepDetail:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
     Parameters

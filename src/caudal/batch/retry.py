@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -21,6 +20,7 @@ from caudal.engine.exact import in_any_magnitude
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLimitPassed
 from caudal.graph.node_kind import REGISTER
 from caudal.graph.registered import is_streamed, node_of_step
+from caudal.ledger.rows import AttemptDocument
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
@@ -49,7 +49,7 @@ class Policy:
 class Attempts:
     """What came of the attempts before the last: told in the ledger and on the run's page."""
 
-    failed: list[dict[str, Any]] = field(default_factory=list)
+    failed: list[AttemptDocument] = field(default_factory=list)
 
 
 def policy_of(product: Product, step: Step) -> Policy:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from caudal.ledger.rows import CheckDocument, LineageDocument, ProfileDocument, StepDetail
+
 if TYPE_CHECKING:
     from caudal.runtime.workspace import Workspace
 
@@ -24,10 +26,10 @@ class StepResult:
     rows_written: int | None = None
     rows_quarantined: int | None = None
     partitions: list[str] | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    checks: tuple[Mapping[str, Any], ...] = ()
-    profile: Mapping[str, Any] | None = None
-    lineage: Mapping[str, Any] | None = None  # which input columns each column is made of
+    detail: StepDetail = field(default_factory=StepDetail)
+    checks: tuple[CheckDocument, ...] = ()
+    profile: ProfileDocument | None = None
+    lineage: LineageDocument | None = None
 
     @property
     def why(self) -> str | None:
@@ -59,10 +61,12 @@ class Step:
 
 
 def waits(why: str) -> StepResult:
-    """Return that the work must wait for something from outside, which is no fault; what comes after waits too."""
+    """Return the result of a step that must wait for something from outside, which is no failure; the steps that need it wait too."""
     return StepResult(state="waiting", detail={"why": why})
 
 
-def skipped(why: str, **more: Any) -> StepResult:
-    """Return that nothing was to be done, and why."""
-    return StepResult(state="skipped", detail={"why": why}, **more)
+def skipped(
+    why: str, *, fingerprint: str | None = None, inputs: Mapping[str, int] | None = None, output_version: int | None = None
+) -> StepResult:
+    """Return the result of a step that had nothing to do, with the reason."""
+    return StepResult("skipped", fingerprint, inputs or {}, output_version, detail={"why": why})

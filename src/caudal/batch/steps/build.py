@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.columns import other_columns
@@ -22,6 +23,7 @@ from caudal.engine.reach import Reach
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.manifest import reads_of
 from caudal.runtime.product_tables import ProductTables, mark_event_time
 from caudal.runtime.run_spark import RunSpark
@@ -79,8 +81,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
         return _nothing_changed(ws.tables, table, fingerprint, inputs)
     if extent.unbounded:
         ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
-    from caudal.engine.lineage import column_lineage
-
     folder = ws.tables.folder(table.name)
     with build_context(before, fits) as left:
         frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
@@ -89,16 +89,29 @@ def work(ws: Workspace, table: Table) -> StepResult:
             frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws.product, table, reads)
-        lineage = column_lineage(frame, {name: frame.columns for name, frame in frames.items()})
+        lineage = lineage_document(frame, frames)
         if extent.days is not None:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
             rows_read=_rows_read(ws.tables, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
-        detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
+        detail: StepDetail = {
+            "note": extent.why,
+            "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
+        }
         with settings(ws.spark.session, left.settings):
-            return publish(ws.record, ws.tables, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+            return publish(
+                ws.record,
+                ws.tables,
+                table,
+                frame,
+                origin,
+                _replaced(extent),
+                detail,
+                lineage,
+                lambda stage: cast(StepDetail, left.notes(stage)),
+            )
 
 
 def _called(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, publish
 from caudal.batch.step import StepResult, skipped, waits
 from caudal.batch.steps.build import versions
@@ -47,7 +48,6 @@ def _anew(tables: ProductTables, declared: Join) -> bool:
 
 
 def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
-    from caudal.engine.lineage import column_lineage
     from caudal.streaming.join import given_at
 
     inputs, code = versions(tables, declared), code_of(declared)
@@ -56,7 +56,7 @@ def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declar
     delta.sweep(tables.folder(declared.name))
     frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
     rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
-    lineage = column_lineage(rows, {name: frame.columns for name, frame in frames.items()})
+    lineage = lineage_document(rows, frames)
     read = sum(delta.read(tables.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)
     return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from caudal.batch.step import StepResult
 from caudal.declarations.connection import Connection, Files, Http, Simulated
@@ -14,7 +13,7 @@ from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.graph.fingerprint import code_of
 from caudal.ledger.records import landed
-from caudal.ledger.rows import LandedRow
+from caudal.ledger.rows import FileDocument, LandedRow
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
@@ -72,7 +71,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
         )
     if notes := _same_bytes(ws.record, source, files):
         ws.reporting.progress.noted(" ".join(notes))
-    said: list[dict[str, Any]] = [
+    said: list[FileDocument] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
         for file in files
     ]

@@ -20,6 +20,7 @@ from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.faults import DYING_S, is_of_java
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.progress import Progress
@@ -157,7 +158,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
         result.notes.extend(_left_out(ws.record, source, todo))
         _tell(ws.reporting.progress, source, result.notes)
-        notes = {"files": len(todo.files), "notes": list(result.notes)}
+        notes: StepDetail = {"files": len(todo.files), "notes": list(result.notes)}
         done = publish(
             ws.record,
             ws.tables,
@@ -190,7 +191,7 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     return replace(done, rows_read=rows)
 
 
-def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) -> dict[str, Any]:
+def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) -> StepDetail:
     """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
     columns = [column.name for column in result.schema if column.type == "timestamp"]
     sentences = odd_wall_times(stage, columns, tz)

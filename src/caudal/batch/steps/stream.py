@@ -8,6 +8,7 @@ from caudal.batch.step import StepResult, skipped, waits
 from caudal.declarations.node import Source
 from caudal.declarations.statistics import Statistics
 from caudal.errors import LeaseHeld
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
@@ -31,9 +32,12 @@ def land(ws: Workspace, source: Source) -> StepResult:
         return skipped("the product's streams are running")
     if not counts.get("messages"):
         return skipped("no new message")
-    return StepResult(
-        rows_read=counts["samples"], detail={"messages": counts["messages"], "samples": counts["samples"], **_odd(counts)}
-    )
+    detail: StepDetail = {"messages": counts["messages"], "samples": counts["samples"]}
+    if counts.get("unreadable_messages"):
+        detail["unreadable_messages"] = counts["unreadable_messages"]
+    if counts.get("outside"):
+        detail["outside"] = counts["outside"]
+    return StepResult(rows_read=counts["samples"], detail=detail)
 
 
 def published(ws: Workspace, node: Source | Statistics) -> StepResult:
@@ -43,10 +47,6 @@ def published(ws: Workspace, node: Source | Statistics) -> StepResult:
         return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")
     said = delta.identity(ws.tables.folder(node.name), number)
     return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
-
-
-def _odd(counts: dict[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in ("unreadable_messages", "outside") if counts.get(name)}
 
 
 STEPS = {("stream source", "land"): land, ("stream source", "read"): published, ("statistics", "statistics"): published}

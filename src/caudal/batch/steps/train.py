@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
@@ -13,6 +14,7 @@ from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import fits_apart
 from caudal.graph.fingerprint import code_of, digest
+from caudal.ledger.rows import HoldoutDocument, StepDetail
 from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
 from caudal.runtime.product_tables import ProductTables
@@ -66,14 +68,24 @@ def work(ws: Workspace, model: Model) -> StepResult:
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
         clock=ws.record.clock, trust=ws.settings.trust,
     )  # fmt: skip
-    detail = {
+    detail: StepDetail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
         "version": registered.version, "unlabelled": trained.rows_unlabelled, "older": trained.rows_older,
-        "warning": registered.warning, "holdout": trained.holdout,
+        "warning": registered.warning, "holdout": _holdout_document(trained.holdout),
     }  # fmt: skip
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail
     )
+
+
+def _holdout_document(figures: Mapping[str, Any] | None) -> HoldoutDocument | None:
+    """Return the figures of rows that training never saw, as the ledger stores them; None where no rows were held out."""
+    if figures is None:
+        return None
+    return {
+        "of": figures["of"], "rows": figures["rows"], "left_out": figures["left_out"], "metric": figures["metric"],
+        "metrics": figures["metrics"],
+    }  # fmt: skip
 
 
 def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByOwnFit | None:

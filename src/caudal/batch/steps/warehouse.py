@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.node import Node
 from caudal.declarations.warehouse import Publication
 from caudal.graph.fingerprint import code_of, digest
 from caudal.graph.registered import kind_of
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
@@ -41,10 +41,14 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     with connected(url, ws.product.tz) as connection:
         ws.record.check_claim()
         outcome = publish(connection, target, version, ws.product.name, publication.of, ws.record.run_id)
+    detail: StepDetail = {"note": outcome.note}
+    if outcome.zeros:
+        detail["zeros"] = dict(outcome.zeros)
+    detail["place"] = target.place
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=None if outcome.days is None else [day or "unknown" for day in outcome.days],
-        detail={**{name: one for name, one in asdict(outcome).items() if name in ("note", "zeros") and one}, "place": target.place},
+        detail=detail,
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from caudal.errors import NotThere
 from caudal.graph.registered import step_kind
 from caudal.ledger.records import checks, profiles
 from caudal.ledger.rows import CheckRow, StepRow
+from caudal.report.document import files_of
 from caudal.runtime.column_lineage import lineage_of
 from caudal.runtime.observer import ObservedRun
 from caudal.stages.ingest.origin import base_of
@@ -46,7 +47,7 @@ class Datasets:
         kind, name = step_kind(step["kind"]), step["name"]
         if kind.reads == "origins":
             base = self._base(name)
-            origins = sorted({_origin(file["path"], base) for file in (step["detail"] or {}).get("files", [])})
+            origins = sorted({_origin(file["path"], base) for file in files_of(step)})
             return [InputDataset(namespace, path) for namespace, path in origins]
         if kind.reads == "raw":
             return [InputDataset(*self._raw(name))]
