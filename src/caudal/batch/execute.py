@@ -48,7 +48,7 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
     run_state = RunState()
     for name, problem in ordered(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
         run_state.failed[name] = problem
-        step = next(one for one in plan if one.name == name)
+        step = next(planned for planned in plan if planned.name == name)
         _tell(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
         ws.reporting.progress.finished(
             name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
@@ -66,7 +66,7 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
 
 def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
     """Return why a step was not started: the first cause, not the step just before it."""
-    by_name = {one.name: one for one in plan}
+    by_name = {planned.name: planned for planned in plan}
     before, behind = [step.name], set[str]()
     while before:
         name = before.pop()
@@ -74,19 +74,19 @@ def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
             return "a step before it failed"
         behind |= {name} & run_state.waiting.keys()
         before += [need for need in by_name[name].needs if need in by_name]
-    return f"waits for {next(one.name for one in plan if one.name in behind)}"
+    return f"waits for {next(planned.name for planned in plan if planned.name in behind)}"
 
 
 def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
     """Do one step, tell the ledger and the board."""
     ws.reporting.progress.started(step.name)
-    began, clock = ws.record.clock(), time.perf_counter()
+    began, started_s = ws.record.clock(), time.perf_counter()
     attempts = Attempts()
 
     def failed(problem: CaudalError) -> None:
         run_state.failed[step.name] = problem
         _tell(
-            ws.record, ws.product, step, "failed", None, seconds=time.perf_counter() - clock, began=began, error=problem.as_dict(),
+            ws.record, ws.product, step, "failed", None, seconds=time.perf_counter() - started_s, began=began, error=problem.as_dict(),
             detail=_told(attempts) or None, broken=getattr(problem, "checks", ()),
         )  # fmt: skip
 
@@ -99,37 +99,37 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
     try:
         last = ws.record.ledger.last_success(ws.product.name, step.name)
         if (lost := lost_versions(ws.tables, step, last)) is not None:
-            again = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
-            ws.reporting.progress.noted(f"'{step.subject}' {again}: {lost}.")
+            consequence = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
+            ws.reporting.progress.noted(f"'{step.subject}' {consequence}: {lost}.")
         with watched(ws, step):
-            done = attempted(ws, step, attempts, hung)
+            result = attempted(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
-        seconds = time.perf_counter() - clock
+        seconds = time.perf_counter() - started_s
         failed(problem)
         ws.reporting.progress.finished(
             step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
         )
         _revive(ws.spark, ws.reporting.progress, step, error)
         return
-    seconds = time.perf_counter() - clock
-    because = reasons(ws.tables, bool(ws.request.days_again), step, done, last, lost)
-    done = replace(done, detail={**done.detail, **_told(attempts), **because})
-    (run_state.waiting if done.state == "waiting" else run_state.done)[step.name] = done
+    seconds = time.perf_counter() - started_s
+    explanation = reasons(ws.tables, bool(ws.request.days_again), step, result, last, lost)
+    result = replace(result, detail={**result.detail, **_told(attempts), **explanation})
+    (run_state.waiting if result.state == "waiting" else run_state.done)[step.name] = result
     try:
-        _tell(ws.record, ws.product, step, done.state, done, seconds=seconds, began=began)
+        _tell(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
         run_state.done.pop(step.name, None)
         run_state.failed[step.name] = ledger_problem(error, step.name)
         raise run_state.failed[step.name] from None
     ws.reporting.progress.finished(
         step.name,
-        "refused" if done.detail.get("decision") == "refused" else done.state,
-        rows_read=done.rows_read,
-        rows_written=done.rows_written,
-        quarantined=done.rows_quarantined,
+        "refused" if result.detail.get("decision") == "refused" else result.state,
+        rows_read=result.rows_read,
+        rows_written=result.rows_written,
+        quarantined=result.rows_quarantined,
         seconds=seconds,
-        why=done.why or _result(done) or because.get("changed"),
+        why=result.why or _result(result) or explanation.get("changed"),
     )
 
 
@@ -154,7 +154,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 
 def _tell(
-    record: RunRecord, product: Product, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
+    record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
     error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
@@ -164,37 +164,37 @@ def _tell(
         "run_id": record.run_id, "product": product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
         "started_at": began, "finished_at": record.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
     }  # fmt: skip
-    if done is not None:
+    if result is not None:
         row |= {
-            "fingerprint": done.fingerprint, "inputs": dict(done.inputs), "output_version": done.output_version, "rows_read": done.rows_read,
-            "rows_written": done.rows_written, "rows_quarantined": done.rows_quarantined, "partitions": done.partitions,
-            "detail": dict(done.detail),
+            "fingerprint": result.fingerprint, "inputs": dict(result.inputs), "output_version": result.output_version, "rows_read": result.rows_read,
+            "rows_written": result.rows_written, "rows_quarantined": result.rows_quarantined, "partitions": result.partitions,
+            "detail": dict(result.detail),
         }  # fmt: skip
-    about = {"run_id": record.run_id, "product": product.name, "table": step.subject}
-    found = broken if done is None else done.checks if done.state == "succeeded" else ()
-    lineage = None if done is None or done.state != "succeeded" else done.lineage
+    of_table = {"run_id": record.run_id, "product": product.name, "table": step.subject}
+    check_documents = broken if result is None else result.checks if result.state == "succeeded" else ()
+    lineage = None if result is None or result.state != "succeeded" else result.lineage
     if lineage is not None:
-        known = record.ledger.find(lineages, product=product.name, table=step.subject, newest=True, limit=1)
-        lineage = None if known and known[0]["document"] == lineage else lineage
+        stored_lineages = record.ledger.find(lineages, product=product.name, table=step.subject, newest=True, limit=1)
+        lineage = None if stored_lineages and stored_lineages[0]["document"] == lineage else lineage
     with record.ledger.engine.begin() as connection:
         connection.execute(insert(steps).values(row))
-        if done is not None:
-            write_measurements(connection, list(rows_measured(record, product, step, done)))
-        if done is not None and lineage is not None:
-            connection.execute(insert(lineages).values({**about, "version": done.output_version, "document": dict(lineage)}))
-        if found:
-            connection.execute(insert(checks), [{**about, **one} for one in found])
-        if done is not None and done.state == "succeeded" and done.profile is not None:
-            connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
+        if result is not None:
+            write_measurements(connection, list(rows_measured(record, product, step, result)))
+        if result is not None and lineage is not None:
+            connection.execute(insert(lineages).values({**of_table, "version": result.output_version, "document": dict(lineage)}))
+        if check_documents:
+            connection.execute(insert(checks), [{**of_table, **check_document} for check_document in check_documents])
+        if result is not None and result.state == "succeeded" and result.profile is not None:
+            connection.execute(insert(profiles).values({**of_table, "version": result.output_version, **result.profile}))
 
 
-def _result(done: StepResult) -> str | None:
+def _result(result: StepResult) -> str | None:
     """Return what training and deciding came to, in words."""
     from caudal.report.document import rows_learned
 
-    if "decision" in done.detail:
-        return f"version {done.detail['version']} {done.detail['decision']}"
-    return rows_learned(done.detail) if "chosen" in done.detail else None
+    if "decision" in result.detail:
+        return f"version {result.detail['version']} {result.detail['decision']}"
+    return rows_learned(result.detail) if "chosen" in result.detail else None
 
 
 def _first_line(error: Exception) -> str:

@@ -36,9 +36,9 @@ def carry_out(
     LeaseHeld : another run of the product is at work
     """
     product = checked(load(file))
-    with held(home, ledger, product, wait_s) as mine:
+    with held(home, ledger, product, wait_s) as product_claim:
         ws = Workspace.compose(
-            product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=mine.check),
+            product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=product_claim.check),
             request=RunRequest(trains=pipeline != "predict", process=process),
             reporting=RunReporting(progress, registered(), before_landing),
         )  # fmt: skip

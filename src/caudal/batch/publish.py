@@ -69,17 +69,17 @@ def publish(
     stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
     judged = _written(tables, node, _clean(frame, node, tables.product.tz), origin, stage)
     outcome = _audited(record, node, judged, stage)
-    noted = notes(stage / GOOD)
+    further_detail = notes(stage / GOOD)
     record.check_claim()
     schema, identity = _schema(judged.frame, node), _identity(record, origin)
     files = delta.staged(tables.folder(node.name), stage / GOOD)
     _publish_quarantine(tables, node, stage, schema, _of_quarantine(replace, node, origin), identity)
-    done = _done(node, origin, outcome, files, {**detail, **noted}, lineage)
+    result = _done(node, origin, outcome, files, {**detail, **further_detail}, lineage)
     version = delta.commit(
         tables.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
-        identity={**identity, "done": _told(done)},
+        identity={**identity, "done": _told(result)},
     )  # fmt: skip
-    return _with_version(done, version)
+    return _with_version(result, version)
 
 
 def adopt(folder: Place, fingerprint: str) -> StepResult | None:
@@ -87,12 +87,12 @@ def adopt(folder: Place, fingerprint: str) -> StepResult | None:
     number = delta.version_of(folder)
     if number is None:
         return None
-    said = delta.identity(folder, number)
-    if said.get("fingerprint") != fingerprint or "done" not in said:
+    identity_of_commit = delta.identity(folder, number)
+    if identity_of_commit.get("fingerprint") != fingerprint or "done" not in identity_of_commit:
         return None
-    told = dict(said["done"])
-    told["checks"] = tuple(told.get("checks", ()))
-    return _with_version(StepResult(**told), number)
+    fields = dict(identity_of_commit["done"])
+    fields["checks"] = tuple(fields.get("checks", ()))
+    return _with_version(StepResult(**fields), number)
 
 
 def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
@@ -101,22 +101,22 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     from pyspark.sql.types import TimestampType
 
     assert node.event_time is not None
-    moment = F.col(node.event_time)
+    event_time = F.col(node.event_time)
     if isinstance(frame.schema[node.event_time].dataType, TimestampType):
-        moment = F.from_utc_timestamp(moment, tz)
-    return F.to_date(moment)
+        event_time = F.from_utc_timestamp(event_time, tz)
+    return F.to_date(event_time)
 
 
 def _written(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the rows, judged while they were written into a folder that no version names."""
     from caudal.stages.enforce.judging import judge
 
-    others = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
+    other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
     judged = judge(
-        frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
+        frame, node.expect, others=other_tables, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
     )
-    by = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, by, segments=origin.fresh if node.by_file else ())
+    partition_columns = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
+    judged.write(stage, partition_columns, segments=origin.fresh if node.by_file else ())
     return judged
 
 
@@ -185,10 +185,10 @@ def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
 
     if not _landed(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
-    twice = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
-    if twice:
+    duplicates = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
+    if duplicates:
         raise StepFailed(
-            f"Table '{node.name}' has the column '{twice[0]}' twice.",
+            f"Table '{node.name}' has the column '{duplicates[0]}' twice.",
             fix="Select or rename it after the join.",
             where=str(node.where),
             table=node.name,
@@ -199,9 +199,11 @@ def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
             where=str(node.where),
             table=node.name,
         )
-    void = {field.name: F.col(field.name).cast("string") for field in frame.schema.fields if isinstance(field.dataType, NullType)}
-    if void:
-        frame = frame.withColumns(void)
+    untyped = {
+        field.name: F.col(field.name).cast("string") for field in frame.schema.fields if isinstance(field.dataType, NullType)
+    }
+    if untyped:
+        frame = frame.withColumns(untyped)
     if node.partition and delta.DAY not in frame.columns:
         frame = frame.withColumn(delta.DAY, day_of(frame, node, tz))
     if node.by_file and not _landed(node) and "_file" not in frame.columns:
@@ -222,8 +224,8 @@ def _landed(node: Node) -> bool:
 
 
 def _schema(frame: DataFrame, node: Node) -> dict[str, Any]:
-    whole = json.loads(frame.schema.json())
-    fields = [field for field in whole["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
+    schema = json.loads(frame.schema.json())
+    fields = [field for field in schema["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
         fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     return {"type": "struct", "fields": fields}
@@ -231,11 +233,11 @@ def _schema(frame: DataFrame, node: Node) -> dict[str, Any]:
 
 def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     reasons = {"type": "array", "elementType": "string", "containsNull": True}
-    own = [
+    quarantine_fields = [
         {"name": "_reasons", "type": reasons, "nullable": True, "metadata": {}},
         {"name": "_raw", "type": "string", "nullable": True, "metadata": {}},
     ]
-    return {"type": "struct", "fields": [*schema["fields"], *own]}
+    return {"type": "struct", "fields": [*schema["fields"], *quarantine_fields]}
 
 
 def _of_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
@@ -244,8 +246,8 @@ def _of_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
     if replace == "all":
         return "all"
     # A run that died between the two commits has left its files in the quarantine: they are replaced, not doubled.
-    gone = replace if isinstance(replace, frozenset) else frozenset[str]()
-    return gone | frozenset(f"_segment={one}" for one in origin.fresh)
+    segments = replace if isinstance(replace, frozenset) else frozenset[str]()
+    return segments | frozenset(f"_segment={segment}" for segment in origin.fresh)
 
 
 def _moved(origin: Place, target: Place, root: Place) -> list[delta.DataFile]:
@@ -263,12 +265,12 @@ def _check(result: CheckResult) -> CheckDocument:
     }  # fmt: skip
 
 
-def _told(done: StepResult) -> dict[str, Any]:
-    told = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
-    return dict(json_ready(told, text_or_number))
+def _told(result: StepResult) -> dict[str, Any]:
+    fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name != "output_version"}
+    return dict(json_ready(fields, text_or_number))
 
 
-def _with_version(done: StepResult, version: int) -> StepResult:
+def _with_version(result: StepResult, version: int) -> StepResult:
     from dataclasses import replace
 
-    return replace(done, output_version=version)
+    return replace(result, output_version=version)

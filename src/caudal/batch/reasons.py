@@ -31,16 +31,16 @@ def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> st
     """
     if step_kind(step.kind).writes != "table" or last is None or last["output_version"] is None:
         return None
-    known = f"the ledger knows of version {last['output_version']}"
+    in_ledger = f"the ledger knows of version {last['output_version']}"
     newest = tables.version(step.subject)
     if newest is None:
-        what = "the log of its table is gone" if tables.folder(step.subject).is_dir() else "its table is gone"
-        return f"{what}, and {known}"
-    return f"its table has version {newest} as its newest, and {known}" if newest < last["output_version"] else None
+        loss = "the log of its table is gone" if tables.folder(step.subject).is_dir() else "its table is gone"
+        return f"{loss}, and {in_ledger}"
+    return f"its table has version {newest} as its newest, and {in_ledger}" if newest < last["output_version"] else None
 
 
 def reasons(
-    tables: ProductTables, days_asked: bool, step: Step, done: StepResult, last: StepRow | None, lost: str | None = None
+    tables: ProductTables, days_asked: bool, step: Step, result: StepResult, last: StepRow | None, lost: str | None = None
 ) -> StepDetail:
     """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
 
@@ -50,14 +50,14 @@ def reasons(
     last : the step's row of the ledger when it last succeeded
     lost : what `lost_versions` returned before the step
     """
-    if done.state == "waiting":
+    if result.state == "waiting":
         return {}
     made_of = _made_of(tables, step)
-    if done.state == "skipped":
-        return {"made_of": made_of, "because": f"rested: {_rested(made_of, done.why)}"}
+    if result.state == "skipped":
+        return {"made_of": made_of, "because": f"rested: {_rested(made_of, result.why)}"}
     changed = _changed(made_of, last)
-    inputs = _inputs(done, last)
-    other = [] if changed or inputs or lost else _otherwise(days_asked, step, done, last)
+    inputs = _inputs(result, last)
+    other = [] if changed or inputs or lost else _otherwise(days_asked, step, result, last)
     causes = [*([lost] if lost else []), *changed, *inputs, *other]
     return {"made_of": made_of, "because": f"ran: {_joined(causes)}", **({"changed": _joined(changed)} if changed and last else {})}
 
@@ -128,23 +128,25 @@ def _happened(kind: str, before: str | None, now: str | None) -> str:
     return "changed"
 
 
-def _inputs(done: StepResult, last: StepRow | None) -> list[str]:
+def _inputs(result: StepResult, last: StepRow | None) -> list[str]:
     before = (last["inputs"] or {}) if last is not None else {}
-    new = [name for name, version in done.inputs.items() if last is not None and before.get(name) != version]
-    files = done.detail.get("files")
+    new = [name for name, version in result.inputs.items() if last is not None and before.get(name) != version]
+    files = result.detail.get("files")
     files = len(files) if isinstance(files, list) else files
-    of_files = [plural(files, "file") + (" to read" if "notes" in done.detail else " seen")] if files else []
-    return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *of_files]
+    file_causes = [plural(files, "file") + (" to read" if "notes" in result.detail else " seen")] if files else []
+    return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *file_causes]
 
 
-def _otherwise(days_asked: bool, step: Step, done: StepResult, last: StepRow | None) -> list[str]:
+def _otherwise(days_asked: bool, step: Step, result: StepResult, last: StepRow | None) -> list[str]:
     when_unchanged = step_kind(step.kind).when_unchanged
     if when_unchanged != StepKind.when_unchanged:
         return [when_unchanged]
     if days_asked:
         return ["its days were asked for again"]
-    if last is not None and last["output_version"] is not None and done.output_version is not None:
-        return ["what it had published was not what is there"] if last["output_version"] > done.output_version else [when_unchanged]
+    if last is not None and last["output_version"] is not None and result.output_version is not None:
+        return (
+            ["what it had published was not what is there"] if last["output_version"] > result.output_version else [when_unchanged]
+        )
     return [when_unchanged]
 
 
@@ -153,10 +155,12 @@ def _rested(made_of: Mapping[str, str], why: str | None) -> str:
     for name in made_of:
         kind = name.partition(":")[0]
         counts[kind] = counts.get(kind, 0) + 1
-    told = [plural(counts[kind], noun) for kind, noun in _NOUNS.items() if kind in counts]
+    counted_parts = [plural(counts[kind], noun) for kind, noun in _NOUNS.items() if kind in counts]
     if not made_of:
         return why or "nothing to do"
-    unchanged = f"nothing that it reaches has changed: {', '.join(told)}" if told else "its declaration is as it was"
+    unchanged = (
+        f"nothing that it reaches has changed: {', '.join(counted_parts)}" if counted_parts else "its declaration is as it was"
+    )
     return unchanged if why in (None, "up to date") else f"{why}; {unchanged}"
 
 

@@ -28,17 +28,17 @@ def works() -> Mapping[tuple[str, str], Work]:
     ------
     EnvironmentProblem : a step of a kind of node has no work
     """
-    found: dict[tuple[str, str], Work] = {}
+    works_by_step: dict[tuple[str, str], Work] = {}
     for steps in members(caudal.batch.steps, "STEPS", GROUP):
-        found |= steps
+        works_by_step |= steps
     for kind in node_kinds():
         for step in kind.steps:
-            if (kind.name, step.name) not in found:
+            if (kind.name, step.name) not in works_by_step:
                 raise EnvironmentProblem(
                     f"Nothing does the step '{step.name}' of the kind of node '{kind.name}'.",
                     fix=f"Give it as an entry point of the group {GROUP}: STEPS = {{('{kind.name}', '{step.name}'): work}}.",
                 )
-    return found
+    return works_by_step
 
 
 def work_of(kind: NodeKind[Any], step: StepKind, declaration: Any) -> Callable[[Workspace], StepResult]:

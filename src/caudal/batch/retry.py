@@ -81,10 +81,10 @@ def attempted(
             name=(ws.product.name, step.name),
         )
 
-    def hold(_: RetryCallState) -> None:  # outside of the attempt: who has lost the product does not try again
+    def check_claim(_: RetryCallState) -> None:  # outside of the attempt: who has lost the product does not try again
         ws.record.check_claim()
 
-    def note(state: RetryCallState) -> None:
+    def record_failure(state: RetryCallState) -> None:
         seconds, wait_s = time.perf_counter() - began, state.upcoming_sleep
         error = state.outcome.exception() if state.outcome else None
         assert isinstance(error, Exception)
@@ -93,22 +93,22 @@ def attempted(
         if ws.request.process is not None:  # in a process that is not the run's alone, others may use the same Spark
             _restart_if_broken(ws.spark, error)
 
-    def helps(error: BaseException) -> bool:
+    def may_help(error: BaseException) -> bool:
         return is_transient(error) and not ws.request.stop_requested
 
     # The whole length of a pause is left to chance so that many who failed together do not come back together
     # (M. Brooker, "Exponential Backoff and Jitter", 2015: "full jitter").
     pause = wait_random_exponential(FIRST_WAIT_S, LONGEST_WAIT_S)
-    tries = Retrying(
-        retry=retry_if_exception(helps),
+    retrying = Retrying(
+        retry=retry_if_exception(may_help),
         stop=stop_after_attempt(policy.retry + 1),
         wait=pause,
-        before=hold,
-        before_sleep=note,
+        before=check_claim,
+        before_sleep=record_failure,
         sleep=sleep,
         reraise=True,
     )
-    return tries(attempt)
+    return retrying(attempt)
 
 
 def _limited(limit: Limit, lake: Place) -> StepResult:
@@ -118,10 +118,10 @@ def _limited(limit: Limit, lake: Place) -> StepResult:
     except CaudalError:
         raise
     except Exception as error:
-        found = storage_errors.of_spark(_chain(error), lake)
-        if found is None:
+        storage_error = storage_errors.of_spark(_chain(error), lake)
+        if storage_error is None:
             raise
-        raise found from error
+        raise storage_error from error
 
 
 def is_transient(error: BaseException) -> bool:
@@ -136,7 +136,7 @@ def is_transient(error: BaseException) -> bool:
         return True
     name = type(error).__name__
     if name in ("Py4JNetworkError", "Py4JError", "Py4JJavaError") or type(error).__module__.startswith("pyspark.errors"):
-        return name == "Py4JNetworkError" or any(one in str(error) for one in _MACHINE)
+        return name == "Py4JNetworkError" or any(text in str(error) for text in _MACHINE)
     return False
 
 
@@ -225,11 +225,11 @@ def _restart_if_broken(run_spark: RunSpark, error: BaseException) -> None:
 
 
 def _chain(error: BaseException | None) -> str:
-    said = ""
+    messages = ""
     while error is not None:
-        said += f"{type(error).__name__}: {error}\n"
+        messages += f"{type(error).__name__}: {error}\n"
         error = error.__cause__
-    return said
+    return messages
 
 
 def _sentence(error: BaseException) -> str:

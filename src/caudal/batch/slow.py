@@ -44,41 +44,48 @@ class _Watch:
             if self._told:
                 self._say(None)
 
-    def _later(self, wait_s: float, then: object, *told: object) -> threading.Timer:
-        timer = threading.Timer(wait_s, self._guarded, (then, *told))
+    def _later(self, wait_s: float, action: object, *arguments: object) -> threading.Timer:
+        timer = threading.Timer(wait_s, self._guarded, (action, *arguments))
         timer.daemon = True
         timer.start()
         return timer
 
-    def _guarded(self, then: Any, *told: Any) -> None:
+    def _guarded(self, action: Any, *arguments: Any) -> None:
         """Do it while the step is at work; to watch a step never makes it fail."""
         with self._lock:
             if not self._over.is_set():
                 try:
-                    then(*told)
+                    action(*arguments)
                 except (SQLAlchemyError, OSError) as error:
                     _LOG.debug("watching '%s': %s", self._step.name, error)
 
     def _seen(self) -> None:
-        found = usual(self._ws.record.ledger, self._ws.product.name, self._step.name)
-        self._say({"step": self._step.name, "since": self._began, "expected_s": found.expected_s if found else None, "slow": False})
-        if found is not None:
-            self._timer = self._later(max(found.limit_s - SEEN_S, 0.0), self._slow, found)
+        usual_time = usual(self._ws.record.ledger, self._ws.product.name, self._step.name)
+        self._say(
+            {
+                "step": self._step.name,
+                "since": self._began,
+                "expected_s": usual_time.expected_s if usual_time else None,
+                "slow": False,
+            }
+        )
+        if usual_time is not None:
+            self._timer = self._later(max(usual_time.limit_s - SEEN_S, 0.0), self._slow, usual_time)
 
-    def _slow(self, found: Usual) -> None:
-        self._say({"step": self._step.name, "since": self._began, "expected_s": found.expected_s, "slow": True})
-        self._ws.reporting.progress.slow(self._step.name, self._ws.record.clock() - self._began, found.expected_s)
+    def _slow(self, usual_time: Usual) -> None:
+        self._say({"step": self._step.name, "since": self._began, "expected_s": usual_time.expected_s, "slow": True})
+        self._ws.reporting.progress.slow(self._step.name, self._ws.record.clock() - self._began, usual_time.expected_s)
         # A mail server may keep one waiting; the step that is over meanwhile is not to wait too.
-        threading.Thread(target=_tell, args=(self._ws, self._step.name, found), daemon=True).start()
+        threading.Thread(target=_tell, args=(self._ws, self._step.name, usual_time), daemon=True).start()
 
-    def _say(self, at_hand: dict[str, object] | None) -> None:
+    def _say(self, running_step: dict[str, object] | None) -> None:
         self._told = True
-        self._ws.record.ledger.change(runs, {"run_id": self._ws.record.run_id}, at_hand=at_hand)
+        self._ws.record.ledger.change(runs, {"run_id": self._ws.record.run_id}, at_hand=running_step)
 
 
-def _tell(ws: Workspace, step: str, found: Usual) -> None:
+def _tell(ws: Workspace, step: str, usual_time: Usual) -> None:
     try:
         for observer in ws.reporting.observers:
-            observer.step_slow(ws.observed, step, found.expected_s, found.limit_s)
+            observer.step_slow(ws.observed, step, usual_time.expected_s, usual_time.limit_s)
     except (CaudalError, SQLAlchemyError, OSError) as error:  # the end of the run tries again, and says what is wrong
         _LOG.debug("telling that '%s' is slow: %s", step, error)

@@ -48,21 +48,21 @@ def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: P
             outside(step)  # what is no task is said before anything is done
         _FAILED.clear()
         central = _central(ws.settings.luigi, ws.reporting.progress)
-        whole = _task(luigi, ws.record, ws.request, plan, run_state, perform)
+        run_task = _task(luigi, ws.record, ws.request, plan, run_state, perform)
         settings = luigi.configuration.get_config()
         # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
         settings.set("worker", "no_install_shutdown_handler", "true")
         if central is not None:
             settings.set("core", "rpc-retry-wait", "1")
             with contextlib.suppress(luigi.rpc.RPCError):
-                _build(luigi, whole, local_scheduler=False, scheduler_url=central)
+                _build(luigi, run_task, local_scheduler=False, scheduler_url=central)
         if central is None or _left(plan, run_state):  # the central scheduler has gone away: what is left is ordered here
-            _build(luigi, whole, local_scheduler=True, worker_scheduler_factory=_alone(luigi))
+            _build(luigi, run_task, local_scheduler=True, worker_scheduler_factory=_alone(luigi))
         return _behind_others(plan, run_state)
 
 
-def _build(luigi: Any, whole: Any, **scheduler: Any) -> None:
-    luigi.build([whole], workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
+def _build(luigi: Any, run_task: Any, **scheduler: Any) -> None:
+    luigi.build([run_task], workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
 
 
 def _alone(luigi: Any) -> Any:
@@ -150,16 +150,16 @@ def outside(step: Step) -> list[Any]:
     """Return the tasks of the user's own that come before a step; functions are asked for theirs."""
     import luigi
 
-    found = []
-    for one in step.behind:
-        task = one() if callable(one) and not isinstance(one, luigi.Task) else one
+    tasks = []
+    for behind in step.behind:
+        task = behind() if callable(behind) and not isinstance(behind, luigi.Task) else behind
         if not isinstance(task, luigi.Task):
             raise DeclarationProblem(
                 f"'{step.subject}' is to come after {task!r}, which is no Luigi task.",
                 fix="Give after=MyTask(...), or a function that returns one.",
             )
-        found.append(task)
-    return found
+        tasks.append(task)
+    return tasks
 
 
 def _left(plan: Sequence[Step], run_state: RunState) -> bool:
@@ -171,7 +171,7 @@ def _left(plan: Sequence[Step], run_state: RunState) -> bool:
 
 
 def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepFailed]:
-    found = {}
+    problems = {}
     for step in plan:
         if (
             not step.behind
@@ -185,10 +185,10 @@ def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepF
         if missing:
             culprit, error = next(iter(_FAILED.items()), (str(missing[0]), None))
             why = f"failed: {type(error).__name__}: {error}" if error is not None else "did not become complete"
-            found[step.name] = StepFailed(
+            problems[step.name] = StepFailed(
                 f"Luigi's task {culprit}, which comes before '{step.name}', {why}.", step=step.name, task=culprit
             )
-    return found
+    return problems
 
 
 def _central(address: str | None, progress: Progress) -> str | None:
@@ -196,26 +196,26 @@ def _central(address: str | None, progress: Progress) -> str | None:
     if not address:
         return None
     url = scheduler_url(address)
-    whole, to = Address(url), shown(url)
-    request = urllib.request.Request(f"{whole.bare}/api/task_list?data=%7B%7D")
-    if whole.user:
-        login = base64.b64encode(f"{whole.user}:{whole.password.reveal() if whole.password else ''}".encode()).decode()
+    scheduler, shown_url = Address(url), shown(url)
+    request = urllib.request.Request(f"{scheduler.bare}/api/task_list?data=%7B%7D")
+    if scheduler.user:
+        login = base64.b64encode(f"{scheduler.user}:{scheduler.password.reveal() if scheduler.password else ''}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
             answer.read(1)
     except urllib.error.HTTPError as error:
         raise EnvironmentProblem(
-            f"What answers at {to} is no Luigi scheduler: {error.code} {error.reason}.",
+            f"What answers at {shown_url} is no Luigi scheduler: {error.code} {error.reason}.",
             fix="Check the setting luigi (CAUDAL_LUIGI).",
         ) from None
     except OSError:
-        progress.noted(f"Luigi's scheduler at {to} does not answer; the steps are ordered here.")
+        progress.noted(f"Luigi's scheduler at {shown_url} does not answer; the steps are ordered here.")
         return None
     return url
 
 
-def scheduler_url(said: str) -> str:
+def scheduler_url(address: str) -> str:
     """Return the address of Luigi's scheduler as Luigi wants it.
 
     Examples
@@ -223,9 +223,9 @@ def scheduler_url(said: str) -> str:
     >>> scheduler_url("luigi.example.org"), scheduler_url("http://127.0.0.1:9000/")
     ('http://luigi.example.org:8082', 'http://127.0.0.1:9000')
     """
-    parts = urlsplit(said if "://" in said else f"http://{said}")
+    parts = urlsplit(address if "://" in address else f"http://{address}")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DeclarationProblem(f"'{shown(said)}' is no address of a Luigi scheduler.", fix="Write it as http://host:8082.")
+        raise DeclarationProblem(f"'{shown(address)}' is no address of a Luigi scheduler.", fix="Write it as http://host:8082.")
     netloc = parts.netloc if parts.port or parts.scheme == "https" else f"{parts.netloc}:{PORT}"
     return f"{parts.scheme}://{netloc}{parts.path.rstrip('/')}"
 

@@ -23,7 +23,7 @@ def is_of_java(error: BaseException) -> bool:
     return (
         isinstance(error, ConnectionError)
         or type(error).__name__ in ("Py4JError", "Py4JNetworkError")
-        or any(one in text for one in _OF_JAVA)
+        or any(marker in text for marker in _OF_JAVA)
     )
 
 
@@ -33,9 +33,9 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
     number = getattr(error, "errno", None)
     about: dict[str, Any] = {"step": step} if step else {}
     during = f" in step '{step}'" if step else ""
-    if (found := storage_errors.of_spark(text)) is not None:
-        found.facts |= about
-        return found
+    if (storage_error := storage_errors.of_spark(text)) is not None:
+        storage_error.facts |= about
+        return storage_error
     if isinstance(error, DBAPIError):
         return ledger_problem(error, step)
     if "No space left on device" in text or "Disk quota exceeded" in text or number in (errno.ENOSPC, errno.EDQUOT):
@@ -69,8 +69,8 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
             fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
             **about,
         )
-    gone = "No such file or directory: " if isinstance(error, FileNotFoundError) else ""
-    if (problem := damage.of_text(gone + text)) is not None:
+    prefix = "No such file or directory: " if isinstance(error, FileNotFoundError) else ""
+    if (problem := damage.of_text(prefix + text)) is not None:
         problem.facts |= about
         return problem
     if type(error).__module__.startswith(("pyspark", "py4j")):
@@ -81,10 +81,10 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
 
 def _whole_text(error: BaseException) -> str:
     texts: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None and len(texts) < 5:
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
+    current: BaseException | None = error
+    while current is not None and len(texts) < 5:
+        texts.append(str(current))
+        current = current.__cause__ or current.__context__
     return "\n".join(texts)
 
 

@@ -96,9 +96,9 @@ def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> I
     began = time.monotonic()
     with (
         lease(home.lease(product.name), product.name, wait_s),
-        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as mine,
+        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as product_claim,
     ):
-        yield mine
+        yield product_claim
 
 
 @contextlib.contextmanager

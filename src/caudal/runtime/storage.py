@@ -87,12 +87,12 @@ def check_raw_files(verified: set[Place], source: str, files: Sequence[LandedFil
     StorageDamaged : one has changed, or is gone
     """
     unverified = [file for file in files if file.stored not in verified]
-    gone = [file for file in unverified if not file.stored.exists()]
-    if gone:
+    missing_files = [file for file in unverified if not file.stored.exists()]
+    if missing_files:
         raise damage_error(
-            f"Raw file '{gone[0].stored}' of source '{source}' is gone; it came from '{gone[0].path}'.",
+            f"Raw file '{missing_files[0].stored}' of source '{source}' is gone; it came from '{missing_files[0].path}'.",
             "Lay it where it came from, or put the raw file back from a backup, and run again. " + VERIFY,
-            file=str(gone[0].stored),
+            file=str(missing_files[0].stored),
             source=source,
         )
     for file, sha256 in zip(unverified, hashes([file.stored for file in unverified]), strict=True):

@@ -66,11 +66,11 @@ def translate_table_error(error: Exception, table: Table) -> StepFailed:
     file = table.where.file if table.where else None
     lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]
     message = str(error).strip().split("\n\nJVM stacktrace")[0].splitlines()
-    said = next((line.strip() for line in message if line.strip()), type(error).__name__)
+    sentence = next((line.strip() for line in message if line.strip()), type(error).__name__)
     where = f"{table.where.file}:{lines[-1]}" if table.where and lines else str(table.where)
     kind = type(error).__name__
     return StepFailed(
-        f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
+        f"Table '{table.name}' failed: {kind}: {sentence}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
     )
 
 
@@ -90,5 +90,5 @@ def frame_of_join(product: Product, declared: Join, frames: Mapping[str, DataFra
 
     left, right = (frames[name] for name in declared.inputs)
     shape = settled(declared, product.nodes[declared.left], product.nodes[declared.right], right.columns)
-    known = {name: told for name, told in declared.known.items() if name in shape.columns}
-    return batch(left, right, shape, known, given_us)
+    known_bounds = {name: bound for name, bound in declared.known.items() if name in shape.columns}
+    return batch(left, right, shape, known_bounds, given_us)

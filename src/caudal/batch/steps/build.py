@@ -55,13 +55,17 @@ def work(ws: Workspace, table: Table) -> StepResult:
     code = _code(ws.product, table, before_reads.now())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
-    last = ws.record.ledger.last_success(ws.product.name, step)
-    due = ws.request.trains and PUT_OFF in hashes(ws.tables.folder(table.name), ws.tables.version(table.name))
-    if not again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not due:
-        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.tables.version(table.name):
-            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-        if (found := adopt(ws.tables.folder(table.name), fingerprint)) is not None:
-            return found
+    last_row = ws.record.ledger.last_success(ws.product.name, step)
+    refit = ws.request.trains and PUT_OFF in hashes(ws.tables.folder(table.name), ws.tables.version(table.name))
+    if not again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not refit:
+        if (
+            last_row is not None
+            and last_row["fingerprint"] == fingerprint
+            and last_row["output_version"] == ws.tables.version(table.name)
+        ):
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
+        if (earlier_result := adopt(ws.tables.folder(table.name), fingerprint)) is not None:
+            return earlier_result
     before = (
         read_version_files(ws.tables.folder(table.name), ws.tables.version(table.name))
         if _same_code(ws.tables, table, code)
@@ -69,7 +73,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
     )
     fits: Fits = "anew" if ws.request.trains else "keep"
     with build_context(before, "keep"):  # the function may be asked how far it looks back
-        if due:
+        if refit:
             extent = Extent(why="whole table: what it fits is fitted anew")
         elif table.name in ws.request.tables_again:
             extent = Extent(why="whole table: it was to be made again")
@@ -82,10 +86,10 @@ def work(ws: Workspace, table: Table) -> StepResult:
     if extent.unbounded:
         ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     folder = ws.tables.folder(table.name)
-    with build_context(before, fits) as left:
+    with build_context(before, fits) as context:
         frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
-        if _partial(extent) and (other := other_columns(ws.tables, table, frame)) is not None:
-            extent = Extent(why=f"whole table: {other}")
+        if _partial(extent) and (difference := other_columns(ws.tables, table, frame)) is not None:
+            extent = Extent(why=f"whole table: {difference}")
             frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws.product, table, reads)
@@ -94,13 +98,13 @@ def work(ws: Workspace, table: Table) -> StepResult:
             frame = _only(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws.tables, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(ws.tables, table, extent), kept=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
         }
-        with settings(ws.spark.session, left.settings):
+        with settings(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 ws.tables,
@@ -110,7 +114,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
                 _replaced(extent),
                 detail,
                 lineage,
-                lambda stage: cast(StepDetail, left.notes(stage)),
+                lambda stage: cast(StepDetail, context.notes(stage)),
             )
 
 
@@ -156,37 +160,37 @@ def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
 
 
 @contextmanager
-def settings(spark: SparkSession, asked: Mapping[str, str]) -> Iterator[None]:
+def settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
     """Set what a table's function asks of Spark, while its rows are written."""
-    if not asked:
+    if not options:
         yield
         return
     conf = spark.conf
-    old = {name: conf.get(name, None) for name in asked}
-    for name, value in asked.items():
+    previous = {name: conf.get(name, None) for name in options}
+    for name, value in options.items():
         conf.set(name, value)
     try:
         yield
     finally:
-        for name, was in old.items():
-            if was is None:
+        for name, previous_value in previous.items():
+            if previous_value is None:
                 conf.unset(name)
             else:
-                conf.set(name, was)
+                conf.set(name, previous_value)
 
 
 def versions(tables: ProductTables, table: Table) -> dict[str, int]:
     """Return the published version of every table that this one reads, for its rows or for its expectations."""
     names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
-    found = {name: tables.version(name) for name in names}
-    for name, number in found.items():
+    versions_by_name = {name: tables.version(name) for name in names}
+    for name, number in versions_by_name.items():
         if number is None:
             raise StepFailed(
                 f"Table '{table.name}' reads '{name}', which has not been published.",
                 fix="Run the whole product.",
                 where=str(table.where),
             )
-    return {name: number for name, number in found.items() if number is not None}
+    return {name: number for name, number in versions_by_name.items() if number is not None}
 
 
 def extent_of(
@@ -198,46 +202,47 @@ def extent_of(
         return _by_file(tables, table, code, inputs)
     if number is None or not table.partition:
         return Extent()
-    said = delta.identity(tables.folder(table.name), number)
-    old = said.get("inputs", {})
-    if said.get("code") != code or set(old) != set(inputs):
+    identity = delta.identity(tables.folder(table.name), number)
+    old_inputs = identity.get("inputs", {})
+    if identity.get("code") != code or set(old_inputs) != set(inputs):
         return Extent(why="whole table: its code changed")
     changed: set[str | None] = again(tables, days_again, table)
     for name, version in inputs.items():
-        if old[name] == version:
+        if old_inputs[name] == version:
             continue
         node = tables.product.nodes[name]
         if not node.partition:
-            if _same_rows(tables, name, old[name], version):
+            if _same_rows(tables, name, old_inputs[name], version):
                 continue
             return Extent(why=f"whole table: '{name}' changed")
-        changed |= changes.changed_days(tables.folder(name), old[name], version)
+        changed |= changes.changed_days(tables.folder(name), old_inputs[name], version)
     return spread(tables, run_spark, table, changed)
 
 
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the raw files whose rows have to be made."""
-    number, first = tables.version(table.name), table.inputs[0]
-    there = {file.segment for file in delta.read(tables.folder(first)).files}
-    whole = {one for one in there if one is not None}
-    if None in there:
+    number, input_by_file = tables.version(table.name), table.inputs[0]
+    segments = {file.segment for file in delta.read(tables.folder(input_by_file)).files}
+    known_segments = {segment for segment in segments if segment is not None}
+    if None in segments:
         raise StepFailed(
-            f"Table '{table.name}' is to be made file by file, and '{first}' does not say which files its rows come from.",
+            f"Table '{table.name}' is to be made file by file, and '{input_by_file}' does not say which files its rows come from.",
             fix="Leave partition out, or have that table made file by file as well.",
             where=str(table.where),
         )
-    said = delta.identity(tables.folder(table.name), number) if number is not None else {}
-    old = said.get("inputs", {})
-    if said.get("code") != code or set(old) != set(inputs):
+    identity = delta.identity(tables.folder(table.name), number) if number is not None else {}
+    old_inputs = identity.get("inputs", {})
+    if identity.get("code") != code or set(old_inputs) != set(inputs):
         return Extent(why="whole table" if number is None else "whole table: its code changed")
     for name, version in inputs.items():
-        if name != first and old[name] != version and not _same_rows(tables, name, old[name], version):
+        if name != input_by_file and old_inputs[name] != version and not _same_rows(tables, name, old_inputs[name], version):
             return Extent(why=f"whole table: '{name}' changed")
-    changed = changes.changed_segments(tables.folder(first), old[first], inputs[first])
+    changed = changes.changed_segments(tables.folder(input_by_file), old_inputs[input_by_file], inputs[input_by_file])
     if changed is None:
         return Extent()
     return Extent(
-        segments=changed, why=f"rows of {len(changed)} of {len(whole | changed)} raw file{'s'[: len(whole | changed) != 1]}"
+        segments=changed,
+        why=f"rows of {len(changed)} of {len(known_segments | changed)} raw file{'s'[: len(known_segments | changed) != 1]}",
     )
 
 
@@ -246,32 +251,32 @@ def again(tables: ProductTables, days_again: frozenset[str], table: Table) -> se
     number = tables.version(table.name)
     if not days_again or not table.partition or number is None:
         return set()
-    there = delta.read(tables.folder(table.name), number).days
-    return {day for day in days_again if day in there or _exists(tables, table, day)}
+    published_days = delta.read(tables.folder(table.name), number).days
+    return {day for day in days_again if day in published_days or _exists(tables, table, day)}
 
 
 def spread(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
     """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
-    looks = looks_back_on(tables, run_spark, table) if changed else Reach()
-    if math.isinf(looks.seconds):
-        return Extent(why=f"whole table: {_why_whole(looks)}", unbounded=bool(looks.unbounded))
+    reach = looks_back_on(tables, run_spark, table) if changed else Reach()
+    if math.isinf(reach.seconds):
+        return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
     tz = tables.product.tz
-    days = {seen for day in changed for seen in _that_see(day, looks.seconds, tz)}
+    days = {dependent_day for day in changed for dependent_day in _that_see(day, reach.seconds, tz)}
     days = {day for day in days if day in changed or _exists(tables, table, day)}
-    read_days = {seen for day in days for seen in _seen_from(day, looks.seconds, tz)}
+    read_days = {dependent_day for day in days for dependent_day in _seen_from(day, reach.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
 def looks_back_on(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
-    own = _own_reach(tables, run_spark, table)
-    return own if own.seconds >= table.lookback_s else Reach(table.lookback_s)
+    own_reach = _own_reach(tables, run_spark, table)
+    return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
 
 
-def _why_whole(looks: Reach) -> str:
-    if not looks.unbounded:
+def _why_whole(reach: Reach) -> str:
+    if not reach.unbounded:
         return "it looks back without limit (give as_of_join a tolerance)"
-    return f"{' and '.join(looks.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
+    return f"{' and '.join(reach.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
 
 
 def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
@@ -330,8 +335,8 @@ def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> Dat
 
     dates = [dt.date.fromisoformat(day) for day in days if day is not None]
     day = day_of(frame, table, tz)
-    kept = day.isin(dates) if dates else F.lit(False)
-    return frame.where(kept | day.isNull() if None in days else kept)
+    chosen = day.isin(dates) if dates else F.lit(False)
+    return frame.where(chosen | day.isNull() if None in days else chosen)
 
 
 def _exists(tables: ProductTables, table: Table, day: str | None) -> bool:
@@ -349,9 +354,11 @@ def _rows_read(tables: ProductTables, table: Table, extent: Extent) -> int:
     for name in table.inputs:
         version = delta.read(tables.folder(name))
         days = _days_of(tables.product, name, extent)
-        those = extent.segments if name == table.inputs[0] else None
+        segments = extent.segments if name == table.inputs[0] else None
         total += sum(
-            file.rows for file in version.files if (days is None or file.day in days) and (those is None or file.segment in those)
+            file.rows
+            for file in version.files
+            if (days is None or file.day in days) and (segments is None or file.segment in segments)
         )
     return total
 

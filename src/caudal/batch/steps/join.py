@@ -43,8 +43,8 @@ def work(ws: Workspace, declared: Join) -> StepResult:
 def _anew(tables: ProductTables, declared: Join) -> bool:
     from caudal.tables.added import last_commit_with
 
-    said = last_commit_with(tables.folder(declared.name), "inputs")
-    return said is None or said[1]["code"] != code_of(declared)
+    commit = last_commit_with(tables.folder(declared.name), "inputs")
+    return commit is None or commit[1]["code"] != code_of(declared)
 
 
 def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
@@ -57,8 +57,8 @@ def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declar
     frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
     rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
     lineage = lineage_document(rows, frames)
-    read = sum(delta.read(tables.folder(name), number).rows for name, number in inputs.items())
-    origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)
+    rows_read = sum(delta.read(tables.folder(name), number).rows for name, number in inputs.items())
+    origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=rows_read)
     return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
@@ -66,15 +66,15 @@ def _further(record: RunRecord, tables: ProductTables, declared: Join) -> StepRe
     from caudal.streaming.join import Joining
 
     joining = Joining(tables.product, declared, tables.home, record.run_id, record.clock)
-    before = joining.counts["rows"]
-    did = False
+    rows_before = joining.counts["rows"]
+    has_new = False
     while joining.step():
-        did = True
+        has_new = True
     number = tables.version(declared.name)
-    if not did:
+    if not has_new:
         return skipped("up to date", output_version=number)
     return StepResult(
-        inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - before, rows_quarantined=0
+        inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - rows_before, rows_quarantined=0
     )
 
 

@@ -34,7 +34,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     rows = ws.record.ledger.find(landed, product=ws.product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
     raw = ws.tables.home.raw(ws.product.name, source.name)
-    seen = {
+    known_files = {
         row["path"]: KnownFile(
             row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
         )
@@ -43,18 +43,22 @@ def work(ws: Workspace, source: Source) -> StepResult:
     }
     if isinstance(source.connection, Files | Http) and changed != "set":
         # What is not in the raw store any more is taken anew from its origin, where it is still there.
-        seen = {path: one for path, one in seen.items() if not isinstance(one.stored, Path) or one.stored.exists()}
+        known_files = {
+            path: arrival
+            for path, arrival in known_files.items()
+            if not isinstance(arrival.stored, Path) or arrival.stored.exists()
+        }
     scratch = ws.tables.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
-    found = arrivals(
-        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=seen, clock=ws.record.clock,
+    arrived = arrivals(
+        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=known_files, clock=ws.record.clock,
         engine=Engine(lambda: ws.spark.session, ws.tables.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
-    whole = [one for one in found if one.settled]
+    settled = [arrival for arrival in arrived if arrival.settled]
     if ws.reporting.before_landing is not None:
-        ws.reporting.before_landing(ws.record, source, whole)
+        ws.reporting.before_landing(ws.record, source, settled)
     files = land(
-        whole,
+        settled,
         ws.tables.home,
         ws.record.ledger,
         product=ws.product.name,
@@ -64,35 +68,37 @@ def work(ws: Workspace, source: Source) -> StepResult:
         base=base,
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    if lost := missing_raw(ws.tables.home, ws.record.ledger, ws.product.name, source.name):
+    if missing := missing_raw(ws.tables.home, ws.record.ledger, ws.product.name, source.name):
         ws.reporting.progress.noted(
-            f"{len(lost)} raw file{'s'[: len(lost) != 1]} of '{source.name}' {'is' if len(lost) == 1 else 'are'} gone, such as that of "
-            f"'{lost[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
+            f"{len(missing)} raw file{'s'[: len(missing) != 1]} of '{source.name}' {'is' if len(missing) == 1 else 'are'} gone, such as that of "
+            f"'{missing[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
     if notes := _same_bytes(ws.record, source, files):
         ws.reporting.progress.noted(" ".join(notes))
-    said: list[FileDocument] = [
+    file_documents: list[FileDocument] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
         for file in files
     ]
-    said += [
-        {"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"}
-        for one in found
-        if not one.settled and one.link is None
+    file_documents += [
+        {"path": arrival.path, "bytes": arrival.bytes, "sha256": None, "state": "waiting"}
+        for arrival in arrived
+        if not arrival.settled and arrival.link is None
     ]
-    links = [one for one in found if one.link is not None]
-    for one in links[:SHOWN_LINKS]:
+    links = [arrival for arrival in arrived if arrival.link is not None]
+    for arrival in links[:SHOWN_LINKS]:
         ws.reporting.progress.noted(
-            f"{source.name}: '{one.path}' is a link to '{one.link}' and is not followed; follow_links=True follows it."
+            f"{source.name}: '{arrival.path}' is a link to '{arrival.link}' and is not followed; follow_links=True follows it."
         )
     if len(links) > SHOWN_LINKS:
         ws.reporting.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
-    said += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
-    waiting = [one["path"] for one in said if one["state"] == "waiting"]
+    file_documents += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
+    waiting_paths = [document["path"] for document in file_documents if document["state"] == "waiting"]
     if not any(file.new for file in files):
-        why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
-        return StepResult(state="skipped", detail={"why": why, "files": said})
-    return StepResult(detail={"files": said, "landed": sum(file.new for file in files), "waiting": waiting, "notes": notes})
+        why = "no new file" + (f"; still being written: {', '.join(map(str, waiting_paths))}" if waiting_paths else "")
+        return StepResult(state="skipped", detail={"why": why, "files": file_documents})
+    return StepResult(
+        detail={"files": file_documents, "landed": sum(file.new for file in files), "waiting": waiting_paths, "notes": notes}
+    )
 
 
 def _same_bytes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
@@ -106,9 +112,15 @@ def _same_bytes(record: RunRecord, source: Source, files: Sequence[LandedFile]) 
     paths: dict[str, list[str]] = {}
     for path, sha256 in newest.items():
         paths.setdefault(sha256, []).append(path)
-    same = [together for together in paths.values() if len(together) > 1 and new & set(together)]
-    told = [f"'{together[-1]}' holds the same bytes as '{together[0]}': they count once." for together in same[:_TOLD]]
-    return [*told, f"So it is with {len(same) - _TOLD} more contents of '{source.name}'."] if len(same) > _TOLD else told
+    duplicates = [same_paths for same_paths in paths.values() if len(same_paths) > 1 and new & set(same_paths)]
+    sentences = [
+        f"'{same_paths[-1]}' holds the same bytes as '{same_paths[0]}': they count once." for same_paths in duplicates[:_TOLD]
+    ]
+    return (
+        [*sentences, f"So it is with {len(duplicates) - _TOLD} more contents of '{source.name}'."]
+        if len(duplicates) > _TOLD
+        else sentences
+    )
 
 
 def _asked_again(row: LandedRow, changed: str) -> bool:

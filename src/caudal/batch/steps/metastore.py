@@ -29,9 +29,11 @@ def work(ws: Workspace, table: str) -> StepResult:
 
     fields = StructType.fromJson(dict(version.schema)).fields
     columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)
-    told = register(
+    has_changed = register(
         ws.spark.session.sparkContext._jvm, uri, MetastoreTable(ws.product.name, table, location, columns, comment, comments)
     )
     return StepResult(
-        fingerprint=fingerprint, inputs={table: number}, detail={"note": "told" if told else "known already", "location": location}
+        fingerprint=fingerprint,
+        inputs={table: number},
+        detail={"note": "told" if has_changed else "known already", "location": location},
     )

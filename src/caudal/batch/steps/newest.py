@@ -34,9 +34,11 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
     """Return landed files as what reads them wants them told."""
     from caudal.stages.ingest import RawFile
 
-    told = getattr(source.connection, "format", None)
+    declared_format = getattr(source.connection, "format", None)
     return [
-        RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
+        RawFile(
+            path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else declared_format
+        )
         for file in files
     ]
 
@@ -87,37 +89,37 @@ def newest(
     check_raw_files(tables.verified_raw_files, source.name, files)
     named = {field.raw_name: field.name for field in schema}
     key = [named[column] for column in source.connection.key]
-    mark = named[str(source.connection.watermark)]
+    watermark = named[str(source.connection.watermark)]
     spark = frame.sparkSession
     order = F.broadcast(spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
-    whole = read(spark, raw_files(source, files), source, known=schema, tz=tables.product.tz).frame
-    version = F.struct("_place", F.col(f"`{mark}`").alias("_mark"))
+    all_rows = read(spark, raw_files(source, files), source, known=schema, tz=tables.product.tz).frame
+    version = F.struct("_place", F.col(f"`{watermark}`").alias("_mark"))
     names = {column: f"_key{i}" for i, column in enumerate(key)}
-    tops = (
-        whole.join(order, "_file")
+    newest_versions = (
+        all_rows.join(order, "_file")
         .groupBy(*(F.col(f"`{column}`").alias(names[column]) for column in key))
         .agg(F.max(version).alias("_top"))
     )
     # Rows of a correction and rows without a key stand for themselves.
-    alone = ~F.col("_file").isin([file.segment for file in files])
+    without_key = ~F.col("_file").isin([file.segment for file in files])
     for column in key:
-        alone = alone | F.col(f"`{column}`").isNull()
-    together = F.lit(True)
-    for one in key:
-        together = together & (F.col(f"`{one}`") == F.col(names[one]))
-    same = together & (F.col("_place") == F.col("_top._place")) & F.col(f"`{mark}`").eqNullSafe(F.col("_top._mark"))
-    newest = frame.filter(~alone).join(order, "_file").join(tops, same, "left_semi").select(*frame.columns)
-    return newest.unionByName(frame.filter(alone))
+        without_key = without_key | F.col(f"`{column}`").isNull()
+    same_key = F.lit(True)
+    for column in key:
+        same_key = same_key & (F.col(f"`{column}`") == F.col(names[column]))
+    is_newest = same_key & (F.col("_place") == F.col("_top._place")) & F.col(f"`{watermark}`").eqNullSafe(F.col("_top._mark"))
+    newest = frame.filter(~without_key).join(order, "_file").join(newest_versions, is_newest, "left_semi").select(*frame.columns)
+    return newest.unionByName(frame.filter(without_key))
 
 
 def _newest_images(data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
     """Return the images but those that came again with other bytes."""
-    gone = superseded(landed_files, "path", _named(data, source))
-    if not gone:
+    replaced = superseded(landed_files, "path", _named(data, source))
+    if not replaced:
         return frame
     from pyspark.sql import functions as F
 
-    older = F.broadcast(frame.sparkSession.createDataFrame(gone, "_file string, path string"))
+    older = F.broadcast(frame.sparkSession.createDataFrame(replaced, "_file string, path string"))
     return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
 
 
@@ -128,12 +130,12 @@ def without_replaced(landed_files: Sequence[LandedFile], frame: DataFrame) -> Da
         return frame
     from pyspark.sql import functions as F
 
-    own = [name for name in frame.columns if not name.startswith("_")]
-    gone = F.broadcast(frame.sparkSession.createDataFrame([(key,) for key in keys], "_key long"))
-    return frame.withColumn("_key", row_key(own)).join(gone, "_key", "left_anti").drop("_key")
+    columns = [name for name in frame.columns if not name.startswith("_")]
+    replaced = F.broadcast(frame.sparkSession.createDataFrame([(key,) for key in keys], "_key long"))
+    return frame.withColumn("_key", row_key(columns)).join(replaced, "_key", "left_anti").drop("_key")
 
 
 def _by_key(source: Source) -> bool:
     """Tell whether rows of a newer file take the place of those with the same key."""
-    asked = source.connection
-    return isinstance(asked, Database) and bool(asked.key) and asked.watermark is not None and not asked.history
+    connection = source.connection
+    return isinstance(connection, Database) and bool(connection.key) and connection.watermark is not None and not connection.history

@@ -31,7 +31,7 @@ Champion = LoadedModel | LoadedSparkModel
 
 def fits_now(tables: ProductTables, table: str) -> dict[str, TableFits]:
     """Return what is fitted in the published version of a table and of what it is made from."""
-    found = dict[str, TableFits]()
+    fits_by_table = dict[str, TableFits]()
     for name in (*build(tables.product).upstream(table), table):
         if name in tables.product.tables and any(map(is_fit, hashes(tables.folder(name), tables.version(name)))):
             fits = {
@@ -39,8 +39,8 @@ def fits_now(tables: ProductTables, table: str) -> dict[str, TableFits]:
                 for fit, content in read_version_files(tables.folder(name), tables.version(name)).items()
                 if is_fit(fit)
             }
-            found[name] = TableFits(_code(tables, name), fits)
-    return found
+            fits_by_table[name] = TableFits(_code(tables, name), fits)
+    return fits_by_table
 
 
 def _code(tables: ProductTables, table: str, number: int | None = None) -> str:
@@ -61,13 +61,17 @@ def fits_of(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
 
 def changed_since(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
     """Return a version's own fits where those of the published features are others; None where they are the same."""
-    own, now = fits_of(tables, champion), fits_now(tables, features.name)
-    same = own.keys() == now.keys() and all(own[name].fits == now[name].fits for name in own)
-    return None if same else own
+    own_fits, published_fits = fits_of(tables, champion), fits_now(tables, features.name)
+    are_equal = own_fits.keys() == published_fits.keys() and all(
+        own_fits[name].fits == published_fits[name].fits for name in own_fits
+    )
+    return None if are_equal else own_fits
 
 
 @contextmanager
-def transformed(tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own: Fits) -> Iterator[delta.Version]:
+def transformed(
+    tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own_fits: Fits
+) -> Iterator[delta.Version]:
     """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
 
     Raises
@@ -77,20 +81,20 @@ def transformed(tables: ProductTables, run_spark: RunSpark, run_id: str, feature
     published = delta.read(tables.folder(features.name))
     stage = published.folder / f"part-{run_id}-own-fit-{features.name}"
     try:
-        for table, one in own.items():
-            if table not in tables.product.nodes or _code(tables, table) != one.code:
+        for table, table_fits in own_fits.items():
+            if table not in tables.product.nodes or _code(tables, table) != table_fits.code:
                 raise NothingFits(
                     f"The code of '{table}' has changed since the version was trained.", fix="Train again: caudal run."
                 )
-        if unknown := fits_now(tables, features.name).keys() - own.keys():
+        if unknown := fits_now(tables, features.name).keys() - own_fits.keys():
             raise NothingFits(
                 f"It is not known what the version had fitted in {', '.join(sorted(unknown))}.", fix="Train again: caudal run."
             )
         names = [field["name"] for field in published.schema["fields"] if field["name"] != delta.DAY]
-        frame = _made(tables, run_spark.session, features.name, own)
-        if lacking := [name for name in names if name not in frame.columns]:
+        frame = _made(tables, run_spark.session, features.name, own_fits)
+        if missing := [name for name in names if name not in frame.columns]:
             raise NothingFits(
-                f"Features '{features.name}' lack {', '.join(lacking)} by the version's own fit.", fix="Train again: caudal run."
+                f"Features '{features.name}' lack {', '.join(missing)} by the version's own fit.", fix="Train again: caudal run."
             )
         frame = _those_published(tables, run_spark.session, frame.select(*(f"`{name}`" for name in names)), features, published)
         writer = frame.write
@@ -108,23 +112,23 @@ def transformed(tables: ProductTables, run_spark: RunSpark, run_id: str, feature
         remove(stage)
 
 
-def _made(tables: ProductTables, spark: SparkSession, name: str, own: Fits) -> DataFrame:
+def _made(tables: ProductTables, spark: SparkSession, name: str, own_fits: Fits) -> DataFrame:
     """Return a table as it would be by other fits; what depends on none is read as it was published."""
     node = tables.product.tables.get(name)
-    if node is None or own.keys().isdisjoint((name, *build(tables.product).upstream(name))):
+    if node is None or own_fits.keys().isdisjoint((name, *build(tables.product).upstream(name))):
         return tables.frame(spark, name)
-    frames = {input_: _made(tables, spark, input_, own).alias(input_) for input_ in node.inputs}
-    with build_context(own[name].fits if name in own else {}, "only"):
+    frames = {input_: _made(tables, spark, input_, own_fits).alias(input_) for input_ in node.inputs}
+    with build_context(own_fits[name].fits if name in own_fits else {}, "only"):
         return mark_event_time(frame_of(tables.product, spark, node, frames), node)
 
 
 def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
     """Return the columns that tell a row whatever was fitted: its key, labels and what is kept, as far as they are no fractions."""
-    told = {*features.key, *features.labels, *features.keep}
+    columns = {*features.key, *features.labels, *features.keep}
     return [
         field["name"]
         for field in fields
-        if field["name"] in told and isinstance(field["type"], str) and field["type"] not in ("double", "float")
+        if field["name"] in columns and isinstance(field["type"], str) and field["type"] not in ("double", "float")
     ]
 
 
@@ -132,10 +136,10 @@ def _those_published(
     tables: ProductTables, spark: SparkSession, frame: DataFrame, features: Features, published: delta.Version
 ) -> DataFrame:
     """Return the rows that are among the published ones: not those that were quarantined."""
-    by = matched_by(features, published.schema["fields"])
-    there = tables.frame(spark, features.name).select(*(f"`{name}`" for name in by)).distinct().alias("_there")
-    same = [frame[name].eqNullSafe(there[name]) for name in by]
-    return frame.join(there, reduce(lambda one, other: one & other, same), "left_semi") if by else frame
+    columns = matched_by(features, published.schema["fields"])
+    published_keys = tables.frame(spark, features.name).select(*(f"`{name}`" for name in columns)).distinct().alias("_there")
+    conditions = [frame[name].eqNullSafe(published_keys[name]) for name in columns]
+    return frame.join(published_keys, reduce(lambda first, second: first & second, conditions), "left_semi") if columns else frame
 
 
 def _cannot(error: NothingFits) -> pd.DataFrame:
@@ -154,9 +158,9 @@ class ByOwnFit:
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return what the champion says of rows that are told by their key."""
         inputs = [input_["name"] for input_ in self._champion.signature["inputs"] if input_["name"] not in self._by]
-        own = self._rows().drop_duplicates(self._by)
-        together = frame[self._by].merge(own[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
-        return self._champion.predict(together.set_index(frame.index))
+        own_rows = self._rows().drop_duplicates(self._by)
+        joined = frame[self._by].merge(own_rows[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
+        return self._champion.predict(joined.set_index(frame.index))
 
 
 def champion_by_own_fit(
@@ -166,11 +170,11 @@ def champion_by_own_fit(
 
     Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
     """
-    own = changed_since(tables, features, champion)
-    if own is None:
+    own_fits = changed_since(tables, features, champion)
+    if own_fits is None:
         return champion
     try:
-        with transformed(tables, run_spark, run_id, features, own) as version:
+        with transformed(tables, run_spark, run_id, features, own_fits) as version:
             rows = arrow(version).to_pandas()
     except NothingFits as error:
         return ByOwnFit(champion, partial(_cannot, error), [], answers=False)

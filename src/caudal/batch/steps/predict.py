@@ -48,14 +48,18 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
-    last = ws.record.ledger.last_success(ws.product.name, step)
+    last_row = ws.record.ledger.last_success(ws.product.name, step)
     if prediction.name not in ws.request.tables_again:
-        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.tables.version(prediction.name):
-            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-        if (found := adopt(ws.tables.folder(prediction.name), fingerprint)) is not None:
-            return found
-    whole = prediction.name in ws.request.tables_again
-    days = None if whole else _days(ws.tables, prediction, features, code, inputs)
+        if (
+            last_row is not None
+            and last_row["fingerprint"] == fingerprint
+            and last_row["output_version"] == ws.tables.version(prediction.name)
+        ):
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
+        if (earlier_result := adopt(ws.tables.folder(prediction.name), fingerprint)) is not None:
+            return earlier_result
+    predict_all = prediction.name in ws.request.tables_again
+    days = None if predict_all else _days(ws.tables, prediction, features, code, inputs)
     try:
         table = _features(ws.tables, ws.spark, ws.record.run_id, features, champion, published, days)
     except NothingFits as error:
@@ -77,10 +81,10 @@ def _features(
     days: set[str | None] | None,
 ) -> pa.Table:
     """Return the features as the champion knows them: by what was fitted when it was trained."""
-    own = changed_since(tables, features, champion)
-    if own is None:
+    own_fits = changed_since(tables, features, champion)
+    if own_fits is None:
         return arrow(published, days=days)
-    with transformed(tables, run_spark, run_id, features, own) as version:
+    with transformed(tables, run_spark, run_id, features, own_fits) as version:
         return arrow(version, days=days)
 
 
@@ -91,11 +95,11 @@ def _days(
     number = tables.version(prediction.name)
     if number is None or not features.partition or prediction.rows == "latest":
         return None
-    said = delta.identity(tables.folder(prediction.name), number)
-    old = said.get("inputs", {})
-    if said.get("code") != code or old.get(MODEL) != inputs[MODEL] or features.name not in old:
+    identity = delta.identity(tables.folder(prediction.name), number)
+    old_inputs = identity.get("inputs", {})
+    if identity.get("code") != code or old_inputs.get(MODEL) != inputs[MODEL] or features.name not in old_inputs:
         return None
-    return changes.changed_days(tables.folder(features.name), old[features.name], inputs[features.name])
+    return changes.changed_days(tables.folder(features.name), old_inputs[features.name], inputs[features.name])
 
 
 def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
@@ -117,29 +121,29 @@ def _publish(
 
     from caudal.stages.predict.batch import predict
 
-    told = predict(champion, features, rows, input_version=inputs[features.name])
-    table = pa.Table.from_pandas(told, preserve_index=False)
+    predictions = predict(champion, features, rows, input_version=inputs[features.name])
+    table = pa.Table.from_pandas(predictions, preserve_index=False)
     partitioned = features.partition is not None
     folder = tables.folder(prediction.name)
     stage = folder / f"part-{record.run_id}-predict-{prediction.name}"
     _write(table, stage, features, tables.product.tz if partitioned else None)
     files = delta.staged(folder, stage)
-    done = StepResult(
+    result = StepResult(
         fingerprint=fingerprint, inputs=inputs, rows_read=len(rows), rows_written=table.num_rows, rows_quarantined=0,
         partitions=sorted({file.day or "unknown" for file in files}) if partitioned else None,
         detail={"model_version": champion.version, "input_version": inputs[features.name], "rows": table.num_rows},
     )  # fmt: skip
-    said: dict[str, Any] = {
+    identity: dict[str, Any] = {
         "run_id": record.run_id, "step": f"predict:{prediction.name}", "code": code, "fingerprint": fingerprint, "inputs": inputs, "at": record.clock(),
     }  # fmt: skip
-    told_done = {name: getattr(done, name) for name in done.__dataclass_fields__ if name != "output_version"}
+    result_fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name != "output_version"}
     version = delta.commit(
         folder, files, _schema(table, partitioned), partitioned=partitioned, replace="all" if days is None or not partitioned else days,
-        identity={**said, "done": told_done},
+        identity={**identity, "done": result_fields},
     )  # fmt: skip
     from dataclasses import replace
 
-    return replace(done, output_version=version)
+    return replace(result, output_version=version)
 
 
 def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:
@@ -148,17 +152,17 @@ def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None
     import pyarrow.compute as pc
     import pyarrow.dataset as ds
 
-    by = None
+    partitioning = None
     if tz is not None:
-        moment = table.column(features.as_of)
-        if moment.type.tz is not None:
-            moment = pc.local_timestamp(moment.cast(pa.timestamp("us", tz=str(ZoneInfo(tz)))))
-        table = table.append_column(delta.DAY, pc.strftime(moment, format="%Y-%m-%d"))
-        by = ds.partitioning(pa.schema([(delta.DAY, pa.string())]), flavor="hive")
+        event_time = table.column(features.as_of)
+        if event_time.type.tz is not None:
+            event_time = pc.local_timestamp(event_time.cast(pa.timestamp("us", tz=str(ZoneInfo(tz)))))
+        table = table.append_column(delta.DAY, pc.strftime(event_time, format="%Y-%m-%d"))
+        partitioning = ds.partitioning(pa.schema([(delta.DAY, pa.string())]), flavor="hive")
     (named,), filesystem = arrow_paths([str(stage)])
     with translate_storage_errors(stage):
         ds.write_dataset(
-            table, named, format="parquet", file_options=ds.ParquetFileFormat().make_write_options(**WRITTEN), partitioning=by, max_partitions=100_000, filesystem=filesystem,
+            table, named, format="parquet", file_options=ds.ParquetFileFormat().make_write_options(**WRITTEN), partitioning=partitioning, max_partitions=100_000, filesystem=filesystem,
             existing_data_behavior="delete_matching", create_dir=filesystem is None,
         )  # fmt: skip
 

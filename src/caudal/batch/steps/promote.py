@@ -19,13 +19,13 @@ def work(ws: Workspace, model: Model) -> StepResult:
             f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name
         )
     version, gates = int(row["version"]), list(row["gates"] or [])
-    decided = ws.record.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
-    if decided:
-        return skipped(f"version {version} is decided on: {decided[-1]['decision']}", output_version=version)
+    earlier_decisions = ws.record.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
+    if earlier_decisions:
+        return skipped(f"version {version} is decided on: {earlier_decisions[-1]['decision']}", output_version=version)
     failed = [gate for gate in gates if not gate["passed"]]
-    decide = refuse if failed else promote
+    append_decision = refuse if failed else promote
     reason = "; ".join(gate["message"] or gate["gate"] for gate in failed) if failed else "every gate passed"
-    made = decide(
+    decision = append_decision(
         ws.record.ledger,
         ws.product.name,
         model.name,
@@ -38,7 +38,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     )
     return StepResult(
         output_version=version,
-        detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
+        detail={"decision": decision["decision"], "version": version, "replaced": decision["replaced"], "gates": gates},
     )
 
 

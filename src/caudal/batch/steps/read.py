@@ -64,35 +64,35 @@ def change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Sou
     code = code_in_zone(code_of(source), tables.product.tz)
     fingerprint = digest(code, list(segments))
     number = tables.version(source.name)
-    said = delta.identity(tables.folder(source.name), number) if number is not None else {}
-    if number is None or said.get("code") != code or whole:
+    identity = delta.identity(tables.folder(source.name), number) if number is not None else {}
+    if number is None or identity.get("code") != code or whole:
         return Change(files, "all", code, fingerprint, segments)
-    have = set(said.get("segments", ()))
-    gone = have - set(segments)
-    if gone and said.get("let_in"):
+    read_segments = set(identity.get("segments", ()))
+    gone_segments = read_segments - set(segments)
+    if gone_segments and identity.get("let_in"):
         # What columns are called and of which type they are was told from files that do not count any more.
         return Change(files, "all", code, fingerprint, segments)
-    new = [file for file in files if file.segment not in have]
-    if not new and not gone:
+    new = [file for file in files if file.segment not in read_segments]
+    if not new and not gone_segments:
         return None
     _, corrected = replaced_keys(new)  # files whose rows are corrected are read again, without those rows
-    again = [file for file in files if file.segment in corrected and file.segment in have]
-    again += outdated(data, source, new, [file for file in files if file.segment in have and file not in again])
-    out = frozenset(f"_segment={segment}" for segment in gone | {file.segment for file in again})
-    return Change([*new, *again], out or "none", code, fingerprint, segments)
+    again = [file for file in files if file.segment in corrected and file.segment in read_segments]
+    again += outdated(data, source, new, [file for file in files if file.segment in read_segments and file not in again])
+    replaced_segments = frozenset(f"_segment={segment}" for segment in gone_segments | {file.segment for file in again})
+    return Change([*new, *again], replaced_segments or "none", code, fingerprint, segments)
 
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Read new files by the source's schema, judge their rows, and publish them."""
     whole = source.name in ws.request.tables_again
-    todo = change(ws.tables, ws.record.ledger, ws.settings.data, source, whole=whole)
+    pending = change(ws.tables, ws.record.ledger, ws.settings.data, source, whole=whole)
     days = days_to_read_again(ws.tables, ws.request.days_again, source)
-    if todo is not None:
-        done = _read(ws, source, todo)
+    if pending is not None:
+        result = _read(ws, source, pending)
     if days:
         return _read(ws, source, _repeated(ws.tables, ws.record.ledger, source, days))
-    if todo is not None:
-        return done
+    if pending is not None:
+        return result
     number = ws.tables.version(source.name)
     assert number is not None
     return _known(ws.record, ws.tables, source, number)
@@ -124,48 +124,55 @@ def _repeated(tables: ProductTables, ledger: Ledger, source: Source, days: set[s
     return Change(files_of(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
 
 
-def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
+def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
     from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
-    check_raw_files(ws.tables.verified_raw_files, source.name, todo.files)
-    raw = raw_files(source, todo.files)
-    old = ws.tables.version(source.name)
-    known = let_in = None
-    if old is not None and todo.replace != "all":
-        known = _known_schema(ws.tables, source)
-        kept = delta.identity(ws.tables.folder(source.name), old).get("let_in")
-        let_in = None if kept is None else [LetIn.of(column) for column in kept]
+    check_raw_files(ws.tables.verified_raw_files, source.name, pending.files)
+    raw = raw_files(source, pending.files)
+    published_number = ws.tables.version(source.name)
+    schema = let_in = None
+    if published_number is not None and pending.replace != "all":
+        schema = _known_schema(ws.tables, source)
+        stored_columns = delta.identity(ws.tables.folder(source.name), published_number).get("let_in")
+        let_in = None if stored_columns is None else [LetIn.of(column) for column in stored_columns]
     unpacked = ws.tables.home.scratch(ws.product.name) / source.name / "unpacked"
     try:
         try:
             result = read(
-                ws.spark.session, raw, source, known=known, let_in=let_in, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data
+                ws.spark.session,
+                raw,
+                source,
+                known=schema,
+                let_in=let_in,
+                tz=ws.product.tz,
+                scratch=unpacked,
+                data=ws.settings.data,
             )
         except Outgrown as outgrown:
-            todo = replace(todo, files=files_now(ws.tables, ws.record.ledger, source), replace="all")
-            raw = raw_files(source, todo.files)
+            pending = replace(pending, files=files_now(ws.tables, ws.record.ledger, source), replace="all")
+            raw = raw_files(source, pending.files)
             result = read(ws.spark.session, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
-            f"read:{source.name}", todo.code, todo.fingerprint, {}, todo.segments, tuple(file.segment for file in todo.files),
+            f"read:{source.name}", pending.code, pending.fingerprint, {}, pending.segments, tuple(file.segment for file in pending.files),
             let_in=tuple(column.as_dict() for column in result.let_in),
         )  # fmt: skip
         files = files_now(ws.tables, ws.record.ledger, source)
         frame = newest(ws.tables, ws.settings.data, source, files, without_replaced(files, result.frame), result.schema)
-        if isinstance(todo.replace, set):
-            dates = [dt.date.fromisoformat(day) for day in todo.replace if day is not None]
+        if isinstance(pending.replace, set):
+            dates = [dt.date.fromisoformat(day) for day in pending.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
-        result.notes.extend(_left_out(ws.record, source, todo))
+        result.notes.extend(_left_out(ws.record, source, pending))
         _tell(ws.reporting.progress, source, result.notes)
-        notes: StepDetail = {"files": len(todo.files), "notes": list(result.notes)}
-        done = publish(
+        notes: StepDetail = {"files": len(pending.files), "notes": list(result.notes)}
+        step_result = publish(
             ws.record,
             ws.tables,
             source,
             frame,
             origin,
-            todo.replace,
+            pending.replace,
             notes,
             notes=lambda stage: _of_clocks(ws.reporting.progress, ws.product.tz, result, stage),
         )
@@ -173,22 +180,22 @@ def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
         _refuse(ws.record, source, error)
         raise
     except Exception as error:
-        told = None if storage_errors.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, todo.files)
-        if "OutOfMemoryError" in str(error) or (told is not None and "files" in told.facts):
-            for file in todo.files:  # any of them may be what Java could not hold
+        problem = None if storage_errors.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, pending.files)
+        if "OutOfMemoryError" in str(error) or (problem is not None and "files" in problem.facts):
+            for file in pending.files:  # any of them may be what Java could not hold
                 about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
                 ws.record.ledger.change(landed, about, kind="refused")
-        if told is None:
+        if problem is None:
             raise
-        _refuse(ws.record, source, told)
-        raise told from error
+        _refuse(ws.record, source, problem)
+        raise problem from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     for row in ws.record.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
-        if row["sha256"][:16] in todo.segments:  # one that was taken away goes on being left out
+        if row["sha256"][:16] in pending.segments:  # one that was taken away goes on being left out
             ws.record.ledger.change(landed, {"id": row["id"]}, kind="data")
-    rows = (done.rows_written or 0) + (done.rows_quarantined or 0)
-    return replace(done, rows_read=rows)
+    rows = (step_result.rows_written or 0) + (step_result.rows_quarantined or 0)
+    return replace(step_result, rows_read=rows)
 
 
 def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) -> StepDetail:
@@ -214,10 +221,10 @@ def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) 
     )  # fmt: skip
 
 
-def _left_out(record: RunRecord, source: Source, todo: Change) -> list[str]:
+def _left_out(record: RunRecord, source: Source, pending: Change) -> list[str]:
     """Return a note for each file that no run could read and that is not at its place any more: it is no part of the source."""
     refused = record.ledger.find(landed, product=record.product_name, source=source.name, kind="refused")
-    paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in todo.segments})
+    paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in pending.segments})
     return [f"'{path}' could not be read by an earlier run and was taken away since: it is left out." for path in paths]
 
 
@@ -237,21 +244,23 @@ def _refuse(record: RunRecord, source: Source, error: CaudalError) -> None:
 
 
 def _known(record: RunRecord, tables: ProductTables, source: Source, number: int) -> StepResult:
-    said = delta.identity(tables.folder(source.name), number)
+    identity = delta.identity(tables.folder(source.name), number)
     step = f"read:{source.name}"
-    last = record.ledger.last_success(tables.product.name, step)
-    if last is None or last["output_version"] != number:  # a run died between the data's commit and the ledger's
-        found = adopt(tables.folder(source.name), str(said.get("fingerprint")))
-        if found is not None:
-            return found
-    return skipped("no new file", output_version=number, fingerprint=said.get("fingerprint"))
+    last_row = record.ledger.last_success(tables.product.name, step)
+    if last_row is None or last_row["output_version"] != number:  # a run died between the data's commit and the ledger's
+        earlier_result = adopt(tables.folder(source.name), str(identity.get("fingerprint")))
+        if earlier_result is not None:
+            return earlier_result
+    return skipped("no new file", output_version=number, fingerprint=identity.get("fingerprint"))
 
 
 def _known_schema(tables: ProductTables, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
-    own = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
-    return Schema(tuple(declared.get(field["name"]) or Field(field["name"], _spec(field["type"]), required=False) for field in own))
+    fields = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
+    return Schema(
+        tuple(declared.get(field["name"]) or Field(field["name"], _spec(field["type"]), required=False) for field in fields)
+    )
 
 
 def _spec(type: str | Mapping[str, Any]) -> str:

@@ -18,19 +18,19 @@ def work(ws: Workspace, star: Star) -> StepResult:
     inputs = {name: number for name in star.tables if (number := ws.tables.version(name)) is not None}
     if missing := [name for name in star.tables if name not in inputs]:
         return skipped(f"'{missing[0]}' has not been published yet")
-    said = {name: said_of(ws.product.nodes.get(name), {}) for name in star.tables}
-    fingerprint = digest(code_of(star), said, shown(url), inputs)
-    last = ws.record.ledger.last_success(ws.product.name, f"publish:{star.name}")
+    comments_by_table = {name: said_of(ws.product.nodes.get(name), {}) for name in star.tables}
+    fingerprint = digest(code_of(star), comments_by_table, shown(url), inputs)
+    last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{star.name}")
     version = max(inputs.values())
-    if last is not None and last["fingerprint"] == fingerprint:
+    if last_row is not None and last_row["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
     from caudal.warehouses.connect import connected
     from caudal.warehouses.star.publish import LakeTable, publish
 
-    given = {name: LakeTable(ws.tables.folder(name), number, *said[name]) for name, number in inputs.items()}
+    lake_tables = {name: LakeTable(ws.tables.folder(name), number, *comments_by_table[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:
         ws.record.check_claim()
-        outcome = publish(connection, star, ws.product.name, given, ws.record.run_id)
+        outcome = publish(connection, star, ws.product.name, lake_tables, ws.record.run_id)
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=version, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=[day or "unknown" for day in outcome.days or ()], detail={"note": outcome.note, "place": star.place},

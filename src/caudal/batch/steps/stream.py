@@ -45,8 +45,8 @@ def published(ws: Workspace, node: Source | Statistics) -> StepResult:
     number = ws.tables.version(node.name)
     if number is None:
         return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")
-    said = delta.identity(ws.tables.folder(node.name), number)
-    return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
+    identity = delta.identity(ws.tables.folder(node.name), number)
+    return skipped(f"published by the stream, up to micro-batch {identity.get('upto', '?')}", output_version=number)
 
 
 STEPS = {("stream source", "land"): land, ("stream source", "read"): published, ("statistics", "statistics"): published}

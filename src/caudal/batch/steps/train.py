@@ -30,8 +30,8 @@ def fingerprint_of(tables: ProductTables, model: Model) -> str:
 
 def _fitted_before(fits: Mapping[str, TableFits]) -> str:
     """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
-    named = [f"{called(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
-    return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
+    fit_names = [f"{called(name)} of '{table}'" for table, table_fits in fits.items() for name in sorted(table_fits.fits)]
+    return f" The features hold fits to all rows, those of the test folds among them: {', '.join(fit_names)}." if fit_names else ""
 
 
 def work(ws: Workspace, model: Model) -> StepResult:
@@ -49,7 +49,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     if (row := find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
     fits = fits_now(ws.tables, features.name)
-    if problem := next(fits_apart(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
+    if problem := next(fits_apart(model, ws.product, {table: list(table_fits.fits) for table, table_fits in fits.items()}), None):
         raise problem
     warm_up(ws.tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = ws.product.servings.get(model.name)

@@ -70,10 +70,10 @@ def _near(group: Any, column: str, changes: Sequence[ClockChange]) -> list[Clock
     for place in range(group.num_columns):
         chunk = group.column(place)
         if chunk.path_in_schema == column:
-            told = chunk.statistics
-            if told is None or not told.has_min_max:
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_min_max:
                 return list(changes)
-            low, high = told.min, told.max
+            low, high = statistics.min, statistics.max
             return [change for change in changes if _span(change)[0] <= high and _span(change)[1] > low]
     return []
 

@@ -26,8 +26,8 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     inputs = {publication.of: number}
     comment, comments = said_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
-    last = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
-    if last is not None and last["fingerprint"] == fingerprint:
+    last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
+    if last_row is not None and last_row["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
@@ -54,13 +54,13 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
 
 def said_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
     """Return what is said of a table and of its columns: description, schema, and further comments."""
-    told: dict[str, str] = {}
+    comments_by_column: dict[str, str] = {}
     for field in node.schema if node is not None and node.schema is not None else ():
         text = field.description or field.label
         unit = f"[{field.unit}]" if field.unit else None
         if text or unit:
-            told[field.name] = " ".join(part for part in (text, unit) if part)
-    return None if node is None else kind_of(node).comment(node), {**told, **comments}
+            comments_by_column[field.name] = " ".join(part for part in (text, unit) if part)
+    return None if node is None else kind_of(node).comment(node), {**comments_by_column, **comments}
 
 
 STEPS = {("publication", "publish"): work}
