@@ -55,7 +55,7 @@ def main() -> None:
         import luigi  # noqa: F401 - the import is a cost of each process, not of each step
 
         board = timed("execute by Luigi, told to the ledger", lambda: execute(ws, idle))
-        assert len(board.done) == len(steps)
+        assert len(board.completed) == len(steps)
         ledger.close()
     for name, one in took.items():
         print(f"{name:<40} {one:7.2f} s  {1000 * one / len(steps):6.2f} ms a step")

@@ -105,7 +105,7 @@ def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(spar
 
 
 def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: Path) -> None:
-    from caudal.batch.steps.build import looks_back_on
+    from caudal.batch.steps.build import lookback_of
     from caudal.runtime.product_tables import ProductTables
     from caudal.runtime.run_spark import RunSpark
 
@@ -118,9 +118,7 @@ def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: 
     declared = load(folder)
     tables = ProductTables(declared, Home(home))
     run_spark = RunSpark(declared, Settings(home=home), Home(home).lake, NoProgress(), is_brief=lambda: True)
-    reach = {
-        name: looks_back_on(tables, run_spark, declared.tables[name]).seconds for name in ("chained", "side_by_side", "bounded")
-    }
+    reach = {name: lookback_of(tables, run_spark, declared.tables[name]).seconds for name in ("chained", "side_by_side", "bounded")}
     assert reach == {"chained": 3 * 86_400, "side_by_side": 2 * 86_400, "bounded": 86_400}
 
 

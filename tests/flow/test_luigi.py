@@ -131,7 +131,7 @@ def done(_) -> StepResult:
 
 def test_the_central_scheduler_shows_the_real_graph(tmp_path, luigid):
     run_state = execute(workspace(tmp_path, luigid.url), chain(done, done, done))
-    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2"]
+    assert list(run_state.completed) == ["table:t0", "table:t1", "table:t2"]
     found = luigid.asked("task_list", status="DONE", upstream_status="")
     assert {one["params"].get("step") for one in found.values()} == {"table:t0", "table:t1", "table:t2", None}  # and the run
     last = next(name for name, one in found.items() if one["params"].get("step") == "table:t2")
@@ -149,13 +149,13 @@ def test_a_central_scheduler_that_dies_in_the_middle_stops_nobody(tmp_path, luig
         return StepResult(rows_written=1)
 
     run_state = execute(workspace(tmp_path, luigid.url), chain(done, kills, lambda _: calls.append(1) or done(_), done))
-    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2", "table:t3"]
+    assert list(run_state.completed) == ["table:t0", "table:t1", "table:t2", "table:t3"]
     assert calls == [1]
 
 
 def test_a_central_scheduler_that_is_not_there_is_told_of(tmp_path):
     ws = workspace(tmp_path, "127.0.0.1:1")
-    assert list(execute(ws, chain(done)).done) == ["table:t0"]
+    assert list(execute(ws, chain(done)).completed) == ["table:t0"]
     assert "does not answer" in ws.reporting.progress.sentences[0]
 
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
 from caudal.batch.measured import rows_measured
 from caudal.batch.reasons import lost_versions, reasons
-from caudal.batch.retry import Attempts, attempted
-from caudal.batch.slow import watched
+from caudal.batch.retry import Attempts, perform_with_retries
+from caudal.batch.run_state import RunState
+from caudal.batch.slow import watch_duration
 from caudal.batch.step import State, Step, StepResult, waits
-from caudal.batch.tasks import ordered
+from caudal.batch.tasks import perform_in_order
 from caudal.declarations.product import Product
-from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
+from caudal.errors import CaudalError, StepFailed, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
 from caudal.ledger.rows import CheckDocument, StepDetail
-from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
+from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
 from caudal.runtime.lifecycle import end
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
@@ -28,43 +29,28 @@ from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
 
 
-@dataclass
-class RunState:
-    """How each step stands: what the tasks of one run write on and Luigi asks."""
-
-    done: dict[str, StepResult] = field(default_factory=dict)
-    failed: dict[str, CaudalError] = field(default_factory=dict)
-    waiting: dict[str, StepResult] = field(default_factory=dict)
-    stopped: Stopped | None = None
-
-    @property
-    def error(self) -> CaudalError | None:
-        """The first failure, or that the run was asked to stop."""
-        return next(iter(self.failed.values()), self.stopped)
-
-
 def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
     """Do the steps in order of need and return how each ended; steps behind a failed one are not started."""
     run_state = RunState()
-    for name, problem in ordered(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
+    for name, problem in perform_in_order(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
         run_state.failed[name] = problem
         step = next(planned for planned in plan if planned.name == name)
-        _tell(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
+        _write_step(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
         ws.reporting.progress.finished(
             name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
         )
     for step in plan:
-        if step.name not in run_state.done and step.name not in run_state.failed and step.name not in run_state.waiting:
-            why = "the run was asked to stop" if run_state.stopped else _why(step, plan, run_state)
+        if not run_state.has_ended(step.name):
+            why = "the run was asked to stop" if run_state.stopped else _reason_not_started(step, plan, run_state)
             run_state.waiting[step.name] = waits(why)
-            _tell(ws.record, ws.product, step, "waiting", None, detail={"why": why})
+            _write_step(ws.record, ws.product, step, "waiting", None, detail={"why": why})
             ws.reporting.progress.finished(
                 step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why
             )
     return run_state
 
 
-def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
+def _reason_not_started(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
     """Return why a step was not started: the first cause, not the step just before it."""
     by_name = {planned.name: planned for planned in plan}
     before, behind = [step.name], set[str]()
@@ -85,9 +71,9 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
 
     def failed(problem: CaudalError) -> None:
         run_state.failed[step.name] = problem
-        _tell(
+        _write_step(
             ws.record, ws.product, step, "failed", None, seconds=time.perf_counter() - started_s, began=began, error=problem.as_dict(),
-            detail=_told(attempts) or None, broken=getattr(problem, "checks", ()),
+            detail=_attempts_detail(attempts) or None, broken=getattr(problem, "checks", ()),
         )  # fmt: skip
 
     def hung(problem: TimeLimitPassed) -> None:
@@ -101,8 +87,8 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         if (lost := lost_versions(ws.tables, step, last)) is not None:
             consequence = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
             ws.reporting.progress.noted(f"'{step.subject}' {consequence}: {lost}.")
-        with watched(ws, step):
-            result = attempted(ws, step, attempts, hung)
+        with watch_duration(ws, step):
+            result = perform_with_retries(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
         seconds = time.perf_counter() - started_s
@@ -110,16 +96,16 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         ws.reporting.progress.finished(
             step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
         )
-        _revive(ws.spark, ws.reporting.progress, step, error)
+        _replace_dead_spark(ws.spark, ws.reporting.progress, step, error)
         return
     seconds = time.perf_counter() - started_s
     explanation = reasons(ws.tables, bool(ws.request.days_again), step, result, last, lost)
-    result = replace(result, detail={**result.detail, **_told(attempts), **explanation})
-    (run_state.waiting if result.state == "waiting" else run_state.done)[step.name] = result
+    result = replace(result, detail={**result.detail, **_attempts_detail(attempts), **explanation})
+    (run_state.waiting if result.state == "waiting" else run_state.completed)[step.name] = result
     try:
-        _tell(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
+        _write_step(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
-        run_state.done.pop(step.name, None)
+        run_state.completed.pop(step.name, None)
         run_state.failed[step.name] = ledger_problem(error, step.name)
         raise run_state.failed[step.name] from None
     ws.reporting.progress.finished(
@@ -129,17 +115,17 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         rows_written=result.rows_written,
         quarantined=result.rows_quarantined,
         seconds=seconds,
-        why=result.why or _result(result) or explanation.get("changed"),
+        why=result.why or _outcome_sentence(result) or explanation.get("changed"),
     )
 
 
-def _revive(run_spark: RunSpark, progress: Progress, step: Step, error: BaseException) -> None:
+def _replace_dead_spark(run_spark: RunSpark, progress: Progress, step: Step, error: BaseException) -> None:
     """Start a new Spark, once a run, when a step has ended Spark's Java process: the steps that do not need this one's result continue."""
-    if run_spark.replace_dead(within_s=DYING_S if is_of_java(error) else 0.0):
+    if run_spark.replace_dead(within_s=DYING_S if is_java_failure(error) else 0.0):
         progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
 
 
-def _told(attempts: Attempts) -> StepDetail:
+def _attempts_detail(attempts: Attempts) -> StepDetail:
     return {"attempts": attempts.failed} if attempts.failed else {}
 
 
@@ -153,7 +139,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     )
 
 
-def _tell(
+def _write_step(
     record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
     error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
@@ -188,7 +174,7 @@ def _tell(
             connection.execute(insert(profiles).values({**of_table, "version": result.output_version, **result.profile}))
 
 
-def _result(result: StepResult) -> str | None:
+def _outcome_sentence(result: StepResult) -> str | None:
     """Return what training and deciding came to, in words."""
     from caudal.report.document import rows_learned
 

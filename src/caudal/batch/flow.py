@@ -12,7 +12,7 @@ from caudal.graph.load import load
 from caudal.ledger.ledger import Ledger
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
-from caudal.runtime.manifest import remember
+from caudal.runtime.manifest import store_manifest
 from caudal.runtime.opening import checked, held
 from caudal.runtime.process import Process
 from caudal.runtime.progress import Progress
@@ -48,5 +48,5 @@ def carry_out(
         run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
         document = end(ws, run_state.error)
         if run_state.error is None:
-            remember(file, settings, home, ledger, product, pipeline, document)
+            store_manifest(file, settings, home, ledger, product, pipeline, document)
         return Result(document, run_state.error)

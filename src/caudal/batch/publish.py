@@ -40,7 +40,7 @@ Replace = Literal["all", "none"] | set[str | None] | frozenset[str]
 class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
-    ``segments`` are all files of the new version, ``fresh`` those that this step read. ``kept`` names what belongs to it beside its rows;
+    ``segments`` are all files of the new version, ``fresh`` those that this step read. ``version_files`` names what belongs to it beside its rows;
     ``reads`` says what the function read beside its inputs; ``let_in`` the columns that nobody declared, as the next reading is to be told of them.
     """
 
@@ -51,7 +51,7 @@ class Origin:
     segments: tuple[str, ...] = ()
     fresh: tuple[str, ...] = ()
     rows_read: int | None = None
-    kept: Mapping[str, str] = field(default_factory=dict)
+    version_files: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, Any] = field(default_factory=dict)
     let_in: tuple[Mapping[str, Any], ...] | None = None
 
@@ -67,17 +67,17 @@ def publish(
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
     stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
-    judged = _written(tables, node, _clean(frame, node, tables.product.tz), origin, stage)
-    outcome = _audited(record, node, judged, stage)
+    judged = _judge_and_write(tables, node, _storable(frame, node, tables.product.tz), origin, stage)
+    outcome = _judgement_of(record, node, judged, stage)
     further_detail = notes(stage / GOOD)
     record.check_claim()
     schema, identity = _schema(judged.frame, node), _identity(record, origin)
     files = delta.staged(tables.folder(node.name), stage / GOOD)
-    _publish_quarantine(tables, node, stage, schema, _of_quarantine(replace, node, origin), identity)
-    result = _done(node, origin, outcome, files, {**detail, **further_detail}, lineage)
+    _publish_quarantine(tables, node, stage, schema, _replace_in_quarantine(replace, node, origin), identity)
+    result = _step_result(node, origin, outcome, files, {**detail, **further_detail}, lineage)
     version = delta.commit(
         tables.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
-        identity={**identity, "done": _told(result)},
+        identity={**identity, "done": _result_as_json(result)},
     )  # fmt: skip
     return _with_version(result, version)
 
@@ -107,7 +107,7 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     return F.to_date(event_time)
 
 
-def _written(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
+def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the rows, judged while they were written into a folder that no version names."""
     from caudal.stages.enforce.judging import judge
 
@@ -120,7 +120,7 @@ def _written(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin
     return judged
 
 
-def _audited(record: RunRecord, node: Node, judged: Judged, stage: Place) -> Outcome:
+def _judgement_of(record: RunRecord, node: Node, judged: Judged, stage: Place) -> Outcome:
     """Return what became of the expectations.
 
     Raises
@@ -142,7 +142,7 @@ def _identity(record: RunRecord, origin: Origin) -> dict[str, Any]:
     """Return what a commit says of itself: of which run and step it is, and what its rows were made of."""
     return {
         "run_id": record.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
-        "segments": list(origin.segments), "at": record.clock(), **({"kept": dict(origin.kept)} if origin.kept else {}),
+        "segments": list(origin.segments), "at": record.clock(), **({"kept": dict(origin.version_files)} if origin.version_files else {}),
         **({"reads": dict(origin.reads)} if origin.reads else {}),
         **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
     }  # fmt: skip
@@ -153,14 +153,14 @@ def _publish_quarantine(
 ) -> None:
     """Commit the rows that failed, or that there are none any more."""
     folder = tables.quarantine(node.name)
-    files = _moved(stage / BAD, folder / stage.name, folder)
+    files = _move_quarantined(stage / BAD, folder / stage.name, folder)
     if files or delta.version_of(folder) is not None:
         delta.commit(
             folder, files, _quarantine_schema(schema), partitioned=node.partition is not None, replace=replace, identity=identity
         )
 
 
-def _done(
+def _step_result(
     node: Node, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: StepDetail,
     lineage: LineageDocument | None,
 ) -> StepResult:  # fmt: skip
@@ -178,12 +178,12 @@ def _done(
     )
 
 
-def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
+def _storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType
 
-    if not _landed(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
+    if not _is_from_raw(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
     duplicates = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
     if duplicates:
@@ -206,7 +206,7 @@ def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
         frame = frame.withColumns(untyped)
     if node.partition and delta.DAY not in frame.columns:
         frame = frame.withColumn(delta.DAY, day_of(frame, node, tz))
-    if node.by_file and not _landed(node) and "_file" not in frame.columns:
+    if node.by_file and not _is_from_raw(node) and "_file" not in frame.columns:
         raise StepFailed(
             f"Table '{node.name}' is made file by file and has no column '_file'.",
             fix="Keep that of its input, or leave partition out.",
@@ -218,7 +218,7 @@ def _clean(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     return frame
 
 
-def _landed(node: Node) -> bool:
+def _is_from_raw(node: Node) -> bool:
     """Tell whether rows come from raw files, one by one."""
     return kind_of(node).columns == "raw"
 
@@ -240,8 +240,8 @@ def _quarantine_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "struct", "fields": [*schema["fields"], *quarantine_fields]}
 
 
-def _of_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
-    if not _landed(node) or isinstance(replace, set):
+def _replace_in_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
+    if not _is_from_raw(node) or isinstance(replace, set):
         return replace
     if replace == "all":
         return "all"
@@ -250,7 +250,7 @@ def _of_quarantine(replace: Replace, node: Node, origin: Origin) -> Replace:
     return segments | frozenset(f"_segment={segment}" for segment in origin.fresh)
 
 
-def _moved(origin: Place, target: Place, root: Place) -> list[delta.DataFile]:
+def _move_quarantined(origin: Place, target: Place, root: Place) -> list[delta.DataFile]:
     """Move quarantined files under the quarantine's folder and return them."""
     if not origin.is_dir():
         return []
@@ -265,7 +265,7 @@ def _check(result: CheckResult) -> CheckDocument:
     }  # fmt: skip
 
 
-def _told(result: StepResult) -> dict[str, Any]:
+def _result_as_json(result: StepResult) -> dict[str, Any]:
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__ if name != "output_version"}
     return dict(json_ready(fields, text_or_number))
 

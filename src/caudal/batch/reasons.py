@@ -54,10 +54,10 @@ def reasons(
         return {}
     made_of = _made_of(tables, step)
     if result.state == "skipped":
-        return {"made_of": made_of, "because": f"rested: {_rested(made_of, result.why)}"}
+        return {"made_of": made_of, "because": f"rested: {_why_skipped(made_of, result.why)}"}
     changed = _changed(made_of, last)
     inputs = _inputs(result, last)
-    other = [] if changed or inputs or lost else _otherwise(days_asked, step, result, last)
+    other = [] if changed or inputs or lost else _other_causes(days_asked, step, result, last)
     causes = [*([lost] if lost else []), *changed, *inputs, *other]
     return {"made_of": made_of, "because": f"ran: {_joined(causes)}", **({"changed": _joined(changed)} if changed and last else {})}
 
@@ -89,10 +89,10 @@ def _changed(made_of: Mapping[str, str], last: StepRow | None) -> list[str]:
     ]
     if any(name.partition(":")[0] in _OF_CODE for name in names):  # what follows from code is not worth a word beside it
         names = [name for name in names if not name.startswith("value:")]
-    return list(dict.fromkeys(_phrase(name, before.get(name), made_of.get(name)) for name in names))
+    return list(dict.fromkeys(_cause_in_words(name, before.get(name), made_of.get(name)) for name in names))
 
 
-def _phrase(name: str, before: str | None, now: str | None) -> str:
+def _cause_in_words(name: str, before: str | None, now: str | None) -> str:
     kind, _, subject = name.partition(":")
     if kind == "declaration":
         return "its declaration changed"
@@ -113,10 +113,10 @@ def _phrase(name: str, before: str | None, now: str | None) -> str:
         "existence": "",
         "variable": "variable ",
     }
-    return f"{named.get(kind, '')}{subject} {_happened(kind, before, now)}"
+    return f"{named.get(kind, '')}{subject} {_change_in_words(kind, before, now)}"
 
 
-def _happened(kind: str, before: str | None, now: str | None) -> str:
+def _change_in_words(kind: str, before: str | None, now: str | None) -> str:
     if before is None:
         return "counts now" if kind not in ("code", "module") else "is used now"
     if now is None:
@@ -137,7 +137,7 @@ def _inputs(result: StepResult, last: StepRow | None) -> list[str]:
     return [*(f"'{name}' has a new version" if name != "model" else "there is another champion" for name in new), *file_causes]
 
 
-def _otherwise(days_asked: bool, step: Step, result: StepResult, last: StepRow | None) -> list[str]:
+def _other_causes(days_asked: bool, step: Step, result: StepResult, last: StepRow | None) -> list[str]:
     when_unchanged = step_kind(step.kind).when_unchanged
     if when_unchanged != StepKind.when_unchanged:
         return [when_unchanged]
@@ -150,7 +150,7 @@ def _otherwise(days_asked: bool, step: Step, result: StepResult, last: StepRow |
     return [when_unchanged]
 
 
-def _rested(made_of: Mapping[str, str], why: str | None) -> str:
+def _why_skipped(made_of: Mapping[str, str], why: str | None) -> str:
     counts: dict[str, int] = {}
     for name in made_of:
         kind = name.partition(":")[0]

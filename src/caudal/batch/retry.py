@@ -58,8 +58,8 @@ def policy_of(product: Product, step: Step) -> Policy:
     return Policy() if node is None else Policy(*node.kind.attempts(product, node.declaration))
 
 
-def attempted(
-    ws: Workspace, step: Step, attempts: Attempts, hung: Callable[[TimeLimitPassed], None], *,
+def perform_with_retries(
+    ws: Workspace, step: Step, attempts: Attempts, on_hang: Callable[[TimeLimitPassed], None], *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> StepResult:  # fmt: skip
     """Do a step, again where that may help, and return how it ended.
@@ -76,7 +76,7 @@ def attempted(
         nonlocal began
         began = time.perf_counter()
         return in_any_magnitude(
-            lambda: _limited(Limit(ws.spark, step, policy, lambda: step.work(ws), hung), ws.tables.home.lake),
+            lambda: _run_attempt(Limit(ws.spark, step, policy, lambda: step.work(ws), on_hang), ws.tables.home.lake),
             lambda: _sweep(ws.tables, step),
             name=(ws.product.name, step.name),
         )
@@ -111,14 +111,14 @@ def attempted(
     return retrying(attempt)
 
 
-def _limited(limit: Limit, lake: Place) -> StepResult:
+def _run_attempt(limit: Limit, lake: Place) -> StepResult:
     """Return the result of an attempt; an error that S3 or HDFS has caused is raised as an error of the storage, whoever noticed it."""
     try:
         return limit.run()
     except CaudalError:
         raise
     except Exception as error:
-        storage_error = storage_errors.of_spark(_chain(error), lake)
+        storage_error = storage_errors.of_spark(_messages_of_causes(error), lake)
         if storage_error is None:
             raise
         raise storage_error from error
@@ -149,9 +149,9 @@ class Limit:
         step: Step,
         policy: Policy,
         work: Callable[[], StepResult],
-        hung: Callable[[TimeLimitPassed], None],
+        on_hang: Callable[[TimeLimitPassed], None],
     ) -> None:
-        self._spark, self._step, self._policy, self._work, self._hung = run_spark, step, policy, work, hung
+        self._spark, self._step, self._policy, self._work, self._hung = run_spark, step, policy, work, on_hang
         self._ended = threading.Event()
         self._passed = False
 
@@ -220,11 +220,11 @@ def _sweep(tables: ProductTables, step: Step) -> None:
 
 def _restart_if_broken(run_spark: RunSpark, error: BaseException) -> None:
     """Restart Spark after an error that says that its Java process or its machine is at fault."""
-    if any(text in _chain(error) for text in (*_MACHINE, "Py4JNetworkError")):
+    if any(text in _messages_of_causes(error) for text in (*_MACHINE, "Py4JNetworkError")):
         run_spark.restart()
 
 
-def _chain(error: BaseException | None) -> str:
+def _messages_of_causes(error: BaseException | None) -> str:
     messages = ""
     while error is not None:
         messages += f"{type(error).__name__}: {error}\n"

@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def watched(ws: Workspace, step: Step) -> Iterator[None]:
+def watch_duration(ws: Workspace, step: Step) -> Iterator[None]:
     """Watch a step for the length of the block."""
     watch = _Watch(ws, step)
     try:
@@ -76,14 +76,14 @@ class _Watch:
         self._say({"step": self._step.name, "since": self._began, "expected_s": usual_time.expected_s, "slow": True})
         self._ws.reporting.progress.slow(self._step.name, self._ws.record.clock() - self._began, usual_time.expected_s)
         # A mail server may keep one waiting; the step that is over meanwhile is not to wait too.
-        threading.Thread(target=_tell, args=(self._ws, self._step.name, usual_time), daemon=True).start()
+        threading.Thread(target=_notify_observers, args=(self._ws, self._step.name, usual_time), daemon=True).start()
 
     def _say(self, running_step: dict[str, object] | None) -> None:
         self._told = True
         self._ws.record.ledger.change(runs, {"run_id": self._ws.record.run_id}, at_hand=running_step)
 
 
-def _tell(ws: Workspace, step: str, usual_time: Usual) -> None:
+def _notify_observers(ws: Workspace, step: str, usual_time: Usual) -> None:
     try:
         for observer in ws.reporting.observers:
             observer.step_slow(ws.observed, step, usual_time.expected_s, usual_time.limit_s)

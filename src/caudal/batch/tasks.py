@@ -12,11 +12,12 @@ import logging
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
-from caudal.batch.step import Step, StepResult
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
+from caudal.batch.run_state import RunState
+from caudal.batch.step import Step
+from caudal.errors import DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_request import RunRequest
@@ -29,25 +30,16 @@ _FAILED: dict[str, Exception] = {}  # tasks of others that failed, by what Luigi
 _listening = False
 
 
-class RunState(Protocol):
-    """How each step stands: what tasks write on and Luigi asks."""
-
-    done: dict[str, StepResult]
-    failed: dict[str, CaudalError]
-    waiting: dict[str, StepResult]
-    stopped: Stopped | None
-
-
 Perform = Callable[[Step], None]
 
 
-def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> dict[str, StepFailed]:
+def perform_in_order(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> dict[str, StepFailed]:
     """Have the steps performed in order of need, and return those that could not be because a task of the user's before them failed."""
-    with _quiet() as luigi:
+    with _import_luigi_quietly() as luigi:
         for step in plan:
-            outside(step)  # what is no task is said before anything is done
+            user_tasks(step)  # what is no task is said before anything is done
         _FAILED.clear()
-        central = _central(ws.settings.luigi, ws.reporting.progress)
+        central = _central_scheduler(ws.settings.luigi, ws.reporting.progress)
         run_task = _task(luigi, ws.record, ws.request, plan, run_state, perform)
         settings = luigi.configuration.get_config()
         # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
@@ -56,16 +48,16 @@ def ordered(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: P
             settings.set("core", "rpc-retry-wait", "1")
             with contextlib.suppress(luigi.rpc.RPCError):
                 _build(luigi, run_task, local_scheduler=False, scheduler_url=central)
-        if central is None or _left(plan, run_state):  # the central scheduler has gone away: what is left is ordered here
-            _build(luigi, run_task, local_scheduler=True, worker_scheduler_factory=_alone(luigi))
-        return _behind_others(plan, run_state)
+        if central is None or _steps_remain(plan, run_state):  # the central scheduler has gone away: what is left is ordered here
+            _build(luigi, run_task, local_scheduler=True, worker_scheduler_factory=_single_worker_scheduler(luigi))
+        return _blocked_by_user_tasks(plan, run_state)
 
 
 def _build(luigi: Any, run_task: Any, **scheduler: Any) -> None:
     luigi.build([run_task], workers=1, no_lock=True, log_level="CRITICAL", **scheduler)
 
 
-def _alone(luigi: Any) -> Any:
+def _single_worker_scheduler(luigi: Any) -> Any:
     """Return what gives Luigi its scheduler in this process, without what it does for many workers: counting what waits and looking for
     workers that have died, each time that it is asked for a step, takes longer with each step of the graph.
     """
@@ -112,10 +104,10 @@ def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Ste
 
         def requires(self) -> list[Any]:
             step = by_name[self.step]
-            return [tasks[name] for name in step.needs if name in tasks] + outside(step)
+            return [tasks[name] for name in step.needs if name in tasks] + user_tasks(step)
 
         def complete(self) -> bool:
-            return self.step in run_state.done
+            return self.step in run_state.completed
 
         def run(self) -> None:
             if request.stop_requested:
@@ -146,7 +138,7 @@ def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Ste
     return Run(run_id=record.run_id)
 
 
-def outside(step: Step) -> list[Any]:
+def user_tasks(step: Step) -> list[Any]:
     """Return the tasks of the user's own that come before a step; functions are asked for theirs."""
     import luigi
 
@@ -162,26 +154,19 @@ def outside(step: Step) -> list[Any]:
     return tasks
 
 
-def _left(plan: Sequence[Step], run_state: RunState) -> bool:
+def _steps_remain(plan: Sequence[Step], run_state: RunState) -> bool:
     """Tell whether steps remain that nothing has kept from being done."""
     if run_state.stopped is not None or _FAILED:
         return False
-    ended = run_state.done.keys() | run_state.failed.keys() | run_state.waiting.keys()
-    return any(step.name not in ended and all(need in run_state.done for need in step.needs) for step in plan)
+    return any(not run_state.has_ended(step.name) and all(need in run_state.completed for need in step.needs) for step in plan)
 
 
-def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepFailed]:
+def _blocked_by_user_tasks(plan: Sequence[Step], run_state: RunState) -> dict[str, StepFailed]:
     problems = {}
     for step in plan:
-        if (
-            not step.behind
-            or step.name in run_state.done
-            or step.name in run_state.failed
-            or step.name in run_state.waiting
-            or run_state.stopped
-        ):
+        if not step.behind or run_state.has_ended(step.name) or run_state.stopped:
             continue
-        missing = [task for task in outside(step) if not task.complete()]
+        missing = [task for task in user_tasks(step) if not task.complete()]
         if missing:
             culprit, error = next(iter(_FAILED.items()), (str(missing[0]), None))
             why = f"failed: {type(error).__name__}: {error}" if error is not None else "did not become complete"
@@ -191,7 +176,7 @@ def _behind_others(plan: Sequence[Step], run_state: RunState) -> dict[str, StepF
     return problems
 
 
-def _central(address: str | None, progress: Progress) -> str | None:
+def _central_scheduler(address: str | None, progress: Progress) -> str | None:
     """Return the central scheduler's address, where one is set and answers; a scheduler that is down keeps nobody from working."""
     if not address:
         return None
@@ -231,7 +216,7 @@ def scheduler_url(address: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[Any]:
+def _import_luigi_quietly() -> Iterator[Any]:
     """Import luigi without its warnings and its start-up log lines: the progress display is ours."""
     import warnings
 
@@ -241,18 +226,18 @@ def _quiet() -> Iterator[Any]:
 
         for name in ("luigi", "luigi-interface", "luigi.scheduler"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
-        _listen(luigi)
+        _collect_failures(luigi)
         yield luigi
 
 
-def _listen(luigi: Any) -> None:
+def _collect_failures(luigi: Any) -> None:
     """Hear of every task of others that fails, from now on: Luigi's listeners cannot be taken back."""
     global _listening
     if not _listening:
         _listening = True
-        luigi.Task.event_handler(luigi.Event.FAILURE)(_heard)
+        luigi.Task.event_handler(luigi.Event.FAILURE)(_add_failure)
 
 
-def _heard(task: Any, error: Exception) -> None:
+def _add_failure(task: Any, error: Exception) -> None:
     if not hasattr(task, "step_of_caudal"):
         _FAILED.setdefault(str(task), error)

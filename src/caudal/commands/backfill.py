@@ -12,8 +12,8 @@ from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
 from caudal.batch.result import Result
 from caudal.batch.step import Step
-from caudal.batch.steps.build import spread
-from caudal.batch.steps.read import days_to_read_again, files_of
+from caudal.batch.steps.build import extent_of_changes
+from caudal.batch.steps.read import days_to_read_again, files_of_days
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -71,7 +71,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPla
                 if days := days_to_read_again(ws.tables, ws.request.days_again, node):
                     touched[name] = days
                     raw: list[PlannedFile] = [
-                        {"path": file.path, "bytes": file.bytes} for file in files_of(ws.tables, ws.record.ledger, node, days)
+                        {"path": file.path, "bytes": file.bytes} for file in files_of_days(ws.tables, ws.record.ledger, node, days)
                     ]
                     sources.append({**_told(ws.tables, name, days), "files": raw})
             else:
@@ -189,7 +189,7 @@ def _touched(
         return None
     changed = {day for name in inputs for day in touched[name] or ()}
     own = delta.read(tables.folder(table.name)).days
-    extent = spread(tables, run_spark, table, changed | {day for day in days_again if day in own})
+    extent = extent_of_changes(tables, run_spark, table, changed | {day for day in days_again if day in own})
     return extent.days
 
 

@@ -14,7 +14,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import Card, Listed
-from caudal.runtime.lifecycle import who
+from caudal.runtime.lifecycle import user_name
 from caudal.runtime.opening import opened
 from caudal.tables.home import Home
 
@@ -46,7 +46,7 @@ def promote(settings: Settings, model: str, version: int, reason: str, product: 
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, version, gates=[], who=who(), reason=reason)
+        return decide(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
 
 
 def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
@@ -55,7 +55,7 @@ def rollback(settings: Settings, model: str, to: int | None, reason: str, produc
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, to, who=who(), reason=reason)
+        return decide(ledger, name, model, to, who=user_name(), reason=reason)
 
 
 def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:

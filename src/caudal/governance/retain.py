@@ -25,7 +25,7 @@ from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
-from caudal.runtime.lifecycle import new_run_id, who
+from caudal.runtime.lifecycle import new_run_id, user_name
 from caudal.runtime.opening import held, opened
 from caudal.storage import delta
 from caudal.storage.lease import lease
@@ -207,7 +207,7 @@ def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Pla
 def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: float) -> None:
     """Record a deletion, then do it: a superfluous ledger row is harmless, an unrecorded deletion is not."""
     document = {"name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days)}
-    ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": who(), "at": now,
+    ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": user_name(), "at": now,
                            "files": len(deletion.files), "bytes": sum(file.bytes for file in deletion.files), "document": document})  # fmt: skip
     if deletion.days:
         lifespans.without_days(

@@ -30,7 +30,7 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
     return dict(rows[0]["document"]) if rows else {"columns": {}, "rows": {"indirect": [], "unknown": NOT_BUILT}}
 
 
-def names(product: Product) -> tuple[str, ...]:
+def tables_with_columns(product: Product) -> tuple[str, ...]:
     """Return all that has columns: sources, tables, features, predictions."""
     return tables_of(product)
 
@@ -41,7 +41,9 @@ def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[
     while waiting:
         table, column = waiting.pop(0)
         if table not in lineage_by_table:
-            lineage_by_table[table] = lineage_of(product, ledger, table) if table in names(product) else {"columns": {}}
+            lineage_by_table[table] = (
+                lineage_of(product, ledger, table) if table in tables_with_columns(product) else {"columns": {}}
+            )
         column_lineage = lineage_by_table[table]["columns"].get(column)
         if column_lineage is None:
             continue
@@ -61,7 +63,7 @@ def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dic
     has_grown = True
     while has_grown:
         has_grown = False
-        for name in names(product):
+        for name in tables_with_columns(product):
             for column, column_lineage in lineage_of(product, ledger, name)["columns"].items():
                 start_column = next((start_by_column[origin["table"]][origin["column"]] for origin in column_lineage["from"]
                               if origin["kind"] == "identity" and origin["column"] in start_by_column.get(origin["table"], {})), None)  # fmt: skip

@@ -13,17 +13,17 @@ from caudal.ledger.faults import ledger_problem
 from caudal.storage import damage, storage_errors
 
 DYING_S = 10.0  # in which Java ends after it ran out of memory
-_OF_JAVA = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
+_JAVA_FAILURES = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
             "SparkContext was shut down", "stopped SparkContext")  # fmt: skip
 
 
-def is_of_java(error: BaseException) -> bool:
+def is_java_failure(error: BaseException) -> bool:
     """Return whether an error is one that the end of Spark's Java process makes."""
     text = _whole_text(error)
     return (
         isinstance(error, ConnectionError)
         or type(error).__name__ in ("Py4JError", "Py4JNetworkError")
-        or any(marker in text for marker in _OF_JAVA)
+        or any(marker in text for marker in _JAVA_FAILURES)
     )
 
 

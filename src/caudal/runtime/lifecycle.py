@@ -35,7 +35,7 @@ def begin(ws: Workspace, command: str) -> None:
         runs,
         {
             "run_id": ws.record.run_id, "product": ws.product.name, "command": command, "state": "running", "started_at": ws.record.clock(),
-            "who": who(), "host": socket.gethostname(), "pid": os.getpid(), "caudal_version": caudal.__version__,
+            "who": user_name(), "host": socket.gethostname(), "pid": os.getpid(), "caudal_version": caudal.__version__,
             "code": folder_digest(Path(ws.product.where.file).parent),
         },
     )  # fmt: skip
@@ -57,7 +57,7 @@ def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
     document = run_document(ws.record.ledger, ws.record.run_id)
     document["page"] = str(ws.tables.home.page(ws.product.name, ws.record.run_id))
     ws.record.ledger.change(runs, {"run_id": ws.record.run_id}, summary=document)
-    tell(ws, document)
+    notify_observers(ws, document)
     return document
 
 
@@ -91,16 +91,16 @@ def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
 
     for row in rows:
         ws.record.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.record.clock())
-        tell(ws, run_document(ws.record.ledger, row["run_id"]))
+        notify_observers(ws, run_document(ws.record.ledger, row["run_id"]))
 
 
-def tell(ws: Workspace, document: RunDocument) -> None:
+def notify_observers(ws: Workspace, document: RunDocument) -> None:
     """Tell every observer how a run ended."""
     for observer in ws.reporting.observers:
         observer.run_ended(ws.observed, document)
 
 
-def who() -> str:
+def user_name() -> str:
     """Return the name of the user at the keyboard."""
     try:
         return getpass.getuser()

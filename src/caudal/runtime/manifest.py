@@ -30,7 +30,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
 from caudal.ledger.rows import CodeDocument, PatternDocument
 from caudal.report.run_document import RunDocument
-from caudal.runtime.storage import files_of_tables, missing_raw, still_there
+from caudal.runtime.storage import files_exist, files_of_tables, missing_raw
 from caudal.secret import shown
 from caudal.storage import delta
 from caudal.tables.home import Home
@@ -46,7 +46,7 @@ def folder_digest(folder: Path) -> str:
     return file_digest(product_files(folder, ("*.py", "*.sql", "*.toml")))
 
 
-def remember(
+def store_manifest(
     file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
 ) -> None:
     """Keep what a run of a product's file that succeeded was made of; products that must be asked over the network are not kept."""
@@ -100,13 +100,13 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
     product = manifest["product"]
     is_unchanged = (
         manifest["made_of"] == _made_of(file, settings)
-        and code_as_it_was(manifest, file.resolve().parent)
+        and is_code_unchanged(manifest, file.resolve().parent)
         and all(_version(home, product, name) == number for name, number in manifest["versions"].items())
         and manifest.get("warehouses", {})
         == {name: _address(variable, settings) for name, variable in manifest.get("publications", {}).items()}
         and manifest.get("decisions") == _newest(ledger, decisions, product)
         and manifest.get("landed") == _newest(ledger, landed, product)
-        and still_there(home, product, manifest.get("files", ()))
+        and files_exist(home, product, manifest.get("files", ()))
         and not missing_raw(home, ledger, product)
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in manifest["sources"].items())
     )
@@ -149,7 +149,10 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
     if all_reads.unseen or loaded.by_clock:  # what it was told cannot be asked again without loading it
         return None
     root, imports = loaded.root, loaded.imports
-    outside = {*map(str, _outside(root)), *(file for file in imports.users.values() if not Path(file).is_relative_to(root))}
+    outside = {
+        *map(str, _user_modules_elsewhere(root)),
+        *(file for file in imports.users.values() if not Path(file).is_relative_to(root)),
+    }
     return {
         "outside": {path: file_digest([Path(path)]) for path in sorted(outside)}, "imports": dict(imports.origins),
         "libraries": {name: state for module in sorted(imports.libraries) for name, state in library_state(module).items()},
@@ -157,7 +160,7 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
     }  # fmt: skip
 
 
-def code_as_it_was(document: CodeDocument, root: Path) -> bool:
+def is_code_unchanged(document: CodeDocument, root: Path) -> bool:
     """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
     enter(root)
     reads = Reads.of(document.get("reads"))
@@ -206,7 +209,7 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     return all(newest.get(arrival.path) == (arrival.bytes, arrival.modified_ns) for arrival in arrived)
 
 
-def _outside(root: Path) -> list[Path]:
+def _user_modules_elsewhere(root: Path) -> list[Path]:
     """Return the modules of the user's that lie elsewhere than in the product's folder, and still do."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
     excluded = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]

@@ -58,7 +58,7 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
     return files
 
 
-def still_there(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
+def files_exist(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
     """Tell whether files of tables are all there, in their sizes."""
     tables = home.tables(product)
     try:

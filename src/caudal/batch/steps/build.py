@@ -50,14 +50,14 @@ class Extent:
 
 def work(ws: Workspace, table: Table) -> StepResult:
     """Make the table's rows for the days that changed, judge them, and publish them."""
-    inputs = versions(ws.tables, table)
+    inputs = input_versions(ws.tables, table)
     before_reads = reads_of(ws.tables.home, ws.product.name, table.name)
     code = _code(ws.product, table, before_reads.now())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last_row = ws.record.ledger.last_success(ws.product.name, step)
     refit = ws.request.trains and PUT_OFF in hashes(ws.tables.folder(table.name), ws.tables.version(table.name))
-    if not again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not refit:
+    if not days_to_build_again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not refit:
         if (
             last_row is not None
             and last_row["fingerprint"] == fingerprint
@@ -87,38 +87,38 @@ def work(ws: Workspace, table: Table) -> StepResult:
         ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
     folder = ws.tables.folder(table.name)
     with build_context(before, fits) as context:
-        frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
+        frames, frame, recorder = _call_function(ws.tables, ws.spark.session, table, extent)
         if _partial(extent) and (difference := other_columns(ws.tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {difference}")
-            frames, frame, recorder = _called(ws.tables, ws.spark.session, table, extent)
+            frames, frame, recorder = _call_function(ws.tables, ws.spark.session, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws.product, table, reads)
         lineage = lineage_document(frame, frames)
         if extent.days is not None:
-            frame = _only(frame, table, extent.days, ws.product.tz)
+            frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws.tables, table, extent), kept=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(ws.tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
         }
-        with settings(ws.spark.session, context.settings):
+        with spark_settings(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 ws.tables,
                 table,
                 frame,
                 origin,
-                _replaced(extent),
+                _files_to_replace(extent),
                 detail,
                 lineage,
                 lambda stage: cast(StepDetail, context.notes(stage)),
             )
 
 
-def _called(
+def _call_function(
     tables: ProductTables, spark: SparkSession, table: Table, extent: Extent
 ) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
     """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
@@ -142,7 +142,7 @@ def _partial(extent: Extent) -> bool:
     return extent.segments is not None or bool(extent.days)
 
 
-def _replaced(extent: Extent) -> Replace:
+def _files_to_replace(extent: Extent) -> Replace:
     if extent.segments is not None:
         return frozenset(f"_segment={segment}" for segment in extent.segments)
     return "all" if extent.days is None else extent.days
@@ -160,7 +160,7 @@ def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
 
 
 @contextmanager
-def settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
+def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
     """Set what a table's function asks of Spark, while its rows are written."""
     if not options:
         yield
@@ -179,7 +179,7 @@ def settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
                 conf.set(name, previous_value)
 
 
-def versions(tables: ProductTables, table: Table) -> dict[str, int]:
+def input_versions(tables: ProductTables, table: Table) -> dict[str, int]:
     """Return the published version of every table that this one reads, for its rows or for its expectations."""
     names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
     versions_by_name = {name: tables.version(name) for name in names}
@@ -206,7 +206,7 @@ def extent_of(
     old_inputs = identity.get("inputs", {})
     if identity.get("code") != code or set(old_inputs) != set(inputs):
         return Extent(why="whole table: its code changed")
-    changed: set[str | None] = again(tables, days_again, table)
+    changed: set[str | None] = days_to_build_again(tables, days_again, table)
     for name, version in inputs.items():
         if old_inputs[name] == version:
             continue
@@ -216,7 +216,7 @@ def extent_of(
                 continue
             return Extent(why=f"whole table: '{name}' changed")
         changed |= changes.changed_days(tables.folder(name), old_inputs[name], version)
-    return spread(tables, run_spark, table, changed)
+    return extent_of_changes(tables, run_spark, table, changed)
 
 
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
@@ -246,30 +246,30 @@ def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str
     )
 
 
-def again(tables: ProductTables, days_again: frozenset[str], table: Table) -> set[str | None]:
+def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table: Table) -> set[str | None]:
     """Return the days of a table that are to be made again although nothing has changed."""
     number = tables.version(table.name)
     if not days_again or not table.partition or number is None:
         return set()
     published_days = delta.read(tables.folder(table.name), number).days
-    return {day for day in days_again if day in published_days or _exists(tables, table, day)}
+    return {day for day in days_again if day in published_days or _inputs_have_day(tables, table, day)}
 
 
-def spread(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
+def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
     """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
-    reach = looks_back_on(tables, run_spark, table) if changed else Reach()
+    reach = lookback_of(tables, run_spark, table) if changed else Reach()
     if math.isinf(reach.seconds):
         return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
     tz = tables.product.tz
-    days = {dependent_day for day in changed for dependent_day in _that_see(day, reach.seconds, tz)}
-    days = {day for day in days if day in changed or _exists(tables, table, day)}
-    read_days = {dependent_day for day in days for dependent_day in _seen_from(day, reach.seconds, tz)}
+    days = {dependent_day for day in changed for dependent_day in _days_looking_back_on(day, reach.seconds, tz)}
+    days = {day for day in days if day in changed or _inputs_have_day(tables, table, day)}
+    read_days = {dependent_day for day in days for dependent_day in _days_looked_back_on(day, reach.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
-def looks_back_on(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
-    own_reach = _own_reach(tables, run_spark, table)
+    own_reach = _lookback_of_function(tables, run_spark, table)
     return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
 
 
@@ -279,7 +279,7 @@ def _why_whole(reach: Reach) -> str:
     return f"{' and '.join(reach.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
 
 
-def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+def _days_looking_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
     """Yield the days whose rows look back on a day: it, and those after it."""
     yield day
     if day is None or not back_s:
@@ -290,7 +290,7 @@ def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
         later = following
 
 
-def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+def _days_looked_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
     """Yield the days that a day's rows look back on, and the day."""
     yield day
     if day is None or not back_s:
@@ -305,7 +305,7 @@ def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | N
     return extent.read_days if product.nodes[name].partition else None
 
 
-def _own_reach(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
     from pyspark.sql.types import StructType, TimestampType
 
@@ -329,7 +329,7 @@ def _own_reach(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reac
         return reach(frame, inputs, declared=table.lookback_s > 0)
 
 
-def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
+def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
     """Return the rows of the given days: what was read before them was there only to be looked back on."""
     from pyspark.sql import functions as F
 
@@ -339,7 +339,7 @@ def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> Dat
     return frame.where(chosen | day.isNull() if None in days else chosen)
 
 
-def _exists(tables: ProductTables, table: Table, day: str | None) -> bool:
+def _inputs_have_day(tables: ProductTables, table: Table, day: str | None) -> bool:
     """A day after a changed one is made again only where it has rows to look back from."""
     return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, publish
 from caudal.batch.step import StepResult, skipped, waits
-from caudal.batch.steps.build import versions
+from caudal.batch.steps.build import input_versions
 from caudal.declarations.join import Join
 from caudal.errors import LeaseHeld
 from caudal.graph.fingerprint import code_of, digest
@@ -29,9 +29,9 @@ def work(ws: Workspace, declared: Join) -> StepResult:
     try:
         with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"):
             return (
-                _whole(ws.record, ws.tables, ws.spark.session, declared)
-                if _anew(ws.tables, declared)
-                else _further(ws.record, ws.tables, declared)
+                _rebuild(ws.record, ws.tables, ws.spark.session, declared)
+                if _must_rebuild(ws.tables, declared)
+                else _continue(ws.record, ws.tables, declared)
             )
     except LeaseHeld:
         number = ws.tables.version(declared.name)
@@ -40,17 +40,17 @@ def work(ws: Workspace, declared: Join) -> StepResult:
         return skipped("the product's streams are running", output_version=number)
 
 
-def _anew(tables: ProductTables, declared: Join) -> bool:
+def _must_rebuild(tables: ProductTables, declared: Join) -> bool:
     from caudal.tables.added import last_commit_with
 
     commit = last_commit_with(tables.folder(declared.name), "inputs")
     return commit is None or commit[1]["code"] != code_of(declared)
 
 
-def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
+def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
     from caudal.streaming.join import given_at
 
-    inputs, code = versions(tables, declared), code_of(declared)
+    inputs, code = input_versions(tables, declared), code_of(declared)
     nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [tables.folder(name) for name in declared.inputs], inputs)
     delta.sweep(tables.folder(declared.name))
@@ -62,7 +62,7 @@ def _whole(record: RunRecord, tables: ProductTables, spark: SparkSession, declar
     return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
-def _further(record: RunRecord, tables: ProductTables, declared: Join) -> StepResult:
+def _continue(record: RunRecord, tables: ProductTables, declared: Join) -> StepResult:
     from caudal.streaming.join import Joining
 
     joining = Joining(tables.product, declared, tables.home, record.run_id, record.clock)

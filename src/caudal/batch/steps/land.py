@@ -39,7 +39,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
             row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
         )
         for row in rows
-        if row["kind"] != "correction" and not _asked_again(row, changed)
+        if row["kind"] != "correction" and not _is_read_again(row, changed)
     }
     if isinstance(source.connection, Files | Http) and changed != "set":
         # What is not in the raw store any more is taken anew from its origin, where it is still there.
@@ -51,7 +51,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     scratch = ws.tables.home.fetched(ws.product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     arrived = arrivals(
-        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=known_files, clock=ws.record.clock,
+        with_settle_time(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=known_files, clock=ws.record.clock,
         engine=Engine(lambda: ws.spark.session, ws.tables.home.staged(ws.product.name, source.name)),
     )  # fmt: skip
     settled = [arrival for arrival in arrived if arrival.settled]
@@ -73,7 +73,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
             f"{len(missing)} raw file{'s'[: len(missing) != 1]} of '{source.name}' {'is' if len(missing) == 1 else 'are'} gone, such as that of "
             f"'{missing[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
-    if notes := _same_bytes(ws.record, source, files):
+    if notes := _duplicate_notes(ws.record, source, files):
         ws.reporting.progress.noted(" ".join(notes))
     file_documents: list[FileDocument] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
@@ -101,7 +101,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     )
 
 
-def _same_bytes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
+def _duplicate_notes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
     """Return in sentences which of the files that have just landed hold the bytes of another: such files count once."""
     new = {file.path for file in files if file.new}
     newest = (
@@ -123,7 +123,7 @@ def _same_bytes(record: RunRecord, source: Source, files: Sequence[LandedFile]) 
     )
 
 
-def _asked_again(row: LandedRow, changed: str) -> bool:
+def _is_read_again(row: LandedRow, changed: str) -> bool:
     """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
     return row["kind"] == "refused" and changed != "set" and not origin_of(row).exists()
 
@@ -133,7 +133,7 @@ def _with_code(source: Source) -> Connection:
     return replace(source.connection, code=code_of(source)) if isinstance(source.connection, Simulated) else source.connection
 
 
-def patient(connection: Connection, settle_s: float) -> Connection:
+def with_settle_time(connection: Connection, settle_s: float) -> Connection:
     """Return the connection with files of this machine left alone until they are at least so old."""
     if not isinstance(connection, Files | Images) or connection.remote:
         return connection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.warehouse import said_of
+from caudal.batch.steps.warehouse import comments_of
 from caudal.graph.fingerprint import digest
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -17,7 +17,7 @@ def work(ws: Workspace, table: str) -> StepResult:
     if number is None:
         return skipped(f"'{table}' has not been published yet")
     version = delta.read(ws.tables.folder(table), number)
-    comment, comments = said_of(ws.product.nodes.get(table), {})
+    comment, comments = comments_of(ws.product.nodes.get(table), {})
     location = version.folder.absolute().as_uri() if isinstance(version.folder, Path) else str(version.folder)
     fingerprint = digest("register", uri, location, dict(version.schema), comment, comments)
     last = ws.record.ledger.last_success(ws.product.name, f"register:{table}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from caudal.stages.ingest import RawFile
 
 
-def files_now(tables: ProductTables, ledger: Ledger, source: Source) -> list[LandedFile]:
+def current_files(tables: ProductTables, ledger: Ledger, source: Source) -> list[LandedFile]:
     """Return the landed files that make up a source now."""
     changed = getattr(source.connection, "changed", "replace")
     return current(tables.home, ledger, product=tables.product.name, source=source.name, changed=changed)
@@ -46,25 +46,25 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
 def outdated(data: Path | None, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
     """Return the old files that hold a row which a new file tells again."""
     if isinstance(source.connection, Images):
-        return _again(old, segments_with_keys(in_order(old), in_order(new), ("path",), _named(data, source)))
-    if _by_key(source):
+        return _files_of_segments(old, segments_with_keys(in_order(old), in_order(new), ("path",), _path_naming(data, source)))
+    if _is_newest_by_key(source):
         assert isinstance(source.connection, Database)
-        return _again(old, segments_with_keys(in_order(old), in_order(new), source.connection.key))
+        return _files_of_segments(old, segments_with_keys(in_order(old), in_order(new), source.connection.key))
     return []
 
 
-def _again(files: Sequence[LandedFile], segments: set[str]) -> list[LandedFile]:
+def _files_of_segments(files: Sequence[LandedFile], segments: set[str]) -> list[LandedFile]:
     return [file for file in in_order(files) if file.segment in segments]
 
 
-def _named(data: Path | None, source: Source) -> Callable[[str], str]:
+def _path_naming(data: Path | None, source: Source) -> Callable[[str], str]:
     """Return what gives the path of an image as it is told now."""
     assert isinstance(source.connection, Images)
     pattern = source.connection.pattern
     return former_name(pattern, base_of(pattern, data))
 
 
-def newest(
+def newest_rows(
     tables: ProductTables, data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame, schema: Schema
 ) -> DataFrame:
     """Return the rows that are the newest of their key among all files of the source.
@@ -76,7 +76,7 @@ def newest(
     """
     if isinstance(source.connection, Images):
         return _newest_images(data, source, landed_files, frame)
-    if not _by_key(source):
+    if not _is_newest_by_key(source):
         return frame
     from pyspark.sql import functions as F
 
@@ -108,13 +108,15 @@ def newest(
     for column in key:
         same_key = same_key & (F.col(f"`{column}`") == F.col(names[column]))
     is_newest = same_key & (F.col("_place") == F.col("_top._place")) & F.col(f"`{watermark}`").eqNullSafe(F.col("_top._mark"))
-    newest = frame.filter(~without_key).join(order, "_file").join(newest_versions, is_newest, "left_semi").select(*frame.columns)
-    return newest.unionByName(frame.filter(without_key))
+    newest_rows = (
+        frame.filter(~without_key).join(order, "_file").join(newest_versions, is_newest, "left_semi").select(*frame.columns)
+    )
+    return newest_rows.unionByName(frame.filter(without_key))
 
 
 def _newest_images(data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
     """Return the images but those that came again with other bytes."""
-    replaced = superseded(landed_files, "path", _named(data, source))
+    replaced = superseded(landed_files, "path", _path_naming(data, source))
     if not replaced:
         return frame
     from pyspark.sql import functions as F
@@ -123,7 +125,7 @@ def _newest_images(data: Path | None, source: Source, landed_files: Sequence[Lan
     return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
 
 
-def without_replaced(landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
+def without_replaced_rows(landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
     """Return the rows that no correction replaces."""
     keys, _ = replaced_keys(landed_files)
     if not keys:
@@ -135,7 +137,7 @@ def without_replaced(landed_files: Sequence[LandedFile], frame: DataFrame) -> Da
     return frame.withColumn("_key", row_key(columns)).join(replaced, "_key", "left_anti").drop("_key")
 
 
-def _by_key(source: Source) -> bool:
+def _is_newest_by_key(source: Source) -> bool:
     """Tell whether rows of a newer file take the place of those with the same key."""
     connection = source.connection
     return isinstance(connection, Database) and bool(connection.key) and connection.watermark is not None and not connection.history

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Champion = LoadedModel | LoadedSparkModel
 
 
-def fits_now(tables: ProductTables, table: str) -> dict[str, TableFits]:
+def fits_of_published(tables: ProductTables, table: str) -> dict[str, TableFits]:
     """Return what is fitted in the published version of a table and of what it is made from."""
     fits_by_table = dict[str, TableFits]()
     for name in (*build(tables.product).upstream(table), table):
@@ -49,7 +49,7 @@ def _code(tables: ProductTables, table: str, number: int | None = None) -> str:
     return "" if number is None else str(delta.identity(tables.folder(table), number).get("code"))
 
 
-def fits_of(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
+def fits_when_trained(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
     """Return what was fitted when a version was trained."""
     row = champion.row
     if (fits := read_fits(tables.home.path / row["artifact"])) is not None:
@@ -59,9 +59,9 @@ def fits_of(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
     return {table: TableFits(_code(tables, table, number), old)} if old else {}
 
 
-def changed_since(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
+def own_fits_if_changed(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
     """Return a version's own fits where those of the published features are others; None where they are the same."""
-    own_fits, published_fits = fits_of(tables, champion), fits_now(tables, features.name)
+    own_fits, published_fits = fits_when_trained(tables, champion), fits_of_published(tables, features.name)
     are_equal = own_fits.keys() == published_fits.keys() and all(
         own_fits[name].fits == published_fits[name].fits for name in own_fits
     )
@@ -69,7 +69,7 @@ def changed_since(tables: ProductTables, features: Features, champion: Champion)
 
 
 @contextmanager
-def transformed(
+def transformed_features(
     tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own_fits: Fits
 ) -> Iterator[delta.Version]:
     """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
@@ -86,17 +86,17 @@ def transformed(
                 raise NothingFits(
                     f"The code of '{table}' has changed since the version was trained.", fix="Train again: caudal run."
                 )
-        if unknown := fits_now(tables, features.name).keys() - own_fits.keys():
+        if unknown := fits_of_published(tables, features.name).keys() - own_fits.keys():
             raise NothingFits(
                 f"It is not known what the version had fitted in {', '.join(sorted(unknown))}.", fix="Train again: caudal run."
             )
         names = [field["name"] for field in published.schema["fields"] if field["name"] != delta.DAY]
-        frame = _made(tables, run_spark.session, features.name, own_fits)
+        frame = _frame_by_fits(tables, run_spark.session, features.name, own_fits)
         if missing := [name for name in names if name not in frame.columns]:
             raise NothingFits(
                 f"Features '{features.name}' lack {', '.join(missing)} by the version's own fit.", fix="Train again: caudal run."
             )
-        frame = _those_published(tables, run_spark.session, frame.select(*(f"`{name}`" for name in names)), features, published)
+        frame = _only_published_rows(tables, run_spark.session, frame.select(*(f"`{name}`" for name in names)), features, published)
         writer = frame.write
         if published.partitioned:
             writer = frame.withColumn(delta.DAY, day_of(frame, features, tables.product.tz)).write.partitionBy(delta.DAY)
@@ -112,17 +112,17 @@ def transformed(
         remove(stage)
 
 
-def _made(tables: ProductTables, spark: SparkSession, name: str, own_fits: Fits) -> DataFrame:
+def _frame_by_fits(tables: ProductTables, spark: SparkSession, name: str, own_fits: Fits) -> DataFrame:
     """Return a table as it would be by other fits; what depends on none is read as it was published."""
     node = tables.product.tables.get(name)
     if node is None or own_fits.keys().isdisjoint((name, *build(tables.product).upstream(name))):
         return tables.frame(spark, name)
-    frames = {input_: _made(tables, spark, input_, own_fits).alias(input_) for input_ in node.inputs}
+    frames = {input_: _frame_by_fits(tables, spark, input_, own_fits).alias(input_) for input_ in node.inputs}
     with build_context(own_fits[name].fits if name in own_fits else {}, "only"):
         return mark_event_time(frame_of(tables.product, spark, node, frames), node)
 
 
-def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
+def matching_columns(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
     """Return the columns that tell a row whatever was fitted: its key, labels and what is kept, as far as they are no fractions."""
     columns = {*features.key, *features.labels, *features.keep}
     return [
@@ -132,17 +132,17 @@ def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str
     ]
 
 
-def _those_published(
+def _only_published_rows(
     tables: ProductTables, spark: SparkSession, frame: DataFrame, features: Features, published: delta.Version
 ) -> DataFrame:
     """Return the rows that are among the published ones: not those that were quarantined."""
-    columns = matched_by(features, published.schema["fields"])
+    columns = matching_columns(features, published.schema["fields"])
     published_keys = tables.frame(spark, features.name).select(*(f"`{name}`" for name in columns)).distinct().alias("_there")
     conditions = [frame[name].eqNullSafe(published_keys[name]) for name in columns]
     return frame.join(published_keys, reduce(lambda first, second: first & second, conditions), "left_semi") if columns else frame
 
 
-def _cannot(error: NothingFits) -> pd.DataFrame:
+def _raise(error: NothingFits) -> pd.DataFrame:
     raise error
 
 
@@ -170,12 +170,12 @@ def champion_by_own_fit(
 
     Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
     """
-    own_fits = changed_since(tables, features, champion)
+    own_fits = own_fits_if_changed(tables, features, champion)
     if own_fits is None:
         return champion
     try:
-        with transformed(tables, run_spark, run_id, features, own_fits) as version:
+        with transformed_features(tables, run_spark, run_id, features, own_fits) as version:
             rows = arrow(version).to_pandas()
     except NothingFits as error:
-        return ByOwnFit(champion, partial(_cannot, error), [], answers=False)
-    return ByOwnFit(champion, lambda: rows, matched_by(features, version.schema["fields"]))
+        return ByOwnFit(champion, partial(_raise, error), [], answers=False)
+    return ByOwnFit(champion, lambda: rows, matching_columns(features, version.schema["fields"]))

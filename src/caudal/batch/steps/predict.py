@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from caudal.batch.publish import adopt
 from caudal.batch.step import StepResult, skipped, waits
-from caudal.batch.steps.own_fit import Champion, changed_since, transformed
+from caudal.batch.steps.own_fit import Champion, own_fits_if_changed, transformed_features
 from caudal.declarations.build_context import NothingFits
 from caudal.declarations.model import Model, Prediction
 from caudal.declarations.node import Features
@@ -59,7 +59,7 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
         if (earlier_result := adopt(ws.tables.folder(prediction.name), fingerprint)) is not None:
             return earlier_result
     predict_all = prediction.name in ws.request.tables_again
-    days = None if predict_all else _days(ws.tables, prediction, features, code, inputs)
+    days = None if predict_all else _days_to_predict(ws.tables, prediction, features, code, inputs)
     try:
         table = _features(ws.tables, ws.spark, ws.record.run_id, features, champion, published, days)
     except NothingFits as error:
@@ -67,7 +67,7 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
             f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before. {error.what} "
             "Predictions go on when a version that has learned from it is promoted"
         )
-    rows = _wanted(table.to_pandas(), prediction, features, model)
+    rows = _rows_to_predict(table.to_pandas(), prediction, features, model)
     return _publish(ws.record, ws.tables, prediction, features, champion, rows, code, fingerprint, inputs, days)
 
 
@@ -81,14 +81,14 @@ def _features(
     days: set[str | None] | None,
 ) -> pa.Table:
     """Return the features as the champion knows them: by what was fitted when it was trained."""
-    own_fits = changed_since(tables, features, champion)
+    own_fits = own_fits_if_changed(tables, features, champion)
     if own_fits is None:
         return arrow(published, days=days)
-    with transformed(tables, run_spark, run_id, features, own_fits) as version:
+    with transformed_features(tables, run_spark, run_id, features, own_fits) as version:
         return arrow(version, days=days)
 
 
-def _days(
+def _days_to_predict(
     tables: ProductTables, prediction: Prediction, features: Features, code: str, inputs: dict[str, int]
 ) -> set[str | None] | None:
     """Return the days to predict, or None for all: with the same champion only those whose features changed."""
@@ -102,7 +102,7 @@ def _days(
     return changes.changed_days(tables.folder(features.name), old_inputs[features.name], inputs[features.name])
 
 
-def _wanted(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
+def _rows_to_predict(rows: pd.DataFrame, prediction: Prediction, features: Features, model: Model) -> pd.DataFrame:
     rows = rows.sort_values(list(features.key), kind="stable", ignore_index=True)
     if prediction.rows == "unlabelled":
         return rows[rows[model.label].isna()].reset_index(drop=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.newest import files_now, newest, outdated, raw_files, without_replaced
+from caudal.batch.steps.newest import current_files, newest_rows, outdated, raw_files, without_replaced_rows
 from caudal.batch.steps.wall_times import odd_wall_times
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Field, Schema
@@ -21,7 +21,7 @@ from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.ledger.rows import StepDetail
-from caudal.runtime.faults import DYING_S, is_of_java
+from caudal.runtime.faults import DYING_S, is_java_failure
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
@@ -51,21 +51,21 @@ class Change:
     segments: tuple[str, ...]
 
 
-def change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, whole: bool) -> Change | None:
+def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, read_all: bool) -> Change | None:
     """Return what there is to do for a source, or None when its table is up to date.
 
     Parameters
     ----------
     data : the folder that relative paths of a declaration start from
-    whole : whether all files are to be read again
+    read_all : whether all files are to be read again
     """
-    files = files_now(tables, ledger, source)
+    files = current_files(tables, ledger, source)
     segments = tuple(sorted(file.segment for file in files))
     code = code_in_zone(code_of(source), tables.product.tz)
     fingerprint = digest(code, list(segments))
     number = tables.version(source.name)
     identity = delta.identity(tables.folder(source.name), number) if number is not None else {}
-    if number is None or identity.get("code") != code or whole:
+    if number is None or identity.get("code") != code or read_all:
         return Change(files, "all", code, fingerprint, segments)
     read_segments = set(identity.get("segments", ()))
     gone_segments = read_segments - set(segments)
@@ -84,44 +84,44 @@ def change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Sou
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Read new files by the source's schema, judge their rows, and publish them."""
-    whole = source.name in ws.request.tables_again
-    pending = change(ws.tables, ws.record.ledger, ws.settings.data, source, whole=whole)
+    read_all = source.name in ws.request.tables_again
+    pending = pending_change(ws.tables, ws.record.ledger, ws.settings.data, source, read_all=read_all)
     days = days_to_read_again(ws.tables, ws.request.days_again, source)
     if pending is not None:
         result = _read(ws, source, pending)
     if days:
-        return _read(ws, source, _repeated(ws.tables, ws.record.ledger, source, days))
+        return _read(ws, source, _change_of_days(ws.tables, ws.record.ledger, source, days))
     if pending is not None:
         return result
     number = ws.tables.version(source.name)
     assert number is not None
-    return _known(ws.record, ws.tables, source, number)
+    return _unchanged(ws.record, ws.tables, source, number)
 
 
 def days_to_read_again(tables: ProductTables, days_again: frozenset[str], source: Source) -> set[str | None]:
     """Return the days of a source that are to be read again although no file has changed."""
     if not days_again or not source.partition:
         return set()
-    return {file.day for version in _published(tables, source) for file in version.files if file.day in days_again}
+    return {file.day for version in _published_versions(tables, source) for file in version.files if file.day in days_again}
 
 
-def files_of(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> list[LandedFile]:
+def files_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> list[LandedFile]:
     """Return the landed files that rows of these days came from."""
-    paths = [file.path for version in _published(tables, source) for file in version.files if file.day in days]
+    paths = [file.path for version in _published_versions(tables, source) for file in version.files if file.day in days]
     segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
-    return [file for file in files_now(tables, ledger, source) if file.segment in segments]
+    return [file for file in current_files(tables, ledger, source) if file.segment in segments]
 
 
-def _published(tables: ProductTables, source: Source) -> list[delta.Version]:
+def _published_versions(tables: ProductTables, source: Source) -> list[delta.Version]:
     """Return the versions that hold the source's rows: its table, and its quarantine where there is one."""
     folders = (tables.folder(source.name), tables.quarantine(source.name))
     return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
 
 
-def _repeated(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> Change:
-    segments = tuple(sorted(file.segment for file in files_now(tables, ledger, source)))
+def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> Change:
+    segments = tuple(sorted(file.segment for file in current_files(tables, ledger, source)))
     code = code_in_zone(code_of(source), tables.product.tz)
-    return Change(files_of(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
+    return Change(files_of_days(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
 
 
 def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
@@ -133,7 +133,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     published_number = ws.tables.version(source.name)
     schema = let_in = None
     if published_number is not None and pending.replace != "all":
-        schema = _known_schema(ws.tables, source)
+        schema = _published_schema(ws.tables, source)
         stored_columns = delta.identity(ws.tables.folder(source.name), published_number).get("let_in")
         let_in = None if stored_columns is None else [LetIn.of(column) for column in stored_columns]
     unpacked = ws.tables.home.scratch(ws.product.name) / source.name / "unpacked"
@@ -150,7 +150,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
                 data=ws.settings.data,
             )
         except Outgrown as outgrown:
-            pending = replace(pending, files=files_now(ws.tables, ws.record.ledger, source), replace="all")
+            pending = replace(pending, files=current_files(ws.tables, ws.record.ledger, source), replace="all")
             raw = raw_files(source, pending.files)
             result = read(ws.spark.session, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
             result.notes[:0] = outgrown.notes
@@ -158,13 +158,13 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
             f"read:{source.name}", pending.code, pending.fingerprint, {}, pending.segments, tuple(file.segment for file in pending.files),
             let_in=tuple(column.as_dict() for column in result.let_in),
         )  # fmt: skip
-        files = files_now(ws.tables, ws.record.ledger, source)
-        frame = newest(ws.tables, ws.settings.data, source, files, without_replaced(files, result.frame), result.schema)
+        files = current_files(ws.tables, ws.record.ledger, source)
+        frame = newest_rows(ws.tables, ws.settings.data, source, files, without_replaced_rows(files, result.frame), result.schema)
         if isinstance(pending.replace, set):
             dates = [dt.date.fromisoformat(day) for day in pending.replace if day is not None]
             frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
-        result.notes.extend(_left_out(ws.record, source, pending))
-        _tell(ws.reporting.progress, source, result.notes)
+        result.notes.extend(_notes_of_left_out(ws.record, source, pending))
+        _show_notes(ws.reporting.progress, source, result.notes)
         notes: StepDetail = {"files": len(pending.files), "notes": list(result.notes)}
         step_result = publish(
             ws.record,
@@ -174,13 +174,15 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
             origin,
             pending.replace,
             notes,
-            notes=lambda stage: _of_clocks(ws.reporting.progress, ws.product.tz, result, stage),
+            notes=lambda stage: _clock_notes(ws.reporting.progress, ws.product.tz, result, stage),
         )
     except CaudalError as error:
         _refuse(ws.record, source, error)
         raise
     except Exception as error:
-        problem = None if storage_errors.of_spark(str(error)) else explain(error, raw) or _of_java(error, source, pending.files)
+        problem = (
+            None if storage_errors.of_spark(str(error)) else explain(error, raw) or _java_problem(error, source, pending.files)
+        )
         if "OutOfMemoryError" in str(error) or (problem is not None and "files" in problem.facts):
             for file in pending.files:  # any of them may be what Java could not hold
                 about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
@@ -198,7 +200,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     return replace(step_result, rows_read=rows)
 
 
-def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) -> StepDetail:
+def _clock_notes(progress: Progress, tz: str, result: ReadResult, stage: Place) -> StepDetail:
     """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
     columns = [column.name for column in result.schema if column.type == "timestamp"]
     sentences = odd_wall_times(stage, columns, tz)
@@ -207,11 +209,11 @@ def _of_clocks(progress: Progress, tz: str, result: ReadResult, stage: Place) ->
     return {"notes": [*result.notes, *sentences]}
 
 
-def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
+def _java_problem(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
     """Return which files were read when Spark's Java process ended, or None when it lives."""
     from caudal.engine.session import has_died
 
-    if not is_of_java(error) or not has_died(within_s=DYING_S):
+    if not is_java_failure(error) or not has_died(within_s=DYING_S):
         return None
     names = ", ".join(f"'{file.path}'" for file in files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")
     return SourceProblem(
@@ -221,14 +223,14 @@ def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) 
     )  # fmt: skip
 
 
-def _left_out(record: RunRecord, source: Source, pending: Change) -> list[str]:
+def _notes_of_left_out(record: RunRecord, source: Source, pending: Change) -> list[str]:
     """Return a note for each file that no run could read and that is not at its place any more: it is no part of the source."""
     refused = record.ledger.find(landed, product=record.product_name, source=source.name, kind="refused")
     paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in pending.segments})
     return [f"'{path}' could not be read by an earlier run and was taken away since: it is left out." for path in paths]
 
 
-def _tell(progress: Progress, source: Source, notes: Sequence[str]) -> None:
+def _show_notes(progress: Progress, source: Source, notes: Sequence[str]) -> None:
     """Show on the terminal what was made of the files' names, headers and types; all of it is on the run's page."""
     for note in notes[:SHOWN_NOTES]:
         progress.noted(f"{source.name}: {note}")
@@ -243,7 +245,7 @@ def _refuse(record: RunRecord, source: Source, error: CaudalError) -> None:
         record.ledger.change(landed, about, kind="refused")
 
 
-def _known(record: RunRecord, tables: ProductTables, source: Source, number: int) -> StepResult:
+def _unchanged(record: RunRecord, tables: ProductTables, source: Source, number: int) -> StepResult:
     identity = delta.identity(tables.folder(source.name), number)
     step = f"read:{source.name}"
     last_row = record.ledger.last_success(tables.product.name, step)
@@ -254,18 +256,20 @@ def _known(record: RunRecord, tables: ProductTables, source: Source, number: int
     return skipped("no new file", output_version=number, fingerprint=identity.get("fingerprint"))
 
 
-def _known_schema(tables: ProductTables, source: Source) -> Schema:
+def _published_schema(tables: ProductTables, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
     fields = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
     return Schema(
-        tuple(declared.get(field["name"]) or Field(field["name"], _spec(field["type"]), required=False) for field in fields)
+        tuple(
+            declared.get(field["name"]) or Field(field["name"], _declared_type(field["type"]), required=False) for field in fields
+        )
     )
 
 
-def _spec(type: str | Mapping[str, Any]) -> str:
+def _declared_type(type: str | Mapping[str, Any]) -> str:
     """Return a type of a table as a declaration says it."""
-    return _SPEC.get(type, type) if isinstance(type, str) else f"array<{_spec(type['elementType'])}>"
+    return _SPEC.get(type, type) if isinstance(type, str) else f"array<{_declared_type(type['elementType'])}>"
 
 
 STEPS = {("source", "read"): work}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.warehouse import said_of
+from caudal.batch.steps.warehouse import comments_of
 from caudal.declarations.star import Star
 from caudal.graph.fingerprint import code_of, digest
 from caudal.runtime.workspace import Workspace
@@ -18,7 +18,7 @@ def work(ws: Workspace, star: Star) -> StepResult:
     inputs = {name: number for name in star.tables if (number := ws.tables.version(name)) is not None}
     if missing := [name for name in star.tables if name not in inputs]:
         return skipped(f"'{missing[0]}' has not been published yet")
-    comments_by_table = {name: said_of(ws.product.nodes.get(name), {}) for name in star.tables}
+    comments_by_table = {name: comments_of(ws.product.nodes.get(name), {}) for name in star.tables}
     fingerprint = digest(code_of(star), comments_by_table, shown(url), inputs)
     last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{star.name}")
     version = max(inputs.values())

@@ -40,7 +40,7 @@ def land(ws: Workspace, source: Source) -> StepResult:
     return StepResult(rows_read=counts["samples"], detail=detail)
 
 
-def published(ws: Workspace, node: Source | Statistics) -> StepResult:
+def published_version(ws: Workspace, node: Source | Statistics) -> StepResult:
     """Return the version that the stream has published; what reads it waits until there is one."""
     number = ws.tables.version(node.name)
     if number is None:
@@ -49,4 +49,8 @@ def published(ws: Workspace, node: Source | Statistics) -> StepResult:
     return skipped(f"published by the stream, up to micro-batch {identity.get('upto', '?')}", output_version=number)
 
 
-STEPS = {("stream source", "land"): land, ("stream source", "read"): published, ("statistics", "statistics"): published}
+STEPS = {
+    ("stream source", "land"): land,
+    ("stream source", "read"): published_version,
+    ("statistics", "statistics"): published_version,
+}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
+from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_of_published
 from caudal.declarations.build_context import called
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -28,7 +28,7 @@ def fingerprint_of(tables: ProductTables, model: Model) -> str:
     return digest(code_of(model), {name: tables.version(name) for name in model.inputs})
 
 
-def _fitted_before(fits: Mapping[str, TableFits]) -> str:
+def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
     """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
     fit_names = [f"{called(name)} of '{table}'" for table, table_fits in fits.items() for name in sorted(table_fits.fits)]
     return f" The features hold fits to all rows, those of the test folds among them: {', '.join(fit_names)}." if fit_names else ""
@@ -48,7 +48,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
         inputs[model.holdout.table] = held_out.number
     if (row := find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
-    fits = fits_now(ws.tables, features.name)
+    fits = fits_of_published(ws.tables, features.name)
     if problem := next(fits_apart(model, ws.product, {table: list(table_fits.fits) for table, table_fits in fits.items()}), None):
         raise problem
     warm_up(ws.tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
@@ -62,7 +62,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
     )
-    trained = replace(trained, rule=trained.rule + _fitted_before(fits))
+    trained = replace(trained, rule=trained.rule + _note_of_fits(fits))
     registered = register(
         ws.tables.home, ws.record.ledger, ws.product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,

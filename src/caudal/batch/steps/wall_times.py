@@ -34,7 +34,7 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
             names = {file.schema_arrow.field(place).name for place in range(len(file.schema_arrow))}
             for group in range(file.num_row_groups):
                 for column in [column for column in columns if column in names]:
-                    near = _near(file.metadata.row_group(group), column, changes)
+                    near = _changes_within(file.metadata.row_group(group), column, changes)
                     if near:
                         twice, never = _counted(file.read_row_group(group, [column]).column(column), near)
                         counts[column][0] += twice
@@ -66,7 +66,7 @@ def _span(change: ClockChange) -> tuple[dt.datetime, dt.datetime]:
     return first, last
 
 
-def _near(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
+def _changes_within(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
     for place in range(group.num_columns):
         chunk = group.column(place)
         if chunk.path_in_schema == column:

@@ -24,7 +24,7 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     if number is None:
         return skipped(f"'{publication.of}' has not been published yet")
     inputs = {publication.of: number}
-    comment, comments = said_of(ws.product.nodes.get(publication.of), publication.comments)
+    comment, comments = comments_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
     last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last_row is not None and last_row["fingerprint"] == fingerprint:
@@ -52,7 +52,7 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     )  # fmt: skip
 
 
-def said_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+def comments_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
     """Return what is said of a table and of its columns: description, schema, and further comments."""
     comments_by_column: dict[str, str] = {}
     for field in node.schema if node is not None and node.schema is not None else ():
