@@ -1,4 +1,4 @@
-"""``caudal run``: nothing is done where nothing has changed; else the flow of ``flow.py``."""
+"""``caudal run``: return at once when nothing has changed, else run the flow of ``flow.py``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
     run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None,
 ) -> Result:  # fmt: skip
-    """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
+    """Bring a product up to date: land, read, build, train, promote and predict what is not up to date yet.
 
     Parameters
     ----------
@@ -51,6 +51,6 @@ def run(
 
 
 def train(folder: Path, settings: Settings) -> None:
-    """Train on what there is and let the gates decide; what goes wrong is in the ledger and on the run's page."""
+    """Run the training pipeline on the data that is there; errors are recorded in the ledger and on the run's page."""
     with contextlib.suppress(CaudalError):
         run(folder, settings, pipeline="train")

@@ -1,4 +1,4 @@
-"""The steps of a run, performed one after another; what became of each is told the ledger."""
+"""Performs the steps of a run one after another, and writes the result of each to the ledger."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from caudal.runtime.workspace import Workspace
 
 
 def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
-    """Do the steps in order of need and return how each ended; steps behind a failed one are not started."""
+    """Perform the steps, each after those that it needs, and return how they ended; a step that needs a failed one is not started."""
     run_state = RunState()
     for name, problem in perform_in_order(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
         run_state.failed[name] = problem
@@ -64,7 +64,7 @@ def _reason_not_started(step: Step, plan: Sequence[Step], run_state: RunState) -
 
 
 def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
-    """Do one step, tell the ledger and the board."""
+    """Perform one step, and write its result to the ledger and the run's state."""
     ws.reporting.progress.started(step.name)
     began, started_s = ws.record.clock(), time.perf_counter()
     attempts = Attempts()
@@ -77,7 +77,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         )  # fmt: skip
 
     def hung(problem: TimeLimitPassed) -> None:
-        if ws.request.process is not None:  # a Python that hangs can only be ended with its process; what follows is told first
+        if ws.request.process is not None:  # Python code that hangs ends only with its process, so the ledger is written first
             failed(problem)
             end(ws, problem)
             ws.request.process.end(problem)
@@ -120,7 +120,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
 
 
 def _replace_dead_spark(run_spark: RunSpark, progress: Progress, step: Step, error: BaseException) -> None:
-    """Start a new Spark, once a run, when a step has ended Spark's Java process: the steps that do not need this one's result continue."""
+    """Start a new Spark, once a run, when a step has ended Spark's Java process, so that independent steps can continue."""
     if run_spark.replace_dead(within_s=DYING_S if is_java_failure(error) else 0.0):
         progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
 
@@ -130,7 +130,7 @@ def _attempts_detail(attempts: Attempts) -> StepDetail:
 
 
 def as_problem(error: Exception, step: Step) -> CaudalError:
-    """Return any exception as one of ours: what went wrong in which step, without a stack trace."""
+    """Return any exception as a CaudalError that names the step, without a stack trace."""
     if isinstance(error, CaudalError):
         error.facts.setdefault("step", step.name)
         return error
@@ -143,7 +143,7 @@ def _write_step(
     record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
     error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
-    """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
+    """Write a step's row, checks, profile, lineage and figures to the ledger in one transaction."""
     from sqlalchemy import insert
 
     row: dict[str, object] = {
@@ -175,7 +175,7 @@ def _write_step(
 
 
 def _outcome_sentence(result: StepResult) -> str | None:
-    """Return what training and deciding came to, in words."""
+    """Return the outcome of training or of the gates as a phrase; None for other steps."""
     from caudal.report.document import rows_learned
 
     if "decision" in result.detail:

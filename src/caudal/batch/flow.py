@@ -1,4 +1,4 @@
-"""The flow of one run, top to bottom."""
+"""The flow of one run, from top to bottom."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def carry_out(
     file: Path, home: Home, ledger: Ledger, settings: Settings, *, pipeline: Pipeline, progress: Progress, wait_s: float, run_id: str | None,
     process: Process | None, before_landing: BeforeLanding | None,
 ) -> Result:  # fmt: skip
-    """Check the product, hold it, clear up behind runs that died, execute its steps and end the run.
+    """Check the product, lock it, clean up after runs that died, execute its steps and end the run.
 
     Raises
     ------

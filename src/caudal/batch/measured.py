@@ -1,4 +1,4 @@
-"""A step's rows as measurements: how many a table took in, wrote and set aside in a run, and which share that is."""
+"""The row counts of a step as measurements: rows read, written and quarantined, and the quarantined share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.runtime.run_record import RunRecord
 
 
 def rows_measured(record: RunRecord, product: Product, step: Step, result: StepResult) -> Iterator[Measurement]:
-    """Yield the figures of a step that judged rows and wrote them; other steps have none."""
+    """Yield the row counts of a step that judged and wrote rows; nothing for other steps."""
     if result.state != "succeeded" or result.rows_written is None or result.rows_quarantined is None:
         return
     judged = result.rows_written + result.rows_quarantined

@@ -1,4 +1,4 @@
-"""A product → its steps, in an order in which each comes after what it needs."""
+"""A product's steps, each after the steps that it needs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
 
 
 def _steps(node: DeclaredNode, needs: tuple[str, ...]) -> list[Step]:
-    """Return the steps of a node, each after the one before."""
+    """Return the steps of a node; each needs the one before it."""
     subject = node.kind.subject(node.declaration)
     behind = node.kind.after(node.declaration)
     steps: list[Step] = []

@@ -1,8 +1,8 @@
 """Write, audit, publish in one pass: rows are judged while they are written; then both tables are committed, or neither is seen.
 
 The order of events is what makes a kill harmless. (1) Spark writes into a folder of this run that no version names. (2) The
-quarantine is committed. (3) The table is committed; its commit carries all that the ledger is to know. (4) The ledger is told.
-A run that dies before (3) leaves files that ``sweep`` takes away; one that dies before (4) is brought back in step by ``adopt``.
+quarantine is committed. (3) The table is committed; its commit carries what the ledger has to record. (4) The ledger is written.
+A run that dies before (3) leaves files that ``sweep`` removes; after one that dies before (4), the next run records its result (``adopt``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
     ``segments`` are all files of the new version, ``fresh`` those that this step read. ``version_files`` names what belongs to it beside its rows;
-    ``reads`` says what the function read beside its inputs; ``let_in`` the columns that nobody declared, as the next reading is to be told of them.
+    ``reads`` says what the function read beside its inputs; ``let_in`` describes the undeclared columns, for the next reading.
     """
 
     step: str
@@ -60,7 +60,7 @@ def publish(
     record: RunRecord, tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: StepDetail,
     lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {},
 ) -> StepResult:  # fmt: skip
-    """Write ``frame`` as the next version of the node's table, failing rows as that of its quarantine, and say what was done.
+    """Publish a frame as the next version of the node's table, and the rows that fail its expectations in its quarantine; return the step's result.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def publish(
 
 
 def adopt(folder: Place, fingerprint: str) -> StepResult | None:
-    """Return what the table's newest commit says was done, when it is this very work, done by a run that died before it told the ledger."""
+    """Return the result that the table's newest commit carries, when it has this fingerprint: its run died before it wrote the ledger."""
     number = delta.version_of(folder)
     if number is None:
         return None
@@ -108,7 +108,7 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
 
 
 def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
-    """Return the rows, judged while they were written into a folder that no version names."""
+    """Return the judged rows; they are written to a folder that no version names yet."""
     from caudal.stages.enforce.judging import judge
 
     other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
@@ -121,7 +121,7 @@ def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin
 
 
 def _judgement_of(record: RunRecord, node: Node, judged: Judged, stage: Place) -> Outcome:
-    """Return what became of the expectations.
+    """Return the results of the expectations.
 
     Raises
     ------
@@ -131,15 +131,13 @@ def _judgement_of(record: RunRecord, node: Node, judged: Judged, stage: Place) -
     outcome = judged.outcome(written=stage, history=history, now=record.clock())
     if outcome.stop is not None:
         remove(stage)
-        outcome.stop.checks = tuple(
-            _check(check) for check in outcome.checks
-        )  # the run's page shows what the ledger is told of them
+        outcome.stop.checks = tuple(_check(check) for check in outcome.checks)  # the run's page shows them
         raise outcome.stop
     return outcome
 
 
 def _identity(record: RunRecord, origin: Origin) -> dict[str, Any]:
-    """Return what a commit says of itself: of which run and step it is, and what its rows were made of."""
+    """Return the description of a commit: its run, its step, and the code and inputs of its rows."""
     return {
         "run_id": record.run_id, "step": origin.step, "code": origin.code, "fingerprint": origin.fingerprint, "inputs": dict(origin.inputs),
         "segments": list(origin.segments), "at": record.clock(), **({"kept": dict(origin.version_files)} if origin.version_files else {}),
@@ -151,7 +149,7 @@ def _identity(record: RunRecord, origin: Origin) -> dict[str, Any]:
 def _publish_quarantine(
     tables: ProductTables, node: Node, stage: Place, schema: Mapping[str, Any], replace: Replace, identity: Mapping[str, Any]
 ) -> None:
-    """Commit the rows that failed, or that there are none any more."""
+    """Commit the rows that failed; without any, commit that the quarantine is empty."""
     folder = tables.quarantine(node.name)
     files = _move_quarantined(stage / BAD, folder / stage.name, folder)
     if files or delta.version_of(folder) is not None:
@@ -179,7 +177,7 @@ def _step_result(
 
 
 def _storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
-    """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
+    """Return the frame as it can be stored: no duplicate column, none without a type, with its day and segment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import NullType
 
@@ -219,7 +217,7 @@ def _storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
 
 
 def _is_from_raw(node: Node) -> bool:
-    """Tell whether rows come from raw files, one by one."""
+    """Return whether each row of a node comes from one raw file."""
     return kind_of(node).columns == "raw"
 
 

@@ -1,4 +1,4 @@
-"""Why a step ran, or rested: what its fingerprint is made of, beside what it was made of when it last succeeded."""
+"""Why a step ran or was skipped: the parts of its fingerprint, compared with those of its last success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OF_CODE = ("code", "module", "everything that was loaded")
 
 
 def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> str | None:
-    """Return in words that versions of a step's table are gone which the ledger knows of; None where they are there.
+    """Return in words which published versions of a step's table are missing; None where none is.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> st
 def reasons(
     tables: ProductTables, days_asked: bool, step: Step, result: StepResult, last: StepRow | None, lost: str | None = None
 ) -> StepDetail:
-    """Return what a step that ended well is made of, and in words why it ran or rested, as details for the ledger.
+    """Return the parts of a completed step's fingerprint, and in words why it ran or was skipped, as details for the ledger.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def reasons(
 
 
 def _made_of(tables: ProductTables, step: Step) -> dict[str, str]:
-    """Return the named parts of what a step does, beside its inputs' versions."""
+    """Return the named parts of a step's fingerprint, beside its inputs' versions."""
     product = tables.product
     kind, node = step_kind(step.kind), node_of_step(product, step.kind, step.subject)
     made_by = None if node is None else node.kind.made_by(product, node.declaration)

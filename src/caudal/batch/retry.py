@@ -1,6 +1,6 @@
-"""A step, tried again where trying again may help, and ended where it takes too long.
+"""Retries of a step after transient errors, and its time limit.
 
-What may pass by itself is tried again: the network, the machine, Java. A mistake is not: it would be made again.
+Errors of the network, the machine and Java may pass by themselves and are retried. A user's mistake would happen again and is not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from caudal.storage.place import Place
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
 CANCELLED_S = 15.0  # for a step whose Spark jobs were cancelled to end
-# Texts of Java's and Spark's that say that the machine, not the query, was at fault.
+# Texts of Java and Spark errors that say that the machine, not the query, is at fault.
 _MACHINE = (
     "OutOfMemoryError", "ExecutorLostFailure", "Executor heartbeat timed out", "SparkContext was shut down", "Connection refused",
     "Answer from Java side is empty", "Error while sending or receiving", "Python worker exited unexpectedly", "Connection reset",
@@ -39,7 +39,7 @@ _MACHINE = (
 
 @dataclass(frozen=True)
 class Policy:
-    """How often a step is tried again, and how long an attempt may take."""
+    """How often a step is retried, and how long an attempt may take."""
 
     retry: int = 0
     time_limit_s: float | None = None
@@ -47,13 +47,13 @@ class Policy:
 
 @dataclass
 class Attempts:
-    """What came of the attempts before the last: told in the ledger and on the run's page."""
+    """The failed attempts before the last, as the ledger and the run's page show them."""
 
     failed: list[AttemptDocument] = field(default_factory=list)
 
 
 def policy_of(product: Product, step: Step) -> Policy:
-    """Return what was declared for the thing that a step is about."""
+    """Return the retries and the time limit that were declared for a step's node."""
     node = node_of_step(product, step.kind, step.subject)
     return Policy() if node is None else Policy(*node.kind.attempts(product, node.declaration))
 
@@ -62,12 +62,12 @@ def perform_with_retries(
     ws: Workspace, step: Step, attempts: Attempts, on_hang: Callable[[TimeLimitPassed], None], *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> StepResult:  # fmt: skip
-    """Do a step, again where that may help, and return how it ended.
+    """Perform a step, with retries after transient errors, and return its result.
 
     Parameters
     ----------
-    attempts : told of each attempt that failed and was followed by another
-    hung : called, from another thread, when the step did not end though its time is up and its Spark jobs are cancelled
+    attempts : receives each attempt that failed and was followed by another
+    hung : called from another thread when a step runs on although its time limit has passed and its Spark jobs are cancelled
     """
     policy = policy_of(ws.product, step)
     began = 0.0
@@ -81,7 +81,7 @@ def perform_with_retries(
             name=(ws.product.name, step.name),
         )
 
-    def check_claim(_: RetryCallState) -> None:  # outside of the attempt: who has lost the product does not try again
+    def check_claim(_: RetryCallState) -> None:  # outside of the attempt: a run that has lost its claim does not retry
         ws.record.check_claim()
 
     def record_failure(state: RetryCallState) -> None:
@@ -96,7 +96,7 @@ def perform_with_retries(
     def may_help(error: BaseException) -> bool:
         return is_transient(error) and not ws.request.stop_requested
 
-    # The whole length of a pause is left to chance so that many who failed together do not come back together
+    # The pause is random in its whole length, so that many that failed together do not retry together
     # (M. Brooker, "Exponential Backoff and Jitter", 2015: "full jitter").
     pause = wait_random_exponential(FIRST_WAIT_S, LONGEST_WAIT_S)
     retrying = Retrying(
@@ -112,7 +112,7 @@ def perform_with_retries(
 
 
 def _run_attempt(limit: Limit, lake: Place) -> StepResult:
-    """Return the result of an attempt; an error that S3 or HDFS has caused is raised as an error of the storage, whoever noticed it."""
+    """Return the result of an attempt; an error that S3 or HDFS caused is raised as an error of the storage."""
     try:
         return limit.run()
     except CaudalError:
@@ -125,7 +125,7 @@ def _run_attempt(limit: Limit, lake: Place) -> StepResult:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether an error may pass by itself: the network's, the machine's, Java's."""
+    """Return whether an error may pass by itself: one of the network, the machine or Java."""
     if isinstance(error, TimeLimitPassed | EnvironmentProblem):
         return bool(error.facts.get("transient", True))
     if isinstance(error, SourceProblem):
@@ -141,7 +141,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 class Limit:
-    """One attempt at a step, which is ended when its time is up."""
+    """One attempt of a step, which is ended when its time limit has passed."""
 
     def __init__(
         self,
@@ -156,11 +156,11 @@ class Limit:
         self._passed = False
 
     def run(self) -> StepResult:
-        """Do the step.
+        """Perform the attempt and return its result.
 
         Raises
         ------
-        TimeLimitPassed : its Spark jobs were cancelled, and it ended with that
+        TimeLimitPassed : the limit passed, and cancelling its Spark jobs ended the step
         """
         if self._policy.time_limit_s is None:
             return self._work()

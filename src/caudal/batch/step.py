@@ -1,4 +1,4 @@
-"""A step: a name, what it needs, and the work. Pure data, made into a Luigi task by ``batch/execute.py``."""
+"""A step of a run: its name, the steps that it needs, and its work. ``batch/tasks.py`` makes Luigi tasks of steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State = Literal["succeeded", "skipped", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step says when it has ended well, or has to wait."""
+    """The result of a step that succeeded, was skipped or has to wait."""
 
     state: State = "succeeded"
     fingerprint: str | None = None
@@ -39,16 +39,16 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work of a run.
+    """One unit of work of a run.
 
     Parameters
     ----------
     name : str, ``kind:subject``
-    subject : str, the source, table, model or prediction that it is about
+    subject : str, the source, table, model or prediction that it works on
     needs : names of the steps that must have succeeded before
     after : names of steps that come first if they run at all, but may fail
-    behind : Luigi tasks of the user's own that must be complete before, or functions that return them
-    work : does it, or finds that nothing is to be done
+    behind : the user's Luigi tasks that must be complete before, or functions that return them
+    work : does the step's work, or returns that there is nothing to do
     """
 
     name: str

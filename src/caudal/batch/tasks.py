@@ -1,7 +1,7 @@
-"""Steps → Luigi tasks, one class for all of them. Luigi orders them; a step runs only if all that it needs succeeded.
+"""Luigi tasks of steps, one class for all of them. Luigi orders them; a step runs only if all steps that it needs succeeded.
 
 Everything runs in one process: forked workers and a Spark session do not mix. The order is that of Luigi's own scheduler, or of the
-central one (the setting ``luigi``), whose page shows the graph. A source may come after tasks of the user's own.
+central one (the setting ``luigi``), whose page shows the graph. A source may come after the user's Luigi tasks.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from caudal.secret import Address, shown
 
 PORT = 8082  # luigid's own
 _ANSWER_S = 5.0
-_FAILED: dict[str, Exception] = {}  # tasks of others that failed, by what Luigi calls them
+_FAILED: dict[str, Exception] = {}  # failed tasks of the user, by Luigi's name
 _listening = False
 
 
@@ -34,21 +34,21 @@ Perform = Callable[[Step], None]
 
 
 def perform_in_order(ws: Workspace, plan: Sequence[Step], run_state: RunState, perform: Perform) -> dict[str, StepFailed]:
-    """Have the steps performed in order of need, and return those that could not be because a task of the user's before them failed."""
+    """Perform each step after those that it needs, and return the errors of steps that a failed task of the user has blocked."""
     with _import_luigi_quietly() as luigi:
         for step in plan:
-            user_tasks(step)  # what is no task is said before anything is done
+            user_tasks(step)  # raises for what is no task, before any step runs
         _FAILED.clear()
         central = _central_scheduler(ws.settings.luigi, ws.reporting.progress)
         run_task = _task(luigi, ws.record, ws.request, plan, run_state, perform)
         settings = luigi.configuration.get_config()
-        # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be another's (a stream that trains).
+        # Its handler of SIGUSR1 can be installed by the main thread only, and a run may be in another (a stream that trains).
         settings.set("worker", "no_install_shutdown_handler", "true")
         if central is not None:
             settings.set("core", "rpc-retry-wait", "1")
             with contextlib.suppress(luigi.rpc.RPCError):
                 _build(luigi, run_task, local_scheduler=False, scheduler_url=central)
-        if central is None or _steps_remain(plan, run_state):  # the central scheduler has gone away: what is left is ordered here
+        if central is None or _steps_remain(plan, run_state):  # the central scheduler is gone: the remaining steps are ordered here
             _build(luigi, run_task, local_scheduler=True, worker_scheduler_factory=_single_worker_scheduler(luigi))
         return _blocked_by_user_tasks(plan, run_state)
 
@@ -58,11 +58,13 @@ def _build(luigi: Any, run_task: Any, **scheduler: Any) -> None:
 
 
 def _single_worker_scheduler(luigi: Any) -> Any:
-    """Return what gives Luigi its scheduler in this process, without what it does for many workers: counting what waits and looking for
-    workers that have died, each time that it is asked for a step, takes longer with each step of the graph.
+    """Return a factory of schedulers for one worker in this process.
+
+    Luigi's own scheduler, made for many workers, counts waiting tasks and looks for dead workers each time that it is asked for a step,
+    which takes longer with each step of the graph.
     """
 
-    class Alone(luigi.scheduler.Scheduler):  # type: ignore[misc]
+    class SingleWorkerScheduler(luigi.scheduler.Scheduler):  # type: ignore[misc]
         """A scheduler of one worker that does not stay when there is nothing to do."""
 
         def count_pending(self, worker: str) -> dict[str, Any]:
@@ -76,16 +78,16 @@ def _single_worker_scheduler(luigi: Any) -> Any:
             }
 
     class Factory(luigi.interface._WorkerSchedulerFactory):  # type: ignore[misc]
-        """Luigi's own, with that scheduler."""
+        """Luigi's factory, with that scheduler."""
 
         def create_local_scheduler(self) -> Any:
-            return Alone(prune_on_get_work=False, record_task_history=False)
+            return SingleWorkerScheduler(prune_on_get_work=False, record_task_history=False)
 
     return Factory()
 
 
 def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Step], run_state: RunState, perform: Perform) -> Any:
-    """Return a task that requires all steps, each a task. The classes are made here because luigi is imported only when there is work."""
+    """Return a task that requires the tasks of all steps. The classes are made here because luigi is imported only when there is work."""
     tasks: dict[str, Any] = {}
     order = {step.name: len(plan) - place for place, step in enumerate(plan)}
     by_name = {step.name: step for step in plan}
@@ -123,7 +125,7 @@ def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Ste
                 raise RuntimeError(run_state.waiting[self.step].why)
 
     class Run(luigi.WrapperTask):  # type: ignore[misc]
-        """All steps of a run. One task to begin with: Luigi looks through everything below each that it is given."""
+        """All steps of a run as one task: Luigi traverses everything below each task that it is given."""
 
         task_namespace = record.product_name
         step_of_caudal = True
@@ -139,7 +141,7 @@ def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Ste
 
 
 def user_tasks(step: Step) -> list[Any]:
-    """Return the tasks of the user's own that come before a step; functions are asked for theirs."""
+    """Return the user's Luigi tasks that come before a step; functions are called for theirs."""
     import luigi
 
     tasks = []
@@ -155,7 +157,7 @@ def user_tasks(step: Step) -> list[Any]:
 
 
 def _steps_remain(plan: Sequence[Step], run_state: RunState) -> bool:
-    """Tell whether steps remain that nothing has kept from being done."""
+    """Return whether a step remains that could be performed."""
     if run_state.stopped is not None or _FAILED:
         return False
     return any(not run_state.has_ended(step.name) and all(need in run_state.completed for need in step.needs) for step in plan)
@@ -177,7 +179,7 @@ def _blocked_by_user_tasks(plan: Sequence[Step], run_state: RunState) -> dict[st
 
 
 def _central_scheduler(address: str | None, progress: Progress) -> str | None:
-    """Return the central scheduler's address, where one is set and answers; a scheduler that is down keeps nobody from working."""
+    """Return the central scheduler's address, or None where none is set or it does not answer: the run goes on without it."""
     if not address:
         return None
     url = scheduler_url(address)
@@ -201,7 +203,7 @@ def _central_scheduler(address: str | None, progress: Progress) -> str | None:
 
 
 def scheduler_url(address: str) -> str:
-    """Return the address of Luigi's scheduler as Luigi wants it.
+    """Return the address of Luigi's scheduler as a complete URL.
 
     Examples
     --------
@@ -217,7 +219,7 @@ def scheduler_url(address: str) -> str:
 
 @contextlib.contextmanager
 def _import_luigi_quietly() -> Iterator[Any]:
-    """Import luigi without its warnings and its start-up log lines: the progress display is ours."""
+    """Import luigi without its warnings and its start-up log lines, which would disturb the progress display."""
     import warnings
 
     with warnings.catch_warnings():
@@ -231,7 +233,7 @@ def _import_luigi_quietly() -> Iterator[Any]:
 
 
 def _collect_failures(luigi: Any) -> None:
-    """Hear of every task of others that fails, from now on: Luigi's listeners cannot be taken back."""
+    """Collect the failures of the user's tasks from now on, once a process: Luigi cannot remove a listener."""
     global _listening
     if not _listening:
         _listening = True

@@ -1,4 +1,4 @@
-"""Which columns each table's columns are made of: as its newest build told, or as the declaration says."""
+"""Which columns each table's columns are made of, by its newest build or by its declaration."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
 
 
 def tables_with_columns(product: Product) -> tuple[str, ...]:
-    """Return all that has columns: sources, tables, features, predictions."""
+    """Return the names of all tables: sources, tables, features, predictions."""
     return tables_of(product)
 
 
 def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[Column, dict[str, Any]]]:
-    """Yield what a column is made of, and what that is made of, back to the raw files; each column once."""
+    """Yield the lineage of a column and of the columns that it is made of, back to the raw files; each column once."""
     waiting, visited, lineage_by_table = [start], {start}, dict[str, dict[str, Any]]()
     while waiting:
         table, column = waiting.pop(0)
@@ -56,7 +56,7 @@ def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[
 
 
 def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dict[str, str]]:
-    """Return where the values of some columns go unchanged: ``{table: {column: the first of them that it comes from}}``."""
+    """Return the columns that hold the values of some columns unchanged: ``{table: {column: the one of them that it comes from}}``."""
     start_by_column: dict[str, dict[str, str]] = {}
     for table, column in start:
         start_by_column.setdefault(table, {})[column] = f"{table}.{column}"
@@ -74,7 +74,7 @@ def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dic
 
 
 def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) -> dict[str, Any]:
-    """Keys are those of the features; what is predicted comes from all that the newest version of the model takes."""
+    """Return the lineage of predictions: keys come from the features, predictions from all inputs of the newest model version."""
     model = product.models[prediction.model]
     features = product.features_by_model[model.name]
     versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)

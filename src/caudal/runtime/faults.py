@@ -1,4 +1,4 @@
-"""Errors of Spark and of the machine, told in a sentence."""
+"""Errors of Spark and of the machine as errors of caudal, each in a sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JAVA_FAILURES = ("OutOfMemoryError", "Connection refused", "Answer from Java si
 
 
 def is_java_failure(error: BaseException) -> bool:
-    """Return whether an error is one that the end of Spark's Java process makes."""
+    """Return whether an error says that Spark's Java process has ended."""
     text = _whole_text(error)
     return (
         isinstance(error, ConnectionError)
@@ -28,7 +28,7 @@ def is_java_failure(error: BaseException) -> bool:
 
 
 def translate_machine_error(error: BaseException, step: str | None = None) -> CaudalError | None:
-    """Return what an error of Spark, of the storage or of the operating system means, or None when it is not one of the known ones."""
+    """Return an error of Spark, the storage or the operating system as a CaudalError, or None when it is none of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)
     about: dict[str, Any] = {"step": step} if step else {}
@@ -89,7 +89,7 @@ def _whole_text(error: BaseException) -> str:
 
 
 def _spark_sentence(text: str) -> str:
-    """Return Spark's own message: its error class and sentence, without plan and stack."""
+    """Return Spark's message: its error class and sentence, without plan and stack trace."""
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", 'File "<', "'", "+-"))
     ]

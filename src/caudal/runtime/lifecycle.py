@@ -1,4 +1,4 @@
-"""The beginning and the end of a run, in the ledger and for its observers; and what runs that died have left."""
+"""The beginning and the end of a run in the ledger and for its observers, and the clean-up after runs that died."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from caudal.storage.place import Remote
 
 
 def new_run_id() -> str:
-    """Return a run's name. It begins with the clock's time for people; runs are ordered by the ledger's ``seq``."""
+    """Return the id of a new run. It begins with the time, for people; runs are ordered by the ledger's ``seq``."""
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
 
 
 def begin(ws: Workspace, command: str) -> None:
-    """Tell the ledger that a run has begun."""
+    """Record the beginning of a run in the ledger and call the observers."""
     ws.record.ledger.add(
         runs,
         {
@@ -44,7 +44,7 @@ def begin(ws: Workspace, command: str) -> None:
 
 
 def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
-    """Write to the ledger how the run ended, tell the observers, and return the run's document."""
+    """Record the end of a run in the ledger, call the observers, and return the run's document."""
     from caudal.report.document import run_document
 
     ws.record.ledger.change(
@@ -62,7 +62,7 @@ def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
 
 
 def recover(ws: Workspace) -> None:
-    """Clear up behind runs that died: their rows in the ledger, their files that no version names."""
+    """Clean up after runs that died: end their rows in the ledger, remove their files that no version names."""
     swept = isinstance(ws.tables.home.lake, Remote) and _ended_well(ws.record)
     abandon(
         ws, [row for row in ws.record.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"]
@@ -78,7 +78,7 @@ def recover(ws: Workspace) -> None:
 
 
 def _ended_well(record: RunRecord) -> bool:
-    """Tell whether the last run of the product left nothing behind: to look for it in a remote lake takes requests for each table."""
+    """Return whether the last run succeeded and so left no files: searching a remote lake for them takes requests for each table."""
     last = [
         row for row in record.ledger.find(runs, product=record.product_name, newest=True, limit=20) if row["command"] != "stream"
     ]
@@ -86,7 +86,7 @@ def _ended_well(record: RunRecord) -> bool:
 
 
 def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
-    """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
+    """Record that the runs of these rows have died: this run holds their lease."""
     from caudal.report.document import run_document
 
     for row in rows:
@@ -95,13 +95,13 @@ def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
 
 
 def notify_observers(ws: Workspace, document: RunDocument) -> None:
-    """Tell every observer how a run ended."""
+    """Call every observer with the document of a run that ended."""
     for observer in ws.reporting.observers:
         observer.run_ended(ws.observed, document)
 
 
 def user_name() -> str:
-    """Return the name of the user at the keyboard."""
+    """Return the login name of the user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a user entry

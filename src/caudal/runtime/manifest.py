@@ -1,8 +1,8 @@
-"""Is there anything to do at all? Told without importing the product, Spark or scikit-learn.
+"""Decides whether a run has anything to do, without importing the product, Spark or scikit-learn.
 
 After a run that succeeded, the ledger keeps what the run was made of: the product folder's files, every other module of the user's,
 what loading the product and its functions read, the settings, the installed versions, the sources' arrivals and the tables' versions.
-While all of that is as it was, a run has nothing to do. A product of which that cannot be told is always loaded.
+While all of that is unchanged, a run has nothing to do. A product for which that cannot be decided is always loaded.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def folder_digest(folder: Path) -> str:
 def store_manifest(
     file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
 ) -> None:
-    """Keep what a run of a product's file that succeeded was made of; products that must be asked over the network are not kept."""
+    """Store the manifest of a run that succeeded: what it was made of. Products with remote sources have none: only a request shows a change."""
     from sqlalchemy import delete, insert
 
     sources = {
@@ -65,9 +65,9 @@ def store_manifest(
     connections = [source.connection for source in product.sources.values()]
     if any(connection.remote if isinstance(connection, Files) else connection.kind != "simulated" for connection in connections):
         return
-    if any(source.after for source in product.sources.values()):  # tasks of others are asked each time whether they are complete
+    if any(source.after for source in product.sources.values()):  # whether the user's tasks are complete is checked each time
         return
-    if product.custom:  # only their packages know whether what they made is still there
+    if product.custom:  # only their packages know whether their output is still there
         return
     reads = Reads()
     for name in product.tables:
@@ -91,7 +91,7 @@ def store_manifest(
 
 
 def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> RunDocument | None:
-    """Return the document of a run of a product's file that does nothing, when nothing has changed since the last one; else None."""
+    """Return the document of a run without work, when nothing has changed since the last run of the file; else None."""
     began = time.perf_counter()
     rows = ledger.find(manifests, folder=_key(file, pipeline))
     if not rows:
@@ -136,7 +136,7 @@ def reads_of(home: Home, product: str, table: str) -> Reads:
 
 
 def code_document(product: Product, reads: Reads | None = None) -> CodeDocument | None:
-    """Return what a product's code is made of beside the files of its folder; None where that cannot be told without loading it.
+    """Return what a product's code depends on beside the files of its folder; None where that cannot be decided without loading it.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
     if loaded is None or loaded.imports is None:
         return None
     all_reads = loaded.reads.also(reads or Reads()).also(Reads(dict(loaded.named)))
-    if all_reads.unseen or loaded.by_clock:  # what it was told cannot be asked again without loading it
+    if all_reads.unseen or loaded.by_clock:  # that can be read again only by loading the product
         return None
     root, imports = loaded.root, loaded.imports
     outside = {
@@ -161,7 +161,7 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
 
 
 def is_code_unchanged(document: CodeDocument, root: Path) -> bool:
-    """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
+    """Return whether what `code_document` returned is unchanged: modules elsewhere, targets of imports, what was read, libraries."""
     enter(root)
     reads = Reads.of(document.get("reads"))
     return (
@@ -175,7 +175,7 @@ def is_code_unchanged(document: CodeDocument, root: Path) -> bool:
 
 
 def _warehouses(product: Product) -> dict[str, str | None]:
-    """Return the variable, or None for the setting, that says where each publication goes, where the product's file does not."""
+    """Return the environment variable, or None for the setting, with the address of each publication whose address the product's file does not give."""
     places = {name: publication.to.address for name, publication in product.publications.items()}
     return {name: None if place is None else place.variable for name, place in places.items() if place is None or place.variable}
 
@@ -205,15 +205,15 @@ def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str
     try:
         arrived = arrivals(connection, data=settings.data, scratch=Path(), seen=known_files, clock=time.time)
     except CaudalError:
-        return False  # the run itself will say what is wrong
+        return False  # the run itself reports the error
     return all(newest.get(arrival.path) == (arrival.bytes, arrival.modified_ns) for arrival in arrived)
 
 
 def _user_modules_elsewhere(root: Path) -> list[Path]:
-    """Return the modules of the user's that lie elsewhere than in the product's folder, and still do."""
+    """Return the files of the user's modules outside the product's folder, as far as they exist."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
     excluded = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]
-    # Most of some three thousand modules are told by their names; to follow the links of each would take seconds.
+    # Most of some three thousand modules are excluded by their names; resolving the links of each would take seconds.
     plain = tuple(f"{place}{os.sep}" for place in excluded)
     files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) and file.endswith(".py")}
     candidates = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]

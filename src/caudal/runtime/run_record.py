@@ -10,7 +10,7 @@ from caudal.ledger.ledger import Ledger
 
 
 def _no_claim() -> None:
-    """Accept: nothing else can take the product over."""
+    """Do nothing: no other run can take the product over."""
 
 
 @dataclass(frozen=True)

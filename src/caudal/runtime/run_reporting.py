@@ -1,4 +1,4 @@
-"""Who hears of a run while it is at work: the progress display, the observers, and a callback before files are landed."""
+"""The receivers of a run's events: the progress display, the observers, and a callback before files are landed."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from caudal.tables.landing import LandedFile, store_path
 def check_tables(tables: ProductTables, but: Collection[str] = ()) -> None:
     """Raise unless the files of every published table are there, in their size; what is read is checked when it is read.
 
-    A remote lake is not listed for it: its server keeps the files, and what a step does not find there it says.
+    A remote lake is not listed: its server keeps the files, and a step that misses one reports it.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def check_tables(tables: ProductTables, but: Collection[str] = ()) -> None:
 
 
 def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tuple[str, int]]:
-    """Return the files of the newest versions of tables and of their quarantine, below the product's tables, with their sizes; of a local lake only."""
+    """Return paths, relative to the product's tables, and sizes of the files of tables and their quarantines; none of a remote lake."""
     tables = home.tables(product)
     if not isinstance(tables, Path):
         return []
@@ -59,7 +59,7 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
 
 
 def files_exist(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
-    """Tell whether files of tables are all there, in their sizes."""
+    """Return whether all files of tables exist in their sizes."""
     tables = home.tables(product)
     try:
         return all((tables / path).stat().st_size == size for path, size in files)
@@ -68,7 +68,7 @@ def files_exist(home: Home, product: str, files: Collection[tuple[str, int]]) ->
 
 
 def missing_raw(home: Home, ledger: Ledger, product: str, source: str | None = None) -> list[str]:
-    """Return where landed files came from whose bytes are not in the raw store; of a local lake only."""
+    """Return the origins of landed files whose bytes are missing in the raw store; none of a remote lake."""
     if not isinstance(home.lake, Path):
         return []
     about: dict[str, Any] = {"product": product, **({} if source is None else {"source": source})}

@@ -1,4 +1,4 @@
-"""The frame that a table's function, query or declaration gives for the frames of its inputs; nothing is computed yet."""
+"""The Spark frame of a table: what its function, query or declaration returns for the frames of its inputs. Nothing is computed yet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def frame_of(product: Product, spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return what the table's function or query gives for these frames; lazily, nothing is computed yet.
+    """Return the frame that the table's function or query returns for its inputs' frames; nothing is computed yet.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def _frame_of(product: Product, spark: SparkSession, table: Table, frames: Mappi
 
 @singledispatch
 def rows_of(table: Table, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return what a table's function or query gives; declarations that caudal computes itself are registered here by their class."""
+    """Return the frame of a table's function or query; declarations that caudal computes itself are registered by their class."""
     from caudal.stages.tables.frames import as_frame
 
     if table.sql is not None:
@@ -85,7 +85,7 @@ def _query(spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -
 
 
 def frame_of_join(product: Product, declared: Join, frames: Mapping[str, DataFrame], given_us: int | None = None) -> DataFrame:
-    """Return the rows of a join; lazily, nothing is computed yet."""
+    """Return the rows of a join as a frame; nothing is computed yet."""
     from caudal.stages.join.batch import batch
 
     left, right = (frames[name] for name in declared.inputs)

@@ -1,4 +1,4 @@
-"""``table:<name>`` and ``features:<name>``: a function or a query of other tables, for the days that it has to be done for."""
+"""``table:<name>`` and ``features:<name>``: build a table by its function or query, for the days whose inputs changed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Extent:
-    """Which days of a table are to be made, and which days of its inputs that needs; or rows of which raw files. None: all of them."""
+    """The part of a table to build: its days and the days of its inputs to read, or the raw files of its rows. None: all of them."""
 
     days: set[str | None] | None = None
     read_days: set[str | None] | None = None
@@ -49,7 +49,7 @@ class Extent:
 
 
 def work(ws: Workspace, table: Table) -> StepResult:
-    """Make the table's rows for the days that changed, judge them, and publish them."""
+    """Build the table's rows of the days that changed, judge them and publish them."""
     inputs = input_versions(ws.tables, table)
     before_reads = reads_of(ws.tables.home, ws.product.name, table.name)
     code = _code(ws.product, table, before_reads.now())
@@ -72,7 +72,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         else {}
     )
     fits: Fits = "anew" if ws.request.trains else "keep"
-    with build_context(before, "keep"):  # the function may be asked how far it looks back
+    with build_context(before, "keep"):  # the function may be called to find its lookback
         if refit:
             extent = Extent(why="whole table: what it fits is fitted anew")
         elif table.name in ws.request.tables_again:
@@ -121,17 +121,19 @@ def work(ws: Workspace, table: Table) -> StepResult:
 def _call_function(
     tables: ProductTables, spark: SparkSession, table: Table, extent: Extent
 ) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
-    """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
+    """Return the inputs' frames, the frame that the table's function returns for them, and what the function read beside them."""
     from caudal.engine.reader import record_reads
 
-    frames = {name: _input(tables, spark, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
-    recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
+    frames = {
+        name: _input(tables, spark, table, name, extent).alias(name) for name in table.inputs
+    }  # lineage names the inputs by their aliases
+    recorder = Recorder(caudals=False)  # caudal records by itself what is fitted
     with record_reads(recorder.path, recorder.reads.unseen.add):
         return frames, recorder.call(frame_of, tables.product, spark, table, frames), recorder
 
 
 def _code(product: Product, table: Table, reads: Reads) -> str:
-    """Return the fingerprint of a table's code in the product's zone, and of what its function read when it was called."""
+    """Return the fingerprint of a table's code, of the product's time zone, and of what its function read when it was called."""
     loaded = loaded_of(product)
     root = loaded.root if loaded is not None else Path()
     code = digest(code_of(table), reads.parts(root)) if reads else code_of(table)
@@ -161,7 +163,7 @@ def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
 
 @contextmanager
 def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
-    """Set what a table's function asks of Spark, while its rows are written."""
+    """Apply the Spark options that a table's function has set, during the block."""
     if not options:
         yield
         return
@@ -180,7 +182,7 @@ def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[
 
 
 def input_versions(tables: ProductTables, table: Table) -> dict[str, int]:
-    """Return the published version of every table that this one reads, for its rows or for its expectations."""
+    """Return the published version of every table that a table reads, for its rows or its expectations."""
     names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
     versions_by_name = {name: tables.version(name) for name in names}
     for name, number in versions_by_name.items():
@@ -196,7 +198,7 @@ def input_versions(tables: ProductTables, table: Table) -> dict[str, int]:
 def extent_of(
     tables: ProductTables, run_spark: RunSpark, days_again: frozenset[str], table: Table, code: str, inputs: Mapping[str, int]
 ) -> Extent:
-    """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
+    """Return the days to build: those whose inputs changed since the last version, and those that look back on them."""
     number = tables.version(table.name)
     if table.by_file:
         return _by_file(tables, table, code, inputs)
@@ -220,7 +222,7 @@ def extent_of(
 
 
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
-    """Return the raw files whose rows have to be made."""
+    """Return the raw files whose rows have to be built."""
     number, input_by_file = tables.version(table.name), table.inputs[0]
     segments = {file.segment for file in delta.read(tables.folder(input_by_file)).files}
     known_segments = {segment for segment in segments if segment is not None}
@@ -247,7 +249,7 @@ def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str
 
 
 def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table: Table) -> set[str | None]:
-    """Return the days of a table that are to be made again although nothing has changed."""
+    """Return the days of a table to build again although nothing has changed."""
     number = tables.version(table.name)
     if not days_again or not table.partition or number is None:
         return set()
@@ -256,7 +258,7 @@ def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table
 
 
 def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
-    """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
+    """Return the days to build when these days of the inputs have changed: the same days, and those that look back on them."""
     reach = lookback_of(tables, run_spark, table) if changed else Reach()
     if math.isinf(reach.seconds):
         return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
@@ -268,7 +270,7 @@ def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, 
 
 
 def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
-    """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
+    """Return how far a table looks back: the declared lookback or that of its function, whichever is longer."""
     own_reach = _lookback_of_function(tables, run_spark, table)
     return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
 
@@ -280,7 +282,7 @@ def _why_whole(reach: Reach) -> str:
 
 
 def _days_looking_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
-    """Yield the days whose rows look back on a day: it, and those after it."""
+    """Yield a day and the later days whose rows look back on it."""
     yield day
     if day is None or not back_s:
         return
@@ -291,7 +293,7 @@ def _days_looking_back_on(day: str | None, back_s: float, tz: str) -> Iterator[s
 
 
 def _days_looked_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
-    """Yield the days that a day's rows look back on, and the day."""
+    """Yield a day and the earlier days that its rows look back on."""
     yield day
     if day is None or not back_s:
         return
@@ -306,7 +308,7 @@ def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | N
 
 
 def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
-    """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
+    """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
     from pyspark.sql.types import StructType, TimestampType
 
     from caudal.engine.reach import Input, reach
@@ -330,7 +332,7 @@ def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Tab
 
 
 def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
-    """Return the rows of the given days: what was read before them was there only to be looked back on."""
+    """Return the rows of the given days, without those of earlier days that were read only to look back on."""
     from pyspark.sql import functions as F
 
     dates = [dt.date.fromisoformat(day) for day in days if day is not None]
@@ -340,12 +342,12 @@ def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str
 
 
 def _inputs_have_day(tables: ProductTables, table: Table, day: str | None) -> bool:
-    """A day after a changed one is made again only where it has rows to look back from."""
+    """Return whether an input has rows of a day."""
     return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 
 
 def _same_rows(tables: ProductTables, name: str, old: int, new: int) -> bool:
-    """Two versions of a table without partitions that name the same files are the same."""
+    """Return whether two versions of a table without partitions have the same rows, by their files."""
     return old <= new and delta.read(tables.folder(name), old).files == delta.read(tables.folder(name), new).files
 
 

@@ -1,4 +1,4 @@
-"""The columns of a table's next rows, held against those of the rows that stay."""
+"""Compares the columns of a table's next rows with those of its published version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def other_columns(tables: ProductTables, table: Table, frame: DataFrame) -> str | None:
-    """Return which column of the published table is gone, or is of another type now; None where columns only came in addition.
+    """Return which column of the published table is missing or has another type now; None where columns were only added.
 
     An input's columns may be named anew, and a pandas frame has whole numbers on one day and others on the next: rows of both kinds
     are no one table.

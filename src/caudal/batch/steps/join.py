@@ -1,4 +1,4 @@
-"""``join:<name>``: made whole by Spark where there is no table yet or it was declared otherwise; then brought up to date as a stream does it."""
+"""``join:<name>``: built by Spark where there is no table yet or its declaration changed, and brought up to date by the streams' engine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def work(ws: Workspace, declared: Join) -> StepResult:
-    """Bring a join up to date; where the product's streams are running, they do it."""
+    """Bring a join up to date, unless the product's streams are running, which do so themselves."""
     from caudal.streaming.sources import stream_lease
 
     try:

@@ -1,4 +1,4 @@
-"""``land:<source>``: what has arrived is copied into the raw store."""
+"""``land:<source>``: copy new files into the raw store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHOWN_LINKS = 5
 
 
 def work(ws: Workspace, source: Source) -> StepResult:
-    """Land every arrival that is whole; one that is still being written waits for the next run."""
+    """Land every new file that is complete; one that is still being written waits for the next run."""
     from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
@@ -42,7 +42,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
         if row["kind"] != "correction" and not _is_read_again(row, changed)
     }
     if isinstance(source.connection, Files | Http) and changed != "set":
-        # What is not in the raw store any more is taken anew from its origin, where it is still there.
+        # A file that is missing in the raw store is landed again from its origin, if it is still there.
         known_files = {
             path: arrival
             for path, arrival in known_files.items()
@@ -102,7 +102,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
 
 
 def _duplicate_notes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
-    """Return in sentences which of the files that have just landed hold the bytes of another: such files count once."""
+    """Return a sentence for each new file that holds the same bytes as another: such files count once."""
     new = {file.path for file in files if file.new}
     newest = (
         {row["path"]: row["sha256"] for row in record.ledger.find(landed, product=record.product_name, source=source.name)}
@@ -124,17 +124,17 @@ def _duplicate_notes(record: RunRecord, source: Source, files: Sequence[LandedFi
 
 
 def _is_read_again(row: LandedRow, changed: str) -> bool:
-    """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
+    """Return whether a refused file is landed again: it counts only while it is at its origin (`caudal.tables.landing.current`)."""
     return row["kind"] == "refused" and changed != "set" and not origin_of(row).exists()
 
 
 def _with_code(source: Source) -> Connection:
-    """Return a source's connection; one that writes its files knows what they follow from."""
+    """Return a source's connection; that of a simulator with the fingerprint of its code."""
     return replace(source.connection, code=code_of(source)) if isinstance(source.connection, Simulated) else source.connection
 
 
 def with_settle_time(connection: Connection, settle_s: float) -> Connection:
-    """Return the connection with files of this machine left alone until they are at least so old."""
+    """Return the connection with at least this settle time for files of this machine: younger files are not landed yet."""
     if not isinstance(connection, Files | Images) or connection.remote:
         return connection
     return replace(connection, settle_s=max(connection.settle_s, settle_s))

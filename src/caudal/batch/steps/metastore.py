@@ -1,4 +1,4 @@
-"""``register:<table>``: a Hive metastore is told of a table, and told again when its columns change."""
+"""``register:<table>``: register a table in a Hive metastore, and again when its columns change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from caudal.storage import delta
 
 
 def work(ws: Workspace, table: str) -> StepResult:
-    """Make a published table known to the metastore of the settings."""
+    """Register a published table in the metastore of the settings."""
     uri, number = str(ws.settings.metastore), ws.tables.version(table)
     if number is None:
         return skipped(f"'{table}' has not been published yet")

@@ -1,4 +1,4 @@
-"""The rows of a source that count: not those that a correction replaces, nor those that a newer file tells again."""
+"""The valid rows of a source: without those that a correction or a newer file replaces."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def current_files(tables: ProductTables, ledger: Ledger, source: Source) -> list[LandedFile]:
-    """Return the landed files that make up a source now."""
+    """Return the landed files that a source consists of now."""
     changed = getattr(source.connection, "changed", "replace")
     return current(tables.home, ledger, product=tables.product.name, source=source.name, changed=changed)
 
 
 def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
-    """Return landed files as what reads them wants them told."""
+    """Return landed files as the readers of `caudal.stages.ingest` take them."""
     from caudal.stages.ingest import RawFile
 
     declared_format = getattr(source.connection, "format", None)
@@ -44,7 +44,7 @@ def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
 
 
 def outdated(data: Path | None, source: Source, new: Sequence[LandedFile], old: Sequence[LandedFile]) -> list[LandedFile]:
-    """Return the old files that hold a row which a new file tells again."""
+    """Return the old files that hold a row which a new file replaces."""
     if isinstance(source.connection, Images):
         return _files_of_segments(old, segments_with_keys(in_order(old), in_order(new), ("path",), _path_naming(data, source)))
     if _is_newest_by_key(source):
@@ -58,7 +58,7 @@ def _files_of_segments(files: Sequence[LandedFile], segments: set[str]) -> list[
 
 
 def _path_naming(data: Path | None, source: Source) -> Callable[[str], str]:
-    """Return what gives the path of an image as it is told now."""
+    """Return a function from the stored path of an image to its present name."""
     assert isinstance(source.connection, Images)
     pattern = source.connection.pattern
     return former_name(pattern, base_of(pattern, data))
@@ -115,7 +115,7 @@ def newest_rows(
 
 
 def _newest_images(data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:
-    """Return the images but those that came again with other bytes."""
+    """Return the images without those that a newer file of the same path replaces."""
     replaced = superseded(landed_files, "path", _path_naming(data, source))
     if not replaced:
         return frame
@@ -138,6 +138,6 @@ def without_replaced_rows(landed_files: Sequence[LandedFile], frame: DataFrame) 
 
 
 def _is_newest_by_key(source: Source) -> bool:
-    """Tell whether rows of a newer file take the place of those with the same key."""
+    """Return whether rows of a newer file replace those with the same key."""
     connection = source.connection
     return isinstance(connection, Database) and bool(connection.key) and connection.watermark is not None and not connection.history

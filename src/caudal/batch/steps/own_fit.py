@@ -1,4 +1,4 @@
-"""Features as a model's version knows them: its rows transformed by what was fitted when it was trained, whatever was fitted since."""
+"""Features as a model version was trained on them: transformed by the parameters that were fitted at its training, not by later ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Champion = LoadedModel | LoadedSparkModel
 
 
 def fits_of_published(tables: ProductTables, table: str) -> dict[str, TableFits]:
-    """Return what is fitted in the published version of a table and of what it is made from."""
+    """Return the fitted parameters of a table's published version and of the tables that it is built from."""
     fits_by_table = dict[str, TableFits]()
     for name in (*build(tables.product).upstream(table), table):
         if name in tables.product.tables and any(map(is_fit, hashes(tables.folder(name), tables.version(name)))):
@@ -44,13 +44,13 @@ def fits_of_published(tables: ProductTables, table: str) -> dict[str, TableFits]
 
 
 def _code(tables: ProductTables, table: str, number: int | None = None) -> str:
-    """Return the fingerprint of the code that made a version of a table, the newest unless told."""
+    """Return the fingerprint of the code that built a version of a table, by default the newest."""
     number = tables.version(table) if number is None else number
     return "" if number is None else str(delta.identity(tables.folder(table), number).get("code"))
 
 
 def fits_when_trained(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
-    """Return what was fitted when a version was trained."""
+    """Return the parameters that were fitted when a model version was trained."""
     row = champion.row
     if (fits := read_fits(tables.home.path / row["artifact"])) is not None:
         return fits
@@ -60,7 +60,7 @@ def fits_when_trained(tables: ProductTables, champion: Champion) -> dict[str, Ta
 
 
 def own_fits_if_changed(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
-    """Return a version's own fits where those of the published features are others; None where they are the same."""
+    """Return the fits of a model version if they differ from those of the published features, else None."""
     own_fits, published_fits = fits_when_trained(tables, champion), fits_of_published(tables, features.name)
     are_equal = own_fits.keys() == published_fits.keys() and all(
         own_fits[name].fits == published_fits[name].fits for name in own_fits
@@ -72,7 +72,7 @@ def own_fits_if_changed(tables: ProductTables, features: Features, champion: Cha
 def transformed_features(
     tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own_fits: Fits
 ) -> Iterator[delta.Version]:
-    """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
+    """Yield the published features as the fits of a model version transform them; their files are removed after the block.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def transformed_features(
 
 
 def _frame_by_fits(tables: ProductTables, spark: SparkSession, name: str, own_fits: Fits) -> DataFrame:
-    """Return a table as it would be by other fits; what depends on none is read as it was published."""
+    """Return a table as other fits build it; a table that depends on none of them is read as published."""
     node = tables.product.tables.get(name)
     if node is None or own_fits.keys().isdisjoint((name, *build(tables.product).upstream(name))):
         return tables.frame(spark, name)
@@ -123,7 +123,7 @@ def _frame_by_fits(tables: ProductTables, spark: SparkSession, name: str, own_fi
 
 
 def matching_columns(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the columns that tell a row whatever was fitted: its key, labels and what is kept, as far as they are no fractions."""
+    """Return the columns that identify a row independently of fits: key, labels and kept columns, without fractional numbers."""
     columns = {*features.key, *features.labels, *features.keep}
     return [
         field["name"]
@@ -135,7 +135,7 @@ def matching_columns(features: Features, fields: Iterable[dict[str, Any]]) -> li
 def _only_published_rows(
     tables: ProductTables, spark: SparkSession, frame: DataFrame, features: Features, published: delta.Version
 ) -> DataFrame:
-    """Return the rows that are among the published ones: not those that were quarantined."""
+    """Return the rows that are published, without those that were quarantined."""
     columns = matching_columns(features, published.schema["fields"])
     published_keys = tables.frame(spark, features.name).select(*(f"`{name}`" for name in columns)).distinct().alias("_there")
     conditions = [frame[name].eqNullSafe(published_keys[name]) for name in columns]
@@ -147,7 +147,7 @@ def _raise(error: NothingFits) -> pd.DataFrame:
 
 
 class ByOwnFit:
-    """A champion that is asked with features of another fit, and answers by its own; ``answers`` tells whether it can."""
+    """A champion that predicts by its own fits for features of other fits; ``answers`` is False where it cannot."""
 
     def __init__(self, champion: Champion, rows: Callable[[], pd.DataFrame], by: list[str], answers: bool = True) -> None:
         self._champion, self._rows, self._by, self.answers = champion, rows, by, answers
@@ -156,7 +156,7 @@ class ByOwnFit:
         return getattr(self._champion, name)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return what the champion says of rows that are told by their key."""
+        """Return the champion's predictions for rows, which are identified by their key."""
         inputs = [input_["name"] for input_ in self._champion.signature["inputs"] if input_["name"] not in self._by]
         own_rows = self._rows().drop_duplicates(self._by)
         joined = frame[self._by].merge(own_rows[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
@@ -166,9 +166,9 @@ class ByOwnFit:
 def champion_by_own_fit(
     tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, champion: Champion
 ) -> Champion | ByOwnFit:
-    """Return a champion to be compared with: where the features were fitted anew since, it is asked by what it has learned from.
+    """Return a champion to compare with; where the features were fitted again since its training, it predicts by its own fits.
 
-    Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
+    Where its fits do not match the functions any more, it cannot predict, and its recipe is compared instead.
     """
     own_fits = own_fits_if_changed(tables, features, champion)
     if own_fits is None:

@@ -1,4 +1,4 @@
-"""``predict:<table>``: the champion's predictions of the published features. Trains nothing, and needs no JVM for scikit-learn models."""
+"""``predict:<table>``: publish the champion's predictions for the published features, without training; scikit-learn models need no JVM."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _features(
     published: delta.Version,
     days: set[str | None] | None,
 ) -> pa.Table:
-    """Return the features as the champion knows them: by what was fitted when it was trained."""
+    """Return the features, transformed by what was fitted when the champion was trained."""
     own_fits = own_fits_if_changed(tables, features, champion)
     if own_fits is None:
         return arrow(published, days=days)
@@ -147,7 +147,7 @@ def _publish(
 
 
 def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:
-    """Write the rows as Spark would lay them out: a folder a day."""
+    """Write the rows as Spark lays them out: a folder for each day."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.dataset as ds

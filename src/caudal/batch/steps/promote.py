@@ -1,4 +1,4 @@
-"""``promote:<model>``: the gates of the newest version decide; the decision is appended, once."""
+"""``promote:<model>``: promote or refuse the newest version by its gates, and append the decision once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``read:<source>``: landed files become a typed table; only files that are new are read."""
+"""``read:<source>``: read new landed files into a typed table."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from caudal.storage.place import Place
 
 SHOWN_NOTES = 8
-# Spark's names of types → ours, where they differ.
+# Names of types in Spark → in declarations, where they differ.
 _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": "int", "short": "int", "byte": "int"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What a source's table lacks, and what it holds that is no longer valid."""
+    """The files to read into a source's table, and the rows there that they replace."""
 
     files: list[LandedFile]
     replace: Replace
@@ -52,7 +52,7 @@ class Change:
 
 
 def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, read_all: bool) -> Change | None:
-    """Return what there is to do for a source, or None when its table is up to date.
+    """Return the files to read and the rows to replace, or None when the source's table is up to date.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, sou
     read_segments = set(identity.get("segments", ()))
     gone_segments = read_segments - set(segments)
     if gone_segments and identity.get("let_in"):
-        # What columns are called and of which type they are was told from files that do not count any more.
+        # The names and types of columns were inferred from files that do not count any more.
         return Change(files, "all", code, fingerprint, segments)
     new = [file for file in files if file.segment not in read_segments]
     if not new and not gone_segments:
@@ -99,21 +99,21 @@ def work(ws: Workspace, source: Source) -> StepResult:
 
 
 def days_to_read_again(tables: ProductTables, days_again: frozenset[str], source: Source) -> set[str | None]:
-    """Return the days of a source that are to be read again although no file has changed."""
+    """Return the days of a source to read again although no file has changed."""
     if not days_again or not source.partition:
         return set()
     return {file.day for version in _published_versions(tables, source) for file in version.files if file.day in days_again}
 
 
 def files_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> list[LandedFile]:
-    """Return the landed files that rows of these days came from."""
+    """Return the landed files that the rows of these days come from."""
     paths = [file.path for version in _published_versions(tables, source) for file in version.files if file.day in days]
     segments = {match.group(1) for path in paths if (match := re.search(r"_segment=([0-9a-f]+)", path))}
     return [file for file in current_files(tables, ledger, source) if file.segment in segments]
 
 
 def _published_versions(tables: ProductTables, source: Source) -> list[delta.Version]:
-    """Return the versions that hold the source's rows: its table, and its quarantine where there is one."""
+    """Return the newest versions of the source's table and of its quarantine, as far as they exist."""
     folders = (tables.folder(source.name), tables.quarantine(source.name))
     return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
 
@@ -125,7 +125,7 @@ def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days:
 
 
 def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
-    """Read files and publish their rows; of days that are read again, the rows of these days."""
+    """Read files and publish their rows; when days are read again, only the rows of these days."""
     from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
     check_raw_files(ws.tables.verified_raw_files, source.name, pending.files)
@@ -201,7 +201,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
 
 
 def _clock_notes(progress: Progress, tz: str, result: ReadResult, stage: Place) -> StepDetail:
-    """Say which wall times the clocks showed twice or never, on the terminal and among the step's notes."""
+    """Show which wall times the clocks showed twice or never, and return them with the step's notes."""
     columns = [column.name for column in result.schema if column.type == "timestamp"]
     sentences = odd_wall_times(stage, columns, tz)
     for sentence in sentences:
@@ -210,7 +210,7 @@ def _clock_notes(progress: Progress, tz: str, result: ReadResult, stage: Place) 
 
 
 def _java_problem(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
-    """Return which files were read when Spark's Java process ended, or None when it lives."""
+    """Return an error with the files that were read when Spark's Java process ended, or None when it still runs."""
     from caudal.engine.session import has_died
 
     if not is_java_failure(error) or not has_died(within_s=DYING_S):
@@ -224,14 +224,14 @@ def _java_problem(error: BaseException, source: Source, files: Sequence[LandedFi
 
 
 def _notes_of_left_out(record: RunRecord, source: Source, pending: Change) -> list[str]:
-    """Return a note for each file that no run could read and that is not at its place any more: it is no part of the source."""
+    """Return a note for each file that no run could read and that has been removed from its origin: it is left out of the source."""
     refused = record.ledger.find(landed, product=record.product_name, source=source.name, kind="refused")
     paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in pending.segments})
     return [f"'{path}' could not be read by an earlier run and was taken away since: it is left out." for path in paths]
 
 
 def _show_notes(progress: Progress, source: Source, notes: Sequence[str]) -> None:
-    """Show on the terminal what was made of the files' names, headers and types; all of it is on the run's page."""
+    """Show the first notes on names, headers and types of the files; the run's page has all of them."""
     for note in notes[:SHOWN_NOTES]:
         progress.noted(f"{source.name}: {note}")
     if len(notes) > SHOWN_NOTES:
@@ -239,7 +239,7 @@ def _show_notes(progress: Progress, source: Source, notes: Sequence[str]) -> Non
 
 
 def _refuse(record: RunRecord, source: Source, error: CaudalError) -> None:
-    """Remember that a landed file could not be read: its bytes are kept, and it counts only while its origin is still there."""
+    """Mark a landed file as unreadable in the ledger: its bytes are kept, and it counts only while its origin is still there."""
     if isinstance(error, SourceProblem) and "file" in error.facts:
         about = {"product": record.product_name, "source": source.name, "path": error.facts["file"], "kind": "data"}
         record.ledger.change(landed, about, kind="refused")
@@ -268,7 +268,7 @@ def _published_schema(tables: ProductTables, source: Source) -> Schema:
 
 
 def _declared_type(type: str | Mapping[str, Any]) -> str:
-    """Return a type of a table as a declaration says it."""
+    """Return the name in declarations of a column's type in Spark."""
     return _SPEC.get(type, type) if isinstance(type, str) else f"array<{_declared_type(type['elementType'])}>"
 
 

@@ -1,4 +1,4 @@
-"""``publish:<name>`` of a star: its dimensions and facts brought to a warehouse together."""
+"""``publish:<name>`` of a star: publish its dimensions and facts to a warehouse together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.secret import shown
 
 
 def work(ws: Workspace, star: Star) -> StepResult:
-    """Bring a star to the newest versions of its tables."""
+    """Publish the newest versions of a star's tables."""
     url = star.to.url(ws.settings.warehouse)
     if url is None:
         return skipped("no warehouse is set (CAUDAL_WAREHOUSE)")

@@ -1,4 +1,4 @@
-"""``land:<stream source>`` and what follows: a run takes what has come, once, by the same engine that a stream runs on and on."""
+"""``land:<stream source>`` and the steps after it: a run processes the messages that are available once, by the streams' engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from caudal.storage.lease import lease
 
 
 def land(ws: Workspace, source: Source) -> StepResult:
-    """Capture what has come, with its statistics; where the product's streams are running, they do it."""
+    """Capture the available messages and their statistics, unless the product's streams are running, which do so themselves."""
     from caudal.streaming.sources import engine_of, stream_lease
 
     try:
@@ -41,7 +41,7 @@ def land(ws: Workspace, source: Source) -> StepResult:
 
 
 def published_version(ws: Workspace, node: Source | Statistics) -> StepResult:
-    """Return the version that the stream has published; what reads it waits until there is one."""
+    """Return the version that the stream has published, or that the step waits for the first."""
     number = ws.tables.version(node.name)
     if number is None:
         return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")

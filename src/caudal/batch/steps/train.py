@@ -1,4 +1,4 @@
-"""``train:<model>``: candidates on the published features; the chosen one becomes the next version in the registry."""
+"""``train:<model>``: train the candidates on the published features, and register the chosen one as the next version."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from caudal.tables.frames import arrow
 
 
 def fingerprint_of(tables: ProductTables, model: Model) -> str:
-    """Return what a training is made of: the declaration and the version of its features."""
+    """Return the fingerprint of a training: of the declaration and the version of its features."""
     return digest(code_of(model), {name: tables.version(name) for name in model.inputs})
 
 
 def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
-    """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
+    """Return a sentence on what the features have fitted to all rows, those of the test folds included; an empty text where nothing is fitted."""
     fit_names = [f"{called(name)} of '{table}'" for table, table_fits in fits.items() for name in sorted(table_fits.fits)]
     return f" The features hold fits to all rows, those of the test folds among them: {', '.join(fit_names)}." if fit_names else ""
 
 
 def work(ws: Workspace, model: Model) -> StepResult:
-    """Train on the newest features unless that has been done; store and register what comes of it."""
+    """Train on the newest features unless that was done before, and register the chosen candidate."""
     from caudal.stages.train import train
 
     features = ws.product.features_by_model[model.name]

@@ -1,4 +1,4 @@
-"""Wall times that the clocks of the product's zone showed twice, or never: counted in what was written, told by the run."""
+"""Counts the written wall times that the clocks of the product's time zone showed twice or never."""
 
 from __future__ import annotations
 

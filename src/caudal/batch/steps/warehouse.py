@@ -1,4 +1,4 @@
-"""``publish:<name>``: a table of the lake brought to a warehouse; without a change no connection is made."""
+"""``publish:<name>``: publish a table to a warehouse; without a change no connection is made."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from caudal.storage import delta
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
-    """Bring the warehouse to the newest version of a table."""
+    """Publish the newest version of a table to the warehouse."""
     url = publication.to.url(ws.settings.warehouse)
     if url is None:
         return skipped("no warehouse is set (CAUDAL_WAREHOUSE)")
@@ -53,7 +53,7 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
 
 
 def comments_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
-    """Return what is said of a table and of its columns: description, schema, and further comments."""
+    """Return the comment of a table and those of its columns: descriptions, units, and further comments."""
     comments_by_column: dict[str, str] = {}
     for field in node.schema if node is not None and node.schema is not None else ():
         text = field.description or field.label
