@@ -79,11 +79,11 @@ def changed(folder: Path, statements: tuple[str, ...]) -> None:
 
 def rows(set_to: Any, name: str) -> list[list[Any]]:
     """Return a table's rows, as text where JSON has no type."""
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.storage import delta
     from caudal.tables.frames import arrow
 
-    found = arrow(delta.read(opened(set_to).table("shop", name))).to_pylist()
+    found = arrow(delta.read(open_home(set_to).table("shop", name))).to_pylist()
     values = [[one for name, one in row.items() if not name.startswith("_")] for row in found]
     return sorted([one if one is None or isinstance(one, int) else str(one) for one in row] for row in values)
 

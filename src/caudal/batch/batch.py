@@ -11,7 +11,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
-from caudal.runtime.opening import opened, translate_ledger_errors
+from caudal.runtime.opening import open_home, translate_ledger_errors
 from caudal.runtime.process import Process
 from caudal.runtime.progress import NoProgress, Progress
 
@@ -37,7 +37,7 @@ def run(
     DeclarationProblem : the product cannot work; nothing was run
     LeaseHeld : another run of the product is at work
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:

@@ -13,7 +13,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
 from caudal.runtime.manifest import store_manifest
-from caudal.runtime.opening import checked, held
+from caudal.runtime.opening import checked_product, hold_product
 from caudal.runtime.process import Process
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
@@ -35,8 +35,8 @@ def carry_out(
     DeclarationProblem : the product cannot work; nothing was run
     LeaseHeld : another run of the product is at work
     """
-    product = checked(load(file))
-    with held(home, ledger, product, wait_s) as product_claim:
+    product = checked_product(load(file))
+    with hold_product(home, ledger, product, wait_s) as product_claim:
         ws = Workspace.compose(
             product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=product_claim.check),
             request=RunRequest(trains=pipeline != "predict", process=process),

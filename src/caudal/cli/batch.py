@@ -171,12 +171,12 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
     from caudal.commands.status import product_name
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.serve.server import serve as work
 
     with problems_shown(False):
         set_to = settings(home=home, key=key, lake=lake)
-        place = opened(set_to)
+        place = open_home(set_to)
         work(
             place.path,
             place.url,

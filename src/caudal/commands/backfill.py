@@ -24,7 +24,7 @@ from caudal.graph.registered import declared_nodes, is_streamed, step_kind, tabl
 from caudal.ledger.ledger import Ledger
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
-from caudal.runtime.opening import checked, held, opened
+from caudal.runtime.opening import checked_product, hold_product, open_home
 from caudal.runtime.process import Process
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.progress import NoProgress, Progress
@@ -157,10 +157,10 @@ def between(first: str, last: str) -> frozenset[str]:
 @contextlib.contextmanager
 def _opened_product(folder: Path, settings: Settings) -> Iterator[tuple[Product, Home, Ledger, Settings]]:
     """Yield a folder's product, checked, with its home, the open ledger and the settings with the product's data folder."""
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        yield checked(load(file)), home, ledger, settings
+        yield checked_product(load(file)), home, ledger, settings
 
 
 @contextlib.contextmanager
@@ -170,7 +170,7 @@ def _held_workspace(
     """Yield the workspace of a run, while no other run of the product can begin."""
     with (
         _opened_product(folder, settings) as (product, home, ledger, settings_with_data),
-        held(home, ledger, product, wait_s) as claim,
+        hold_product(home, ledger, product, wait_s) as claim,
     ):
         yield Workspace.compose(
             product, home, settings_with_data, RunRecord(product.name, ledger, new_run_id(), check_claim=claim.check), request=request,

@@ -16,7 +16,7 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.runtime.progress import Progress
 
 # NYC Taxi & Limousine Commission, trip record data.
@@ -74,7 +74,7 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
     from caudal.serve.app import create_app
     from caudal.web.server import running
 
-    home = opened(settings)
+    home = open_home(settings)
     with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
         answers = [_asked(url, product, name, example) for name, example in _examples(settings, product).items()]
         told(url, answers)
@@ -134,7 +134,7 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
 
     from caudal.ledger.records import model_versions
 
-    with contextlib.closing(opened(settings).ledger()) as ledger:
+    with contextlib.closing(open_home(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
     return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}

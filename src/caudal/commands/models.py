@@ -15,7 +15,7 @@ from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import Card, Listed
 from caudal.runtime.lifecycle import user_name
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _in_brief(row: Listed) -> VersionDocument:
 
 @contextlib.contextmanager
 def _ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         yield home, ledger
 

@@ -17,7 +17,7 @@ from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import of_kind
 from caudal.runtime.lifecycle import new_run_id
-from caudal.runtime.opening import checked, opened
+from caudal.runtime.opening import checked_product, open_home
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.table_frame import frame_of
@@ -39,10 +39,10 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
 
     Rows of windows that the stream has not closed yet, and of samples that came too late for it, cannot be in both; they are counted apart.
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        product = checked(load(file))
+        product = checked_product(load(file))
         ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
         tables = of_kind(product, "statistics", "join")
         if not tables:

@@ -19,7 +19,7 @@ from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load
 from caudal.ledger.records import landed
 from caudal.runtime.lifecycle import new_run_id
-from caudal.runtime.opening import held, opened
+from caudal.runtime.opening import hold_product, open_home
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
     """Return how many rows are in quarantine now, by product, table and reason (a row counts under each of its reasons)."""
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [the_product(home, ledger, product)] if product else products(ledger)
     rows: list[QuarantineCount] = []
@@ -56,7 +56,7 @@ def show(
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
     import pyarrow.compute as pc
 
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = the_product(home, ledger, product)
         version = _quarantined(home, name, table)
@@ -82,7 +82,7 @@ def replay(
     source, and take the place of the rows that they correct.
     """
     product = load(folder)
-    home = opened(settings)
+    home = open_home(settings)
     if sets:
         node = product.sources.get(table)
         if node is None:
@@ -92,7 +92,7 @@ def replay(
                 fix=f"Correct the rows of a source ({among}), or mend the table's function and run again.",
                 table=table,
             )
-        with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
+        with contextlib.closing(home.ledger()) as ledger, hold_product(home, ledger, product):
             ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
             _correct(ws.record, ws.tables, ws.spark.session, node, [_assignment(set_) for set_ in sets], reason, where)
     else:

@@ -32,7 +32,7 @@ from caudal.ledger.rows import ErasureRow, ModelVersionRow
 from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.runtime.lifecycle import new_run_id, user_name
-from caudal.runtime.opening import held, opened
+from caudal.runtime.opening import hold_product, open_home
 from caudal.runtime.progress import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
@@ -58,7 +58,7 @@ def erase(
     from caudal.streaming.sources import stream_lease
 
     file = product_file(folder)
-    product, home = load(file), opened(settings)
+    product, home = load(file), open_home(settings)
     settings = with_data(settings, file)
     person_ = parse_subject(product, subject)
     with contextlib.ExitStack() as open_:
@@ -109,7 +109,7 @@ def unsearched(document: Mapping[str, Any], page: str | None = None) -> StepFail
 @contextlib.contextmanager
 def _exclusive(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
     """Hold the product for the length of the block, and leave no copy of a remote raw file on this machine."""
-    with held(home, ledger, product):
+    with hold_product(home, ledger, product):
         try:
             yield
         finally:

@@ -26,7 +26,7 @@ from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
 from caudal.runtime.lifecycle import new_run_id, user_name
-from caudal.runtime.opening import held, opened
+from caudal.runtime.opening import hold_product, open_home
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import Place
@@ -69,11 +69,11 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     """
     from caudal.streaming.sources import stream_lease
 
-    product, home = load(folder), opened(settings)
+    product, home = load(folder), open_home(settings)
     _checked(product)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
-        open_.enter_context(held(home, ledger, product))
+        open_.enter_context(hold_product(home, ledger, product))
         open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
         protected = live_versions(product, home, ledger, clock())
         plan = list(_plan(product, home, ledger, protected, clock()))

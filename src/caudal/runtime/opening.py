@@ -24,7 +24,7 @@ LEAST_FILES = 256  # Java has a file open for each of its libraries
 ENOUGH_FILES = 4096
 
 
-def opened(settings: Settings) -> Home:
+def open_home(settings: Settings) -> Home:
     """Return the home of the settings; its folder is created when it does not exist.
 
     Raises
@@ -66,7 +66,7 @@ def open_files() -> None:
         )
 
 
-def checked(product: Product) -> Product:
+def checked_product(product: Product) -> Product:
     """Return the product if its declaration is valid.
 
     Raises
@@ -86,7 +86,7 @@ def checked(product: Product) -> Product:
 
 
 @contextlib.contextmanager
-def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
+def hold_product(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
     """Lock a product during the block, by a lock file in its home for this machine and by a claim in the ledger for all machines.
 
     Raises

@@ -20,7 +20,7 @@ from caudal.messaging.feed import Feed
 from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
-from caudal.runtime.opening import checked, opened
+from caudal.runtime.opening import checked_product, open_home
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_reporting import RunReporting
@@ -73,12 +73,12 @@ def stream(
     LeaseHeld : another process runs the product's streams
     StepFailed : a stream broke; its results are kept, and the same command goes on from there
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
-        product = checked(load(file))
+        product = checked_product(load(file))
         sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             executor = executor_of(platform)

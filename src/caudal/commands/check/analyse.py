@@ -180,11 +180,11 @@ class _Analyser:
 
     @cached_property
     def _spark(self) -> SparkSession:
-        from caudal.runtime.opening import opened
+        from caudal.runtime.opening import open_home
         from caudal.runtime.progress import NoProgress
         from caudal.runtime.run_spark import RunSpark
 
-        home = opened(self._settings)
+        home = open_home(self._settings)
         return RunSpark(self._product, self._settings, home.lake, NoProgress(), is_brief=lambda: True).session
 
 
