@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,13 +46,16 @@ class RunSpark:
     _session: SparkSession | None = field(default=None, init=False)
     _group: str | None = field(default=None, init=False)
     _was_replaced: bool = field(default=False, init=False)
+    _start_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def session(self) -> SparkSession:
         """The Spark session, started when first asked for."""
-        if self._session is None:
-            self._session = self._start()
-        return self._session
+        session = self._session
+        if session is None:
+            with self._start_lock:  # a stream's threads may ask for it at the same time
+                session = self._session = self._session or self._start()
+        return session
 
     def _start(self) -> SparkSession:
         from caudal.engine.session import session, start_description
