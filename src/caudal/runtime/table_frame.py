@@ -49,14 +49,14 @@ def rows_of(table: Table, product: Product, spark: SparkSession, frames: Mapping
     return as_frame(table.function(**frames), table.name)
 
 
-@rows_of.register
+@rows_of.register(Statistics)
 def _statistics(table: Statistics, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
     from caudal.stages.statistics.batch import statistics
 
     return statistics(frames[table.inputs[0]], table)
 
 
-@rows_of.register
+@rows_of.register(Join)
 def _join(table: Join, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
     return frame_of_join(product, table, frames)
 
