@@ -50,47 +50,44 @@ class Extent:
 
 def work(ws: Workspace, table: Table) -> StepResult:
     """Build the table's rows of the days that changed, judge them and publish them."""
-    inputs = input_versions(ws.tables, table)
-    before_reads = reads_of(ws.tables.home, ws.product.name, table.name)
+    tables, request = ws.tables, ws.request
+    inputs = input_versions(tables, table)
+    before_reads = reads_of(tables.home, ws.product.name, table.name)
     code = _code(ws.product, table, before_reads.now())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last_row = ws.record.ledger.last_success(ws.product.name, step)
-    refit = ws.request.trains and PUT_OFF in hashes(ws.tables.folder(table.name), ws.tables.version(table.name))
-    if not days_to_build_again(ws.tables, ws.request.days_again, table) and table.name not in ws.request.tables_again and not refit:
+    refit = request.trains and PUT_OFF in hashes(tables.folder(table.name), tables.version(table.name))
+    if not days_to_build_again(tables, request.days_again, table) and table.name not in request.tables_again and not refit:
         if (
             last_row is not None
             and last_row["fingerprint"] == fingerprint
-            and last_row["output_version"] == ws.tables.version(table.name)
+            and last_row["output_version"] == tables.version(table.name)
         ):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
-        if (earlier_result := adopt(ws.tables.folder(table.name), fingerprint)) is not None:
+        if (earlier_result := adopt(tables.folder(table.name), fingerprint)) is not None:
             return earlier_result
-    before = (
-        read_version_files(ws.tables.folder(table.name), ws.tables.version(table.name))
-        if _same_code(ws.tables, table, code)
-        else {}
-    )
-    fits: Fits = "anew" if ws.request.trains else "keep"
+    before = read_version_files(tables.folder(table.name), tables.version(table.name)) if _same_code(tables, table, code) else {}
+    fits: Fits = "anew" if request.trains else "keep"
     with build_context(before, "keep"):  # the function may be called to find its lookback
         if refit:
             extent = Extent(why="whole table: what it fits is fitted anew")
-        elif table.name in ws.request.tables_again:
+        elif table.name in request.tables_again:
             extent = Extent(why="whole table: it was to be made again")
         else:
-            extent = extent_of(ws.tables, ws.spark, ws.request.days_again, table, code, inputs)
-    if ws.request.trains and any(map(is_fit, before)) and _partial(extent):
+            extent = extent_of(tables, ws.spark, request.days_again, table, code, inputs)
+    if request.trains and any(map(is_fit, before)) and _partial(extent):
         extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
     if extent.days is not None and not extent.days:
-        return _nothing_changed(ws.tables, table, fingerprint, inputs)
+        return _nothing_changed(tables, table, fingerprint, inputs)
     if extent.unbounded:
         ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
-    folder = ws.tables.folder(table.name)
+    folder = tables.folder(table.name)
     with build_context(before, fits) as context:
-        frames, frame, recorder = _call_function(ws.tables, ws.spark.session, table, extent)
-        if _partial(extent) and (difference := other_columns(ws.tables, table, frame)) is not None:
+        frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
+        if _partial(extent) and (difference := other_columns(tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {difference}")
-            frames, frame, recorder = _call_function(ws.tables, ws.spark.session, table, extent)
+            frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
         reads = recorder.reads if extent.days is None and extent.segments is None else before_reads.now().also(recorder.reads)
         code = _code(ws.product, table, reads)
         lineage = lineage_document(frame, frames)
@@ -98,7 +95,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws.tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
         detail: StepDetail = {
             "note": extent.why,
@@ -107,7 +104,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         with spark_settings(ws.spark.session, context.settings):
             return publish(
                 ws.record,
-                ws.tables,
+                tables,
                 table,
                 frame,
                 origin,

@@ -26,14 +26,15 @@ SHOWN_LINKS = 5
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Land every new file that is complete; one that is still being written waits for the next run."""
+    home, ledger, product, progress = ws.tables.home, ws.record.ledger, ws.product, ws.reporting.progress
     from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
     if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
-        rebase_paths(ws.record.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
-    rows = ws.record.ledger.find(landed, product=ws.product.name, source=source.name)
+        rebase_paths(ledger, product.name, source.name, base, former_name(source.connection.pattern, base))
+    rows = ledger.find(landed, product=product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
-    raw = ws.tables.home.raw(ws.product.name, source.name)
+    raw = home.raw(product.name, source.name)
     known_files = {
         row["path"]: KnownFile(
             row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
@@ -48,33 +49,33 @@ def work(ws: Workspace, source: Source) -> StepResult:
             for path, arrival in known_files.items()
             if not isinstance(arrival.stored, Path) or arrival.stored.exists()
         }
-    scratch = ws.tables.home.fetched(ws.product.name, source.name)
+    scratch = home.fetched(product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     arrived = arrivals(
         with_settle_time(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, seen=known_files, clock=ws.record.clock,
-        engine=Engine(lambda: ws.spark.session, ws.tables.home.staged(ws.product.name, source.name)),
+        engine=Engine(lambda: ws.spark.session, home.staged(product.name, source.name)),
     )  # fmt: skip
     settled = [arrival for arrival in arrived if arrival.settled]
     if ws.reporting.before_landing is not None:
         ws.reporting.before_landing(ws.record, source, settled)
     files = land(
         settled,
-        ws.tables.home,
-        ws.record.ledger,
-        product=ws.product.name,
+        home,
+        ledger,
+        product=product.name,
         source=source.name,
         run_id=ws.record.run_id,
         changed=changed,
         base=base,
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    if missing := missing_raw(ws.tables.home, ws.record.ledger, ws.product.name, source.name):
-        ws.reporting.progress.noted(
+    if missing := missing_raw(home, ledger, product.name, source.name):
+        progress.noted(
             f"{len(missing)} raw file{'s'[: len(missing) != 1]} of '{source.name}' {'is' if len(missing) == 1 else 'are'} gone, such as that of "
             f"'{missing[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
     if notes := _duplicate_notes(ws.record, source, files):
-        ws.reporting.progress.noted(" ".join(notes))
+        progress.noted(" ".join(notes))
     file_documents: list[FileDocument] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
         for file in files
@@ -86,11 +87,11 @@ def work(ws: Workspace, source: Source) -> StepResult:
     ]
     links = [arrival for arrival in arrived if arrival.link is not None]
     for arrival in links[:SHOWN_LINKS]:
-        ws.reporting.progress.noted(
+        progress.noted(
             f"{source.name}: '{arrival.path}' is a link to '{arrival.link}' and is not followed; follow_links=True follows it."
         )
     if len(links) > SHOWN_LINKS:
-        ws.reporting.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
+        progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
     file_documents += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
     waiting_paths = [document["path"] for document in file_documents if document["state"] == "waiting"]
     if not any(file.new for file in files):

@@ -72,7 +72,7 @@ def newest_rows(
     Parameters
     ----------
     data : the folder that relative paths of a declaration start from
-    landed_files : the files that make up the source now (`files_now`)
+    landed_files : the files that make up the source now (`current_files`)
     """
     if isinstance(source.connection, Images):
         return _newest_images(data, source, landed_files, frame)
@@ -108,10 +108,8 @@ def newest_rows(
     for column in key:
         same_key = same_key & (F.col(f"`{column}`") == F.col(names[column]))
     is_newest = same_key & (F.col("_place") == F.col("_top._place")) & F.col(f"`{watermark}`").eqNullSafe(F.col("_top._mark"))
-    newest_rows = (
-        frame.filter(~without_key).join(order, "_file").join(newest_versions, is_newest, "left_semi").select(*frame.columns)
-    )
-    return newest_rows.unionByName(frame.filter(without_key))
+    newest = frame.filter(~without_key).join(order, "_file").join(newest_versions, is_newest, "left_semi").select(*frame.columns)
+    return newest.unionByName(frame.filter(without_key))
 
 
 def _newest_images(data: Path | None, source: Source, landed_files: Sequence[LandedFile], frame: DataFrame) -> DataFrame:

@@ -35,40 +35,39 @@ MODEL = "model"  # the name under which the champion's version stands among the 
 
 def work(ws: Workspace, prediction: Prediction) -> StepResult:
     """Predict the rows that were not predicted yet by this champion, and publish them."""
+    tables, ledger = ws.tables, ws.record.ledger
     model = ws.product.models[prediction.model]
     features = ws.product.features_by_model[model.name]
     try:
-        champion = load(
-            ws.tables.home, ws.record.ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
-        )
+        champion = load(tables.home, ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust)
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
-    published = delta.read(ws.tables.folder(features.name))
+    published = delta.read(tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
-    last_row = ws.record.ledger.last_success(ws.product.name, step)
+    last_row = ledger.last_success(ws.product.name, step)
     if prediction.name not in ws.request.tables_again:
         if (
             last_row is not None
             and last_row["fingerprint"] == fingerprint
-            and last_row["output_version"] == ws.tables.version(prediction.name)
+            and last_row["output_version"] == tables.version(prediction.name)
         ):
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
-        if (earlier_result := adopt(ws.tables.folder(prediction.name), fingerprint)) is not None:
+        if (earlier_result := adopt(tables.folder(prediction.name), fingerprint)) is not None:
             return earlier_result
     predict_all = prediction.name in ws.request.tables_again
-    days = None if predict_all else _days_to_predict(ws.tables, prediction, features, code, inputs)
+    days = None if predict_all else _days_to_predict(tables, prediction, features, code, inputs)
     try:
-        table = _features(ws.tables, ws.spark, ws.record.run_id, features, champion, published, days)
+        table = _features(tables, ws.spark, ws.record.run_id, features, champion, published, days)
     except NothingFits as error:
         return waits(
             f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before. {error.what} "
             "Predictions go on when a version that has learned from it is promoted"
         )
     rows = _rows_to_predict(table.to_pandas(), prediction, features, model)
-    return _publish(ws.record, ws.tables, prediction, features, champion, rows, code, fingerprint, inputs, days)
+    return _publish(ws.record, tables, prediction, features, champion, rows, code, fingerprint, inputs, days)
 
 
 def _features(

@@ -126,17 +126,18 @@ def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days:
 
 def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     """Read files and publish their rows; when days are read again, only the rows of these days."""
+    tables, ledger, product, data = ws.tables, ws.record.ledger, ws.product, ws.settings.data
     from caudal.stages.ingest import LetIn, Outgrown, explain, read
 
-    check_raw_files(ws.tables.verified_raw_files, source.name, pending.files)
+    check_raw_files(tables.verified_raw_files, source.name, pending.files)
     raw = raw_files(source, pending.files)
-    published_number = ws.tables.version(source.name)
+    published_number = tables.version(source.name)
     schema = let_in = None
     if published_number is not None and pending.replace != "all":
-        schema = _published_schema(ws.tables, source)
-        stored_columns = delta.identity(ws.tables.folder(source.name), published_number).get("let_in")
+        schema = _published_schema(tables, source)
+        stored_columns = delta.identity(tables.folder(source.name), published_number).get("let_in")
         let_in = None if stored_columns is None else [LetIn.of(column) for column in stored_columns]
-    unpacked = ws.tables.home.scratch(ws.product.name) / source.name / "unpacked"
+    unpacked = tables.home.scratch(product.name) / source.name / "unpacked"
     try:
         try:
             result = read(
@@ -145,36 +146,36 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
                 source,
                 known=schema,
                 let_in=let_in,
-                tz=ws.product.tz,
+                tz=product.tz,
                 scratch=unpacked,
-                data=ws.settings.data,
+                data=data,
             )
         except Outgrown as outgrown:
-            pending = replace(pending, files=current_files(ws.tables, ws.record.ledger, source), replace="all")
+            pending = replace(pending, files=current_files(tables, ledger, source), replace="all")
             raw = raw_files(source, pending.files)
-            result = read(ws.spark.session, raw, source, tz=ws.product.tz, scratch=unpacked, data=ws.settings.data)
+            result = read(ws.spark.session, raw, source, tz=product.tz, scratch=unpacked, data=data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", pending.code, pending.fingerprint, {}, pending.segments, tuple(file.segment for file in pending.files),
             let_in=tuple(column.as_dict() for column in result.let_in),
         )  # fmt: skip
-        files = current_files(ws.tables, ws.record.ledger, source)
-        frame = newest_rows(ws.tables, ws.settings.data, source, files, without_replaced_rows(files, result.frame), result.schema)
+        files = current_files(tables, ledger, source)
+        frame = newest_rows(tables, data, source, files, without_replaced_rows(files, result.frame), result.schema)
         if isinstance(pending.replace, set):
             dates = [dt.date.fromisoformat(day) for day in pending.replace if day is not None]
-            frame = frame.where(day_of(frame, source, ws.product.tz).isin(dates))
+            frame = frame.where(day_of(frame, source, product.tz).isin(dates))
         result.notes.extend(_notes_of_left_out(ws.record, source, pending))
         _show_notes(ws.reporting.progress, source, result.notes)
         notes: StepDetail = {"files": len(pending.files), "notes": list(result.notes)}
         step_result = publish(
             ws.record,
-            ws.tables,
+            tables,
             source,
             frame,
             origin,
             pending.replace,
             notes,
-            notes=lambda stage: _clock_notes(ws.reporting.progress, ws.product.tz, result, stage),
+            notes=lambda stage: _clock_notes(ws.reporting.progress, product.tz, result, stage),
         )
     except CaudalError as error:
         _refuse(ws.record, source, error)
@@ -185,17 +186,17 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
         )
         if "OutOfMemoryError" in str(error) or (problem is not None and "files" in problem.facts):
             for file in pending.files:  # any of them may be what Java could not hold
-                about = {"product": ws.product.name, "source": source.name, "path": file.path, "kind": "data"}
-                ws.record.ledger.change(landed, about, kind="refused")
+                about = {"product": product.name, "source": source.name, "path": file.path, "kind": "data"}
+                ledger.change(landed, about, kind="refused")
         if problem is None:
             raise
         _refuse(ws.record, source, problem)
         raise problem from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    for row in ws.record.ledger.find(landed, product=ws.product.name, source=source.name, kind="refused"):
+    for row in ledger.find(landed, product=product.name, source=source.name, kind="refused"):
         if row["sha256"][:16] in pending.segments:  # one that was taken away goes on being left out
-            ws.record.ledger.change(landed, {"id": row["id"]}, kind="data")
+            ledger.change(landed, {"id": row["id"]}, kind="data")
     rows = (step_result.rows_written or 0) + (step_result.rows_quarantined or 0)
     return replace(step_result, rows_read=rows)
 

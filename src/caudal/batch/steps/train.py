@@ -36,23 +36,24 @@ def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
 
 def work(ws: Workspace, model: Model) -> StepResult:
     """Train on the newest features unless that was done before, and register the chosen candidate."""
+    tables, ledger, product = ws.tables, ws.record.ledger, ws.product
     from caudal.stages.train import train
 
-    features = ws.product.features_by_model[model.name]
-    published = delta.read(ws.tables.folder(model.features))
-    fingerprint = fingerprint_of(ws.tables, model)
+    features = product.features_by_model[model.name]
+    published = delta.read(tables.folder(model.features))
+    fingerprint = fingerprint_of(tables, model)
     inputs = {model.features: published.number}
     held_out = None
     if model.holdout is not None and model.holdout.table is not None:
-        held_out = delta.read(ws.tables.folder(model.holdout.table))
+        held_out = delta.read(tables.folder(model.holdout.table))
         inputs[model.holdout.table] = held_out.number
-    if (row := find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint)) is not None:
+    if (row := find(tables.home, ledger, product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
-    fits = fits_of_published(ws.tables, features.name)
-    if problem := next(fits_apart(model, ws.product, {table: list(table_fits.fits) for table, table_fits in fits.items()}), None):
+    fits = fits_of_published(tables, features.name)
+    if problem := next(fits_apart(model, product, {table: list(table_fits.fits) for table, table_fits in fits.items()}), None):
         raise problem
-    warm_up(ws.tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
-    serving = ws.product.servings.get(model.name)
+    warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
+    serving = product.servings.get(model.name)
     trained = train(
         model,
         features,
@@ -64,7 +65,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     )
     trained = replace(trained, rule=trained.rule + _note_of_fits(fits))
     registered = register(
-        ws.tables.home, ws.record.ledger, ws.product.name, model.name, trained,
+        tables.home, ledger, product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
         clock=ws.record.clock, trust=ws.settings.trust,
     )  # fmt: skip
