@@ -13,6 +13,7 @@ from caudal.batch.plan import plan
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.graph.check import check
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
@@ -50,11 +51,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Home(Path(folder))
         ledger = home.ledger()
-        ws = Workspace(declared, home, ledger, Settings(home=home.path), "bench")
+        ws = Workspace.compose(declared, home, Settings(home=home.path), RunRecord(declared.name, ledger, "bench"))
         import luigi  # noqa: F401 - the import is a cost of each process, not of each step
 
         board = timed("execute by Luigi, told to the ledger", lambda: execute(ws, idle))
-        assert len(board.done) == len(steps)
+        assert len(board.completed) == len(steps)
         ledger.close()
     for name, one in took.items():
         print(f"{name:<40} {one:7.2f} s  {1000 * one / len(steps):6.2f} ms a step")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from caudal.secret import redact
@@ -105,7 +105,7 @@ class ExpectationStopped(CaudalError):
     """An expectation with the action ``stop`` failed; nothing was published. ``checks`` holds the results of all expectations of the table."""
 
     exit_code = 4
-    checks: tuple[dict[str, Any], ...] = ()
+    checks: tuple[Mapping[str, object], ...] = ()
 
 
 class StepFailed(CaudalError):

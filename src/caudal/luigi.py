@@ -17,7 +17,7 @@ from caudal.declarations.settings import Settings, settings
 from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
 from caudal.runtime.manifest import nothing_new
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.frames import arrow
@@ -95,7 +95,7 @@ class Table(luigi.Task):
                 f"Product '{declared.name}' has no table '{self.table}'.", fix=f"There are: {', '.join(declared.nodes)}."
             )
         return Published(
-            opened(self._settings).table(declared.name, self.table), dt.date.fromisoformat(self.day) if self.day else None
+            open_home(self._settings).table(declared.name, self.table), dt.date.fromisoformat(self.day) if self.day else None
         )
 
     def run(self) -> None:
@@ -111,6 +111,6 @@ class Table(luigi.Task):
         return settings(**paths)
 
     def _nothing_new(self) -> bool:
-        home, file = opened(self._settings), product_file(Path(self.product))
+        home, file = open_home(self._settings), product_file(Path(self.product))
         with contextlib.closing(home.ledger()) as ledger:
             return nothing_new(file, with_data(self._settings, file), home, ledger, "all") is not None

@@ -30,7 +30,7 @@ from caudal.commands.backfill import backfill
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.run_record import RunRecord
 from caudal.storage import delta
 from caudal.tables.home import Home
 
@@ -110,14 +110,14 @@ def wrong_by(shift_s: int, after: int = 0) -> Iterator[None]:
     def shifted() -> float:
         return right() + (shift_s if next(readings) >= after else 0)
 
-    defaults = Workspace.__init__.__defaults__ or ()
+    defaults = RunRecord.__init__.__defaults__ or ()
     time.time = shifted
-    Workspace.__init__.__defaults__ = tuple(shifted if value is right else value for value in defaults)
+    RunRecord.__init__.__defaults__ = tuple(shifted if value is right else value for value in defaults)
     try:
         yield
     finally:
         time.time = right
-        Workspace.__init__.__defaults__ = defaults
+        RunRecord.__init__.__defaults__ = defaults
 
 
 @contextlib.contextmanager

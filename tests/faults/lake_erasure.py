@@ -127,11 +127,11 @@ def files(set_to: Any) -> list[Any]:
 
 def tables(set_to: Any) -> dict[str, list[str]]:
     """Return what is published, by table."""
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.storage import delta
     from caudal.tables.frames import arrow
 
-    home = opened(set_to)
+    home = open_home(set_to)
     found = {}
     for name in ("sales", "bought", "daily"):
         rows = arrow(delta.read(home.table("shop", name))).to_pylist()

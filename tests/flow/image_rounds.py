@@ -71,12 +71,12 @@ def rounds(folder: Path, lake: str, address: str, more: Path) -> dict[str, Any]:
 
     from caudal.batch.batch import run
     from caudal.declarations.settings import settings
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.storage import delta
     from caudal.storage.remote import filesystem
 
     set_to = settings(environment={}, home=folder / "home", lake=lake, cores=2, memory="1g")
-    home, said = opened(set_to), list[dict[str, Any]]()
+    home, said = open_home(set_to), list[dict[str, Any]]()
     for number in range(3):
         done = run(folder / "product", set_to)
         if done.error is not None:

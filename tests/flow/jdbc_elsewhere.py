@@ -35,7 +35,7 @@ def main(folder: Path, lake: str) -> dict[str, Any]:
     from caudal.declarations.settings import settings
     from caudal.engine import connectors
     from caudal.graph.load import load
-    from caudal.runtime.workspace import drivers
+    from caudal.runtime.run_spark import database_connectors
     from caudal.storage.place import place
 
     product, home = folder / "product", folder / "home"
@@ -44,7 +44,7 @@ def main(folder: Path, lake: str) -> dict[str, Any]:
     shutil.copy(jar, product / "drivers" / "h2.jar")
     (product / "product.py").write_text(PRODUCT.replace("URL;", f"{folder / 'shop'};").replace("DRIVER", DRIVER))
     set_to = settings(environment={}, home=home, lake=lake, cores=2, memory="1g")
-    assert drivers(load(product)) == {DRIVER, str(product / "drivers" / "h2.jar")}
+    assert database_connectors(load(product)) == {DRIVER, str(product / "drivers" / "h2.jar")}
 
     changed(folder, FIRST)
     first = run(product, set_to)
@@ -79,11 +79,11 @@ def changed(folder: Path, statements: tuple[str, ...]) -> None:
 
 def rows(set_to: Any, name: str) -> list[list[Any]]:
     """Return a table's rows, as text where JSON has no type."""
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.storage import delta
     from caudal.tables.frames import arrow
 
-    found = arrow(delta.read(opened(set_to).table("shop", name))).to_pylist()
+    found = arrow(delta.read(open_home(set_to).table("shop", name))).to_pylist()
     values = [[one for name, one in row.items() if not name.startswith("_")] for row in found]
     return sorted([one if one is None or isinstance(one, int) else str(one) for one in row] for row in values)
 

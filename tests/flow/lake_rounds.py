@@ -45,11 +45,11 @@ def made(folder: Path, retry: int = 0) -> Path:
 def rows(home: Path, lake: str) -> list[list[Any]]:
     """Return what is published."""
     from caudal.declarations.settings import settings
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.storage import delta
     from caudal.tables.frames import arrow
 
-    there = opened(settings(environment={}, home=home, lake=lake))
+    there = open_home(settings(environment={}, home=home, lake=lake))
     found = arrow(delta.read(there.table("meters", "readings")), ["id", "value"])
     return sorted([row["id"], row["value"]] for row in found.to_pylist())
 

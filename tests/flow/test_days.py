@@ -11,13 +11,13 @@ import pytest
 
 from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
-from caudal.runtime.workspace import Quiet
+from caudal.runtime.progress import NoProgress
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 
 
-class Heard(Quiet):
+class Heard(NoProgress):
     """What was said of the run as a whole."""
 
     def __init__(self) -> None:
@@ -105,8 +105,9 @@ def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(spar
 
 
 def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: Path) -> None:
-    from caudal.batch.steps.build import looks_back_on
-    from caudal.runtime.workspace import Workspace
+    from caudal.batch.steps.build import lookback_of
+    from caudal.runtime.product_tables import ProductTables
+    from caudal.runtime.run_spark import RunSpark
 
     folder = product(tmp_path / "p", TABLES)
     files(folder, {"1": ["a,2024-01-01T12:00:00,1"]})
@@ -114,8 +115,10 @@ def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: 
     assert run(folder, Settings(home=home)).error is None
     from caudal.graph.load import load
 
-    ws = Workspace(load(folder), Home(home), None, Settings(home=home), run_id="x", brief=True)  # type: ignore[arg-type]
-    reach = {name: looks_back_on(ws, ws.product.nodes[name]).seconds for name in ("chained", "side_by_side", "bounded")}  # type: ignore[arg-type]
+    declared = load(folder)
+    tables = ProductTables(declared, Home(home))
+    run_spark = RunSpark(declared, Settings(home=home), Home(home).lake, NoProgress(), is_brief=lambda: True)
+    reach = {name: lookback_of(tables, run_spark, declared.tables[name]).seconds for name in ("chained", "side_by_side", "bounded")}
     assert reach == {"chained": 3 * 86_400, "side_by_side": 2 * 86_400, "bounded": 86_400}
 
 

@@ -160,6 +160,7 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
 
     from caudal.graph.load import load
     from caudal.observers.openlineage import deliver, note
+    from caudal.runtime.run_record import RunRecord
     from caudal.runtime.workspace import Workspace
 
     settings = dataclasses.replace(copy, openlineage={"file": str(tmp_path / "told" / "events.ndjson")})
@@ -171,13 +172,14 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
 
     with ledger.engine.begin() as connection:
         connection.execute(delete(lineage_events))
-    ws = Workspace(load(PRODUCT), home, ledger, settings, "again")
-    note(ws, shop["runs"][0])
+    product = load(PRODUCT)
+    observed = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, "again")).observed
+    note(observed, shop["runs"][0])
     lines = (tmp_path / "told" / "events.ndjson").read_text().splitlines()
     ledger.change(
         lineage_events, {"id": ledger.find(lineage_events)[-1]["id"]}, state="new"
     )  # as if it had died before it could say so
-    deliver(ws)
+    deliver(observed)
     ledger.close()
     assert len(lines) > 10
     assert (tmp_path / "told" / "events.ndjson").read_text().splitlines() == lines

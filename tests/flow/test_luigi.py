@@ -23,7 +23,10 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import runs, steps
 from caudal.luigi import Table
-from caudal.runtime.workspace import Quiet, Workspace
+from caudal.runtime.progress import NoProgress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import RunReporting
+from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -97,10 +100,11 @@ def luigid(tmp_path: Path) -> Iterator[Luigid]:
 
 def workspace(tmp_path: Path, scheduler: str) -> Workspace:
     home = Home(tmp_path / "home")
-    return Workspace(Product("shop"), home, home.ledger(), Settings(home=home.path, luigi=scheduler), "r1", progress=Heard())
+    settings, record = Settings(home=home.path, luigi=scheduler), RunRecord("shop", home.ledger(), "r1")
+    return Workspace.compose(Product("shop"), home, settings, record, reporting=RunReporting(Heard()))
 
 
-class Heard(Quiet):
+class Heard(NoProgress):
     """Keeps what was noted."""
 
     def __init__(self) -> None:
@@ -127,7 +131,7 @@ def done(_) -> StepResult:
 
 def test_the_central_scheduler_shows_the_real_graph(tmp_path, luigid):
     run_state = execute(workspace(tmp_path, luigid.url), chain(done, done, done))
-    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2"]
+    assert list(run_state.completed) == ["table:t0", "table:t1", "table:t2"]
     found = luigid.asked("task_list", status="DONE", upstream_status="")
     assert {one["params"].get("step") for one in found.values()} == {"table:t0", "table:t1", "table:t2", None}  # and the run
     last = next(name for name, one in found.items() if one["params"].get("step") == "table:t2")
@@ -145,14 +149,14 @@ def test_a_central_scheduler_that_dies_in_the_middle_stops_nobody(tmp_path, luig
         return StepResult(rows_written=1)
 
     run_state = execute(workspace(tmp_path, luigid.url), chain(done, kills, lambda _: calls.append(1) or done(_), done))
-    assert list(run_state.done) == ["table:t0", "table:t1", "table:t2", "table:t3"]
+    assert list(run_state.completed) == ["table:t0", "table:t1", "table:t2", "table:t3"]
     assert calls == [1]
 
 
 def test_a_central_scheduler_that_is_not_there_is_told_of(tmp_path):
     ws = workspace(tmp_path, "127.0.0.1:1")
-    assert list(execute(ws, chain(done)).done) == ["table:t0"]
-    assert "does not answer" in ws.progress.sentences[0]
+    assert list(execute(ws, chain(done)).completed) == ["table:t0"]
+    assert "does not answer" in ws.reporting.progress.sentences[0]
 
 
 def test_a_source_comes_after_a_task_of_the_users_and_a_task_after_a_table(tmp_path):

@@ -31,6 +31,7 @@ from caudal.observers.openlineage.events import events_of
 from caudal.report.document import run_document
 from caudal.report.terminal.status import status as print_status
 from caudal.report.terminal.summary import summary
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
@@ -117,8 +118,8 @@ def test_it_is_run_reported_and_drawn_as_any_other(install: Install, shop: Path,
 
     home = Home(tmp_path / "home", None)
     with contextlib.closing(home.ledger()) as ledger:
-        ws = Workspace(load(shop), home, ledger, settings, "again")
-        jobs = {event.job.name: event for event in events_of(ws, "here", result.document["run_id"]) if event.inputs}
+        observed = Workspace.compose(load(shop), home, settings, RunRecord("shop", ledger, "again")).observed
+        jobs = {event.job.name: event for event in events_of(observed, "here", result.document["run_id"]) if event.inputs}
     assert jobs["shop.export.for_accounts"].inputs[0].name.endswith("/dear")
 
     idle = run(shop, settings)

@@ -47,10 +47,10 @@ class ExportKind(NodeKind[Export]):
 def export(ws: Workspace, declared: Export) -> StepResult:
     """Write the table's newest version, unless that is done."""
     table = declared.inputs[0]
-    version = delta.read(ws.folder(table))
+    version = delta.read(ws.tables.folder(table))
     inputs = {table: version.number}
     fingerprint = digest(code_of(declared), inputs)
-    last = ws.ledger.last_success(ws.product.name, f"export:{declared.name}")
+    last = ws.record.ledger.last_success(ws.product.name, f"export:{declared.name}")
     file = Path(declared.to, f"{declared.name}.csv")
     if file.exists() and last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs)
@@ -65,7 +65,7 @@ def export(ws: Workspace, declared: Export) -> StepResult:
 def receipt(ws: Workspace, declared: Export) -> StepResult:
     """Add a line for this run."""
     with Path(declared.to, "receipts.txt").open("a", encoding="utf-8") as receipts:
-        receipts.write(f"{ws.run_id} {declared.name}\n")
+        receipts.write(f"{ws.record.run_id} {declared.name}\n")
     return StepResult()
 
 

@@ -1,4 +1,4 @@
-"""``caudal run``: nothing is done where nothing has changed; else the flow of ``flow.py``."""
+"""``caudal run``: return at once when nothing has changed, else run the flow of ``flow.py``."""
 
 from __future__ import annotations
 
@@ -11,31 +11,33 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
-from caudal.runtime.opening import opened, translate_ledger_errors
-from caudal.runtime.workspace import Arrived, Process, Progress, Quiet, nobody
+from caudal.runtime.opening import open_home, translate_ledger_errors
+from caudal.runtime.process import Process
+from caudal.runtime.progress import NoProgress, Progress
 
 if TYPE_CHECKING:
     from caudal.batch.plan import Pipeline
+    from caudal.runtime.run_reporting import BeforeLanding
 
 
 def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
-    run_id: str | None = None, process: Process | None = None, arrived: Arrived = nobody,
+    run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None,
 ) -> Result:  # fmt: skip
-    """Bring a product up to date: land, read, build, train, promote, predict; only what is not up to date yet.
+    """Bring a product up to date: land, read, build, train, promote and predict what is not up to date yet.
 
     Parameters
     ----------
-    run_id : str, what the run is to be called; made up when left out
-    process : whose run this is alone, where it is one process's: it can be asked to stop, and is ended when a step hangs
-    arrived : hears of files before they are landed
+    run_id : str, the id of the run; a new one when left out
+    process : the process, where this run is the only work in it: the run stops when the process is asked to, and ends it when a step hangs
+    before_landing : called with each source's new files before they are landed
 
     Raises
     ------
     DeclarationProblem : the product cannot work; nothing was run
     LeaseHeld : another run of the product is at work
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
@@ -43,12 +45,12 @@ def run(
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
         return carry_out(
-            file, home, ledger, settings, pipeline=pipeline, progress=progress or Quiet(), wait_s=wait_s, run_id=run_id, process=process,
-            arrived=arrived,
+            file, home, ledger, settings, pipeline=pipeline, progress=progress or NoProgress(), wait_s=wait_s, run_id=run_id, process=process,
+            before_landing=before_landing,
         )  # fmt: skip
 
 
 def train(folder: Path, settings: Settings) -> None:
-    """Train on what there is and let the gates decide; what goes wrong is in the ledger and on the run's page."""
+    """Run the training pipeline on the data that is there; errors are recorded in the ledger and on the run's page."""
     with contextlib.suppress(CaudalError):
         run(folder, settings, pipeline="train")

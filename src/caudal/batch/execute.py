@@ -1,66 +1,58 @@
-"""The steps of a run, performed one after another; what became of each is told the ledger."""
+"""Performs the steps of a run one after another, and writes the result of each to the ledger."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 from sqlalchemy.exc import DBAPIError
 
 from caudal.batch.measured import rows_measured
 from caudal.batch.reasons import lost_versions, reasons
-from caudal.batch.retry import Attempts, attempted
-from caudal.batch.slow import watched
+from caudal.batch.retry import Attempts, perform_with_retries
+from caudal.batch.run_state import RunState
+from caudal.batch.slow import watch_duration
 from caudal.batch.step import State, Step, StepResult, waits
-from caudal.batch.tasks import ordered
-from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
+from caudal.batch.tasks import perform_in_order
+from caudal.declarations.product import Product
+from caudal.errors import CaudalError, StepFailed, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
-from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
+from caudal.ledger.rows import CheckDocument, StepDetail
+from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
 from caudal.runtime.lifecycle import end
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
 
 
-@dataclass
-class RunState:
-    """How each step stands: what the tasks of one run write on and Luigi asks."""
-
-    done: dict[str, StepResult] = field(default_factory=dict)
-    failed: dict[str, CaudalError] = field(default_factory=dict)
-    waiting: dict[str, StepResult] = field(default_factory=dict)
-    stopped: Stopped | None = None
-
-    @property
-    def error(self) -> CaudalError | None:
-        """The first failure, or that the run was asked to stop."""
-        return next(iter(self.failed.values()), self.stopped)
-
-
 def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
-    """Do the steps in order of need and return how each ended; steps behind a failed one are not started."""
+    """Perform the steps, each after those that it needs, and return how they ended; a step that needs a failed one is not started."""
     run_state = RunState()
-    for name, problem in ordered(ws, plan, run_state, perform).items():
+    for name, problem in perform_in_order(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
         run_state.failed[name] = problem
-        step = next(one for one in plan if one.name == name)
-        _tell(ws, step, "failed", None, error=problem.as_dict())
-        ws.progress.finished(
+        step = next(planned for planned in plan if planned.name == name)
+        _write_step(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
+        ws.reporting.progress.finished(
             name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
         )
     for step in plan:
-        if step.name not in run_state.done and step.name not in run_state.failed and step.name not in run_state.waiting:
-            why = "the run was asked to stop" if run_state.stopped else _why(step, plan, run_state)
+        if not run_state.has_ended(step.name):
+            why = "the run was asked to stop" if run_state.stopped else _reason_not_started(step, plan, run_state)
             run_state.waiting[step.name] = waits(why)
-            _tell(ws, step, "waiting", None, detail={"why": why})
-            ws.progress.finished(step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why)
+            _write_step(ws.record, ws.product, step, "waiting", None, detail={"why": why})
+            ws.reporting.progress.finished(
+                step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why
+            )
     return run_state
 
 
-def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
+def _reason_not_started(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
     """Return why a step was not started: the first cause, not the step just before it."""
-    by_name = {one.name: one for one in plan}
+    by_name = {planned.name: planned for planned in plan}
     before, behind = [step.name], set[str]()
     while before:
         name = before.pop()
@@ -68,82 +60,77 @@ def _why(step: Step, plan: Sequence[Step], run_state: RunState) -> str:
             return "a step before it failed"
         behind |= {name} & run_state.waiting.keys()
         before += [need for need in by_name[name].needs if need in by_name]
-    return f"waits for {next(one.name for one in plan if one.name in behind)}"
+    return f"waits for {next(planned.name for planned in plan if planned.name in behind)}"
 
 
 def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
-    """Do one step, tell the ledger and the board."""
-    ws.progress.started(step.name)
-    began, clock = ws.clock(), time.perf_counter()
+    """Perform one step, and write its result to the ledger and the run's state."""
+    ws.reporting.progress.started(step.name)
+    began, started_s = ws.record.clock(), time.perf_counter()
     attempts = Attempts()
 
     def failed(problem: CaudalError) -> None:
         run_state.failed[step.name] = problem
-        _tell(
-            ws, step, "failed", None, seconds=time.perf_counter() - clock, began=began, error=problem.as_dict(),
-            detail=_told(attempts) or None, broken=getattr(problem, "checks", ()),
+        _write_step(
+            ws.record, ws.product, step, "failed", None, seconds=time.perf_counter() - started_s, began=began, error=problem.as_dict(),
+            detail=_attempts_detail(attempts) or None, broken=getattr(problem, "checks", ()),
         )  # fmt: skip
 
     def hung(problem: TimeLimitPassed) -> None:
-        if ws.process is not None:  # a Python that hangs can only be ended with its process; what follows is told first
+        if ws.request.process is not None:  # Python code that hangs ends only with its process, so the ledger is written first
             failed(problem)
             end(ws, problem)
-            ws.process.end(problem)
+            ws.request.process.end(problem)
 
     try:
-        last = ws.ledger.last_success(ws.product.name, step.name)
-        if (lost := lost_versions(ws, step, last)) is not None:
-            again = "is made again" if ws.version(step.subject) is None else "is compared with its inputs again"
-            ws.progress.noted(f"'{step.subject}' {again}: {lost}.")
-        with watched(ws, step):
-            done = attempted(ws, step, attempts, hung)
+        last = ws.record.ledger.last_success(ws.product.name, step.name)
+        if (lost := lost_versions(ws.tables, step, last)) is not None:
+            consequence = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
+            ws.reporting.progress.noted(f"'{step.subject}' {consequence}: {lost}.")
+        with watch_duration(ws, step):
+            result = perform_with_retries(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
-        seconds = time.perf_counter() - clock
+        seconds = time.perf_counter() - started_s
         failed(problem)
-        ws.progress.finished(
+        ws.reporting.progress.finished(
             step.name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=seconds, why=problem.sentence()
         )
-        _revive(ws, step, error)
+        _replace_dead_spark(ws.spark, ws.reporting.progress, step, error)
         return
-    seconds = time.perf_counter() - clock
-    because = reasons(ws, step, done, last, lost)
-    done = replace(done, detail={**done.detail, **_told(attempts), **because})
-    (run_state.waiting if done.state == "waiting" else run_state.done)[step.name] = done
+    seconds = time.perf_counter() - started_s
+    explanation = reasons(ws.tables, bool(ws.request.days_again), step, result, last, lost)
+    result = replace(result, detail={**result.detail, **_attempts_detail(attempts), **explanation})
+    (run_state.waiting if result.state == "waiting" else run_state.completed)[step.name] = result
     try:
-        _tell(ws, step, done.state, done, seconds=seconds, began=began)
+        _write_step(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
-        run_state.done.pop(step.name, None)
+        run_state.completed.pop(step.name, None)
         run_state.failed[step.name] = ledger_problem(error, step.name)
         raise run_state.failed[step.name] from None
-    ws.progress.finished(
+    ws.reporting.progress.finished(
         step.name,
-        "refused" if done.detail.get("decision") == "refused" else done.state,
-        rows_read=done.rows_read,
-        rows_written=done.rows_written,
-        quarantined=done.rows_quarantined,
+        "refused" if result.detail.get("decision") == "refused" else result.state,
+        rows_read=result.rows_read,
+        rows_written=result.rows_written,
+        quarantined=result.rows_quarantined,
         seconds=seconds,
-        why=done.why or _result(done) or because.get("changed"),
+        why=result.why or _outcome_sentence(result) or explanation.get("changed"),
     )
 
 
-def _revive(ws: Workspace, step: Step, error: BaseException) -> None:
-    """Start Spark anew, once in a run, when a step has ended its Java process: the steps that do not need that one go on."""
-    from caudal.engine.session import has_died
-
-    if ws.revived or "spark" not in ws.__dict__ or not has_died(within_s=DYING_S if is_of_java(error) else 0.0):
-        return
-    ws.revived = True
-    ws.restart_spark()
-    ws.progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
+def _replace_dead_spark(run_spark: RunSpark, progress: Progress, step: Step, error: BaseException) -> None:
+    """Start a new Spark, once a run, when a step has ended Spark's Java process, so that independent steps can continue."""
+    if run_spark.replace_dead(within_s=DYING_S if is_java_failure(error) else 0.0):
+        progress.noted(f"Spark's Java process ended in step '{step.name}'; the other steps go on with a new one.")
 
 
-def _told(attempts: Attempts) -> dict[str, Any]:
+def _attempts_detail(attempts: Attempts) -> StepDetail:
     return {"attempts": attempts.failed} if attempts.failed else {}
 
 
 def as_problem(error: Exception, step: Step) -> CaudalError:
-    """Return any exception as one of ours: what went wrong in which step, without a stack trace."""
+    """Return any exception as a CaudalError that names the step, without a stack trace."""
     if isinstance(error, CaudalError):
         error.facts.setdefault("step", step.name)
         return error
@@ -152,48 +139,48 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     )
 
 
-def _tell(
-    ws: Workspace, step: Step, state: State, done: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, object] | None = None, detail: dict[str, object] | None = None, broken: Sequence[dict[str, object]] = (),
+def _write_step(
+    record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
+    error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
-    """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
+    """Write a step's row, checks, profile, lineage and figures to the ledger in one transaction."""
     from sqlalchemy import insert
 
     row: dict[str, object] = {
-        "run_id": ws.run_id, "product": ws.product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
-        "started_at": began, "finished_at": ws.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
+        "run_id": record.run_id, "product": product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
+        "started_at": began, "finished_at": record.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
     }  # fmt: skip
-    if done is not None:
+    if result is not None:
         row |= {
-            "fingerprint": done.fingerprint, "inputs": dict(done.inputs), "output_version": done.output_version, "rows_read": done.rows_read,
-            "rows_written": done.rows_written, "rows_quarantined": done.rows_quarantined, "partitions": done.partitions,
-            "detail": dict(done.detail),
+            "fingerprint": result.fingerprint, "inputs": dict(result.inputs), "output_version": result.output_version, "rows_read": result.rows_read,
+            "rows_written": result.rows_written, "rows_quarantined": result.rows_quarantined, "partitions": result.partitions,
+            "detail": dict(result.detail),
         }  # fmt: skip
-    about = {"run_id": ws.run_id, "product": ws.product.name, "table": step.subject}
-    found = broken if done is None else done.checks if done.state == "succeeded" else ()
-    lineage = None if done is None or done.state != "succeeded" else done.lineage
+    of_table = {"run_id": record.run_id, "product": product.name, "table": step.subject}
+    check_documents = broken if result is None else result.checks if result.state == "succeeded" else ()
+    lineage = None if result is None or result.state != "succeeded" else result.lineage
     if lineage is not None:
-        known = ws.ledger.find(lineages, product=ws.product.name, table=step.subject, newest=True, limit=1)
-        lineage = None if known and known[0]["document"] == lineage else lineage
-    with ws.ledger.engine.begin() as connection:
+        stored_lineages = record.ledger.find(lineages, product=product.name, table=step.subject, newest=True, limit=1)
+        lineage = None if stored_lineages and stored_lineages[0]["document"] == lineage else lineage
+    with record.ledger.engine.begin() as connection:
         connection.execute(insert(steps).values(row))
-        if done is not None:
-            write_measurements(connection, list(rows_measured(ws, step, done)))
-        if done is not None and lineage is not None:
-            connection.execute(insert(lineages).values({**about, "version": done.output_version, "document": dict(lineage)}))
-        if found:
-            connection.execute(insert(checks), [{**about, **one} for one in found])
-        if done is not None and done.state == "succeeded" and done.profile is not None:
-            connection.execute(insert(profiles).values({**about, "version": done.output_version, **done.profile}))
+        if result is not None:
+            write_measurements(connection, list(rows_measured(record, product, step, result)))
+        if result is not None and lineage is not None:
+            connection.execute(insert(lineages).values({**of_table, "version": result.output_version, "document": dict(lineage)}))
+        if check_documents:
+            connection.execute(insert(checks), [{**of_table, **check_document} for check_document in check_documents])
+        if result is not None and result.state == "succeeded" and result.profile is not None:
+            connection.execute(insert(profiles).values({**of_table, "version": result.output_version, **result.profile}))
 
 
-def _result(done: StepResult) -> str | None:
-    """Return what training and deciding came to, in words."""
+def _outcome_sentence(result: StepResult) -> str | None:
+    """Return the outcome of training or of the gates as a phrase; None for other steps."""
     from caudal.report.document import rows_learned
 
-    if "decision" in done.detail:
-        return f"version {done.detail['version']} {done.detail['decision']}"
-    return rows_learned(done.detail) if "chosen" in done.detail else None
+    if "decision" in result.detail:
+        return f"version {result.detail['version']} {result.detail['decision']}"
+    return rows_learned(result.detail) if "chosen" in result.detail else None
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The flow of one run, top to bottom."""
+"""The flow of one run, from top to bottom."""
 
 from __future__ import annotations
 
@@ -12,35 +12,41 @@ from caudal.graph.load import load
 from caudal.ledger.ledger import Ledger
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import begin, end, new_run_id, recover
-from caudal.runtime.manifest import remember
-from caudal.runtime.opening import checked, held
+from caudal.runtime.manifest import store_manifest
+from caudal.runtime.opening import checked_product, hold_product
+from caudal.runtime.process import Process
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import BeforeLanding, RunReporting
+from caudal.runtime.run_request import RunRequest
 from caudal.runtime.storage import check_tables
-from caudal.runtime.workspace import Arrived, Process, Progress, Workspace
+from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
 def carry_out(
     file: Path, home: Home, ledger: Ledger, settings: Settings, *, pipeline: Pipeline, progress: Progress, wait_s: float, run_id: str | None,
-    process: Process | None, arrived: Arrived,
+    process: Process | None, before_landing: BeforeLanding | None,
 ) -> Result:  # fmt: skip
-    """Check the product, hold it, clear up behind runs that died, execute its steps and end the run.
+    """Check the product, lock it, clean up after runs that died, execute its steps and end the run.
 
     Raises
     ------
     DeclarationProblem : the product cannot work; nothing was run
     LeaseHeld : another run of the product is at work
     """
-    product = checked(load(file))
-    with held(home, ledger, product, wait_s) as mine:
-        ws = Workspace(
-            product, home, ledger, settings, run_id=run_id or new_run_id(), progress=progress, held=mine.check,
-            process=process, arrived=arrived, observers=registered(), learns=pipeline != "predict",
+    product = checked_product(load(file))
+    with hold_product(home, ledger, product, wait_s) as product_claim:
+        ws = Workspace.compose(
+            product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=product_claim.check),
+            request=RunRequest(trains=pipeline != "predict", process=process),
+            reporting=RunReporting(progress, registered(), before_landing),
         )  # fmt: skip
         recover(ws)
-        check_tables(ws)
+        check_tables(ws.tables)
         begin(ws, "run" if pipeline == "all" else pipeline)
         run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
         document = end(ws, run_state.error)
         if run_state.error is None:
-            remember(file, settings, home, ledger, product, pipeline, document)
+            store_manifest(file, settings, home, ledger, product, pipeline, document)
         return Result(document, run_state.error)

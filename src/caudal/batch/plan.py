@@ -1,4 +1,4 @@
-"""A product → its steps, in an order in which each comes after what it needs."""
+"""A product's steps, each after the steps that it needs."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
     """
     graph = build(product)
     nodes = {node.name: node for node in declared_nodes(product)}
-    meant = [name for name, node in nodes.items() if name in graph.nodes and pipeline in node.kind.pipelines]
-    wanted = {*graph.needed(name for name in meant if not nodes[name].kind.follows), *meant}
+    chosen = [name for name, node in nodes.items() if name in graph.nodes and pipeline in node.kind.pipelines]
+    names = {*graph.needed(name for name in chosen if not nodes[name].kind.follows), *chosen}
     steps: list[Step] = []
     writers: dict[str, str] = {}  # table → the step that writes it
     for name in graph.order():
         node = nodes[name]
         needs = graph.nodes[name].needs
-        if name in wanted and (not node.kind.follows or all(table in writers for table in needs)):
-            own = _steps(node, tuple(writers[table] for table in needs))
-            writers |= {step.subject: step.name for step in own if _is_table(step)}
-            steps += own
+        if name in names and (not node.kind.follows or all(table in writers for table in needs)):
+            node_steps = _steps(node, tuple(writers[table] for table in needs))
+            writers |= {step.subject: step.name for step in node_steps if _is_table(step)}
+            steps += node_steps
     if metastore:
         steps += [
             _step(REGISTER, table, (writer,), partial(register, table=table))
@@ -46,7 +46,7 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
 
 
 def _steps(node: DeclaredNode, needs: tuple[str, ...]) -> list[Step]:
-    """Return the steps of a node, each after the one before."""
+    """Return the steps of a node; each needs the one before it."""
     subject = node.kind.subject(node.declaration)
     behind = node.kind.after(node.declaration)
     steps: list[Step] = []

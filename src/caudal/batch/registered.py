@@ -1,6 +1,6 @@
-"""The work of steps is found: each module of ``batch/steps`` that has ``STEPS``, and the entry points ``caudal.steps`` of other packages.
+"""Finds the functions that do the work of steps: the ``STEPS`` of each module of ``batch/steps`` and of the entry points ``caudal.steps``.
 
-``STEPS`` is by kind of node and kind of step, as `caudal.graph.registered` has them.
+The keys of ``STEPS`` are the kind of node and the kind of step, as in `caudal.graph.registered`.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ Work = Callable[[Workspace, Any], StepResult]
 
 @cache
 def works() -> Mapping[tuple[str, str], Work]:
-    """Return the work of each kind of step, by the name of the node's kind and that of the step's.
+    """Return the function of each kind of step, by the names of the node's kind and of the step's kind.
 
     Raises
     ------
     EnvironmentProblem : a step of a kind of node has no work
     """
-    found: dict[tuple[str, str], Work] = {}
+    works_by_step: dict[tuple[str, str], Work] = {}
     for steps in members(caudal.batch.steps, "STEPS", GROUP):
-        found |= steps
+        works_by_step |= steps
     for kind in node_kinds():
         for step in kind.steps:
-            if (kind.name, step.name) not in found:
+            if (kind.name, step.name) not in works_by_step:
                 raise EnvironmentProblem(
                     f"Nothing does the step '{step.name}' of the kind of node '{kind.name}'.",
                     fix=f"Give it as an entry point of the group {GROUP}: STEPS = {{('{kind.name}', '{step.name}'): work}}.",
                 )
-    return found
+    return works_by_step
 
 
 def work_of(kind: NodeKind[Any], step: StepKind, declaration: Any) -> Callable[[Workspace], StepResult]:
-    """Return what does a step of a node."""
+    """Return the function that does a step of a node."""
     work = works()[kind.name, step.name]
     return lambda ws: work(ws, declaration)
 
 
 def forget() -> None:
-    """Have the work of steps found anew."""
+    """Clear the cache, so that the functions are searched again."""
     works.cache_clear()

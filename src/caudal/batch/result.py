@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from caudal.report.run_document import RunDocument
 
 @dataclass(frozen=True)
 class Result:
-    """How a run ended: its document (what ``--json`` prints) and its error, if any."""
+    """The result of a run: its document (what ``--json`` prints) and its error, if any."""
 
     document: RunDocument
     error: CaudalError | None
 
     @property
     def exit_code(self) -> int:
-        """0, or that of the error."""
+        """The exit code of the error; 0 without one."""
         return 0 if self.error is None else self.error.exit_code

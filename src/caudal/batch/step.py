@@ -1,10 +1,12 @@
-"""A step: a name, what it needs, and the work. Pure data, made into a Luigi task by ``batch/execute.py``."""
+"""A step of a run: its name, the steps that it needs, and its work. ``batch/tasks.py`` makes Luigi tasks of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from caudal.ledger.rows import CheckDocument, LineageDocument, ProfileDocument, StepDetail
 
 if TYPE_CHECKING:
     from caudal.runtime.workspace import Workspace
@@ -14,7 +16,7 @@ State = Literal["succeeded", "skipped", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step says when it has ended well, or has to wait."""
+    """The result of a step that succeeded, was skipped or has to wait."""
 
     state: State = "succeeded"
     fingerprint: str | None = None
@@ -24,10 +26,10 @@ class StepResult:
     rows_written: int | None = None
     rows_quarantined: int | None = None
     partitions: list[str] | None = None
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    checks: tuple[Mapping[str, Any], ...] = ()
-    profile: Mapping[str, Any] | None = None
-    lineage: Mapping[str, Any] | None = None  # which input columns each column is made of
+    detail: StepDetail = field(default_factory=StepDetail)
+    checks: tuple[CheckDocument, ...] = ()
+    profile: ProfileDocument | None = None
+    lineage: LineageDocument | None = None
 
     @property
     def why(self) -> str | None:
@@ -37,16 +39,16 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work of a run.
+    """One unit of work of a run.
 
     Parameters
     ----------
     name : str, ``kind:subject``
-    subject : str, the source, table, model or prediction that it is about
+    subject : str, the source, table, model or prediction that it works on
     needs : names of the steps that must have succeeded before
     after : names of steps that come first if they run at all, but may fail
-    behind : Luigi tasks of the user's own that must be complete before, or functions that return them
-    work : does it, or finds that nothing is to be done
+    behind : the user's Luigi tasks that must be complete before, or functions that return them
+    work : does the step's work, or returns that there is nothing to do
     """
 
     name: str
@@ -59,10 +61,12 @@ class Step:
 
 
 def waits(why: str) -> StepResult:
-    """Return that the work must wait for something from outside, which is no fault; what comes after waits too."""
+    """Return the result of a step that must wait for something from outside, which is no failure; the steps that need it wait too."""
     return StepResult(state="waiting", detail={"why": why})
 
 
-def skipped(why: str, **more: Any) -> StepResult:
-    """Return that nothing was to be done, and why."""
-    return StepResult(state="skipped", detail={"why": why}, **more)
+def skipped(
+    why: str, *, fingerprint: str | None = None, inputs: Mapping[str, int] | None = None, output_version: int | None = None
+) -> StepResult:
+    """Return the result of a step that had nothing to do, with the reason."""
+    return StepResult("skipped", fingerprint, inputs or {}, output_version, detail={"why": why})

@@ -122,9 +122,9 @@ def writing_to(path: Path) -> Iterator[None]:
 def show_progress(as_json: bool) -> Iterator[Any]:
     """Yield the progress display of a run; with ``as_json`` one that prints nothing."""
     if as_json:
-        from caudal.runtime.workspace import Quiet
+        from caudal.runtime.progress import NoProgress
 
-        yield Quiet()
+        yield NoProgress()
         return
     from caudal.report.terminal import Progress
 

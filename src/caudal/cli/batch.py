@@ -110,7 +110,7 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: 
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.batch.batch import run as work
-    from caudal.runtime.workspace import Process
+    from caudal.runtime.process import Process
 
     with exit_on_error(as_json):
         process = Process(lambda error: show_problem(error, as_json))
@@ -179,12 +179,12 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
     from caudal.commands.status import product_name
-    from caudal.runtime.opening import opened
+    from caudal.runtime.opening import open_home
     from caudal.serve.server import serve as work
 
     with exit_on_error(False):
         set_to = settings(home=home, key=key, lake=lake)
-        served_home = opened(set_to)
+        served_home = open_home(set_to)
         work(
             served_home.path,
             served_home.url,

@@ -65,7 +65,7 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
     """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands.backfill import backfill as work, plan, rebuild
     from caudal.report.terminal import backfill_plan
-    from caudal.runtime.workspace import Process
+    from caudal.runtime.process import Process
 
     with exit_on_error(as_json):
         set_to = settings(home=home, lake=lake, data=data)

@@ -16,8 +16,8 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
-from caudal.runtime.opening import opened
-from caudal.runtime.workspace import Progress
+from caudal.runtime.opening import open_home
+from caudal.runtime.progress import Progress
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -74,7 +74,7 @@ def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, o
     from caudal.serve.app import create_app
     from caudal.web.server import serve_in_thread
 
-    home = opened(settings)
+    home = open_home(settings)
     with serve_in_thread(
         create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port
     ) as url:
@@ -88,7 +88,7 @@ def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, o
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Run the taxi product, serve its champions and print the results."""
     from caudal.report.terminal import Progress as Display, summary
-    from caudal.runtime.workspace import Quiet
+    from caudal.runtime.progress import NoProgress
 
     trips = prepare(settings, simulate=simulate)
     settings = replace(settings, data=trips.folder)
@@ -96,7 +96,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         print(trips.sentence)
     progress: Progress
     if as_json:
-        result = run(product_folder(), settings, progress=Quiet())
+        result = run(product_folder(), settings, progress=NoProgress())
     else:
         with Display() as progress:
             result = run(product_folder(), settings, progress=progress)
@@ -136,7 +136,7 @@ def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
 
     from caudal.ledger.records import model_versions
 
-    with contextlib.closing(opened(settings).ledger()) as ledger:
+    with contextlib.closing(open_home(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
     return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from caudal.commands.status import resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.storage.place import spark_needs
 from caudal.storage.storage_errors import translate_storage_errors
@@ -30,7 +30,7 @@ def export(
     product: str | None = None,
 ) -> ExportDocument:  # fmt: skip
     """Write a table to ``to``, a file where the name has an ending and else a folder, and return what was written."""
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = resolve_product(home, ledger, product)
         snapshot = resolve_version(home, ledger, name, table, version, run_id)

@@ -14,8 +14,8 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import Card, Listed
-from caudal.runtime.lifecycle import who
-from caudal.runtime.opening import opened
+from caudal.runtime.lifecycle import user_name
+from caudal.runtime.opening import open_home
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def promote(settings: Settings, model: str, version: int, reason: str, product: 
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, version, gates=[], who=who(), reason=reason)
+        return decide(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
 
 
 def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
@@ -55,7 +55,7 @@ def rollback(settings: Settings, model: str, to: int | None, reason: str, produc
 
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, to, who=who(), reason=reason)
+        return decide(ledger, name, model, to, who=user_name(), reason=reason)
 
 
 def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
@@ -85,7 +85,7 @@ def _version_line(row: Listed) -> VersionDocument:
 
 @contextlib.contextmanager
 def _ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         yield home, ledger
 

@@ -17,13 +17,17 @@ from caudal.errors import NotThere
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import declarations_of_kind
 from caudal.runtime.lifecycle import new_run_id
-from caudal.runtime.opening import checked, opened
+from caudal.runtime.opening import checked_product, open_home
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from caudal.report.documents import ParityDocument, TableParity
 
 
@@ -35,18 +39,22 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
 
     Rows of windows that are still open in the stream, and of samples that came too late for it, cannot be in both; they are counted separately.
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger:
-        product = checked(load(file))
-        ws = Workspace(product, home, ledger, settings, run_id=new_run_id())
+        product = checked_product(load(file))
+        ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
         tables = declarations_of_kind(product, "statistics", "join")
         if not tables:
             raise NotThere(
                 f"Product '{product.name}' has no table that a stream publishes.",
                 fix="Declare one with product.statistics(...) or product.join(...).",
             )
-        comparisons = {table.name: _compare_table(ws, table) for table in tables if ws.version(table.name) is not None}
+        comparisons = {
+            table.name: _compare_table(ws.tables, ws.spark.session, table)
+            for table in tables
+            if ws.tables.version(table.name) is not None
+        }
         if not comparisons:
             raise NotThere(
                 f"The streams of product '{product.name}' have published nothing yet.", fix=f"Run: caudal stream {folder}"
@@ -58,11 +66,13 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
     }
 
 
-def _compare_table(ws: Workspace, table: Statistics | Join) -> TableParity:
+def _compare_table(tables: ProductTables, spark: SparkSession, table: Statistics | Join) -> TableParity:
     if isinstance(table, Join):
-        return compare_join(ws, table)
-    streamed = _without_metadata(arrow(delta.read(ws.folder(table.name))))
-    rows = in_any_magnitude(lambda: frame_of(ws, table, {table.inputs[0]: ws.frame(table.inputs[0])}).toArrow())
+        return compare_join(tables, spark, table)
+    streamed = _without_metadata(arrow(delta.read(tables.folder(table.name))))
+    rows = in_any_magnitude(
+        lambda: frame_of(tables.product, spark, table, {table.inputs[0]: tables.frame(spark, table.inputs[0])}).toArrow()
+    )
     recomputed = _without_metadata(rows).select(streamed.column_names)
     keys = ["device", "sensor", "window_start"]
     stream_rows, run_rows = (_by_key(side, keys) for side in (streamed, recomputed))

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from caudal.declarations.join import Join, is_stream, shape, stream_keys
 from caudal.declarations.node import Node
+from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.table_frame import frame_of_join
-from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.streaming.join import read_join_state
 from caudal.streaming.side import Side
@@ -20,27 +20,29 @@ from caudal.tables.added import added_files
 from caudal.tables.frames import arrow, empty, frame
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
     from caudal.report.documents import ParityExample, TableParity
 
 _SHOWN = 5
 
 
-def compare_join(ws: Workspace, declared: Join) -> TableParity:
+def compare_join(tables: ProductTables, spark: SparkSession, declared: Join) -> TableParity:
     """Return the comparison of a join's rows with those of a run; rows whose match came too late are counted separately."""
-    nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
-    folders = [ws.folder(name) for name in declared.inputs]
-    version = delta.version_of(ws.folder(declared.name))
-    state = read_join_state(declared, nodes, ws.folder(declared.name), folders)
+    nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
+    folders = [tables.folder(name) for name in declared.inputs]
+    version = delta.version_of(tables.folder(declared.name))
+    state = read_join_state(declared, nodes, tables.folder(declared.name), folders)
     assert version is not None
     assert state is not None
-    streamed = arrow(delta.read(ws.folder(declared.name), version))
+    streamed = arrow(delta.read(tables.folder(declared.name), version))
     if is_stream(nodes[1]):
-        frames = {node.name: _at(ws, node, state.inputs[node.name]) for node in nodes}
-        rows = frame_of_join(ws, declared, frames, None)
+        frames = {node.name: _at(tables, spark, node, state.inputs[node.name]) for node in nodes}
+        rows = frame_of_join(tables.product, declared, frames, None)
     else:
-        rows = reduce(lambda rows, more: rows.unionByName(more, allowMissingColumns=True), _by_version(ws, declared, version))
+        rows = reduce(
+            lambda rows, more: rows.unionByName(more, allowMissingColumns=True), _by_version(tables, spark, declared, version)
+        )
     names = [name for name in streamed.column_names if name in rows.columns]
     stream_counts, run_counts = _row_counts(streamed.select(names)), _row_counts(rows.toArrow().select(names))
     keys = [names.index(name) for name in stream_keys(nodes[0])]
@@ -59,40 +61,38 @@ def compare_join(ws: Workspace, declared: Join) -> TableParity:
     }  # fmt: skip
 
 
-def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
+def _at(tables: ProductTables, spark: SparkSession, stream: Node, version: int) -> DataFrame:
     """Return a stream's rows at a version; an empty frame before the first version."""
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    folder = ws.folder(stream.name)
+    folder = tables.folder(stream.name)
     return (
-        frame(ws.spark, delta.read(folder, version))
-        if version >= 0
-        else empty(ws.spark, from_arrow_schema(Side(stream, folder).schema))
+        frame(spark, delta.read(folder, version)) if version >= 0 else empty(spark, from_arrow_schema(Side(stream, folder).schema))
     )
 
 
-def _by_version(ws: Workspace, declared: Join, newest: int) -> Iterator[DataFrame]:
+def _by_version(tables: ProductTables, spark: SparkSession, declared: Join, newest: int) -> Iterator[DataFrame]:
     """Yield the rows of a join with a table, one frame for each version of the table that left rows were joined with."""
-    left, right = (ws.folder(name) for name in declared.inputs)
-    keys, seen_keys, read_upto = list(stream_keys(ws.product.nodes[declared.left])), None, -1
-    for table_version, stream_version in _joined_versions(ws, declared, newest):
+    left, right = (tables.folder(name) for name in declared.inputs)
+    keys, seen_keys, read_upto = list(stream_keys(tables.product.nodes[declared.left])), None, -1
+    for table_version, stream_version in _joined_versions(tables, declared, newest):
         version = delta.read(left, stream_version)
         added = {str(file) for number in range(read_upto + 1, stream_version + 1) for file in added_files(left, number)}
         files = tuple(delta.DataFile(path, 0, 0) for path in sorted(file.removeprefix(f"{left}/") for file in added))
-        rows = frame(ws.spark, delta.Version(left, stream_version, files, version.schema, version.partitioned, {}))
+        rows = frame(spark, delta.Version(left, stream_version, files, version.schema, version.partitioned, {}))
         new_rows = rows if seen_keys is None else rows.join(seen_keys, keys, "left_anti")
         yield frame_of_join(
-            ws, declared, {declared.left: new_rows, declared.right: frame(ws.spark, delta.read(right, table_version))}
+            tables.product, declared, {declared.left: new_rows, declared.right: frame(spark, delta.read(right, table_version))}
         )
         seen_keys = rows.select(keys) if seen_keys is None else seen_keys.unionByName(rows.select(keys))
         read_upto = stream_version
 
 
-def _joined_versions(ws: Workspace, declared: Join, newest: int) -> list[tuple[int, int]]:
+def _joined_versions(tables: ProductTables, declared: Join, newest: int) -> list[tuple[int, int]]:
     """Return the versions of the right table, each with the last version of the stream that was joined with it."""
     stream_by_table_version: dict[int, int] = {}
     for number in range(newest + 1):
-        identity = delta.identity(ws.folder(declared.name), number)
+        identity = delta.identity(tables.folder(declared.name), number)
         if "inputs" in identity:
             if "done" in identity:  # the table was rewritten: earlier pairs no longer count
                 stream_by_table_version = {}

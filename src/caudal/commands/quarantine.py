@@ -19,8 +19,11 @@ from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.graph.load import load
 from caudal.ledger.records import landed
 from caudal.runtime.lifecycle import new_run_id
-from caudal.runtime.opening import held, opened
-from caudal.runtime.workspace import Progress, Workspace
+from caudal.runtime.opening import hold_product, open_home
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.progress import Progress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import corrections
 from caudal.tables.frames import arrow, frame
@@ -28,12 +31,14 @@ from caudal.tables.home import Home
 from caudal.tables.landing import land
 
 if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
     from caudal.report.documents import QuarantineCount, QuarantinedRow
 
 
 def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
     """Return the number of rows in quarantine by product, table and reason; a row counts under each of its reasons."""
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [resolve_product(home, ledger, product)] if product else products(ledger)
     rows: list[QuarantineCount] = []
@@ -51,7 +56,7 @@ def show(
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
     import pyarrow.compute as pc
 
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = resolve_product(home, ledger, product)
         version = _quarantined(home, name, table)
@@ -77,7 +82,7 @@ def replay(
     source, and replace the rows that they correct.
     """
     product = load(folder)
-    home = opened(settings)
+    home = open_home(settings)
     if sets:
         node = product.sources.get(table)
         if node is None:
@@ -87,9 +92,9 @@ def replay(
                 fix=f"Correct the rows of a source ({among}), or correct the table's function and run again.",
                 table=table,
             )
-        with contextlib.closing(home.ledger()) as ledger, held(home, ledger, product):
-            ws = Workspace(product, home, ledger, settings, new_run_id())
-            _correct(ws, node, [_assignment(set_) for set_ in sets], reason, where)
+        with contextlib.closing(home.ledger()) as ledger, hold_product(home, ledger, product):
+            ws = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, new_run_id()))
+            _correct(ws.record, ws.tables, ws.spark.session, node, [_assignment(set_) for set_ in sets], reason, where)
     else:
         _quarantined(home, product.name, table)
     return run(folder, settings, progress=progress)
@@ -106,12 +111,20 @@ class _Correction:
     etag: str | None = None
 
 
-def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason: str | None, where: str | None) -> None:
+def _correct(
+    record: RunRecord,
+    tables: ProductTables,
+    spark: SparkSession,
+    source: Source,
+    sets: list[tuple[str, str]],
+    reason: str | None,
+    where: str | None,
+) -> None:
     """Land corrected copies of the quarantined rows that match."""
     from pyspark.sql import functions as F
 
-    version = _quarantined(ws.home, ws.product.name, source.name)
-    rows = frame(ws.spark, version)
+    version = _quarantined(tables.home, tables.product.name, source.name)
+    rows = frame(spark, version)
     columns = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
         if column not in columns:
@@ -128,7 +141,9 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
         raise NotThere(f"No quarantined row of '{source.name}' matches.", fix=f"Look at them: caudal quarantine show {source.name}")
     # Rows with equal values in every column cannot be distinguished, so they are corrected together.
     selected = rows.withColumn("_key", corrections.row_key(columns)).where(F.col("_key").isin(keys))
-    good_count = ws.frame(source.name).withColumn("_key", corrections.row_key(columns)).where(F.col("_key").isin(keys)).count()
+    good_count = (
+        tables.frame(spark, source.name).withColumn("_key", corrections.row_key(columns)).where(F.col("_key").isin(keys)).count()
+    )
     if good_count:
         raise DeclarationProblem(
             f"{good_count} good rows of '{source.name}' are alike to the last value with rows to be corrected.",
@@ -139,10 +154,18 @@ def _correct(ws: Workspace, source: Source, sets: list[tuple[str, str]], reason:
     raw_names = {field.name: field.raw_name for field in source.schema or ()}
     corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in columns])
     with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / f"corrections-{ws.run_id}.parquet"
+        file = Path(scratch) / f"corrections-{record.run_id}.parquet"
         corrections.write(corrected.toArrow(), keys, segments, file)
         correction = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
-        land([correction], ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, kind="correction")
+        land(
+            [correction],
+            tables.home,
+            record.ledger,
+            product=tables.product.name,
+            source=source.name,
+            run_id=record.run_id,
+            kind="correction",
+        )
 
 
 def _assignment(text: str) -> tuple[str, str]:

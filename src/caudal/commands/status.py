@@ -19,7 +19,7 @@ from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
 from caudal.report.sections.others import CAUDAL_PARTS
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -41,7 +41,7 @@ _UPDATES_SEARCHED = 200  # newest updates of the live feed to search: enough to 
 
 def status(settings: Settings, folder: Path | None = None) -> StatusDocument:
     """Return last run, tables and champions of one product or of all in the home."""
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = [product_name(folder)] if folder else products(ledger)
         return {"home": str(home.path), "lake": str(home.lake), "products": [_product(home, ledger, name) for name in names]}

@@ -12,7 +12,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.records import steps
 from caudal.observers.usual_times import RUN, Usual, history, usual_of
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 
 if TYPE_CHECKING:
     from caudal.report.documents import ExecutionDocument, StepTimes, TimesDocument, UsualDocument
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:
     """Return the history of each step of a product, or of one step, with its usual duration and trend."""
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = resolve_product(home, ledger, product)
         query = select(steps.c.step).where(steps.c.product == name, steps.c.state == "succeeded").distinct()

@@ -12,7 +12,7 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
 from caudal.ledger.rows import StepRow
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 
 if TYPE_CHECKING:
     from caudal.report.documents import WhyDocument, WhyStep
@@ -25,7 +25,7 @@ def why_steps_ran(settings: Settings, about: Path | None) -> WhyDocument:
     ----------
     about : a product's folder or name, ``PRODUCT/STEP``, or a step such as ``table:trips``
     """
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         names = products(ledger)
         product, name = _product_and_step(about, names)

@@ -23,7 +23,8 @@ from caudal.declarations.settings import settings
 from caudal.declarations.trigger import OnArrival
 from caudal.errors import CaudalError, Stopped
 from caudal.ledger.records import events, landed
-from caudal.runtime.workspace import Process, Workspace
+from caudal.runtime.process import Process
+from caudal.runtime.run_record import RunRecord
 from caudal.stages.ingest import Arrival
 
 WAIT_S = 60.0  # to wait for another run of the product to end
@@ -35,7 +36,7 @@ def main() -> int:
     process = Process(lambda error: print(json.dumps(error.as_dict())))
 
     def request_stop(*_: object) -> None:
-        process.asked_to_stop = True
+        process.stop_requested = True
 
     signal.signal(signal.SIGTERM, request_stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles Ctrl-C
@@ -46,7 +47,7 @@ def main() -> int:
         )
         result = run(
             Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process,
-            arrived=_record_arrivals,
+            before_landing=_record_arrivals,
         )  # fmt: skip
     except CaudalError as error:
         print(json.dumps(error.as_dict()))
@@ -55,16 +56,18 @@ def main() -> int:
     return Stopped.exit_code if isinstance(result.error, Stopped) else result.exit_code
 
 
-def _record_arrivals(ws: Workspace, source: Source, files: Sequence[Arrival]) -> None:
+def _record_arrivals(record: RunRecord, source: Source, files: Sequence[Arrival]) -> None:
     """Record the files that this run is about to land and the daemon has not recorded yet: an event is in the ledger before it is
     handled."""
-    taken_events = ws.ledger.find(events, run_id=ws.run_id, state="taken", limit=1)
+    taken_events = record.ledger.find(events, run_id=record.run_id, state="taken", limit=1)
     if taken_events and isinstance(source.trigger, OnArrival) and isinstance(source.connection, Files):
-        taken_columns = {"taken_by": taken_events[0]["taken_by"], "run_id": ws.run_id}
-        rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
+        taken_columns = {"taken_by": taken_events[0]["taken_by"], "run_id": record.run_id}
+        rows = record.ledger.find(landed, product=record.product_name, source=source.name)
         landed_last = {row["path"]: row["seq"] for row in rows}
-        arrivals = [arrival_event(ws.product.name, source, file, ws.clock(), landed_last.get(file.path, 0)) for file in files]
-        record_events(ws.ledger, arrivals, taken_by_run=taken_columns)
+        arrivals = [
+            arrival_event(record.product_name, source, file, record.clock(), landed_last.get(file.path, 0)) for file in files
+        ]
+        record_events(record.ledger, arrivals, taken_by_run=taken_columns)
 
 
 def _exit_with_daemon() -> None:

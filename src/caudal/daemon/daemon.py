@@ -22,7 +22,7 @@ from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.load import load, product_file
 from caudal.kinds import WATCHERS
 from caudal.ledger.claim import claim
-from caudal.runtime.opening import checked, opened
+from caudal.runtime.opening import checked_product, open_home
 from caudal.tables.home import Home
 
 SETTLE_S = 2.0
@@ -38,7 +38,7 @@ def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None 
     DeclarationProblem : a product's declaration is wrong, or it has no trigger
     """
     pace = pace or Pace()
-    home = opened(settings)
+    home = open_home(settings)
     products = load_products(folders)
     settle_s = SETTLE_S if settings.settle is None else settings.settle
     with (
@@ -105,7 +105,7 @@ def load_triggered_product(folder: Path) -> Product:
     ------
     DeclarationProblem : the declaration is wrong, or has no trigger
     """
-    product = checked(load(folder))
+    product = checked_product(load(folder))
     sources, predictions = product.sources.values(), product.predictions.values()
     if not any([*product.schedules, *(source.trigger for source in sources), *(prediction.trigger for prediction in predictions)]):
         raise DeclarationProblem(

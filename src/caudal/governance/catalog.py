@@ -15,7 +15,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import checks, declarations, landed, lineages, model_versions, profiles, runs, steps
 from caudal.observers.declared import declaration
 from caudal.registry import card
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -38,7 +38,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
     """
     from caudal.graph.load import load
 
-    home = opened(settings)
+    home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         declared = {row["product"]: row["document"] for row in ledger.find(declarations)}
         declared |= {document["name"]: document for document in (declaration(load(folder)) for folder in folders)}

@@ -31,9 +31,9 @@ from caudal.ledger.records import deletions, erasures, landed, manifests, model_
 from caudal.ledger.rows import ErasureRow, ModelVersionRow
 from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
-from caudal.runtime.lifecycle import new_run_id, who
-from caudal.runtime.opening import held, opened
-from caudal.runtime.workspace import Progress
+from caudal.runtime.lifecycle import new_run_id, user_name
+from caudal.runtime.opening import hold_product, open_home
+from caudal.runtime.progress import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.parquet import WRITTEN, read
@@ -58,7 +58,7 @@ def erase(
     from caudal.streaming.sources import stream_lease
 
     file = product_file(folder)
-    product, home = load(file), opened(settings)
+    product, home = load(file), open_home(settings)
     settings = with_data(settings, file)
     person_ = parse_subject(product, subject)
     with contextlib.ExitStack() as open_:
@@ -109,7 +109,7 @@ def unsearched(document: Mapping[str, Any], page: str | None = None) -> StepFail
 @contextlib.contextmanager
 def _exclusive(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
     """Hold the product for the length of the block, and leave no copy of a remote raw file on this machine."""
-    with held(home, ledger, product):
+    with hold_product(home, ledger, product):
         try:
             yield
         finally:
@@ -159,7 +159,7 @@ def _begin(ledger: Ledger, product: Product, person_: Person, plan: Mapping[str,
     salt = secrets.token_hex(16)
     begun: ErasureRow = {
         "erasure": f"erase-{new_run_id()}", "product": product.name, "column": person_.column, "salt": salt, "subject": person_.digest(salt),
-        "state": "running", "who": who(), "started_at": now, "finished_at": None, "before": dict(plan), "proof_sha256": None,
+        "state": "running", "who": user_name(), "started_at": now, "finished_at": None, "before": dict(plan), "proof_sha256": None,
     }  # fmt: skip
     ledger.add(erasures, begun)
     return begun
@@ -227,7 +227,7 @@ def _erase_remaining(product: Product, home: Home, ledger: Ledger, person_: Pers
             if occurrence.name == name and not occurrence.current
         ]
         deleted = {"erasure": erasure, "paths": [file.path for file in files]}
-        ledger.add(deletions, {"product": product.name, "table": name, "kind": "erasure", "why": "held rows of an erased subject", "who": who(), "at": now,
+        ledger.add(deletions, {"product": product.name, "table": name, "kind": "erasure", "why": "held rows of an erased subject", "who": user_name(), "at": now,
                                "files": len(files), "bytes": sum(file.bytes for file in files), "document": deleted})  # fmt: skip
         lifespans.unlink(_folder(home, product, name), files)
     _figures(product, home, ledger, person_, columns)

@@ -25,8 +25,8 @@ from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
-from caudal.runtime.lifecycle import new_run_id, who
-from caudal.runtime.opening import held, opened
+from caudal.runtime.lifecycle import new_run_id, user_name
+from caudal.runtime.opening import hold_product, open_home
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import Place
@@ -69,11 +69,11 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     """
     from caudal.streaming.sources import stream_lease
 
-    product, home = load(folder), opened(settings)
+    product, home = load(folder), open_home(settings)
     _check_retentions(product)
     with contextlib.ExitStack() as open_:
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
-        open_.enter_context(held(home, ledger, product))
+        open_.enter_context(hold_product(home, ledger, product))
         open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
         protected = live_versions(product, home, ledger, clock())
         plan = list(_plan(product, home, ledger, protected, clock()))
@@ -207,7 +207,7 @@ def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Pla
 def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: float) -> None:
     """Record a deletion, then do it: a superfluous ledger row is harmless, an unrecorded deletion is not."""
     document = {"name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days)}
-    ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": who(), "at": now,
+    ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": user_name(), "at": now,
                            "files": len(deletion.files), "bytes": sum(file.bytes for file in deletion.files), "document": document})  # fmt: skip
     if deletion.days:
         lifespans.without_days(

@@ -23,7 +23,7 @@ from caudal.graph.registered import tables_of
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import lineages
 from caudal.runtime.column_lineage import lineage_of
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.tables.found import MatchedRows, matching
 from caudal.tables.resolve import resolve_version
@@ -46,7 +46,7 @@ def trace(
     NotThere : the table, version or row does not exist
     DeclarationProblem : the condition cannot be understood
     """
-    product, home = load(folder), opened(settings)
+    product, home = load(folder), open_home(settings)
     tables = tables_of(product)
     if table not in tables:
         raise NotThere(

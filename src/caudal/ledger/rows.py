@@ -38,6 +38,7 @@ class AttemptDocument(TypedDict):
 
     error: str
     seconds: float
+    waited_s: NotRequired[float]
 
 
 class FileDocument(TypedDict):
@@ -46,6 +47,7 @@ class FileDocument(TypedDict):
     path: str
     state: NotRequired[str]
     bytes: NotRequired[int | None]
+    sha256: NotRequired[str | None]
 
 
 class EmbeddingDocument(TypedDict, total=False):
@@ -78,17 +80,29 @@ class StepDetail(_Span, total=False):
     rule: str
     reasons: dict[str, int]
     attempts: list[AttemptDocument]
-    files: list[FileDocument]
+    files: list[FileDocument] | int  # a landing lists them, a reading counts them
+    landed: int
+    waiting: list[str]
+    notes: list[str]
+    read_days: list[str] | None
+    messages: int
+    samples: int
+    unreadable_messages: int
+    outside: int
     model_version: int
     input_version: int
     rows: int
     unlabelled: int
     older: int
     chosen: str
+    warning: str | None
+    holdout: HoldoutDocument | None
     decision: str | None
     version: int
+    replaced: int | None
     gates: list[GateDocument]
     place: str
+    location: str
     zeros: dict[str, int]
     made_of: dict[str, str]
     embedding: EmbeddingDocument
@@ -173,13 +187,16 @@ class CounterRow(TypedDict):
     value: int
 
 
-class CheckRow(TypedDict):
-    """What an expectation counted."""
-
+class _OfTable(TypedDict):
     id: int
     run_id: str
     product: str
     table: str
+
+
+class CheckDocument(TypedDict):
+    """What an expectation counted."""
+
     expectation: str
     kind: str
     action: str
@@ -187,6 +204,10 @@ class CheckRow(TypedDict):
     broken: int | None
     passed: bool
     message: str | None
+
+
+class CheckRow(_OfTable, CheckDocument):
+    """What an expectation of a table counted in a run."""
 
 
 class ColumnProfile(TypedDict, total=False):
@@ -200,16 +221,19 @@ class ColumnProfile(TypedDict, total=False):
     distinct: int | None
 
 
-class ProfileRow(TypedDict):
-    """The figures of a version's columns."""
+class ProfileDocument(TypedDict):
+    """The number of rows and the figures of their columns."""
 
-    id: int
-    run_id: str
-    product: str
-    table: str
-    version: int | None
     rows: int
     columns: dict[str, ColumnProfile]
+
+
+class _OfVersion(_OfTable):
+    version: int | None
+
+
+class ProfileRow(_OfVersion, ProfileDocument):
+    """The figures of a version's columns."""
 
 
 _Origins = TypedDict("_Origins", {"from": list[JsonObject]})  # "from" cannot be a field of a class
@@ -229,14 +253,9 @@ class LineageDocument(TypedDict):
     rows: JsonObject
 
 
-class LineageRow(TypedDict):
+class LineageRow(_OfVersion):
     """Which input columns each column of a table is made of."""
 
-    id: int
-    run_id: str
-    product: str
-    table: str
-    version: int | None
     document: LineageDocument
 
 

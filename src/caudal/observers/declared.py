@@ -10,8 +10,7 @@ from caudal.graph.registered import kind_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import declarations
 from caudal.report.run_document import RunDocument
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
 from caudal.secret import redacted
 
 
@@ -65,10 +64,10 @@ class KeptDeclaration(RunObserver):
 
     order = 10
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Store the declaration if it has changed."""
-        if document["run_id"] == ws.run_id:
-            store_declaration(ws.product, ws.ledger, ws.run_id, ws.clock())
+        if document["run_id"] == run.record.run_id:
+            store_declaration(run.product, run.record.ledger, run.record.run_id, run.record.clock())
 
 
 OBSERVER = KeptDeclaration()

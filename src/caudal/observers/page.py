@@ -6,8 +6,7 @@ from pathlib import Path
 
 from caudal.graph.build import build
 from caudal.report.run_document import RunDocument
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
 
 
 class RunPage(RunObserver):
@@ -15,15 +14,15 @@ class RunPage(RunObserver):
 
     order = 0
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Write the page."""
         from caudal.report.page import write_run_page
 
-        if document["run_id"] == ws.run_id:
+        if document["run_id"] == run.record.run_id:
             assert document["page"] is not None, "a run that has ended has a page"
             page = Path(document["page"])
             page.parent.mkdir(parents=True, exist_ok=True)
-            write_run_page(ws.ledger, ws.run_id, build(ws.product), page)
+            write_run_page(run.record.ledger, run.record.run_id, build(run.product), page)
 
 
 OBSERVER = RunPage()

@@ -11,8 +11,7 @@ from importlib.metadata import entry_points
 import caudal.observers
 from caudal.errors import CaudalError
 from caudal.report.run_document import RunDocument
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
 
 GROUP = "caudal.observers"
 _LOG = logging.getLogger(__name__)
@@ -35,23 +34,23 @@ class Foreign(RunObserver):
     def __init__(self, name: str, observer: RunObserver) -> None:
         self._name, self._observer = name, observer
 
-    def run_began(self, ws: Workspace) -> None:
+    def run_began(self, run: ObservedRun) -> None:
         """Call the observer at the begin of a run."""
-        self._call("run_began", ws)
+        self._call("run_began", run)
 
-    def step_slow(self, ws: Workspace, step: str, expected_s: float, limit_s: float) -> None:
+    def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """Call the observer for a slow step."""
-        self._call("step_slow", ws, step, expected_s, limit_s)
+        self._call("step_slow", run, step, expected_s, limit_s)
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Call the observer at the end of a run."""
-        self._call("run_ended", ws, document)
+        self._call("run_ended", run, document)
 
-    def _call(self, method: str, ws: Workspace, *facts: object) -> None:
+    def _call(self, method: str, run: ObservedRun, *facts: object) -> None:
         try:
-            getattr(self._observer, method)(ws, *facts)
+            getattr(self._observer, method)(run, *facts)
         except CaudalError as error:
-            ws.progress.noted(f"The observer '{self._name}' failed: {error.what}")
+            run.note(f"The observer '{self._name}' failed: {error.what}")
         except Exception as error:
             _LOG.warning("the observer '%s' failed", self._name, exc_info=error)
-            ws.progress.noted(f"The observer '{self._name}' failed in {method}: {type(error).__name__}: {error}")
+            run.note(f"The observer '{self._name}' failed in {method}: {type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs, steps
-from caudal.ledger.rows import RunRow, StepDetail, StepRow
+from caudal.ledger.rows import FileDocument, RunRow, StepDetail, StepRow
 from caudal.report.figures import plural
 from caudal.report.registered import sections
 from caudal.report.run_document import ModelDocument, RunDocument
@@ -72,6 +72,12 @@ def iso(at: float | None) -> str | None:
 def detail_of(row: StepRow | None) -> StepDetail:
     """Return a step's detail: what it recorded besides its counts; an empty one where it has none."""
     return (row["detail"] or {}) if row else {}
+
+
+def files_of(row: StepRow) -> list[FileDocument]:
+    """Return the files that a step lists, as a landing does; none of a step that only counts its files."""
+    files = detail_of(row).get("files")
+    return files if isinstance(files, list) else []
 
 
 def outcome(state: str, models: Mapping[str, ModelDocument]) -> str:

@@ -1,1 +1,1 @@
-"""What every run has: its home held and opened, its product, clock and Spark, its beginning and its end."""
+"""The parts that every run has, and its beginning and end."""

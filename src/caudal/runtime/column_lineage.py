@@ -1,4 +1,4 @@
-"""Which columns each table's columns are made of: as its newest build told, or as the declaration says."""
+"""Which columns each table's columns are made of, by its newest build or by its declaration."""
 
 from __future__ import annotations
 
@@ -26,53 +26,55 @@ def lineage_of(product: Product, ledger: Ledger, name: str) -> dict[str, Any]:
     if node is not None and kind_of(node).columns == "raw":
         raw = f"raw:{name}"
         return _document({column.name: [(raw, column.raw_name, "transformation")] for column in node.schema or ()})
-    told = ledger.find(lineages, product=product.name, table=name, newest=True, limit=1)
-    return dict(told[0]["document"]) if told else {"columns": {}, "rows": {"indirect": [], "unknown": NOT_BUILT}}
+    rows = ledger.find(lineages, product=product.name, table=name, newest=True, limit=1)
+    return dict(rows[0]["document"]) if rows else {"columns": {}, "rows": {"indirect": [], "unknown": NOT_BUILT}}
 
 
-def names(product: Product) -> tuple[str, ...]:
-    """Return all that has columns: sources, tables, features, predictions."""
+def tables_with_columns(product: Product) -> tuple[str, ...]:
+    """Return the names of all tables: sources, tables, features, predictions."""
     return tables_of(product)
 
 
 def upstream(product: Product, ledger: Ledger, start: Column) -> Iterator[tuple[Column, dict[str, Any]]]:
-    """Yield what a column is made of, and what that is made of, back to the raw files; each column once."""
-    waiting, seen, known = [start], {start}, dict[str, dict[str, Any]]()
+    """Yield the lineage of a column and of the columns that it is made of, back to the raw files; each column once."""
+    waiting, visited, lineage_by_table = [start], {start}, dict[str, dict[str, Any]]()
     while waiting:
         table, column = waiting.pop(0)
-        if table not in known:
-            known[table] = lineage_of(product, ledger, table) if table in names(product) else {"columns": {}}
-        made = known[table]["columns"].get(column)
-        if made is None:
+        if table not in lineage_by_table:
+            lineage_by_table[table] = (
+                lineage_of(product, ledger, table) if table in tables_with_columns(product) else {"columns": {}}
+            )
+        column_lineage = lineage_by_table[table]["columns"].get(column)
+        if column_lineage is None:
             continue
-        yield (table, column), made
-        for origin in made["from"]:
-            found = (origin["table"], origin["column"])
-            if found not in seen:
-                seen.add(found)
-                waiting.append(found)
+        yield (table, column), column_lineage
+        for origin in column_lineage["from"]:
+            origin_column = (origin["table"], origin["column"])
+            if origin_column not in visited:
+                visited.add(origin_column)
+                waiting.append(origin_column)
 
 
 def flows(product: Product, ledger: Ledger, start: set[Column]) -> dict[str, dict[str, str]]:
-    """Return where the values of some columns go unchanged: ``{table: {column: the first of them that it comes from}}``."""
-    found: dict[str, dict[str, str]] = {}
+    """Return the columns that hold the values of some columns unchanged: ``{table: {column: the one of them that it comes from}}``."""
+    start_by_column: dict[str, dict[str, str]] = {}
     for table, column in start:
-        found.setdefault(table, {})[column] = f"{table}.{column}"
-    grew = True
-    while grew:
-        grew = False
-        for name in names(product):
-            for column, made in lineage_of(product, ledger, name)["columns"].items():
-                known = next((found[origin["table"]][origin["column"]] for origin in made["from"]
-                              if origin["kind"] == "identity" and origin["column"] in found.get(origin["table"], {})), None)  # fmt: skip
-                if known and column not in found.get(name, {}):
-                    found.setdefault(name, {})[column] = known
-                    grew = True
-    return found
+        start_by_column.setdefault(table, {})[column] = f"{table}.{column}"
+    has_grown = True
+    while has_grown:
+        has_grown = False
+        for name in tables_with_columns(product):
+            for column, column_lineage in lineage_of(product, ledger, name)["columns"].items():
+                start_column = next((start_by_column[origin["table"]][origin["column"]] for origin in column_lineage["from"]
+                              if origin["kind"] == "identity" and origin["column"] in start_by_column.get(origin["table"], {})), None)  # fmt: skip
+                if start_column and column not in start_by_column.get(name, {}):
+                    start_by_column.setdefault(name, {})[column] = start_column
+                    has_grown = True
+    return start_by_column
 
 
 def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) -> dict[str, Any]:
-    """Keys are those of the features; what is predicted comes from all that the newest version of the model takes."""
+    """Return the lineage of predictions: keys come from the features, predictions from all inputs of the newest model version."""
     model = product.models[prediction.model]
     features = product.features_by_model[model.name]
     versions = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)
@@ -85,8 +87,8 @@ def _of_predictions(product: Product, ledger: Ledger, prediction: Prediction) ->
 def _document(columns: dict[str, list[tuple[str, str, str]]]) -> dict[str, Any]:
     return {
         "columns": {
-            name: {"from": [{"table": table, "column": column, "kind": kind} for table, column, kind in made], "indirect": []}
-            for name, made in columns.items()
+            name: {"from": [{"table": table, "column": column, "kind": kind} for table, column, kind in origins], "indirect": []}
+            for name, origins in columns.items()
         },
         "rows": {"indirect": []},
     }

@@ -1,4 +1,4 @@
-"""Errors of Spark and of the machine, told in a sentence."""
+"""Errors of Spark and of the machine as errors of caudal, each in a sentence."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from caudal.ledger.faults import ledger_problem
 from caudal.storage import damage, storage_errors
 
 DYING_S = 10.0  # in which Java ends after it ran out of memory
-_OF_JAVA = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
+_JAVA_FAILURES = ("OutOfMemoryError", "Connection refused", "Answer from Java side is empty", "Error while sending or receiving", "Connection reset",
             "SparkContext was shut down", "stopped SparkContext")  # fmt: skip
 
 
-def is_of_java(error: BaseException) -> bool:
-    """Return whether an error is one that the end of Spark's Java process makes."""
+def is_java_failure(error: BaseException) -> bool:
+    """Return whether an error says that Spark's Java process has ended."""
     text = _whole_text(error)
     return (
         isinstance(error, ConnectionError)
         or type(error).__name__ in ("Py4JError", "Py4JNetworkError")
-        or any(one in text for one in _OF_JAVA)
+        or any(marker in text for marker in _JAVA_FAILURES)
     )
 
 
 def translate_machine_error(error: BaseException, step: str | None = None) -> CaudalError | None:
-    """Return what an error of Spark, of the storage or of the operating system means, or None when it is not one of the known ones."""
+    """Return an error of Spark, the storage or the operating system as a CaudalError, or None when it is none of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)
     about: dict[str, Any] = {"step": step} if step else {}
     during = f" in step '{step}'" if step else ""
-    if (found := storage_errors.of_spark(text)) is not None:
-        found.facts |= about
-        return found
+    if (storage_error := storage_errors.of_spark(text)) is not None:
+        storage_error.facts |= about
+        return storage_error
     if isinstance(error, DBAPIError):
         return ledger_problem(error, step)
     if "No space left on device" in text or "Disk quota exceeded" in text or number in (errno.ENOSPC, errno.EDQUOT):
@@ -69,8 +69,8 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
             fix="Give it more: CAUDAL_MEMORY=8g (or memory in caudal.toml).",
             **about,
         )
-    gone = "No such file or directory: " if isinstance(error, FileNotFoundError) else ""
-    if (problem := damage.of_text(gone + text)) is not None:
+    prefix = "No such file or directory: " if isinstance(error, FileNotFoundError) else ""
+    if (problem := damage.of_text(prefix + text)) is not None:
         problem.facts |= about
         return problem
     if type(error).__module__.startswith(("pyspark", "py4j")):
@@ -81,15 +81,15 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
 
 def _whole_text(error: BaseException) -> str:
     texts: list[str] = []
-    seen: BaseException | None = error
-    while seen is not None and len(texts) < 5:
-        texts.append(str(seen))
-        seen = seen.__cause__ or seen.__context__
+    current: BaseException | None = error
+    while current is not None and len(texts) < 5:
+        texts.append(str(current))
+        current = current.__cause__ or current.__context__
     return "\n".join(texts)
 
 
 def _spark_sentence(text: str) -> str:
-    """Return Spark's own message: its error class and sentence, without plan and stack."""
+    """Return Spark's message: its error class and sentence, without plan and stack trace."""
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", 'File "<', "'", "+-"))
     ]

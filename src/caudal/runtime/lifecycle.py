@@ -1,4 +1,4 @@
-"""The beginning and the end of a run, in the ledger and for its observers; and what runs that died have left."""
+"""The beginning and the end of a run in the ledger and for its observers, and the clean-up after runs that died."""
 
 from __future__ import annotations
 
@@ -18,85 +18,90 @@ from caudal.ledger.records import runs
 from caudal.ledger.rows import RunRow
 from caudal.report.run_document import RunDocument
 from caudal.runtime.manifest import folder_digest
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import Remote
 
 
 def new_run_id() -> str:
-    """Return a run's name. It begins with the clock's time for people; runs are ordered by the ledger's ``seq``."""
+    """Return the id of a new run. It begins with the time, for people; runs are ordered by the ledger's ``seq``."""
     return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + secrets.token_hex(3)
 
 
 def begin(ws: Workspace, command: str) -> None:
-    """Tell the ledger that a run has begun."""
-    ws.ledger.add(
+    """Record the beginning of a run in the ledger and call the observers."""
+    ws.record.ledger.add(
         runs,
         {
-            "run_id": ws.run_id, "product": ws.product.name, "command": command, "state": "running", "started_at": ws.clock(),
-            "who": who(), "host": socket.gethostname(), "pid": os.getpid(), "caudal_version": caudal.__version__,
+            "run_id": ws.record.run_id, "product": ws.product.name, "command": command, "state": "running", "started_at": ws.record.clock(),
+            "who": user_name(), "host": socket.gethostname(), "pid": os.getpid(), "caudal_version": caudal.__version__,
             "code": folder_digest(Path(ws.product.where.file).parent),
         },
     )  # fmt: skip
-    for observer in ws.observers:
-        observer.run_began(ws)
+    for observer in ws.reporting.observers:
+        observer.run_began(ws.observed)
 
 
 def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
-    """Write to the ledger how the run ended, tell the observers, and return the run's document."""
+    """Record the end of a run in the ledger, call the observers, and return the run's document."""
     from caudal.report.document import run_document
 
-    ws.ledger.change(
+    ws.record.ledger.change(
         runs,
-        {"run_id": ws.run_id},
+        {"run_id": ws.record.run_id},
         state="stopped" if isinstance(error, Stopped) else "failed" if error else "succeeded",
-        finished_at=ws.clock(),
+        finished_at=ws.record.clock(),
         error=error.as_dict() if error else None,
     )
-    document = run_document(ws.ledger, ws.run_id)
-    document["page"] = str(ws.home.page(ws.product.name, ws.run_id))
-    ws.ledger.change(runs, {"run_id": ws.run_id}, summary=document)
-    tell(ws, document)
+    document = run_document(ws.record.ledger, ws.record.run_id)
+    document["page"] = str(ws.tables.home.page(ws.product.name, ws.record.run_id))
+    ws.record.ledger.change(runs, {"run_id": ws.record.run_id}, summary=document)
+    notify_observers(ws, document)
     return document
 
 
 def recover(ws: Workspace) -> None:
-    """Clear up behind runs that died: their rows in the ledger, their files that no version names."""
-    swept = isinstance(ws.home.lake, Remote) and _ended_well(ws)
-    abandon(ws, [row for row in ws.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"])
-    shutil.rmtree(ws.home.scratch(ws.product.name), ignore_errors=True)
+    """Clean up after runs that died: end their rows in the ledger, remove their files that no version names."""
+    swept = isinstance(ws.tables.home.lake, Remote) and _ended_well(ws.record)
+    abandon(
+        ws, [row for row in ws.record.ledger.find(runs, product=ws.product.name, state="running") if row["command"] != "stream"]
+    )
+    shutil.rmtree(ws.tables.home.scratch(ws.product.name), ignore_errors=True)
     for name in tables_of(ws.product):
         if swept or is_streamed(ws.product, name):  # swept by the stream itself, which may be at work
             continue
-        delta.sweep(ws.folder(name))
-        delta.sweep(ws.home.quarantine(ws.product.name, name))
-    for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
+        delta.sweep(ws.tables.folder(name))
+        delta.sweep(ws.tables.quarantine(name))
+    for raw in ws.tables.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
 
 
-def _ended_well(ws: Workspace) -> bool:
-    """Tell whether the last run of the product left nothing behind: to look for it in a remote lake takes requests for each table."""
-    last = [row for row in ws.ledger.find(runs, product=ws.product.name, newest=True, limit=20) if row["command"] != "stream"]
+def _ended_well(record: RunRecord) -> bool:
+    """Return whether the last run succeeded and so left no files: searching a remote lake for them takes requests for each table."""
+    last = [
+        row for row in record.ledger.find(runs, product=record.product_name, newest=True, limit=20) if row["command"] != "stream"
+    ]
     return bool(last) and last[0]["state"] == "succeeded"
 
 
 def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
-    """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
+    """Record that the runs of these rows have died: this run holds their lease."""
     from caudal.report.document import run_document
 
     for row in rows:
-        ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
-        tell(ws, run_document(ws.ledger, row["run_id"]))
+        ws.record.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.record.clock())
+        notify_observers(ws, run_document(ws.record.ledger, row["run_id"]))
 
 
-def tell(ws: Workspace, document: RunDocument) -> None:
-    """Tell every observer how a run ended."""
-    for observer in ws.observers:
-        observer.run_ended(ws, document)
+def notify_observers(ws: Workspace, document: RunDocument) -> None:
+    """Call every observer with the document of a run that ended."""
+    for observer in ws.reporting.observers:
+        observer.run_ended(ws.observed, document)
 
 
-def who() -> str:
-    """Return the name of the user at the keyboard."""
+def user_name() -> str:
+    """Return the login name of the user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container without a user entry

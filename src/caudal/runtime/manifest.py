@@ -1,8 +1,8 @@
-"""Is there anything to do at all? Told without importing the product, Spark or scikit-learn.
+"""Decides whether a run has anything to do, without importing the product, Spark or scikit-learn.
 
 After a run that succeeded, the ledger keeps what the run was made of: the product folder's files, every other module of the user's,
 what loading the product and its functions read, the settings, the installed versions, the sources' arrivals and the tables' versions.
-While all of that is as it was, a run has nothing to do. A product of which that cannot be told is always loaded.
+While all of that is unchanged, a run has nothing to do. A product for which that cannot be decided is always loaded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
 from caudal.ledger.rows import CodeDocument, PatternDocument
 from caudal.report.run_document import RunDocument
-from caudal.runtime.storage import files_of_tables, missing_raw, still_there
+from caudal.runtime.storage import files_exist, files_of_tables, missing_raw
 from caudal.secret import shown
 from caudal.storage import delta
 from caudal.tables.home import Home
@@ -46,10 +46,10 @@ def folder_digest(folder: Path) -> str:
     return file_digest(product_files(folder, ("*.py", "*.sql", "*.toml")))
 
 
-def remember(
+def store_manifest(
     file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
 ) -> None:
-    """Keep what a run of a product's file that succeeded was made of; products that must be asked over the network are not kept."""
+    """Store the manifest of a run that succeeded: what it was made of. Products with remote sources have none: only a request shows a change."""
     from sqlalchemy import delete, insert
 
     sources = {
@@ -62,12 +62,12 @@ def remember(
         for name, source in product.sources.items()
         if isinstance(source.connection, Files)
     }
-    asked = [source.connection for source in product.sources.values()]
-    if any(one.remote if isinstance(one, Files) else one.kind != "simulated" for one in asked):
+    connections = [source.connection for source in product.sources.values()]
+    if any(connection.remote if isinstance(connection, Files) else connection.kind != "simulated" for connection in connections):
         return
-    if any(source.after for source in product.sources.values()):  # tasks of others are asked each time whether they are complete
+    if any(source.after for source in product.sources.values()):  # whether the user's tasks are complete is checked each time
         return
-    if product.custom:  # only their packages know whether what they made is still there
+    if product.custom:  # only their packages know whether their output is still there
         return
     reads = Reads()
     for name in product.tables:
@@ -75,7 +75,7 @@ def remember(
     code = code_document(product, reads)
     if code is None:
         return
-    said = {
+    manifest = {
         "product": product.name, "pipeline": pipeline, "made_of": _made_of(file, settings), "sources": sources,
         "warehouses": {name: _address(variable, settings) for name, variable in _warehouses(product).items()},
         "publications": _warehouses(product), **code,
@@ -87,34 +87,34 @@ def remember(
     with ledger.engine.begin() as connection:
         key = {"product": product.name, "folder": _key(file, pipeline)}
         connection.execute(delete(manifests).where(manifests.c.product == key["product"], manifests.c.folder == key["folder"]))
-        connection.execute(insert(manifests).values(document=said, **key))
+        connection.execute(insert(manifests).values(document=manifest, **key))
 
 
 def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipeline: str) -> RunDocument | None:
-    """Return the document of a run of a product's file that does nothing, when nothing has changed since the last one; else None."""
+    """Return the document of a run without work, when nothing has changed since the last run of the file; else None."""
     began = time.perf_counter()
-    found = ledger.find(manifests, folder=_key(file, pipeline))
-    if not found:
+    rows = ledger.find(manifests, folder=_key(file, pipeline))
+    if not rows:
         return None
-    said = found[-1]["document"]
-    product = said["product"]
-    same = (
-        said["made_of"] == _made_of(file, settings)
-        and code_as_it_was(said, file.resolve().parent)
-        and all(_version(home, product, name) == number for name, number in said["versions"].items())
-        and said.get("warehouses", {})
-        == {name: _address(variable, settings) for name, variable in said.get("publications", {}).items()}
-        and said.get("decisions") == _newest(ledger, decisions, product)
-        and said.get("landed") == _newest(ledger, landed, product)
-        and still_there(home, product, said.get("files", ()))
+    manifest = rows[-1]["document"]
+    product = manifest["product"]
+    is_unchanged = (
+        manifest["made_of"] == _made_of(file, settings)
+        and is_code_unchanged(manifest, file.resolve().parent)
+        and all(_version(home, product, name) == number for name, number in manifest["versions"].items())
+        and manifest.get("warehouses", {})
+        == {name: _address(variable, settings) for name, variable in manifest.get("publications", {}).items()}
+        and manifest.get("decisions") == _newest(ledger, decisions, product)
+        and manifest.get("landed") == _newest(ledger, landed, product)
+        and files_exist(home, product, manifest.get("files", ()))
         and not missing_raw(home, ledger, product)
-        and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in said["sources"].items())
+        and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in manifest["sources"].items())
     )
-    if not same:
+    if not is_unchanged:
         return None
     from caudal.report.document import run_document
 
-    last = run_document(ledger, said["run_id"])
+    last = run_document(ledger, manifest["run_id"])
     document = last.copy()
     document["state"], document["seconds"] = "up to date", round(time.perf_counter() - began, 4)
     document["landed"] = {name: {"files": 0, "rows": 0, "bytes": 0} for name in last["landed"]}
@@ -124,7 +124,7 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
         }
         for name, table in last["tables"].items()
     }  # fmt: skip
-    document["steps"] = [{"step": step, "state": "skipped", "seconds": 0.0, "why": "nothing new"} for step in said["steps"]]
+    document["steps"] = [{"step": step, "state": "skipped", "seconds": 0.0, "why": "nothing new"} for step in manifest["steps"]]
     return document
 
 
@@ -136,7 +136,7 @@ def reads_of(home: Home, product: str, table: str) -> Reads:
 
 
 def code_document(product: Product, reads: Reads | None = None) -> CodeDocument | None:
-    """Return what a product's code is made of beside the files of its folder; None where that cannot be told without loading it.
+    """Return what a product's code depends on beside the files of its folder; None where that cannot be decided without loading it.
 
     Parameters
     ----------
@@ -145,32 +145,37 @@ def code_document(product: Product, reads: Reads | None = None) -> CodeDocument 
     loaded = loaded_of(product)
     if loaded is None or loaded.imports is None:
         return None
-    whole = loaded.reads.merged_with(reads or Reads()).merged_with(Reads(dict(loaded.named)))
-    if whole.unseen or loaded.reads_clock:  # what it was told cannot be asked again without loading it
+    all_reads = loaded.reads.merged_with(reads or Reads()).merged_with(Reads(dict(loaded.named)))
+    if all_reads.unseen or loaded.reads_clock:  # that can be read again only by loading the product
         return None
     root, imports = loaded.root, loaded.imports
-    outside = {*map(str, _outside(root)), *(file for file in imports.users.values() if not Path(file).is_relative_to(root))}
+    outside = {
+        *map(str, _user_modules_elsewhere(root)),
+        *(file for file in imports.users.values() if not Path(file).is_relative_to(root)),
+    }
     return {
         "outside": {path: file_digest([Path(path)]) for path in sorted(outside)}, "imports": dict(imports.origins),
         "libraries": {name: state for module in sorted(imports.libraries) for name, state in library_state(module).items()},
-        "reads": whole.document(),
+        "reads": all_reads.document(),
     }  # fmt: skip
 
 
-def code_as_it_was(said: CodeDocument, root: Path) -> bool:
-    """Tell whether what `code_document` returned is still so: modules elsewhere, where imports lead, what was read, libraries."""
+def is_code_unchanged(document: CodeDocument, root: Path) -> bool:
+    """Return whether what `code_document` returned is unchanged: modules elsewhere, targets of imports, what was read, libraries."""
     add_product_folder(root)
-    reads = Reads.of(said.get("reads"))
+    reads = Reads.of(document.get("reads"))
     return (
-        all(state == version(name) for name, state in said.get("libraries", {}).items())
-        and all(locate(name, root) == origin for name, origin in said.get("imports", {}).items())
-        and all(Path(path).is_file() and file_digest([Path(path)]) == known for path, known in said["outside"].items())
+        all(state == version(name) for name, state in document.get("libraries", {}).items())
+        and all(locate(name, root) == origin for name, origin in document.get("imports", {}).items())
+        and all(
+            Path(path).is_file() and file_digest([Path(path)]) == known_digest for path, known_digest in document["outside"].items()
+        )
         and reads.current() == reads
     )
 
 
 def _warehouses(product: Product) -> dict[str, str | None]:
-    """Return the variable, or None for the setting, that says where each publication goes, where the product's file does not."""
+    """Return the environment variable, or None for the setting, with the address of each publication whose address the product's file does not give."""
     places = {name: publication.to.address for name, publication in product.publications.items()}
     return {name: None if place is None else place.variable for name, place in places.items() if place is None or place.variable}
 
@@ -180,39 +185,43 @@ def _address(variable: str | None, settings: Settings) -> str:
 
 
 def _made_of(file: Path, settings: Settings) -> str:
-    told = [
+    parts = [
         folder_digest(file.parent),
         str(settings.data and settings.data.resolve()),
         dict(settings.spark),
         settings.metastore,
     ]
-    told += [settings.lake] if settings.lake else []
-    return digest(*told, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
+    parts += [settings.lake] if settings.lake else []
+    return digest(*parts, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
 
 
 def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: PatternDocument) -> bool:
     from caudal.stages.ingest import KnownFile, arrivals
 
     rows = ledger.find(landed, product=product, source=name)
-    seen = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
+    known_files = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     newest = {row["path"]: (row["bytes"], row["modified_ns"]) for row in rows}
     connection = Files(source["pattern"], source["format"], {}, source["settle_s"], source["required"])
     try:
-        found = arrivals(connection, data=settings.data, scratch=Path(), landed=seen, clock=time.time)
+        arrived = arrivals(connection, data=settings.data, scratch=Path(), landed=known_files, clock=time.time)
     except CaudalError:
-        return False  # the run itself will say what is wrong
-    return all(newest.get(one.path) == (one.bytes, one.modified_ns) for one in found)
+        return False  # the run itself reports the error
+    return all(newest.get(arrival.path) == (arrival.bytes, arrival.modified_ns) for arrival in arrived)
 
 
-def _outside(root: Path) -> list[Path]:
-    """Return the modules of the user's that lie elsewhere than in the product's folder, and still do."""
+def _user_modules_elsewhere(root: Path) -> list[Path]:
+    """Return the files of the user's modules outside the product's folder, as far as they exist."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
-    known = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]
-    # Most of some three thousand modules are told by their names; to follow the links of each would take seconds.
-    plain = tuple(f"{place}{os.sep}" for place in known)
+    excluded = [Path(place).resolve() for place in places if place] + [Path(caudal.__file__).resolve().parent, root]
+    # Most of some three thousand modules are excluded by their names; resolving the links of each would take seconds.
+    plain = tuple(f"{place}{os.sep}" for place in excluded)
     files = {file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) and file.endswith(".py")}
-    asked = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]
-    ours = [one for one in asked if not any(one.is_relative_to(place) for place in known) and "site-packages" not in one.parts]
+    candidates = [Path(file).resolve() for file in sorted(files) if not file.startswith(plain)]
+    ours = [
+        candidate
+        for candidate in candidates
+        if not any(candidate.is_relative_to(place) for place in excluded) and "site-packages" not in candidate.parts
+    ]
     return [our for our in ours if our.is_file()]
 
 

@@ -1,21 +1,47 @@
-"""The protocol by which others are told of a run. Observers stand in ``caudal/observers``; other packages add theirs by an entry point."""
+"""The protocol of run observers. Observers stand in ``caudal/observers``; other packages add theirs by an entry point."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 
 if TYPE_CHECKING:
     from caudal.report.run_document import RunDocument
-    from caudal.runtime.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class ObservedRun:
+    """What an observer receives of a run: the run in the ledger, the product's tables and the settings.
+
+    Parameters
+    ----------
+    note : shows the user a sentence about the run
+    """
+
+    record: RunRecord
+    tables: ProductTables
+    settings: Settings
+    note: Callable[[str], None]
+
+    @property
+    def product(self) -> Product:
+        """The product that is run."""
+        return self.tables.product
 
 
 class RunObserver:
-    """Is told what happens in a run. Each method does nothing here; an observer overrides those that it needs.
+    """Is called at a run's beginning, for its slow steps and at its end. Each method does nothing here; an observer overrides those that it needs.
 
     Examples
     --------
     >>> class WakeSignal(RunObserver):
-    ...     def run_ended(self, ws, document):
+    ...     def run_ended(self, run, document):
     ...         print(document["product"], document["state"])
     >>> WakeSignal().run_began(None) is None
     True
@@ -23,16 +49,16 @@ class RunObserver:
 
     order: ClassVar[int] = 100
 
-    def run_began(self, ws: Workspace) -> None:
-        """Hear that the ledger knows of a run that has begun."""
+    def run_began(self, run: ObservedRun) -> None:
+        """React to the beginning of a run; its row is in the ledger."""
 
-    def step_slow(self, ws: Workspace, step: str, expected_s: float, limit_s: float) -> None:
-        """Hear that a step at work takes longer than ``limit_s``; ``expected_s`` is usual. Called in a thread of its own."""
+    def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
+        """React to a running step that takes longer than ``limit_s``; ``expected_s`` is usual. Called in a separate thread."""
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
-        """Hear how a run ended, by its document.
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
+        """React to the end of a run.
 
         Parameters
         ----------
-        document : what ``--json`` prints; its ``run_id`` is not that of ``ws`` where an earlier run is found to have died (``abandoned``)
+        document : what ``--json`` prints; its ``run_id`` is not that of ``run`` where an earlier run is found to have died (``abandoned``)
         """

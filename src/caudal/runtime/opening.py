@@ -1,4 +1,4 @@
-"""Before a run: its home is opened, its product checked and held."""
+"""The preparation of a run: open the home, check the product, and lock it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LEAST_FILES = 256  # Java has a file open for each of its libraries
 ENOUGH_FILES = 4096
 
 
-def opened(settings: Settings) -> Home:
-    """Return the home, made when it is not there.
+def open_home(settings: Settings) -> Home:
+    """Return the home of the settings; its folder is created when it does not exist.
 
     Raises
     ------
@@ -43,11 +43,11 @@ def opened(settings: Settings) -> Home:
 
 
 def open_files() -> None:
-    """Let this process open as many files as it may, up to a number that suffices.
+    """Raise this process's limit of open files, as far as allowed and needed.
 
     Raises
     ------
-    EnvironmentProblem : these are too few; libraries would end in the middle of their work
+    EnvironmentProblem : the limit is too low; libraries would fail in the middle of their work
     """
     try:
         import resource
@@ -66,8 +66,8 @@ def open_files() -> None:
         )
 
 
-def checked(product: Product) -> Product:
-    """Return the product when its declaration holds.
+def checked_product(product: Product) -> Product:
+    """Return the product if its declaration is valid.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def checked(product: Product) -> Product:
 
 
 @contextlib.contextmanager
-def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
-    """Hold a product for the length of the block: its home's lock on this machine, and its name in the ledger for all machines.
+def hold_product(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> Iterator[Claim]:
+    """Lock a product during the block, by a lock file in its home for this machine and by a claim in the ledger for all machines.
 
     Raises
     ------
@@ -96,18 +96,18 @@ def held(home: Home, ledger: Ledger, product: Product, wait_s: float = 0.0) -> I
     began = time.monotonic()
     with (
         lease(home.lease(product.name), product.name, wait_s),
-        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as mine,
+        claim(ledger, product.name, max(wait_s - (time.monotonic() - began), 0.0)) as product_claim,
     ):
-        yield mine
+        yield product_claim
 
 
 @contextlib.contextmanager
 def translate_ledger_errors() -> Iterator[None]:
-    """Tell in a sentence that the ledger has gone away during the block.
+    """Raise an error of the ledger's database in the block as an EnvironmentProblem.
 
     Raises
     ------
-    EnvironmentProblem : it has
+    EnvironmentProblem : the ledger cannot be reached or used
     """
     try:
         yield

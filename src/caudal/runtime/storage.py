@@ -1,4 +1,4 @@
-"""What a run looks at before it trusts what lies in the home and the lake: tables whole, raw bytes those that landed."""
+"""Checks of stored data: the files of tables are there in their sizes, and raw files have the bytes that landed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.product_tables import ProductTables
 from caudal.storage import delta
 from caudal.storage.damage import VERIFY, damage_error
 from caudal.storage.place import Place, relative_path
@@ -20,10 +20,10 @@ from caudal.tables.intact import hashes, missing
 from caudal.tables.landing import LandedFile, store_path
 
 
-def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
-    """Hold that the files of every published table are there, in their size; what is read is checked when it is read.
+def check_tables(tables: ProductTables, but: Collection[str] = ()) -> None:
+    """Raise unless the files of every published table are there, in their size; what is read is checked when it is read.
 
-    A remote lake is not listed for it: its server keeps the files, and what a step does not find there it says.
+    A remote lake is not listed: its server keeps the files, and a step that misses one reports it.
 
     Parameters
     ----------
@@ -33,19 +33,19 @@ def check_tables(ws: Workspace, but: Collection[str] = ()) -> None:
     ------
     StorageDamaged : a file is gone or has another size, or a table's log cannot be read
     """
-    if not isinstance(ws.home.lake, Path):
+    if not isinstance(tables.home.lake, Path):
         return
-    for name in tables_of(ws.product):
-        if name in but or is_streamed(ws.product, name):  # streams check their own, and may be at work
+    for name in tables_of(tables.product):
+        if name in but or is_streamed(tables.product, name):  # streams check their own, and may be at work
             continue
-        for folder in (ws.folder(name), ws.home.quarantine(ws.product.name, name)):
+        for folder in (tables.folder(name), tables.quarantine(name)):
             if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):
                 more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
                 raise damage_error(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
 
 
 def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tuple[str, int]]:
-    """Return the files of the newest versions of tables and of their quarantine, below the product's tables, with their sizes; of a local lake only."""
+    """Return paths, relative to the product's tables, and sizes of the files of tables and their quarantines; none of a remote lake."""
     tables = home.tables(product)
     if not isinstance(tables, Path):
         return []
@@ -58,8 +58,8 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
     return files
 
 
-def still_there(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
-    """Tell whether files of tables are all there, in their sizes."""
+def files_exist(home: Home, product: str, files: Collection[tuple[str, int]]) -> bool:
+    """Return whether all files of tables exist in their sizes."""
     tables = home.tables(product)
     try:
         return all((tables / path).stat().st_size == size for path, size in files)
@@ -68,30 +68,34 @@ def still_there(home: Home, product: str, files: Collection[tuple[str, int]]) ->
 
 
 def missing_raw(home: Home, ledger: Ledger, product: str, source: str | None = None) -> list[str]:
-    """Return where landed files came from whose bytes are not in the raw store; of a local lake only."""
+    """Return the origins of landed files whose bytes are missing in the raw store; none of a remote lake."""
     if not isinstance(home.lake, Path):
         return []
     about: dict[str, Any] = {"product": product, **({} if source is None else {"source": source})}
     return [row["path"] for row in ledger.find(landed, **about) if not _stored(home, row).exists()]
 
 
-def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None:
-    """Hold that raw files that are about to be read are what landed: their bytes have the hash that names them. Each is read once a run.
+def check_raw_files(verified: set[Place], source: str, files: Sequence[LandedFile]) -> None:
+    """Raise unless raw files that are about to be read are what landed: their bytes have the hash that names them.
+
+    Parameters
+    ----------
+    verified : files that this run has compared already, which are not read again; the files compared here are added
 
     Raises
     ------
     StorageDamaged : one has changed, or is gone
     """
-    asked = [file for file in files if file.stored not in ws.verified]
-    gone = [file for file in asked if not file.stored.exists()]
-    if gone:
+    unverified = [file for file in files if file.stored not in verified]
+    missing_files = [file for file in unverified if not file.stored.exists()]
+    if missing_files:
         raise damage_error(
-            f"Raw file '{gone[0].stored}' of source '{source}' is gone; it came from '{gone[0].path}'.",
+            f"Raw file '{missing_files[0].stored}' of source '{source}' is gone; it came from '{missing_files[0].path}'.",
             "Lay it where it came from, or put the raw file back from a backup, and run again. " + VERIFY,
-            file=str(gone[0].stored),
+            file=str(missing_files[0].stored),
             source=source,
         )
-    for file, sha256 in zip(asked, hashes([file.stored for file in asked]), strict=True):
+    for file, sha256 in zip(unverified, hashes([file.stored for file in unverified]), strict=True):
         if sha256 != file.sha256:
             raise damage_error(
                 f"Raw file '{file.stored}' of source '{source}' is not as it landed: its bytes have changed on the disk. "
@@ -100,7 +104,7 @@ def checked_raw(ws: Workspace, source: str, files: Sequence[LandedFile]) -> None
                 file=str(file.stored),
                 source=source,
             )
-        ws.verified.add(file.stored)
+        verified.add(file.stored)
 
 
 def _stored(home: Home, row: LandedRow) -> Place:

@@ -1,37 +1,37 @@
-"""The frame that a table's function, query or declaration gives for the frames of its inputs; nothing is computed yet."""
+"""The Spark frame of a table: what its function, query or declaration returns for the frames of its inputs. Nothing is computed yet."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
 from functools import singledispatch
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.join import Join, checked_shape
 from caudal.declarations.node import Table
+from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError, StepFailed
-from caudal.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
-def frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return what the table's function or query gives for these frames; lazily, nothing is computed yet.
+def frame_of(product: Product, spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the frame that the table's function or query returns for its inputs' frames; nothing is computed yet.
 
     Raises
     ------
     StepFailed : the function raised or returned no frame; the user's line is named
     """
-    with in_zone(ws.product.tz):
-        return _frame_of(ws, table, frames)
+    with in_zone(product.tz):
+        return _frame_of(product, spark, table, frames)
 
 
-def _frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+def _frame_of(product: Product, spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     try:
-        return rows_of(table, ws, frames)
+        return rows_of(table, product, spark, frames)
     except CaudalError:
         raise
     except Exception as error:
@@ -39,26 +39,26 @@ def _frame_of(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> D
 
 
 @singledispatch
-def rows_of(table: Table, ws: Workspace, frames: Mapping[str, DataFrame]) -> DataFrame:
-    """Return what a table's function or query gives; declarations that caudal computes itself are registered here by their class."""
+def rows_of(table: Table, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the frame of a table's function or query; declarations that caudal computes itself are registered by their class."""
     from caudal.stages.tables.frames import as_frame
 
     if table.sql is not None:
-        return _query(ws, table, frames)
+        return _query(spark, table, frames)
     assert table.function is not None
     return as_frame(table.function(**frames), table.name)
 
 
-@rows_of.register
-def _statistics(table: Statistics, ws: Workspace, frames: Mapping[str, Any]) -> Any:
+@rows_of.register(Statistics)
+def _statistics(table: Statistics, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
     from caudal.stages.statistics.batch import statistics
 
     return statistics(frames[table.inputs[0]], table)
 
 
-@rows_of.register
-def _join(table: Join, ws: Workspace, frames: Mapping[str, Any]) -> Any:
-    return frame_of_join(ws, table, frames)
+@rows_of.register(Join)
+def _join(table: Join, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
+    return frame_of_join(product, table, frames)
 
 
 def translate_table_error(error: Exception, table: Table) -> StepFailed:
@@ -66,29 +66,29 @@ def translate_table_error(error: Exception, table: Table) -> StepFailed:
     file = table.where.file if table.where else None
     lines = [entry.lineno for entry in traceback.extract_tb(error.__traceback__) if entry.filename == file]
     message = str(error).strip().split("\n\nJVM stacktrace")[0].splitlines()
-    said = next((line.strip() for line in message if line.strip()), type(error).__name__)
+    sentence = next((line.strip() for line in message if line.strip()), type(error).__name__)
     where = f"{table.where.file}:{lines[-1]}" if table.where and lines else str(table.where)
     kind = type(error).__name__
     return StepFailed(
-        f"Table '{table.name}' failed: {kind}: {said}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
+        f"Table '{table.name}' failed: {kind}: {sentence}", where=where, table=table.name, step=f"{table.kind}:{table.name}"
     )
 
 
-def _query(ws: Workspace, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+def _query(spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     for name, frame in frames.items():
         frame.createOrReplaceTempView(name)
     try:
-        return ws.spark.sql(str(table.sql))
+        return spark.sql(str(table.sql))
     finally:
         for name in frames:
-            ws.spark.catalog.dropTempView(name)
+            spark.catalog.dropTempView(name)
 
 
-def frame_of_join(ws: Workspace, declared: Join, frames: Mapping[str, DataFrame], given_us: int | None = None) -> DataFrame:
-    """Return the rows of a join; lazily, nothing is computed yet."""
+def frame_of_join(product: Product, declared: Join, frames: Mapping[str, DataFrame], given_us: int | None = None) -> DataFrame:
+    """Return the rows of a join as a frame; nothing is computed yet."""
     from caudal.stages.join.batch import batch
 
     left, right = (frames[name] for name in declared.inputs)
-    shape = checked_shape(declared, ws.product.nodes[declared.left], ws.product.nodes[declared.right], right.columns)
-    known = {name: told for name, told in declared.known.items() if name in shape.columns}
-    return batch(left, right, shape, known, given_us)
+    shape = checked_shape(declared, product.nodes[declared.left], product.nodes[declared.right], right.columns)
+    known_bounds = {name: bound for name, bound in declared.known.items() if name in shape.columns}
+    return batch(left, right, shape, known_bounds, given_us)

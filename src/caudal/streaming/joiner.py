@@ -10,7 +10,8 @@ from caudal.graph.registered import declarations_of_kind
 from caudal.json_value import JsonObject
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import Update
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 from caudal.streaming.faults import translate_stream_error
 from caudal.streaming.join import Joining
 
@@ -86,6 +87,9 @@ class FeedOfJoins(Feed):
         return super().append({**update, "joins": joins} if joins else update)
 
 
-def joinings(ws: Workspace) -> list[Joining]:
+def joinings(tables: ProductTables, record: RunRecord) -> list[Joining]:
     """Return a product's joins, ready to go on."""
-    return [Joining(ws.product, node, ws.home, ws.run_id, ws.clock) for node in declarations_of_kind(ws.product, "join")]
+    return [
+        Joining(tables.product, node, tables.home, record.run_id, record.clock)
+        for node in declarations_of_kind(tables.product, "join")
+    ]

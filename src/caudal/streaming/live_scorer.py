@@ -18,10 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from caudal.declarations.model import Prediction
+from caudal.declarations.product import Product
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.messaging.updates import ClassUpdate
 from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
+from caudal.runtime.product_tables import mark_event_time
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -149,7 +151,7 @@ class LiveScorer(threading.Thread):
         """Load the current champion, if needed; train the first one when there is enough to learn from. Return whether there is
         one."""
         name, model = self._ws.product.name, self._model.name
-        row = champion(self._ws.ledger, name, model)
+        row = champion(self._ws.record.ledger, name, model)
         if row is None:
             needed, now = self._prediction.learn_after, time.monotonic()
             if needed and now >= self._try_at and self._captured_samples() >= needed:
@@ -159,7 +161,12 @@ class LiveScorer(threading.Thread):
         if self._champion is None or self._champion.version != row["version"]:
             try:
                 self._champion = load(
-                    self._ws.home, self._ws.ledger, name, model, spark=lambda: self._ws.spark, trust=self._ws.settings.trust
+                    self._ws.tables.home,
+                    self._ws.record.ledger,
+                    name,
+                    model,
+                    spark=lambda: self._ws.spark.session,
+                    trust=self._ws.settings.trust,
                 )
             except NotThere:
                 return False
@@ -171,7 +178,10 @@ class LiveScorer(threading.Thread):
     def _captured_samples(self) -> int:
         """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
-        return max((delta.read(self._ws.folder(name)).rows for name in tables if self._ws.version(name) is not None), default=0)
+        return max(
+            (delta.read(self._ws.tables.folder(name)).rows for name in tables if self._ws.tables.version(name) is not None),
+            default=0,
+        )
 
     def _classify(self) -> None:
         from caudal.stages.predict.batch import predict
@@ -179,7 +189,8 @@ class LiveScorer(threading.Thread):
         assert self._champion is not None
         frames = {name: self._frame(name) for name in self._features.inputs}
         rows = in_any_magnitude(
-            lambda: frame_of(self._ws, self._features, frames).toPandas(), name=(self._ws.product.name, self._features.name)
+            lambda: frame_of(self._ws.product, self._ws.spark.session, self._features, frames).toPandas(),
+            name=(self._ws.product.name, self._features.name),
         )
         keys = [*self._features.entity, self._features.as_of]
         rows = rows.sort_values(keys, ignore_index=True)
@@ -245,20 +256,24 @@ class LiveScorer(threading.Thread):
     def _frame(self, name: str) -> Any:
         """Return the recent rows of an input as a Spark frame."""
         if name not in self._recent:
-            return self._ws.frame(name).limit(0) if self._ws.version(name) is not None else self._empty(name)
-        return self._ws.marked(self._ws.spark.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
+            return (
+                self._ws.tables.frame(self._ws.spark.session, name).limit(0)
+                if self._ws.tables.version(name) is not None
+                else self._empty(name)
+            )
+        return mark_event_time(self._ws.spark.session.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
 
     def _empty(self, name: str) -> Any:
         engine = next(engine for engine in self._engines if engine.source.name == name)
         columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{channel}` float" for channel in _channels(engine))])
-        return self._ws.spark.createDataFrame([], columns)
+        return self._ws.spark.session.createDataFrame([], columns)
 
     def _publish(self) -> None:
         if not self._pending:
             return
         number = (delta.version_of(self._folder) or 0) + 1
         identity = {
-            "run_id": f"{self._ws.run_id}-{self._rounds}",
+            "run_id": f"{self._ws.record.run_id}-{self._rounds}",
             "step": f"follow:{self._prediction.name}",
             "upto": number,
             "code": "follow",
@@ -288,14 +303,14 @@ class LiveScorer(threading.Thread):
     def _look_back(self) -> None:
         """Queue the last days of the published tables: rows from before this process, or before there was a champion."""
         for name in self._features.inputs:
-            if self._ws.version(name) is not None:
-                published = delta.read(self._ws.folder(name))
+            if self._ws.tables.version(name) is not None:
+                published = delta.read(self._ws.tables.folder(name))
                 days = set(sorted(published.days, key=str)[-2:]) if published.partitioned else None
                 self._queues[name].append(_plain(arrow(published, days=days)))
 
     @property
     def _folder(self) -> Place:
-        return self._ws.folder(f"{self._prediction.name}_live")
+        return self._ws.tables.folder(f"{self._prediction.name}_live")
 
 
 def _distinct(table: pa.Table) -> pa.Table:
@@ -327,8 +342,8 @@ def _channels(engine: Engine) -> tuple[str, ...]:
     return channels
 
 
-def live_predictions(ws: Workspace, engines: Sequence[Engine]) -> list[Prediction]:
+def live_predictions(product: Product, engines: Sequence[Engine]) -> list[Prediction]:
     """Return the predictions whose features depend on nothing but streams."""
     streamed = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
-    predictions = ws.product.predictions.values()
-    return [prediction for prediction in predictions if set(ws.product.features_by_model[prediction.model].inputs) <= streamed]
+    predictions = product.predictions.values()
+    return [prediction for prediction in predictions if set(product.features_by_model[prediction.model].inputs) <= streamed]

@@ -59,11 +59,11 @@ def engine_of(
     """Return a source's engine; its tap stays open until ``open_`` closes."""
     from caudal.stages.ingest.streams import batch, open_tap
 
-    place = ws.home.stream(ws.product.name, source.name)
+    place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
     engine = Engine(
-        ws.product, source, ws.home, tap, ws.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark, source.connection, place, start, end),
+        ws.product, source, ws.tables.home, tap, ws.record.run_id, publish_s, platform=platform,
+        frame=lambda start, end: batch(ws.spark.session, source.connection, place, start, end),
         way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
     )  # fmt: skip
     open_.callback(engine.close)

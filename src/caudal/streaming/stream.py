@@ -20,7 +20,10 @@ from caudal.messaging.feed import Feed
 from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
 from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
-from caudal.runtime.opening import checked, opened
+from caudal.runtime.opening import checked_product, open_home
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import RunReporting
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
 from caudal.streaming.engine import Engine
@@ -70,23 +73,22 @@ def stream(
     LeaseHeld : another process runs the product's streams
     StepFailed : a stream broke; its results are kept, and the same command goes on from there
     """
-    home, file = opened(settings), product_file(folder)
+    home, file = open_home(settings), product_file(folder)
     settings = with_data(settings, file)
     with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
-        product = checked(load(file))
+        product = checked_product(load(file))
         sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             executor = executor_of(platform)
-            ws = Workspace(
+            ws = Workspace.compose(
                 product,
                 home,
-                ledger,
                 settings,
-                run_id=new_run_id(),
+                RunRecord(product.name, ledger, new_run_id()),
+                reporting=RunReporting(observers=registered()),
                 connectors=executor.connectors(sources),
-                observers=registered(),
             )
             with _in_ledger(ws), _stop_requested() as stop_requested, contextlib.ExitStack() as open_:
                 engines = []
@@ -95,11 +97,11 @@ def stream(
                         engines.append(engine_of(ws, source, open_, publish_s, platform))
                 followers = [
                     LiveScorer(ws, prediction, engines, lambda: train(folder, settings))
-                    for prediction in live_predictions(ws, engines)
+                    for prediction in live_predictions(ws.product, engines)
                 ]
-                joiner = Joiner(joinings(ws), stop_requested)
+                joiner = Joiner(joinings(ws.tables, ws.record), stop_requested)
                 _connect_onlookers(engines, followers, FeedOfJoins(home.live(product.name), joiner))
-                counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.clock()
+                counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.record.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(engine, stop_requested, every_s, until, once) for engine in engines]
@@ -120,7 +122,7 @@ def stream(
                         follower.stop()
                 joiner.finish(whole=once or end, end=end)
                 for engine in engines:
-                    _note(ws, engine, counts_before[engine.source.name], since)
+                    _note(ws.record, ws.tables, engine, counts_before[engine.source.name], since)
                 _all_sent(engines)
             return document(engines, followers, time.monotonic() - began, joiner.documents())
 
@@ -130,7 +132,7 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
     """Record this stream in the ledger like any run, and how it ended; the next stream records the end of one whose process
     died."""
     with translate_errors(_LEDGER):
-        abandon(ws, ws.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
+        abandon(ws, ws.record.ledger.find(runs, product=ws.product.name, state="running", command="stream"))
         begin(ws, "stream")
     try:
         yield
@@ -144,14 +146,14 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         ended(ws, None)
 
 
-def _note(ws: Workspace, engine: Engine, before: Mapping[str, int], since: float) -> None:
+def _note(record: RunRecord, tables: ProductTables, engine: Engine, before: Mapping[str, int], since: float) -> None:
     """Record in the ledger what a stream has read, as a run records its steps."""
     counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
-    name, now, messages = engine.source.name, ws.clock(), counts.get("messages", 0)
-    ws.ledger.add(steps, {
-        "run_id": ws.run_id, "product": ws.product.name, "step": f"land:{name}", "kind": "land", "name": name,
+    name, now, messages = engine.source.name, record.clock(), counts.get("messages", 0)
+    record.ledger.add(steps, {
+        "run_id": record.run_id, "product": record.product_name, "step": f"land:{name}", "kind": "land", "name": name,
         "state": "succeeded" if messages else "skipped", "started_at": since, "finished_at": now, "seconds": round(now - since, 4),
-        "rows_read": counts.get("samples", 0), "output_version": ws.version(name), "detail": counts if messages else {"why": "no new message"},
+        "rows_read": counts.get("samples", 0), "output_version": tables.version(name), "detail": counts if messages else {"why": "no new message"},
     })  # fmt: skip
 
 

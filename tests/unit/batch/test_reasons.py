@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from caudal.batch.reasons import _changed, _joined, _rested
+from caudal.batch.reasons import _changed, _joined, _why_skipped
 from caudal.report.terminal import why as show
 
 
@@ -48,10 +48,10 @@ def test_what_rested_says_what_it_was_compared_by():
         "library:pandas": "3",
     }
     assert (
-        _rested(parts, "up to date")
+        _why_skipped(parts, "up to date")
         == "nothing that it reaches has changed: 2 statements, 1 module, 1 variable, 2 library versions"
     )
-    assert _rested({"declaration": "a"}, "no new file") == "no new file; its declaration is as it was"
+    assert _why_skipped({"declaration": "a"}, "no new file") == "no new file; its declaration is as it was"
 
 
 def test_many_causes_are_counted():

@@ -12,20 +12,21 @@ import pytest
 import caudal as cd
 from caudal.batch import retry
 from caudal.batch.execute import execute
-from caudal.batch.retry import Attempts, Policy, attempted, is_transient, policy_of
+from caudal.batch.retry import Attempts, Policy, is_transient, perform_with_retries, policy_of
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
 from caudal.ledger.records import steps
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
-def workspace(tmp_path, **options):
+def workspace(tmp_path, check_claim=lambda: None, **options):
     product = cd.Product("p")
     product.source("s", cd.files("*.csv"), **options)
     home = Home(tmp_path / "home")
-    return Workspace(product, home, home.ledger(), Settings(home=home.path), "r1")
+    return Workspace.compose(product, home, Settings(home=home.path), RunRecord("p", home.ledger(), "r1", check_claim=check_claim))
 
 
 def step(work, name="read:s"):
@@ -55,7 +56,7 @@ def test_pauses_are_left_to_chance_below_a_bound_that_doubles(tmp_path):
     ws, many = workspace(tmp_path, retry=9), []
     for _ in range(200):
         waits = []
-        attempted(ws, step(Failing(*[ConnectionError("no")] * 9)), Attempts(), never, sleep=waits.append)
+        perform_with_retries(ws, step(Failing(*[ConnectionError("no")] * 9)), Attempts(), never, sleep=waits.append)
         many.append(waits)
     for place, bound in enumerate((1, 2, 4, 8, 16, 32, 60, 60, 60)):
         drawn = [one[place] for one in many]
@@ -118,7 +119,7 @@ def test_a_step_is_tried_again_until_it_succeeds(tmp_path):
         [],
         Attempts(),
     )
-    done = attempted(ws, step(work), attempts, never, sleep=slept.append)
+    done = perform_with_retries(ws, step(work), attempts, never, sleep=slept.append)
     assert done.rows_written == 1
     assert work.calls == 3
     assert [one["error"] for one in attempts.failed] == ["one", "ConnectionError: two"]
@@ -129,7 +130,7 @@ def test_a_step_is_tried_again_until_it_succeeds(tmp_path):
 def test_a_step_is_tried_again_only_so_often_and_only_where_it_helps(tmp_path, error, calls):
     ws, work = workspace(tmp_path, retry=2), Failing(*[error("no")] * 9)
     with pytest.raises(error):
-        attempted(ws, step(work), Attempts(), never, sleep=lambda _: None)
+        perform_with_retries(ws, step(work), Attempts(), never, sleep=lambda _: None)
     assert work.calls == calls
 
 
@@ -137,10 +138,9 @@ def test_who_lost_the_product_does_no_step(tmp_path):
     def lost():
         raise EnvironmentProblem("taken over")
 
-    ws, work = workspace(tmp_path, retry=3), Failing()
-    ws.held = lost
+    ws, work = workspace(tmp_path, check_claim=lost, retry=3), Failing()
     with pytest.raises(EnvironmentProblem):
-        attempted(ws, step(work), tried := Attempts(), never)
+        perform_with_retries(ws, step(work), tried := Attempts(), never)
     assert work.calls == 0
     assert not tried.failed
 
@@ -154,9 +154,9 @@ def test_attempts_are_in_the_ledger_and_on_the_page(tmp_path, monkeypatch):
     run_state = execute(
         ws, [step(Failing(EnvironmentProblem("no answer")), "land:s"), step(Failing(*[EnvironmentProblem("none")] * 5))]
     )
-    assert list(run_state.done) == ["land:s"]
+    assert list(run_state.completed) == ["land:s"]
     assert list(run_state.failed) == ["read:s"]
-    rows = {row["step"]: row for row in ws.ledger.find(steps)}
+    rows = {row["step"]: row for row in ws.record.ledger.find(steps)}
     assert [one["error"] for one in rows["land:s"]["detail"]["attempts"]] == ["no answer"]
     assert "attempt 2; before it: no answer" in step_line(rows["land:s"])["why"]
     assert step_line(rows["read:s"])["why"].startswith("none; attempt 2")
@@ -187,19 +187,19 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     def work(ws):
         calls.append(1)
         if len(calls) > 1:
-            return StepResult(rows_written=ws.spark.range(3).count())
+            return StepResult(rows_written=ws.spark.session.range(3).count())
 
         def hang(rows):
             time.sleep(600)
             return rows
 
-        ws.spark.range(2).rdd.mapPartitions(hang).count()
+        ws.spark.session.range(2).rdd.mapPartitions(hang).count()
         return StepResult()
 
     ws = workspace(tmp_path, retry=1, time_limit=6)
     began = time.monotonic()
     attempts = Attempts()
-    done = attempted(ws, step(work), attempts, never, sleep=lambda _: None)
+    done = perform_with_retries(ws, step(work), attempts, never, sleep=lambda _: None)
     assert done.rows_written == 3
     assert "took longer than 6 seconds" in attempts.failed[0]["error"]
     assert time.monotonic() - began < 120
@@ -211,7 +211,7 @@ import sys, time
 from pathlib import Path
 from caudal.batch import retry
 from caudal.batch.batch import run
-from caudal.runtime.workspace import Process
+from caudal.runtime.process import Process
 from caudal.declarations.settings import Settings
 retry.CANCELLED_S = 0.5
 result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(lambda error: print(error, file=sys.stderr)), run_id="hung")

@@ -14,18 +14,10 @@ from tests.unit.streaming.world import T0, Row, World, brute, product, table
 import caudal as cd
 from caudal.commands.parity_join import compare_join
 from caudal.declarations.join import shape
-from caudal.declarations.settings import Settings
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.product_tables import ProductTables
 from caudal.stages.join.batch import batch
 from caudal.storage import delta
 from caudal.streaming.append import append
-
-
-def workspace(world: World, spark: Any) -> Workspace:
-    """Return what parity works on, with the session that is there."""
-    made = Workspace(world.product, world.home, None, Settings(home=world.home.path), run_id="r")  # type: ignore[arg-type]
-    made.__dict__["spark"] = spark
-    return made
 
 
 def chosen(count: int, seed: int) -> list[Row]:
@@ -62,7 +54,7 @@ def test_what_was_late_and_what_is_not_given_yet_are_told_apart(spark: Any, tmp_
     world.publish("b", [Row(0, 1, 1)])
     world.joining.step()
     assert world.joining.counts == {"rows": 3, "unmatched": 2, "late": 1}
-    told = compare_join(workspace(world, spark), world.product.nodes["ab"])
+    told = compare_join(ProductTables(world.product, world.home), spark, world.product.nodes["ab"])
     assert told["equal"], told
     assert (told["rows"], told["rows_of_run"], told["late"], told["not_closed_yet"]) == (3, 4, 1, 1)
 
@@ -72,7 +64,7 @@ def test_a_stream_that_has_sent_nothing_has_no_rows(spark: Any, tmp_path: Path) 
     world.publish("a", [Row(0, 1, 0)])
     world.joining.end()
     assert world.rows() == [(Row(0, 1, 0), None)]
-    told = compare_join(workspace(world, spark), world.product.nodes["ab"])
+    told = compare_join(ProductTables(world.product, world.home), spark, world.product.nodes["ab"])
     assert told["equal"], told
     assert told["rows"] == 1
 
@@ -87,7 +79,7 @@ def test_a_row_that_is_twice_or_missing_is_found(spark: Any, tmp_path: Path) -> 
     rows = pq.read_table(delta.read(ab).paths()[0])
     delta.commit(ab, [], delta.read(ab).schema, partitioned=False, replace="all", identity=said)
     append(ab, [rows.slice(0, 1), rows.slice(0, 1)], [], moment="at", tz="UTC", partitioned=False, identity={**said, "upto": 9})
-    told = compare_join(workspace(world, spark), world.product.nodes["ab"])
+    told = compare_join(ProductTables(world.product, world.home), spark, world.product.nodes["ab"])
     assert not told["equal"]
     assert (told["only_run"], told["only_stream"], told["twice"]) == (1, 1, 1)
     assert len(told["examples"]) == 2
@@ -107,6 +99,6 @@ def test_rows_are_compared_with_the_version_of_the_table_that_they_met(spark: An
         world.publish("a", [Row(0, 0, 0), *(Row(device, number, number) for device in (0, 1, 2))])
         world.joining.step()
     assert world.joining.counts["rows"] == 9
-    told = compare_join(workspace(world, spark), made.nodes["ab"])
+    told = compare_join(ProductTables(world.product, world.home), spark, made.nodes["ab"])
     assert told["equal"], told
     assert told["rows"] == told["rows_of_run"] == 9

@@ -12,12 +12,15 @@ from caudal.commands.status import status
 from caudal.declarations.settings import Settings
 from caudal.ledger.records import runs
 from caudal.report.terminal.progress import Progress
-from caudal.runtime.workspace import Quiet, Workspace
+from caudal.runtime.progress import NoProgress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import RunReporting
+from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.home import Home
 
 
-class Heard(Quiet):
+class Heard(NoProgress):
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
@@ -44,7 +47,8 @@ def test_identical_files_under_two_names_are_told_when_they_land(tmp_path):
         (tmp_path / f"{name}.csv").write_text("id\n1\n" if name != "c" else "id\n2\n")
     home, heard = Home(tmp_path / "home"), Heard()
     ledger = home.ledger()
-    ws = Workspace(product, home, ledger, Settings(home=home.path, data=tmp_path), run_id="r", progress=heard)
+    settings = Settings(home=home.path, data=tmp_path)
+    ws = Workspace.compose(product, home, settings, RunRecord("p", ledger, "r"), reporting=RunReporting(heard))
     done = land.work(ws, product.sources["s"])
     told = "'b.csv' holds the same bytes as 'a.csv': they count once."
     assert (heard.sentences, done.detail["notes"]) == ([told], [told])

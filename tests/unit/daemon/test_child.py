@@ -50,7 +50,7 @@ def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(
     assert len(take(ledger, "p", "daemon", "r1", 1e12)) == 1
     (place / "p" / "in" / "late.csv").write_text("a\n2\n")  # nobody looks before the run lands
 
-    done = run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._record_arrivals)
+    done = run(place / "p", Settings(home=place / "home"), run_id="r1", before_landing=child._record_arrivals)
 
     assert done.error is None
     assert len(ledger.find(landed)) == 2
@@ -69,13 +69,13 @@ def test_the_watcher_and_the_run_call_a_file_the_same(place: Path, daemon: tuple
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
     record_events(ledger, watcher.look(ledger).events)
     take(ledger, "p", "daemon", "r1", 1e12)
-    run(place / "p", Settings(home=place / "home"), run_id="r1", arrived=child._record_arrivals)
+    run(place / "p", Settings(home=place / "home"), run_id="r1", before_landing=child._record_arrivals)
     assert len(ledger.find(events)) == 1
 
 
 def test_a_run_by_hand_notes_nothing(place: Path, spark: SparkSession) -> None:
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
-    assert run(place / "p", Settings(home=place / "home"), arrived=child._record_arrivals).error is None
+    assert run(place / "p", Settings(home=place / "home"), before_landing=child._record_arrivals).error is None
     ledger = Home(place / "home").ledger()
     assert ledger.find(events) == []
     ledger.close()

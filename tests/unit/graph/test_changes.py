@@ -50,14 +50,14 @@ def seen(folder: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> tuple[boo
         monkeypatch.setenv(name, value)
     product = load(folder)
     before, said = code_of(product.nodes["t"]), manifest.code_document(product)
-    assert said is None or manifest.code_as_it_was(said, folder), "nothing has changed yet, and it is taken for changed"
+    assert said is None or manifest.is_code_unchanged(said, folder), "nothing has changed yet, and it is taken for changed"
     files = manifest.folder_digest(folder)
     change(folder, edit)
     for name in edit.variables[0].keys() - edit.variables[1].keys():
         monkeypatch.delenv(name)
     for name, value in edit.variables[1].items():
         monkeypatch.setenv(name, value)
-    first_look = said is None or not manifest.code_as_it_was(said, folder) or manifest.folder_digest(folder) != files
+    first_look = said is None or not manifest.is_code_unchanged(said, folder) or manifest.folder_digest(folder) != files
     return code_of(load(folder).nodes["t"]) != before, first_look
 
 
@@ -145,7 +145,7 @@ def test_a_library_that_is_used_counts_by_its_version(folder, monkeypatch):
     product = load(folder)
     after = [code_of(product.nodes[name]) for name in "tu"]
     assert (after[0] == before[0], after[1] == before[1]) == (False, True)
-    assert not manifest.code_as_it_was(said, folder)
+    assert not manifest.is_code_unchanged(said, folder)
 
 
 def test_values_of_variables_are_not_kept(folder, monkeypatch):

@@ -16,23 +16,26 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.observers import registered as registration
 from caudal.runtime.lifecycle import begin, end
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Quiet, Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
+from caudal.runtime.progress import NoProgress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import RunReporting
+from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
 class Recorder(RunObserver):
     heard: ClassVar[list[tuple[str, str]]] = []
 
-    def run_began(self, ws: Workspace) -> None:
-        self.heard.append(("began", ws.run_id))
+    def run_began(self, run: ObservedRun) -> None:
+        self.heard.append(("began", run.record.run_id))
 
-    def run_ended(self, ws: Workspace, document: Mapping[str, Any]) -> None:
+    def run_ended(self, run: ObservedRun, document: Mapping[str, Any]) -> None:
         self.heard.append((document["state"], document["run_id"]))
         raise RuntimeError("its server is away")
 
 
-class Noted(Quiet):
+class Noted(NoProgress):
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
@@ -62,14 +65,12 @@ def test_every_module_of_the_folder_has_an_observer_or_serves_one() -> None:
 def test_an_observer_of_another_package_is_told_and_cannot_fail_a_run(from_outside: None, tmp_path: Path) -> None:
     home = Home(tmp_path, None)
     progress = Noted()
-    ws = Workspace(
+    ws = Workspace.compose(
         Product("shop"),
         home,
-        home.ledger(),
         Settings(home=tmp_path),
-        "r1",
-        progress=progress,
-        observers=registration.registered()[-1:],
+        RunRecord("shop", home.ledger(), "r1"),
+        reporting=RunReporting(progress, registration.registered()[-1:]),
     )
     begin(ws, "run")
     document = end(ws, None)

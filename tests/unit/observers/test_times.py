@@ -19,13 +19,16 @@ from caudal.errors import NotThere
 from caudal.ledger.records import alerts, runs, steps
 from caudal.observers.registered import registered
 from caudal.observers.usual_times import usual_of
-from caudal.runtime.workspace import Quiet, Workspace
+from caudal.runtime.progress import NoProgress
+from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_reporting import RunReporting
+from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 seconds = st.lists(st.floats(0.01, 1e4), min_size=5, max_size=30)
 
 
-class Told(Quiet):
+class Told(NoProgress):
     """Remembers what was said to be slow."""
 
     def __init__(self):
@@ -41,12 +44,13 @@ def ws(tmp_path):
     product.source("sales", cd.files("*.csv"))
     product.alert(cd.webhook("http://127.0.0.1:9/hook"), on=("slow",))
     home = Home(tmp_path / "home")
-    return Workspace(product, home, home.ledger(), Settings(home=home.path), "r-now", progress=Told(), observers=registered())
+    record = RunRecord("shop", home.ledger(), "r-now")
+    return Workspace.compose(product, home, Settings(home=home.path), record, reporting=RunReporting(Told(), registered()))
 
 
 def before(ws, took, step="read:sales"):
     for number, one in enumerate(took):
-        ws.ledger.add(steps, {
+        ws.record.ledger.add(steps, {
             "run_id": f"r{number}", "product": "shop", "step": step, "kind": "read", "name": "sales", "state": "succeeded",
             "started_at": 1000.0 + number, "finished_at": 1000.0 + number + one, "seconds": one, "rows_read": 7,
         })  # fmt: skip
@@ -73,7 +77,7 @@ def test_a_trend_is_told_when_it_is_one():
 
 def test_history_and_what_is_usual(ws):
     before(ws, [1.0, 1.1, 0.9, 1.0, 1.2])
-    ws.ledger.add(
+    ws.record.ledger.add(
         runs, {"run_id": "r0", "product": "shop", "command": "run", "state": "succeeded", "started_at": 1.0, "finished_at": 9.0}
     )
     told = times(ws.settings, "shop")
@@ -89,16 +93,18 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
     monkeypatch.setattr(slow, "SEEN_S", 0.05)
     monkeypatch.setattr("caudal.observers.usual_times._LONGER_S", 0.2)
     before(ws, [0.1] * 6)
-    ws.ledger.add(runs, {"run_id": "r-now", "product": "shop", "command": "run", "state": "running", "started_at": time.time()})
+    ws.record.ledger.add(
+        runs, {"run_id": "r-now", "product": "shop", "command": "run", "state": "running", "started_at": time.time()}
+    )
     seen, go_on = [], threading.Event()
 
     def work(_):
         until = time.monotonic() + 20
         while time.monotonic() < until and not go_on.is_set():
-            at_hand = ws.ledger.find(runs, run_id="r-now")[0]["at_hand"]
+            at_hand = ws.record.ledger.find(runs, run_id="r-now")[0]["at_hand"]
             if at_hand and (not seen or seen[-1] != at_hand):
                 seen.append(at_hand)
-            if at_hand and at_hand["slow"] and ws.ledger.find(alerts):
+            if at_hand and at_hand["slow"] and ws.record.ledger.find(alerts):
                 seen.append(status(ws.settings)["products"][0]["last_run"]["at_hand"])
                 go_on.set()
             time.sleep(0.02)
@@ -109,9 +115,9 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
     assert go_on.is_set()
     assert [one["slow"] for one in seen][-1] is True
     assert (seen[-1]["step"], seen[-1]["expected_s"]) == ("read:sales", 0.1)
-    assert ws.progress.slow_steps == [("read:sales", 0.1)]
-    assert ws.ledger.find(runs, run_id="r-now")[0]["at_hand"] is None
-    told = ws.ledger.find(alerts)
+    assert ws.reporting.progress.slow_steps == [("read:sales", 0.1)]
+    assert ws.record.ledger.find(runs, run_id="r-now")[0]["at_hand"] is None
+    told = ws.record.ledger.find(alerts)
     assert [(one["happening"], one["subject"]) for one in told] == [("slow", "read:sales")]
 
 
@@ -119,5 +125,5 @@ def test_a_step_that_is_as_quick_as_ever_leaves_no_trace(ws, monkeypatch):
     monkeypatch.setattr(slow, "SEEN_S", 0.05)
     before(ws, [0.2] * 6)
     execute(ws, [Step("read:sales", "read", "sales", (), lambda _: time.sleep(0.2) or StepResult(rows_written=1))])
-    assert ws.progress.slow_steps == []
-    assert ws.ledger.find(alerts) == []
+    assert ws.reporting.progress.slow_steps == []
+    assert ws.record.ledger.find(alerts) == []

@@ -18,7 +18,7 @@ def test_modules_from_elsewhere_count_as_long_as_they_are_there(tmp_path: Path, 
     found = importlib.util.spec_from_file_location("rules_of_ours", file)
     assert found is not None
     monkeypatch.setitem(sys.modules, "rules_of_ours", importlib.util.module_from_spec(found))
-    assert file.resolve() in manifest._outside(tmp_path / "product")
-    assert file.resolve() not in manifest._outside(file.parent.resolve())
+    assert file.resolve() in manifest._user_modules_elsewhere(tmp_path / "product")
+    assert file.resolve() not in manifest._user_modules_elsewhere(file.parent.resolve())
     file.unlink()  # such as another product's, run before in this process and removed since
-    assert file.resolve() not in manifest._outside(tmp_path / "product")
+    assert file.resolve() not in manifest._user_modules_elsewhere(tmp_path / "product")

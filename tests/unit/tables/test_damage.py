@@ -14,7 +14,7 @@ from tests import lakes
 
 from caudal.errors import SourceProblem, StorageDamaged
 from caudal.runtime.faults import translate_machine_error
-from caudal.runtime.storage import checked_raw
+from caudal.runtime.storage import check_raw_files
 from caudal.storage import delta, delta_log
 from caudal.storage.damage import of_text
 from caudal.tables.frames import arrow, frame
@@ -210,20 +210,16 @@ def test_missing_and_cut_files_are_told_without_opening_any(tmp_path):
 def test_raw_is_compared_with_its_hash_once_a_run(tmp_path):
     from caudal.tables.landing import LandedFile
 
-    class Workspace:
-        def __init__(self) -> None:
-            self.verified: set[Path] = set()
-
     stored = tmp_path / "raw.csv"
     stored.write_text("id\n1\n")
     landed = LandedFile("in/raw.csv", stored, hashlib.sha256(b"id\n1\n").hexdigest(), 5, False)
-    checked_raw(Workspace(), "s", [landed])  # type: ignore[arg-type]
+    check_raw_files(set(), "s", [landed])
     stored.write_text("id\n2\n")
     with pytest.raises(StorageDamaged, match=r"is not as it landed: its bytes have changed on the disk. It came from 'in/raw.csv'"):
-        checked_raw(Workspace(), "s", [landed])  # type: ignore[arg-type]
+        check_raw_files(set(), "s", [landed])
     stored.unlink()
     with pytest.raises(StorageDamaged, match="is gone"):
-        checked_raw(Workspace(), "s", [landed])  # type: ignore[arg-type]
+        check_raw_files(set(), "s", [landed])
 
 
 def test_errors_of_the_machine_are_told_with_and_without_a_step():

@@ -1,1 +1,1 @@
-"""One kind of step a file."""
+"""The work of steps, one kind of step a file."""

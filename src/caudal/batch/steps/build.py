@@ -1,4 +1,4 @@
-"""``table:<name>`` and ``features:<name>``: a function or a query of other tables, for the days that it has to be done for."""
+"""``table:<name>`` and ``features:<name>``: build a table by its function or query, for the days whose inputs changed."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.columns import other_columns
 from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_fit
 from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
+from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
 from caudal.engine.reach import Reach
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.manifest import reads_of
+from caudal.runtime.product_tables import ProductTables, mark_event_time
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -29,12 +34,12 @@ from caudal.tables import changes
 from caudal.tables.version_files import hashes, read_version_files, write_version_files
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Which days of a table are to be made, and which days of its inputs that needs; or rows of which raw files. None: all of them."""
+    """The part of a table to build: its days and the days of its inputs to read, or the raw files of its rows. None: all of them."""
 
     days: set[str | None] | None = None
     read_days: set[str | None] | None = None
@@ -44,215 +49,241 @@ class Extent:
 
 
 def work(ws: Workspace, table: Table) -> StepResult:
-    """Make the table's rows for the days that changed, judge them, and publish them."""
-    inputs = versions(ws, table)
-    before_reads = reads_of(ws.home, ws.product.name, table.name)
-    code = _code(ws, table, before_reads.current())
+    """Build the table's rows of the days that changed, judge them and publish them."""
+    tables, request = ws.tables, ws.request
+    inputs = input_versions(tables, table)
+    before_reads = reads_of(tables.home, ws.product.name, table.name)
+    code = _code(ws.product, table, before_reads.current())
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
-    last = ws.ledger.last_success(ws.product.name, step)
-    due = ws.learns and PUT_OFF in hashes(ws.folder(table.name), ws.version(table.name))
-    if not again(ws, table) and table.name not in ws.rebuilt and not due:
-        if last is not None and last["fingerprint"] == fingerprint and last["output_version"] == ws.version(table.name):
-            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last["output_version"])
-        if (found := adopt(ws, ws.folder(table.name), fingerprint)) is not None:
-            return found
-    before = read_version_files(ws.folder(table.name), ws.version(table.name)) if _same_code(ws, table, code) else {}
-    fits: Fits = "anew" if ws.learns else "keep"
-    with build_context(before, "keep"):  # the function may be asked how far it looks back
-        extent = Extent(why="whole table: what it fits is fitted anew") if due else extent_of(ws, table, code, inputs)
-    if ws.learns and any(map(is_fit, before)) and _partial(extent):
+    last_row = ws.record.ledger.last_success(ws.product.name, step)
+    refit = request.trains and PUT_OFF in hashes(tables.folder(table.name), tables.version(table.name))
+    if not days_to_build_again(tables, request.days_again, table) and table.name not in request.tables_again and not refit:
+        if (
+            last_row is not None
+            and last_row["fingerprint"] == fingerprint
+            and last_row["output_version"] == tables.version(table.name)
+        ):
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
+        if (earlier_result := adopt(tables.folder(table.name), fingerprint)) is not None:
+            return earlier_result
+    before = read_version_files(tables.folder(table.name), tables.version(table.name)) if _same_code(tables, table, code) else {}
+    fits: Fits = "anew" if request.trains else "keep"
+    with build_context(before, "keep"):  # the function may be called to find its lookback
+        if refit:
+            extent = Extent(why="whole table: what it fits is fitted anew")
+        elif table.name in request.tables_again:
+            extent = Extent(why="whole table: it was to be made again")
+        else:
+            extent = extent_of(tables, ws.spark, request.days_again, table, code, inputs)
+    if request.trains and any(map(is_fit, before)) and _partial(extent):
         extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
     if extent.days is not None and not extent.days:
-        return _nothing_changed(ws, table, fingerprint, inputs)
+        return _nothing_changed(tables, table, fingerprint, inputs)
     if extent.unbounded:
-        ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
-    from caudal.engine.lineage import column_lineage
-
-    folder = ws.folder(table.name)
-    with build_context(before, fits) as left:
-        frames, frame, recorder = _called(ws, table, extent)
-        if _partial(extent) and (other := other_columns(ws, table, frame)) is not None:
-            extent = Extent(why=f"whole table: {other}")
-            frames, frame, recorder = _called(ws, table, extent)
+        ws.reporting.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
+    folder = tables.folder(table.name)
+    with build_context(before, fits) as context:
+        frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
+        if _partial(extent) and (difference := other_columns(tables, table, frame)) is not None:
+            extent = Extent(why=f"whole table: {difference}")
+            frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
         reads = (
             recorder.reads
             if extent.days is None and extent.segments is None
             else before_reads.current().merged_with(recorder.reads)
         )
-        code = _code(ws, table, reads)
-        lineage = column_lineage(frame, {name: frame.columns for name, frame in frames.items()})
+        code = _code(ws.product, table, reads)
+        lineage = lineage_document(frame, frames)
         if extent.days is not None:
-            frame = _only(frame, table, extent.days, ws.product.tz)
+            frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(ws, table, extent), kept=write_version_files(folder, left.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
         )  # fmt: skip
-        detail = {"note": extent.why, "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None}
-        with settings(ws, left.settings):
-            return publish(ws, table, frame, origin, _replaced(extent), detail, lineage, left.notes)
+        detail: StepDetail = {
+            "note": extent.why,
+            "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
+        }
+        with spark_settings(ws.spark.session, context.settings):
+            return publish(
+                ws.record,
+                tables,
+                table,
+                frame,
+                origin,
+                _files_to_replace(extent),
+                detail,
+                lineage,
+                lambda stage: cast(StepDetail, context.notes(stage)),
+            )
 
 
-def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
-    """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
+def _call_function(
+    tables: ProductTables, spark: SparkSession, table: Table, extent: Extent
+) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
+    """Return the inputs' frames, the frame that the table's function returns for them, and what the function read beside them."""
     from caudal.engine.reader import record_reads
 
-    frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
-    recorder = Recorder(include_caudal=False)  # what is fitted and kept is caudal's to know
+    frames = {
+        name: _input(tables, spark, table, name, extent).alias(name) for name in table.inputs
+    }  # lineage names the inputs by their aliases
+    recorder = Recorder(include_caudal=False)  # caudal records by itself what is fitted
     with record_reads(recorder.note_path, recorder.reads.unseen.add):
-        return frames, recorder.call(frame_of, ws, table, frames), recorder
+        return frames, recorder.call(frame_of, tables.product, spark, table, frames), recorder
 
 
-def _code(ws: Workspace, table: Table, reads: Reads) -> str:
-    """Return the fingerprint of a table's code in the product's zone, and of what its function read when it was called."""
-    loaded = loaded_of(ws.product)
+def _code(product: Product, table: Table, reads: Reads) -> str:
+    """Return the fingerprint of a table's code, of the product's time zone, and of what its function read when it was called."""
+    loaded = loaded_of(product)
     root = loaded.root if loaded is not None else Path()
     code = digest(code_of(table), reads.parts(root)) if reads else code_of(table)
-    return code_in_zone(code, ws.product.tz)
+    return code_in_zone(code, product.tz)
 
 
 def _partial(extent: Extent) -> bool:
     return extent.segments is not None or bool(extent.days)
 
 
-def _replaced(extent: Extent) -> Replace:
+def _files_to_replace(extent: Extent) -> Replace:
     if extent.segments is not None:
         return frozenset(f"_segment={segment}" for segment in extent.segments)
     return "all" if extent.days is None else extent.days
 
 
-def _input(ws: Workspace, table: Table, name: str, extent: Extent) -> DataFrame:
+def _input(tables: ProductTables, spark: SparkSession, table: Table, name: str, extent: Extent) -> DataFrame:
     if extent.segments is not None and name == table.inputs[0]:
-        return ws.frame(name, segments=extent.segments)
-    return ws.frame(name, _days_of(ws, name, extent))
+        return tables.frame(spark, name, segments=extent.segments)
+    return tables.frame(spark, name, _days_of(tables.product, name, extent))
 
 
-def _same_code(ws: Workspace, table: Table, code: str) -> bool:
-    number = ws.version(table.name)
-    return number is not None and delta.identity(ws.folder(table.name), number).get("code") == code
+def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
+    number = tables.version(table.name)
+    return number is not None and delta.identity(tables.folder(table.name), number).get("code") == code
 
 
 @contextmanager
-def settings(ws: Workspace, asked: Mapping[str, str]) -> Iterator[None]:
-    """Set what a table's function asks of Spark, while its rows are written."""
-    if not asked:
+def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
+    """Apply the Spark options that a table's function has set, during the block."""
+    if not options:
         yield
         return
-    conf = ws.spark.conf
-    old = {name: conf.get(name, None) for name in asked}
-    for name, value in asked.items():
+    conf = spark.conf
+    previous = {name: conf.get(name, None) for name in options}
+    for name, value in options.items():
         conf.set(name, value)
     try:
         yield
     finally:
-        for name, was in old.items():
-            if was is None:
+        for name, previous_value in previous.items():
+            if previous_value is None:
                 conf.unset(name)
             else:
-                conf.set(name, was)
+                conf.set(name, previous_value)
 
 
-def versions(ws: Workspace, table: Table) -> dict[str, int]:
-    """Return the published version of every table that this one reads, for its rows or for its expectations."""
+def input_versions(tables: ProductTables, table: Table) -> dict[str, int]:
+    """Return the published version of every table that a table reads, for its rows or its expectations."""
     names = dict.fromkeys((*table.inputs, *(name for expectation in table.expect for name in expectation.tables)))
-    found = {name: ws.version(name) for name in names}
-    for name, number in found.items():
+    versions_by_name = {name: tables.version(name) for name in names}
+    for name, number in versions_by_name.items():
         if number is None:
             raise StepFailed(
                 f"Table '{table.name}' reads '{name}', which has not been published.",
                 fix="Run the whole product.",
                 where=str(table.where),
             )
-    return {name: number for name, number in found.items() if number is not None}
+    return {name: number for name, number in versions_by_name.items() if number is not None}
 
 
-def extent_of(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
-    """Return the days that have to be made: those whose inputs changed since the last version, and what looks back on them."""
-    number = ws.version(table.name)
-    if table.name in ws.rebuilt:
-        return Extent(why="whole table: it was to be made again")
+def extent_of(
+    tables: ProductTables, run_spark: RunSpark, days_again: frozenset[str], table: Table, code: str, inputs: Mapping[str, int]
+) -> Extent:
+    """Return the days to build: those whose inputs changed since the last version, and those that look back on them."""
+    number = tables.version(table.name)
     if table.by_file:
-        return _by_file(ws, table, code, inputs)
+        return _by_file(tables, table, code, inputs)
     if number is None or not table.partition:
         return Extent()
-    said = delta.identity(ws.folder(table.name), number)
-    old = said.get("inputs", {})
-    if said.get("code") != code or set(old) != set(inputs):
+    identity = delta.identity(tables.folder(table.name), number)
+    old_inputs = identity.get("inputs", {})
+    if identity.get("code") != code or set(old_inputs) != set(inputs):
         return Extent(why="whole table: its code changed")
-    changed: set[str | None] = again(ws, table)
+    changed: set[str | None] = days_to_build_again(tables, days_again, table)
     for name, version in inputs.items():
-        if old[name] == version:
+        if old_inputs[name] == version:
             continue
-        node = ws.product.nodes[name]
+        node = tables.product.nodes[name]
         if not node.partition:
-            if _same_rows(ws, name, old[name], version):
+            if _same_rows(tables, name, old_inputs[name], version):
                 continue
             return Extent(why=f"whole table: '{name}' changed")
-        changed |= changes.changed_days(ws.folder(name), old[name], version)
-    return spread(ws, table, changed)
+        changed |= changes.changed_days(tables.folder(name), old_inputs[name], version)
+    return extent_of_changes(tables, run_spark, table, changed)
 
 
-def _by_file(ws: Workspace, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
-    """Return the raw files whose rows have to be made."""
-    number, first = ws.version(table.name), table.inputs[0]
-    there = {file.segment for file in delta.read(ws.folder(first)).files}
-    whole = {one for one in there if one is not None}
-    if None in there:
+def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
+    """Return the raw files whose rows have to be built."""
+    number, input_by_file = tables.version(table.name), table.inputs[0]
+    segments = {file.segment for file in delta.read(tables.folder(input_by_file)).files}
+    known_segments = {segment for segment in segments if segment is not None}
+    if None in segments:
         raise StepFailed(
-            f"Table '{table.name}' is to be made file by file, and '{first}' does not say which files its rows come from.",
+            f"Table '{table.name}' is to be made file by file, and '{input_by_file}' does not say which files its rows come from.",
             fix="Leave partition out, or have that table made file by file as well.",
             where=str(table.where),
         )
-    said = delta.identity(ws.folder(table.name), number) if number is not None else {}
-    old = said.get("inputs", {})
-    if said.get("code") != code or set(old) != set(inputs):
+    identity = delta.identity(tables.folder(table.name), number) if number is not None else {}
+    old_inputs = identity.get("inputs", {})
+    if identity.get("code") != code or set(old_inputs) != set(inputs):
         return Extent(why="whole table" if number is None else "whole table: its code changed")
     for name, version in inputs.items():
-        if name != first and old[name] != version and not _same_rows(ws, name, old[name], version):
+        if name != input_by_file and old_inputs[name] != version and not _same_rows(tables, name, old_inputs[name], version):
             return Extent(why=f"whole table: '{name}' changed")
-    changed = changes.changed_segments(ws.folder(first), old[first], inputs[first])
+    changed = changes.changed_segments(tables.folder(input_by_file), old_inputs[input_by_file], inputs[input_by_file])
     if changed is None:
         return Extent()
     return Extent(
-        segments=changed, why=f"rows of {len(changed)} of {len(whole | changed)} raw file{'s'[: len(whole | changed) != 1]}"
+        segments=changed,
+        why=f"rows of {len(changed)} of {len(known_segments | changed)} raw file{'s'[: len(known_segments | changed) != 1]}",
     )
 
 
-def again(ws: Workspace, table: Table) -> set[str | None]:
-    """Return the days of a table that are to be made again although nothing has changed."""
-    number = ws.version(table.name)
-    if not ws.again or not table.partition or number is None:
+def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table: Table) -> set[str | None]:
+    """Return the days of a table to build again although nothing has changed."""
+    number = tables.version(table.name)
+    if not days_again or not table.partition or number is None:
         return set()
-    there = delta.read(ws.folder(table.name), number).days
-    return {day for day in ws.again if day in there or _exists(ws, table, day)}
+    published_days = delta.read(tables.folder(table.name), number).days
+    return {day for day in days_again if day in published_days or _inputs_have_day(tables, table, day)}
 
 
-def spread(ws: Workspace, table: Table, changed: set[str | None]) -> Extent:
-    """Return the days that have to be made when these days of the inputs have changed: they, and those that look back on them."""
-    looks = looks_back_on(ws, table) if changed else Reach()
-    if math.isinf(looks.seconds):
-        return Extent(why=f"whole table: {_why_whole(looks)}", unbounded=bool(looks.unbounded))
-    tz = ws.product.tz
-    days = {seen for day in changed for seen in _that_see(day, looks.seconds, tz)}
-    days = {day for day in days if day in changed or _exists(ws, table, day)}
-    read_days = {seen for day in days for seen in _seen_from(day, looks.seconds, tz)}
+def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
+    """Return the days to build when these days of the inputs have changed: the same days, and those that look back on them."""
+    reach = lookback_of(tables, run_spark, table) if changed else Reach()
+    if math.isinf(reach.seconds):
+        return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
+    tz = tables.product.tz
+    days = {dependent_day for day in changed for dependent_day in _days_looking_back_on(day, reach.seconds, tz)}
+    days = {day for day in days if day in changed or _inputs_have_day(tables, table, day)}
+    read_days = {dependent_day for day in days for dependent_day in _days_looked_back_on(day, reach.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
-def looks_back_on(ws: Workspace, table: Table) -> Reach:
-    """Return how far a table looks back: what is declared, or what its own features tell, whichever is more."""
-    own = _own_reach(ws, table)
-    return own if own.seconds >= table.lookback_s else Reach(table.lookback_s)
+def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+    """Return how far a table looks back: the declared lookback or that of its function, whichever is longer."""
+    own_reach = _lookback_of_function(tables, run_spark, table)
+    return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
 
 
-def _why_whole(looks: Reach) -> str:
-    if not looks.unbounded:
+def _why_whole(reach: Reach) -> str:
+    if not reach.unbounded:
         return "it looks back without limit (give as_of_join a tolerance)"
-    return f"{' and '.join(looks.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
+    return f"{' and '.join(reach.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
 
 
-def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
-    """Yield the days whose rows look back on a day: it, and those after it."""
+def _days_looking_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+    """Yield a day and the later days whose rows look back on it."""
     yield day
     if day is None or not back_s:
         return
@@ -262,8 +293,8 @@ def _that_see(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
         later = following
 
 
-def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
-    """Yield the days that a day's rows look back on, and the day."""
+def _days_looked_back_on(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
+    """Yield a day and the earlier days that its rows look back on."""
     yield day
     if day is None or not back_s:
         return
@@ -273,12 +304,12 @@ def _seen_from(day: str | None, back_s: float, tz: str) -> Iterator[str | None]:
         earlier = before
 
 
-def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None:
-    return extent.read_days if ws.product.nodes[name].partition else None
+def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | None:
+    return extent.read_days if product.nodes[name].partition else None
 
 
-def _own_reach(ws: Workspace, table: Table) -> Reach:
-    """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
+def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+    """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
     from pyspark.sql.types import StructType, TimestampType
 
     from caudal.engine.reach import Input, reach
@@ -289,52 +320,54 @@ def _own_reach(ws: Workspace, table: Table) -> Reach:
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [
-            field for field in StructType.fromJson(dict(delta.read(ws.folder(name)).schema)).fields if field.name != delta.DAY
+            field for field in StructType.fromJson(dict(delta.read(tables.folder(name)).schema)).fields if field.name != delta.DAY
         ]
-        node = ws.product.nodes[name]
-        frames[name] = ws.marked(empty(ws.spark, StructType(fields)), node).alias(name)
+        node = tables.product.nodes[name]
+        frames[name] = mark_event_time(empty(run_spark.session, StructType(fields)), node).alias(name)
         kinds = {field.name: field.dataType for field in fields}
         time = node.event_time if node.partition else None
         inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
-    frame = frame_of(ws, table, frames)
-    with in_zone(ws.product.tz):
+    frame = frame_of(tables.product, run_spark.session, table, frames)
+    with in_zone(tables.product.tz):
         return reach(frame, inputs, declared=table.lookback_s > 0)
 
 
-def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
-    """Return the rows of the given days: what was read before them was there only to be looked back on."""
+def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
+    """Return the rows of the given days, without those of earlier days that were read only to look back on."""
     from pyspark.sql import functions as F
 
     dates = [dt.date.fromisoformat(day) for day in days if day is not None]
     day = day_of(frame, table, tz)
-    kept = day.isin(dates) if dates else F.lit(False)
-    return frame.where(kept | day.isNull() if None in days else kept)
+    chosen = day.isin(dates) if dates else F.lit(False)
+    return frame.where(chosen | day.isNull() if None in days else chosen)
 
 
-def _exists(ws: Workspace, table: Table, day: str | None) -> bool:
-    """A day after a changed one is made again only where it has rows to look back from."""
-    return any(day in delta.read(ws.folder(name)).days for name in table.inputs if ws.product.nodes[name].partition)
+def _inputs_have_day(tables: ProductTables, table: Table, day: str | None) -> bool:
+    """Return whether an input has rows of a day."""
+    return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 
 
-def _same_rows(ws: Workspace, name: str, old: int, new: int) -> bool:
-    """Two versions of a table without partitions that name the same files are the same."""
-    return old <= new and delta.read(ws.folder(name), old).files == delta.read(ws.folder(name), new).files
+def _same_rows(tables: ProductTables, name: str, old: int, new: int) -> bool:
+    """Return whether two versions of a table without partitions have the same rows, by their files."""
+    return old <= new and delta.read(tables.folder(name), old).files == delta.read(tables.folder(name), new).files
 
 
-def _rows_read(ws: Workspace, table: Table, extent: Extent) -> int:
+def _rows_read(tables: ProductTables, table: Table, extent: Extent) -> int:
     total = 0
     for name in table.inputs:
-        version = delta.read(ws.folder(name))
-        days = _days_of(ws, name, extent)
-        those = extent.segments if name == table.inputs[0] else None
+        version = delta.read(tables.folder(name))
+        days = _days_of(tables.product, name, extent)
+        segments = extent.segments if name == table.inputs[0] else None
         total += sum(
-            file.rows for file in version.files if (days is None or file.day in days) and (those is None or file.segment in those)
+            file.rows
+            for file in version.files
+            if (days is None or file.day in days) and (segments is None or file.segment in segments)
         )
     return total
 
 
-def _nothing_changed(ws: Workspace, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> StepResult:
-    number = ws.version(table.name)
+def _nothing_changed(tables: ProductTables, table: Table, fingerprint: str, inputs: Mapping[str, int]) -> StepResult:
+    number = tables.version(table.name)
     return StepResult(
         state="succeeded", fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=0, rows_written=0, rows_quarantined=0,
         partitions=[], detail={"note": "no day changed"},

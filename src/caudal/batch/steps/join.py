@@ -1,69 +1,80 @@
-"""``join:<name>``: made whole by Spark where there is no table yet or it was declared otherwise; then brought up to date as a stream does it."""
+"""``join:<name>``: built by Spark where there is no table yet or its declaration changed, and brought up to date by the streams' engine."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, publish
 from caudal.batch.step import StepResult, skipped, waits
-from caudal.batch.steps.build import versions
+from caudal.batch.steps.build import input_versions
 from caudal.declarations.join import Join
 from caudal.errors import LeaseHeld
 from caudal.graph.fingerprint import code_of, digest
+from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 
 def work(ws: Workspace, declared: Join) -> StepResult:
-    """Bring a join up to date; where the product's streams are running, they do it."""
+    """Bring a join up to date, unless the product's streams are running, which do so themselves."""
     from caudal.streaming.sources import stream_lease
 
     try:
-        with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"):
-            return _whole(ws, declared) if _anew(ws, declared) else _further(ws, declared)
+        with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"):
+            return (
+                _rebuild(ws.record, ws.tables, ws.spark.session, declared)
+                if _must_rebuild(ws.tables, declared)
+                else _continue(ws.record, ws.tables, declared)
+            )
     except LeaseHeld:
-        number = ws.version(declared.name)
+        number = ws.tables.version(declared.name)
         if number is None:
             return waits(f"no row of '{declared.name}' has been published yet; the product's streams are running, and make it")
         return skipped("the product's streams are running", output_version=number)
 
 
-def _anew(ws: Workspace, declared: Join) -> bool:
+def _must_rebuild(tables: ProductTables, declared: Join) -> bool:
     from caudal.tables.added import last_commit_with
 
-    said = last_commit_with(ws.folder(declared.name), "inputs")
-    return said is None or said[1]["code"] != code_of(declared)
+    commit = last_commit_with(tables.folder(declared.name), "inputs")
+    return commit is None or commit[1]["code"] != code_of(declared)
 
 
-def _whole(ws: Workspace, declared: Join) -> StepResult:
-    from caudal.engine.lineage import column_lineage
+def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
     from caudal.streaming.join import given_at
 
-    inputs, code = versions(ws, declared), code_of(declared)
-    nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
-    given_us = given_at(declared, nodes, [ws.folder(name) for name in declared.inputs], inputs)
-    delta.sweep(ws.folder(declared.name))
-    frames = {name: ws.frame(name).alias(name) for name in declared.inputs}
-    rows = frame_of_join(ws, declared, frames, given_us if declared.within_s is not None else None)
-    lineage = column_lineage(rows, {name: frame.columns for name, frame in frames.items()})
-    read = sum(delta.read(ws.folder(name), number).rows for name, number in inputs.items())
-    origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=read)
-    return publish(ws, declared, rows, origin, "all", {"note": "whole table"}, lineage)
+    inputs, code = input_versions(tables, declared), code_of(declared)
+    nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
+    given_us = given_at(declared, nodes, [tables.folder(name) for name in declared.inputs], inputs)
+    delta.sweep(tables.folder(declared.name))
+    frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
+    rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
+    lineage = lineage_document(rows, frames)
+    rows_read = sum(delta.read(tables.folder(name), number).rows for name, number in inputs.items())
+    origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=rows_read)
+    return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
-def _further(ws: Workspace, declared: Join) -> StepResult:
+def _continue(record: RunRecord, tables: ProductTables, declared: Join) -> StepResult:
     from caudal.streaming.join import Joining
 
-    joining = Joining(ws.product, declared, ws.home, ws.run_id, ws.clock)
-    before = joining.counts["rows"]
-    did = False
+    joining = Joining(tables.product, declared, tables.home, record.run_id, record.clock)
+    rows_before = joining.counts["rows"]
+    has_new = False
     while joining.step():
-        did = True
-    number = ws.version(declared.name)
-    if not did:
+        has_new = True
+    number = tables.version(declared.name)
+    if not has_new:
         return skipped("up to date", output_version=number)
     return StepResult(
-        inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - before, rows_quarantined=0
+        inputs=joining.inputs, output_version=number, rows_written=joining.counts["rows"] - rows_before, rows_quarantined=0
     )
 
 

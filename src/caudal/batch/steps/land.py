@@ -1,4 +1,4 @@
-"""``land:<source>``: what has arrived is copied into the raw store."""
+"""``land:<source>``: copy new files into the raw store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from caudal.batch.step import StepResult
 from caudal.declarations.connection import Connection, Files, Http, Simulated
@@ -14,7 +13,8 @@ from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.graph.fingerprint import code_of
 from caudal.ledger.records import landed
-from caudal.ledger.rows import LandedRow
+from caudal.ledger.rows import FileDocument, LandedRow
+from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_folder, former_name
@@ -25,94 +25,117 @@ SHOWN_LINKS = 5
 
 
 def work(ws: Workspace, source: Source) -> StepResult:
-    """Land every arrival that is whole; one that is still being written waits for the next run."""
+    """Land every new file that is complete; one that is still being written waits for the next run."""
+    home, ledger, product, progress = ws.tables.home, ws.record.ledger, ws.product, ws.reporting.progress
     from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
     if isinstance(source.connection, Files) and (base := base_folder(source.connection.pattern, ws.settings.data)) is not None:
-        rebase_paths(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))
-    rows = ws.ledger.find(landed, product=ws.product.name, source=source.name)
+        rebase_paths(ledger, product.name, source.name, base, former_name(source.connection.pattern, base))
+    rows = ledger.find(landed, product=product.name, source=source.name)
     changed = getattr(source.connection, "changed", "replace")
-    raw = ws.home.raw(ws.product.name, source.name)
-    seen = {
+    raw = home.raw(product.name, source.name)
+    known_files = {
         row["path"]: KnownFile(
             row["etag"], row["modified_ns"], row["bytes"], row["sha256"], store_path(raw, row["sha256"], row["path"])
         )
         for row in rows
-        if row["kind"] != "correction" and not _asked_again(row, changed)
+        if row["kind"] != "correction" and not _is_read_again(row, changed)
     }
     if isinstance(source.connection, Files | Http) and changed != "set":
-        # What is not in the raw store any more is taken anew from its origin, where it is still there.
-        seen = {path: one for path, one in seen.items() if not isinstance(one.stored, Path) or one.stored.exists()}
-    scratch = ws.home.fetched(ws.product.name, source.name)
+        # A file that is missing in the raw store is landed again from its origin, if it is still there.
+        known_files = {
+            path: arrival
+            for path, arrival in known_files.items()
+            if not isinstance(arrival.stored, Path) or arrival.stored.exists()
+        }
+    scratch = home.fetched(product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
-    found = arrivals(
-        patient(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, landed=seen, clock=ws.clock,
-        engine=Engine(lambda: ws.spark, ws.home.staged(ws.product.name, source.name)),
+    arrived = arrivals(
+        with_settle_time(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, landed=known_files, clock=ws.record.clock,
+        engine=Engine(lambda: ws.spark.session, home.staged(product.name, source.name)),
     )  # fmt: skip
-    whole = [one for one in found if one.settled]
-    ws.arrived(ws, source, whole)
+    settled = [arrival for arrival in arrived if arrival.settled]
+    if ws.reporting.before_landing is not None:
+        ws.reporting.before_landing(ws.record, source, settled)
     files = land(
-        whole, ws.home, ws.ledger, product=ws.product.name, source=source.name, run_id=ws.run_id, changed=changed, base=base
+        settled,
+        home,
+        ledger,
+        product=product.name,
+        source=source.name,
+        run_id=ws.record.run_id,
+        changed=changed,
+        base=base,
     )
     shutil.rmtree(scratch, ignore_errors=True)
-    if lost := missing_raw(ws.home, ws.ledger, ws.product.name, source.name):
-        ws.progress.noted(
-            f"{len(lost)} raw file{'s'[: len(lost) != 1]} of '{source.name}' {'is' if len(lost) == 1 else 'are'} gone, such as that of "
-            f"'{lost[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
+    if missing := missing_raw(home, ledger, product.name, source.name):
+        progress.noted(
+            f"{len(missing)} raw file{'s'[: len(missing) != 1]} of '{source.name}' {'is' if len(missing) == 1 else 'are'} gone, such as that of "
+            f"'{missing[0]}': its rows are in the table, and cannot be made again. caudal verify tells more."
         )
-    if notes := _same_bytes(ws, source, files):
-        ws.progress.noted(" ".join(notes))
-    said: list[dict[str, Any]] = [
+    if notes := _duplicate_notes(ws.record, source, files):
+        progress.noted(" ".join(notes))
+    file_documents: list[FileDocument] = [
         {"path": file.path, "bytes": file.bytes, "sha256": file.sha256, "state": "landed" if file.new else "known"}
         for file in files
     ]
-    said += [
-        {"path": one.path, "bytes": one.bytes, "sha256": None, "state": "waiting"}
-        for one in found
-        if not one.settled and one.link is None
+    file_documents += [
+        {"path": arrival.path, "bytes": arrival.bytes, "sha256": None, "state": "waiting"}
+        for arrival in arrived
+        if not arrival.settled and arrival.link is None
     ]
-    links = [one for one in found if one.link is not None]
-    for one in links[:SHOWN_LINKS]:
-        ws.progress.noted(
-            f"{source.name}: '{one.path}' is a link to '{one.link}' and is not followed; follow_links=True follows it."
+    links = [arrival for arrival in arrived if arrival.link is not None]
+    for arrival in links[:SHOWN_LINKS]:
+        progress.noted(
+            f"{source.name}: '{arrival.path}' is a link to '{arrival.link}' and is not followed; follow_links=True follows it."
         )
     if len(links) > SHOWN_LINKS:
-        ws.progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
-    said += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
-    waiting = [one["path"] for one in said if one["state"] == "waiting"]
+        progress.noted(f"{source.name}: {len(links) - SHOWN_LINKS} more links are not followed.")
+    file_documents += [{"path": link.path, "bytes": 0, "sha256": None, "state": "link"} for link in links]
+    waiting_paths = [document["path"] for document in file_documents if document["state"] == "waiting"]
     if not any(file.new for file in files):
-        why = "no new file" + (f"; still being written: {', '.join(map(str, waiting))}" if waiting else "")
-        return StepResult(state="skipped", detail={"why": why, "files": said})
-    return StepResult(detail={"files": said, "landed": sum(file.new for file in files), "waiting": waiting, "notes": notes})
+        why = "no new file" + (f"; still being written: {', '.join(map(str, waiting_paths))}" if waiting_paths else "")
+        return StepResult(state="skipped", detail={"why": why, "files": file_documents})
+    return StepResult(
+        detail={"files": file_documents, "landed": sum(file.new for file in files), "waiting": waiting_paths, "notes": notes}
+    )
 
 
-def _same_bytes(ws: Workspace, source: Source, files: Sequence[LandedFile]) -> list[str]:
-    """Return in sentences which of the files that have just landed hold the bytes of another: such files count once."""
+def _duplicate_notes(record: RunRecord, source: Source, files: Sequence[LandedFile]) -> list[str]:
+    """Return a sentence for each new file that holds the same bytes as another: such files count once."""
     new = {file.path for file in files if file.new}
     newest = (
-        {row["path"]: row["sha256"] for row in ws.ledger.find(landed, product=ws.product.name, source=source.name)} if new else {}
+        {row["path"]: row["sha256"] for row in record.ledger.find(landed, product=record.product_name, source=source.name)}
+        if new
+        else {}
     )
     paths: dict[str, list[str]] = {}
     for path, sha256 in newest.items():
         paths.setdefault(sha256, []).append(path)
-    same = [together for together in paths.values() if len(together) > 1 and new & set(together)]
-    told = [f"'{together[-1]}' holds the same bytes as '{together[0]}': they count once." for together in same[:_TOLD]]
-    return [*told, f"So it is with {len(same) - _TOLD} more contents of '{source.name}'."] if len(same) > _TOLD else told
+    duplicates = [same_paths for same_paths in paths.values() if len(same_paths) > 1 and new & set(same_paths)]
+    sentences = [
+        f"'{same_paths[-1]}' holds the same bytes as '{same_paths[0]}': they count once." for same_paths in duplicates[:_TOLD]
+    ]
+    return (
+        [*sentences, f"So it is with {len(duplicates) - _TOLD} more contents of '{source.name}'."]
+        if len(duplicates) > _TOLD
+        else sentences
+    )
 
 
-def _asked_again(row: LandedRow, changed: str) -> bool:
-    """Return whether a file that was refused is asked for again: it counts only while it is at its origin (`lake.landing.current`)."""
+def _is_read_again(row: LandedRow, changed: str) -> bool:
+    """Return whether a refused file is landed again: it counts only while it is at its origin (`caudal.tables.landing.current`)."""
     return row["kind"] == "refused" and changed != "set" and not origin_of(row).exists()
 
 
 def _with_code(source: Source) -> Connection:
-    """Return a source's connection; one that writes its files knows what they follow from."""
+    """Return a source's connection; that of a simulator with the fingerprint of its code."""
     return replace(source.connection, code=code_of(source)) if isinstance(source.connection, Simulated) else source.connection
 
 
-def patient(connection: Connection, settle_s: float) -> Connection:
-    """Return the connection with files of this machine left alone until they are at least so old."""
+def with_settle_time(connection: Connection, settle_s: float) -> Connection:
+    """Return the connection with at least this settle time for files of this machine: younger files are not landed yet."""
     if not isinstance(connection, Files | Images) or connection.remote:
         return connection
     return replace(connection, settle_s=max(connection.settle_s, settle_s))

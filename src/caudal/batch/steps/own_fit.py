@@ -1,4 +1,4 @@
-"""Features as a model's version knows them: its rows transformed by what was fitted when it was trained, whatever was fitted since."""
+"""Features as a model version was trained on them: transformed by the parameters that were fitted at its training, not by later ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from caudal.declarations.node import Features
 from caudal.graph.build import build
 from caudal.registry import LoadedModel, LoadedSparkModel
 from caudal.registry.fits import Fits, TableFits, read_fits
+from caudal.runtime.product_tables import ProductTables, mark_event_time
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
-from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
 from caudal.tables.frames import arrow
@@ -23,74 +24,82 @@ from caudal.tables.version_files import hashes, read_version_files
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 Champion = LoadedModel | LoadedSparkModel
 
 
-def fits_now(ws: Workspace, table: str) -> dict[str, TableFits]:
-    """Return what is fitted in the published version of a table and of what it is made from."""
-    found = dict[str, TableFits]()
-    for name in (*build(ws.product).upstream(table), table):
-        if name in ws.product.tables and any(map(is_fit, hashes(ws.folder(name), ws.version(name)))):
-            fits = {fit: content for fit, content in read_version_files(ws.folder(name), ws.version(name)).items() if is_fit(fit)}
-            found[name] = TableFits(_code(ws, name), fits)
-    return found
+def fits_of_published(tables: ProductTables, table: str) -> dict[str, TableFits]:
+    """Return the fitted parameters of a table's published version and of the tables that it is built from."""
+    fits_by_table = dict[str, TableFits]()
+    for name in (*build(tables.product).upstream(table), table):
+        if name in tables.product.tables and any(map(is_fit, hashes(tables.folder(name), tables.version(name)))):
+            fits = {
+                fit: content
+                for fit, content in read_version_files(tables.folder(name), tables.version(name)).items()
+                if is_fit(fit)
+            }
+            fits_by_table[name] = TableFits(_code(tables, name), fits)
+    return fits_by_table
 
 
-def _code(ws: Workspace, table: str, number: int | None = None) -> str:
-    """Return the fingerprint of the code that made a version of a table, the newest unless told."""
-    number = ws.version(table) if number is None else number
-    return "" if number is None else str(delta.identity(ws.folder(table), number).get("code"))
+def _code(tables: ProductTables, table: str, number: int | None = None) -> str:
+    """Return the fingerprint of the code that built a version of a table, by default the newest."""
+    number = tables.version(table) if number is None else number
+    return "" if number is None else str(delta.identity(tables.folder(table), number).get("code"))
 
 
-def fits_of(ws: Workspace, champion: Champion) -> dict[str, TableFits]:
-    """Return what was fitted when a version was trained."""
+def fits_when_trained(tables: ProductTables, champion: Champion) -> dict[str, TableFits]:
+    """Return the parameters that were fitted when a model version was trained."""
     row = champion.row
-    if (fits := read_fits(ws.home.path / row["artifact"])) is not None:
+    if (fits := read_fits(tables.home.path / row["artifact"])) is not None:
         return fits
     table, number = str(row["training_table"]), int(row["training_version"])  # a version of before: its table knows
-    old = {name: content for name, content in read_version_files(ws.folder(table), number).items() if is_fit(name)}
-    return {table: TableFits(_code(ws, table, number), old)} if old else {}
+    old = {name: content for name, content in read_version_files(tables.folder(table), number).items() if is_fit(name)}
+    return {table: TableFits(_code(tables, table, number), old)} if old else {}
 
 
-def changed_since(ws: Workspace, features: Features, champion: Champion) -> Fits | None:
-    """Return a version's own fits where those of the published features are others; None where they are the same."""
-    own, now = fits_of(ws, champion), fits_now(ws, features.name)
-    same = own.keys() == now.keys() and all(own[name].fits == now[name].fits for name in own)
-    return None if same else own
+def own_fits_if_changed(tables: ProductTables, features: Features, champion: Champion) -> Fits | None:
+    """Return the fits of a model version if they differ from those of the published features, else None."""
+    own_fits, published_fits = fits_when_trained(tables, champion), fits_of_published(tables, features.name)
+    are_equal = own_fits.keys() == published_fits.keys() and all(
+        own_fits[name].fits == published_fits[name].fits for name in own_fits
+    )
+    return None if are_equal else own_fits
 
 
 @contextmanager
-def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.Version]:
-    """Give the rows of the published features as a version's own fits transform them; they are no version of the table, and go afterwards.
+def transformed_features(
+    tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, own_fits: Fits
+) -> Iterator[delta.Version]:
+    """Yield the published features as the fits of a model version transform them; their files are removed after the block.
 
     Raises
     ------
     NothingFits : the functions have changed, or fit something else now
     """
-    published = delta.read(ws.folder(features.name))
-    stage = published.folder / f"part-{ws.run_id}-own-fit-{features.name}"
+    published = delta.read(tables.folder(features.name))
+    stage = published.folder / f"part-{run_id}-own-fit-{features.name}"
     try:
-        for table, one in own.items():
-            if table not in ws.product.nodes or _code(ws, table) != one.code:
+        for table, table_fits in own_fits.items():
+            if table not in tables.product.nodes or _code(tables, table) != table_fits.code:
                 raise NothingFits(
                     f"The code of '{table}' has changed since the version was trained.", fix="Train again: caudal run."
                 )
-        if unknown := fits_now(ws, features.name).keys() - own.keys():
+        if unknown := fits_of_published(tables, features.name).keys() - own_fits.keys():
             raise NothingFits(
                 f"It is not known what the version had fitted in {', '.join(sorted(unknown))}.", fix="Train again: caudal run."
             )
         names = [field["name"] for field in published.schema["fields"] if field["name"] != delta.DAY]
-        frame = _made(ws, features.name, own)
-        if lacking := [name for name in names if name not in frame.columns]:
+        frame = _frame_by_fits(tables, run_spark.session, features.name, own_fits)
+        if missing := [name for name in names if name not in frame.columns]:
             raise NothingFits(
-                f"Features '{features.name}' lack {', '.join(lacking)} by the version's own fit.", fix="Train again: caudal run."
+                f"Features '{features.name}' lack {', '.join(missing)} by the version's own fit.", fix="Train again: caudal run."
             )
-        frame = _those_published(ws, frame.select(*(f"`{name}`" for name in names)), features, published)
+        frame = _only_published_rows(tables, run_spark.session, frame.select(*(f"`{name}`" for name in names)), features, published)
         writer = frame.write
         if published.partitioned:
-            writer = frame.withColumn(delta.DAY, day_of(frame, features, ws.product.tz)).write.partitionBy(delta.DAY)
+            writer = frame.withColumn(delta.DAY, day_of(frame, features, tables.product.tz)).write.partitionBy(delta.DAY)
         writer.parquet(spark_path(stage))
         version = replace(published, files=tuple(delta.staged(published.folder, stage)))
         if version.rows != published.rows:
@@ -103,40 +112,42 @@ def transformed(ws: Workspace, features: Features, own: Fits) -> Iterator[delta.
         remove(stage)
 
 
-def _made(ws: Workspace, name: str, own: Fits) -> DataFrame:
-    """Return a table as it would be by other fits; what depends on none is read as it was published."""
-    node = ws.product.tables.get(name)
-    if node is None or own.keys().isdisjoint((name, *build(ws.product).upstream(name))):
-        return ws.frame(name)
-    frames = {input_: _made(ws, input_, own).alias(input_) for input_ in node.inputs}
-    with build_context(own[name].fits if name in own else {}, "only"):
-        return ws.marked(frame_of(ws, node, frames), node)
+def _frame_by_fits(tables: ProductTables, spark: SparkSession, name: str, own_fits: Fits) -> DataFrame:
+    """Return a table as other fits build it; a table that depends on none of them is read as published."""
+    node = tables.product.tables.get(name)
+    if node is None or own_fits.keys().isdisjoint((name, *build(tables.product).upstream(name))):
+        return tables.frame(spark, name)
+    frames = {input_: _frame_by_fits(tables, spark, input_, own_fits).alias(input_) for input_ in node.inputs}
+    with build_context(own_fits[name].fits if name in own_fits else {}, "only"):
+        return mark_event_time(frame_of(tables.product, spark, node, frames), node)
 
 
-def matched_by(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the columns that tell a row whatever was fitted: its key, labels and what is kept, as far as they are no fractions."""
-    told = {*features.key, *features.labels, *features.keep}
+def matching_columns(features: Features, fields: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the columns that identify a row independently of fits: key, labels and kept columns, without fractional numbers."""
+    columns = {*features.key, *features.labels, *features.keep}
     return [
         field["name"]
         for field in fields
-        if field["name"] in told and isinstance(field["type"], str) and field["type"] not in ("double", "float")
+        if field["name"] in columns and isinstance(field["type"], str) and field["type"] not in ("double", "float")
     ]
 
 
-def _those_published(ws: Workspace, frame: DataFrame, features: Features, published: delta.Version) -> DataFrame:
-    """Return the rows that are among the published ones: not those that were quarantined."""
-    by = matched_by(features, published.schema["fields"])
-    there = ws.frame(features.name).select(*(f"`{name}`" for name in by)).distinct().alias("_there")
-    same = [frame[name].eqNullSafe(there[name]) for name in by]
-    return frame.join(there, reduce(lambda one, other: one & other, same), "left_semi") if by else frame
+def _only_published_rows(
+    tables: ProductTables, spark: SparkSession, frame: DataFrame, features: Features, published: delta.Version
+) -> DataFrame:
+    """Return the rows that are published, without those that were quarantined."""
+    columns = matching_columns(features, published.schema["fields"])
+    published_keys = tables.frame(spark, features.name).select(*(f"`{name}`" for name in columns)).distinct().alias("_there")
+    conditions = [frame[name].eqNullSafe(published_keys[name]) for name in columns]
+    return frame.join(published_keys, reduce(lambda first, second: first & second, conditions), "left_semi") if columns else frame
 
 
-def _cannot(error: NothingFits) -> pd.DataFrame:
+def _raise(error: NothingFits) -> pd.DataFrame:
     raise error
 
 
 class ByOwnFit:
-    """A champion that is asked with features of another fit, and answers by its own; ``answers`` tells whether it can."""
+    """A champion that predicts by its own fits for features of other fits; ``answers`` is False where it cannot."""
 
     def __init__(self, champion: Champion, rows: Callable[[], pd.DataFrame], by: list[str], answers: bool = True) -> None:
         self._champion, self._rows, self._by, self.answers = champion, rows, by, answers
@@ -145,24 +156,26 @@ class ByOwnFit:
         return getattr(self._champion, name)
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return what the champion says of rows that are told by their key."""
+        """Return the champion's predictions for rows, which are identified by their key."""
         inputs = [input_["name"] for input_ in self._champion.signature["inputs"] if input_["name"] not in self._by]
-        own = self._rows().drop_duplicates(self._by)
-        together = frame[self._by].merge(own[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
-        return self._champion.predict(together.set_index(frame.index))
+        own_rows = self._rows().drop_duplicates(self._by)
+        joined = frame[self._by].merge(own_rows[[*self._by, *inputs]], on=self._by, how="left", validate="many_to_one")
+        return self._champion.predict(joined.set_index(frame.index))
 
 
-def champion_by_own_fit(ws: Workspace, features: Features, champion: Champion) -> Champion | ByOwnFit:
-    """Return a champion to be compared with: where the features were fitted anew since, it is asked by what it has learned from.
+def champion_by_own_fit(
+    tables: ProductTables, run_spark: RunSpark, run_id: str, features: Features, champion: Champion
+) -> Champion | ByOwnFit:
+    """Return a champion to compare with; where the features were fitted again since its training, it predicts by its own fits.
 
-    Where its own fit does not fit the functions any more, it cannot answer, and its recipe is compared.
+    Where its fits do not match the functions any more, it cannot predict, and its recipe is compared instead.
     """
-    own = changed_since(ws, features, champion)
-    if own is None:
+    own_fits = own_fits_if_changed(tables, features, champion)
+    if own_fits is None:
         return champion
     try:
-        with transformed(ws, features, own) as version:
+        with transformed_features(tables, run_spark, run_id, features, own_fits) as version:
             rows = arrow(version).to_pandas()
     except NothingFits as error:
-        return ByOwnFit(champion, partial(_cannot, error), [], answers=False)
-    return ByOwnFit(champion, lambda: rows, matched_by(features, version.schema["fields"]))
+        return ByOwnFit(champion, partial(_raise, error), [], answers=False)
+    return ByOwnFit(champion, lambda: rows, matching_columns(features, version.schema["fields"]))

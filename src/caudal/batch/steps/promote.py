@@ -1,4 +1,4 @@
-"""``promote:<model>``: the gates of the newest version decide; the decision is appended, once."""
+"""``promote:<model>``: promote or refuse the newest version by its gates, and append the decision once."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from caudal.runtime.workspace import Workspace
 
 def work(ws: Workspace, model: Model) -> StepResult:
     """Promote the version that was just trained if it passes every gate, refuse it if not."""
-    row = find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint_of(ws, model))
+    row = find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint_of(ws.tables, model))
     if row is None:
         raise StepFailed(
             f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name
         )
     version, gates = int(row["version"]), list(row["gates"] or [])
-    decided = ws.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
-    if decided:
-        return skipped(f"version {version} is decided on: {decided[-1]['decision']}", output_version=version)
+    earlier_decisions = ws.record.ledger.find(decisions, product=ws.product.name, model=model.name, version=version)
+    if earlier_decisions:
+        return skipped(f"version {version} is decided on: {earlier_decisions[-1]['decision']}", output_version=version)
     failed = [gate for gate in gates if not gate["passed"]]
-    decide = refuse if failed else promote
+    append_decision = refuse if failed else promote
     reason = "; ".join(gate["message"] or gate["gate"] for gate in failed) if failed else "every gate passed"
-    made = decide(
-        ws.ledger,
+    decision = append_decision(
+        ws.record.ledger,
         ws.product.name,
         model.name,
         version,
         gates=gates,
         who="caudal run",
         reason=reason,
-        run_id=ws.run_id,
-        clock=ws.clock,
+        run_id=ws.record.run_id,
+        clock=ws.record.clock,
     )
     return StepResult(
         output_version=version,
-        detail={"decision": made["decision"], "version": version, "replaced": made["replaced"], "gates": gates},
+        detail={"decision": decision["decision"], "version": version, "replaced": decision["replaced"], "gates": gates},
     )
 
 

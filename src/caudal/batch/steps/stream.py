@@ -1,4 +1,4 @@
-"""``land:<stream source>`` and what follows: a run takes what has come, once, by the same engine that a stream runs on and on."""
+"""``land:<stream source>`` and the steps after it: a run processes the messages that are available once, by the streams' engine."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from caudal.batch.step import StepResult, skipped, waits
 from caudal.declarations.node import Source
 from caudal.declarations.statistics import Statistics
 from caudal.errors import LeaseHeld
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
 
 
 def land(ws: Workspace, source: Source) -> StepResult:
-    """Capture what has come, with its statistics; where the product's streams are running, they do it."""
+    """Capture the available messages and their statistics, unless the product's streams are running, which do so themselves."""
     from caudal.streaming.sources import engine_of, stream_lease
 
     try:
-        with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
+        with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
             engine = engine_of(ws, source, open_)
             before = dict(engine.checkpoint.counts)
             while engine.step():
@@ -31,22 +32,25 @@ def land(ws: Workspace, source: Source) -> StepResult:
         return skipped("the product's streams are running")
     if not counts.get("messages"):
         return skipped("no new message")
-    return StepResult(
-        rows_read=counts["samples"], detail={"messages": counts["messages"], "samples": counts["samples"], **_odd(counts)}
-    )
+    detail: StepDetail = {"messages": counts["messages"], "samples": counts["samples"]}
+    if counts.get("unreadable_messages"):
+        detail["unreadable_messages"] = counts["unreadable_messages"]
+    if counts.get("outside"):
+        detail["outside"] = counts["outside"]
+    return StepResult(rows_read=counts["samples"], detail=detail)
 
 
-def published(ws: Workspace, node: Source | Statistics) -> StepResult:
-    """Return the version that the stream has published; what reads it waits until there is one."""
-    number = ws.version(node.name)
+def published_version(ws: Workspace, node: Source | Statistics) -> StepResult:
+    """Return the version that the stream has published, or that the step waits for the first."""
+    number = ws.tables.version(node.name)
     if number is None:
         return waits(f"no row of '{node.name}' has been published yet; send some (caudal replay plays a simulator or a recording)")
-    said = delta.identity(ws.folder(node.name), number)
-    return skipped(f"published by the stream, up to micro-batch {said.get('upto', '?')}", output_version=number)
+    identity = delta.identity(ws.tables.folder(node.name), number)
+    return skipped(f"published by the stream, up to micro-batch {identity.get('upto', '?')}", output_version=number)
 
 
-def _odd(counts: dict[str, int]) -> dict[str, int]:
-    return {name: counts[name] for name in ("unreadable_messages", "outside") if counts.get(name)}
-
-
-STEPS = {("stream source", "land"): land, ("stream source", "read"): published, ("statistics", "statistics"): published}
+STEPS = {
+    ("stream source", "land"): land,
+    ("stream source", "read"): published_version,
+    ("statistics", "statistics"): published_version,
+}

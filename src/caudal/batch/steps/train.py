@@ -1,78 +1,94 @@
-"""``train:<model>``: candidates on the published features; the chosen one becomes the next version in the registry."""
+"""``train:<model>``: train the candidates on the published features, and register the chosen one as the next version."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_now
+from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_of_published
 from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of, digest
+from caudal.ledger.rows import HoldoutDocument, StepDetail
 from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
+from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 
 
-def fingerprint_of(ws: Workspace, model: Model) -> str:
-    """Return what a training is made of: the declaration and the version of its features."""
-    return digest(code_of(model), {name: ws.version(name) for name in model.inputs})
+def fingerprint_of(tables: ProductTables, model: Model) -> str:
+    """Return the fingerprint of a training: of the declaration and the version of its features."""
+    return digest(code_of(model), {name: tables.version(name) for name in model.inputs})
 
 
-def _fitted_before(fits: Mapping[str, TableFits]) -> str:
-    """Return a sentence on what the features fit, which saw the rows of the test folds too; nothing where nothing is fitted."""
-    named = [f"{fit_label(name)} of '{table}'" for table, held in fits.items() for name in sorted(held.fits)]
-    return f" The features hold fits to all rows, those of the test folds among them: {', '.join(named)}." if named else ""
+def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
+    """Return a sentence on what the features have fitted to all rows, those of the test folds included; an empty text where nothing is fitted."""
+    fit_names = [f"{fit_label(name)} of '{table}'" for table, table_fits in fits.items() for name in sorted(table_fits.fits)]
+    return f" The features hold fits to all rows, those of the test folds among them: {', '.join(fit_names)}." if fit_names else ""
 
 
 def work(ws: Workspace, model: Model) -> StepResult:
-    """Train on the newest features unless that has been done; store and register what comes of it."""
+    """Train on the newest features unless that was done before, and register the chosen candidate."""
+    tables, ledger, product = ws.tables, ws.record.ledger, ws.product
     from caudal.stages.train import train
 
-    features = ws.product.features_by_model[model.name]
-    published = delta.read(ws.folder(model.features))
-    fingerprint = fingerprint_of(ws, model)
+    features = product.features_by_model[model.name]
+    published = delta.read(tables.folder(model.features))
+    fingerprint = fingerprint_of(tables, model)
     inputs = {model.features: published.number}
     held_out = None
     if model.holdout is not None and model.holdout.table is not None:
-        held_out = delta.read(ws.folder(model.holdout.table))
+        held_out = delta.read(tables.folder(model.holdout.table))
         inputs[model.holdout.table] = held_out.number
-    if (row := find(ws.home, ws.ledger, ws.product.name, model.name, fingerprint)) is not None:
+    if (row := find(tables.home, ledger, product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
-    fits = fits_now(ws, features.name)
-    if problem := next(problems_of_fits(model, ws.product, {table: list(held.fits) for table, held in fits.items()}), None):
+    fits = fits_of_published(tables, features.name)
+    if problem := next(
+        problems_of_fits(model, product, {table: list(table_fits.fits) for table, table_fits in fits.items()}), None
+    ):
         raise problem
-    warm_up(ws.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
-    serving = ws.product.servings.get(model.name)
+    warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
+    serving = product.servings.get(model.name)
     trained = train(
         model,
         features,
         arrow(published).to_pandas(),
         champion=_champion(ws, model, features),
-        spark=lambda: ws.spark,
+        spark=lambda: ws.spark.session,
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
     )
-    trained = replace(trained, rule=trained.rule + _fitted_before(fits))
+    trained = replace(trained, rule=trained.rule + _note_of_fits(fits))
     registered = register(
-        ws.home, ws.ledger, ws.product.name, model.name, trained,
-        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.run_id, fits=fits,
-        clock=ws.clock, trust=ws.settings.trust,
+        tables.home, ledger, product.name, model.name, trained,
+        fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
+        clock=ws.record.clock, trust=ws.settings.trust,
     )  # fmt: skip
-    detail = {
+    detail: StepDetail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,
         "version": registered.version, "unlabelled": trained.rows_unlabelled, "older": trained.rows_older,
-        "warning": registered.warning, "holdout": trained.holdout,
+        "warning": registered.warning, "holdout": _holdout_document(trained.holdout),
     }  # fmt: skip
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail
     )
+
+
+def _holdout_document(figures: Mapping[str, Any] | None) -> HoldoutDocument | None:
+    """Return the figures of rows that training never saw, as the ledger stores them; None where no rows were held out."""
+    if figures is None:
+        return None
+    return {
+        "of": figures["of"], "rows": figures["rows"], "left_out": figures["left_out"], "metric": figures["metric"],
+        "metrics": figures["metrics"],
+    }  # fmt: skip
 
 
 def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByOwnFit | None:
@@ -80,14 +96,16 @@ def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByO
     if not any(gate.asks_champion for gate in model.gates):
         return None
     try:
-        champion = load(ws.home, ws.ledger, ws.product.name, model.name, spark=lambda: ws.spark, trust=ws.settings.trust)
+        champion = load(
+            ws.tables.home, ws.record.ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
+        )
     except NotThere:
         return None
     except CaudalError as error:
         raise type(error)(
             f"The champion of '{model.name}' cannot be loaded to be compared with: {error.what}", where=error.where, fix=error.fix
         ) from error
-    return champion_by_own_fit(ws, features, champion)
+    return champion_by_own_fit(ws.tables, ws.spark, ws.record.run_id, features, champion)
 
 
 STEPS = {("model", "train"): work}

@@ -1,4 +1,4 @@
-"""Wall times that the clocks of the product's zone showed twice, or never: counted in what was written, told by the run."""
+"""Counts the written wall times that the clocks of the product's time zone showed twice or never."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
             names = {file.schema_arrow.field(place).name for place in range(len(file.schema_arrow))}
             for group in range(file.num_row_groups):
                 for column in [column for column in columns if column in names]:
-                    near = _near(file.metadata.row_group(group), column, changes)
+                    near = _changes_within(file.metadata.row_group(group), column, changes)
                     if near:
                         twice, never = _counted(file.read_row_group(group, [column]).column(column), near)
                         counts[column][0] += twice
@@ -66,14 +66,14 @@ def _span(change: ClockChange) -> tuple[dt.datetime, dt.datetime]:
     return first, last
 
 
-def _near(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
+def _changes_within(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
     for place in range(group.num_columns):
         chunk = group.column(place)
         if chunk.path_in_schema == column:
-            told = chunk.statistics
-            if told is None or not told.has_min_max:
+            statistics = chunk.statistics
+            if statistics is None or not statistics.has_min_max:
                 return list(changes)
-            low, high = told.min, told.max
+            low, high = statistics.min, statistics.max
             return [change for change in changes if _span(change)[0] <= high and _span(change)[1] > low]
     return []
 

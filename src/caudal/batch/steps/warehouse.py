@@ -1,9 +1,8 @@
-"""``publish:<name>``: a table of the lake brought to a warehouse; without a change no connection is made."""
+"""``publish:<name>``: publish a table to a warehouse; without a change no connection is made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.node import Node
@@ -11,54 +10,59 @@ from caudal.declarations.warehouse import Publication
 from caudal.extras import require
 from caudal.graph.fingerprint import code_of, digest
 from caudal.graph.registered import kind_of
+from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
-    """Bring the warehouse to the newest version of a table."""
+    """Publish the newest version of a table to the warehouse."""
     url = publication.to.url(ws.settings.warehouse)
     if url is None:
         return skipped("no warehouse is set (CAUDAL_WAREHOUSE)")
-    number = ws.version(publication.of)
+    number = ws.tables.version(publication.of)
     if number is None:
         return skipped(f"'{publication.of}' has not been published yet")
     inputs = {publication.of: number}
-    comment, comments = said_of(ws.product.nodes.get(publication.of), publication.comments)
+    comment, comments = comments_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
-    last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
-    if last is not None and last["fingerprint"] == fingerprint:
+    last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
+    if last_row is not None and last_row["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
     from caudal.warehouses.target import Target, columns_of
 
-    version = delta.read(ws.folder(publication.of), number)
+    version = delta.read(ws.tables.folder(publication.of), number)
     target = Target(
         publication.schema, publication.name, columns_of(version, publication.columns, comments, publication.place), publication.key,
         publication.indexes, comment, publication.grant, delta.DAY if version.partitioned else None,
     )  # fmt: skip
     with connected(url, ws.product.tz) as connection:
-        ws.held()
-        outcome = publish(connection, target, version, ws.product.name, publication.of, ws.run_id)
+        ws.record.check_claim()
+        outcome = publish(connection, target, version, ws.product.name, publication.of, ws.record.run_id)
+    detail: StepDetail = {"note": outcome.note}
+    if outcome.zeros:
+        detail["zeros"] = dict(outcome.zeros)
+    detail["place"] = target.place
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=number, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=None if outcome.days is None else [day or "unknown" for day in outcome.days],
-        detail={**{name: one for name, one in asdict(outcome).items() if name in ("note", "zeros") and one}, "place": target.place},
+        detail=detail,
     )  # fmt: skip
 
 
-def said_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
-    """Return what is said of a table and of its columns: description, schema, and further comments."""
-    told: dict[str, str] = {}
+def comments_of(node: Node | None, comments: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+    """Return the comment of a table and those of its columns: descriptions, units, and further comments."""
+    comments_by_column: dict[str, str] = {}
     for field in node.schema if node is not None and node.schema is not None else ():
         text = field.description or field.label
         unit = f"[{field.unit}]" if field.unit else None
         if text or unit:
-            told[field.name] = " ".join(part for part in (text, unit) if part)
-    return None if node is None else kind_of(node).comment(node), {**told, **comments}
+            comments_by_column[field.name] = " ".join(part for part in (text, unit) if part)
+    return None if node is None else kind_of(node).comment(node), {**comments_by_column, **comments}
 
 
 STEPS = {("publication", "publish"): work}

@@ -24,9 +24,7 @@ from caudal.graph.registered import kind_of
 from caudal.tables.frames import empty
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
-
-    from caudal.runtime.workspace import Workspace
+    from pyspark.sql import DataFrame, SparkSession
 
 
 def analyse(
@@ -138,9 +136,9 @@ class _Analyser:
         """Return a source's columns: those declared, else those of its newest file; None where neither exists."""
         schema, file = source.schema if source.schema is not None and source.schema.names else None, None
         if not is_declared(source) and files_are_here(source, self._settings.data):
-            read_schema = schema_of_files(self._ws.spark, source, self._settings.data, self._product.tz)
+            read_schema = schema_of_files(self._spark, source, self._settings.data, self._product.tz)
             schema, file = read_schema or (schema, None)
-        return None if schema is None else NodeVerdict(_source_columns(self._ws, schema), file)
+        return None if schema is None else NodeVerdict(_source_columns(self._spark, schema), file)
 
     def may_be_stored(self, node: Node, verdict: NodeVerdict) -> bool:
         """Return whether a verdict may be stored: not where a source has files here that could not be read."""
@@ -153,20 +151,24 @@ class _Analyser:
         from caudal.runtime.table_frame import frame_of
 
         with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
-            frame = self._record_reads(reads, frame_of, self._ws, table, self._frames(table, columns))
+            frame = self._record_reads(reads, frame_of, self._product, self._spark, table, self._frames(table, columns))
         self._frames_by_table[table.name] = frame
         return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(context.fit_names)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return the problems of features that see the future; add what their function read to ``reads``."""
         frame = self._frames_by_table[features.name]
-        return list(self._record_reads(reads, _foresight, self._ws, features, self._frames(features, columns), frame))
+        return list(
+            self._record_reads(reads, _foresight, self._product, self._spark, features, self._frames(features, columns), frame)
+        )
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
         from pyspark.sql.types import StructType
 
+        from caudal.runtime.product_tables import mark_event_time
+
         return {
-            name: self._ws.marked(empty(self._ws.spark, StructType.fromJson(columns[name])), self._product.nodes[name])
+            name: mark_event_time(empty(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
             for name in table.inputs
         }
 
@@ -181,12 +183,13 @@ class _Analyser:
                 reads.append(recorder.reads)
 
     @cached_property
-    def _ws(self) -> Workspace:
-        from caudal.runtime.opening import opened
-        from caudal.runtime.workspace import Workspace
+    def _spark(self) -> SparkSession:
+        from caudal.runtime.opening import open_home
+        from caudal.runtime.progress import NoProgress
+        from caudal.runtime.run_spark import RunSpark
 
-        home = opened(self._settings)
-        return Workspace(self._product, home, ledger=None, settings=self._settings, run_id="check", brief=True)  # type: ignore[arg-type]
+        home = open_home(self._settings)
+        return RunSpark(self._product, self._settings, home.lake, NoProgress(), is_brief=lambda: True).session
 
 
 def _missing_governed_columns(product: Product, names: Mapping[str, list[str]]) -> Iterator[DeclarationProblem]:
@@ -210,13 +213,13 @@ def _missing_governed_columns(product: Product, names: Mapping[str, list[str]]) 
             )
 
 
-def _source_columns(ws: Workspace, schema: Schema) -> Columns:
+def _source_columns(spark: SparkSession, schema: Schema) -> Columns:
     """Return the columns of a source's table."""
     from pyspark.sql.types import StructType
 
     from caudal.stages.ingest.cast import spark_type
 
-    assert ws.spark is not None  # Spark parses the names of types
+    assert spark is not None  # Spark parses the names of types
     ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
 
@@ -263,18 +266,20 @@ def _known_problems(node: Node, names: list[str]) -> Iterator[DeclarationProblem
             )
 
 
-def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], empty_result: DataFrame) -> list[CaudalError]:
+def _foresight(
+    product: Product, spark: SparkSession, node: Features, frames: dict[str, Any], empty_result: DataFrame
+) -> list[CaudalError]:
     from caudal.stages.features.future import InputShape, sees_future
 
     assert node.function is not None
     shapes = {}
     for name in node.inputs:
-        input_node = ws.product.nodes[name]
+        input_node = product.nodes[name]
         known_times = dict(input_node.known)
         shapes[name] = InputShape(schema=frames[name].schema, event_time=input_node.event_time, known=known_times)
     try:
         leak = sees_future(
-            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=ws.spark, seed=0, empty_result=empty_result
+            node.function, shapes, as_of=node.as_of, entity=node.entity, ignore=(*node.labels, *node.keep), spark=spark, seed=0, empty_result=empty_result
         )  # fmt: skip
     except CaudalError as error:  # the function fails on random rows: reported as a problem of the declaration
         error.where = error.where or str(node.where)

@@ -15,7 +15,7 @@ from caudal.commands.verify.tables import check_table
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, NotThere
 from caudal.ledger.ledger import Ledger
-from caudal.runtime.opening import opened
+from caudal.runtime.opening import open_home
 from caudal.storage.place import Place
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def verify(settings: Settings, product: str | None = None, *, deep: bool = False
     if not settings.home.is_dir():
         raise NotThere(f"There is no home '{settings.home}'.", fix="Give the right one with --home DIR.")
     began = time.perf_counter()
-    home, findings = opened(settings), Findings()
+    home, findings = open_home(settings), Findings()
     with contextlib.ExitStack() as stack:
         ledger = check_ledger(home, findings)
         if ledger is not None:

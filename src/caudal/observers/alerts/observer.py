@@ -9,8 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from caudal.observers.alerts.happen import events_in_run, late_tables, slow_step
 from caudal.observers.alerts.outbox import deliver, note
 from caudal.report.run_document import RunDocument
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
 
 
 class Alerts(RunObserver):
@@ -18,19 +17,19 @@ class Alerts(RunObserver):
 
     order = 50
 
-    def step_slow(self, ws: Workspace, step: str, expected_s: float, limit_s: float) -> None:
+    def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """Queue and send the alert that a step takes longer than usual."""
-        note(ws.ledger, ws.product, [slow_step(step, expected_s, limit_s)], ws.run_id, ws.clock())
+        note(run.record.ledger, run.product, [slow_step(step, expected_s, limit_s)], run.record.run_id, run.record.clock())
         with contextlib.suppress(SQLAlchemyError, OSError):  # the end of the run tries again, and reports the error
-            deliver(ws.ledger, ws.settings, [ws.product], clock=ws.clock)
+            deliver(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Queue and send the alerts about the run and about late tables."""
-        if not ws.product.alerts:
+        if not run.product.alerts:
             return
-        events = [*events_in_run(ws.ledger, document), *late_tables(ws.product, ws.home, ws.clock())]
-        note(ws.ledger, ws.product, events, ws.run_id, ws.clock(), document.get("page"))
-        deliver(ws.ledger, ws.settings, [ws.product], clock=ws.clock)
+        events = [*events_in_run(run.record.ledger, document), *late_tables(run.product, run.tables.home, run.record.clock())]
+        note(run.record.ledger, run.product, events, run.record.run_id, run.record.clock(), document.get("page"))
+        deliver(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
 
 
 OBSERVER = Alerts()

@@ -26,8 +26,9 @@ from caudal.errors import NotThere
 from caudal.graph.registered import step_kind
 from caudal.ledger.records import checks, profiles
 from caudal.ledger.rows import CheckRow, StepRow
+from caudal.report.document import files_of
 from caudal.runtime.column_lineage import lineage_of
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun
 from caudal.stages.ingest.origin import base_folder
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -38,23 +39,23 @@ _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregati
 class Datasets:
     """The OpenLineage datasets of a product after a run."""
 
-    def __init__(self, ws: Workspace) -> None:
-        self._ws = ws
+    def __init__(self, run: ObservedRun) -> None:
+        self._run = run
 
     def inputs(self, step: StepRow) -> list[InputDataset]:
         """Return the datasets that a step read."""
         kind, name = step_kind(step["kind"]), step["name"]
         if kind.reads == "origins":
             base = self._base(name)
-            origins = sorted({_origin(file["path"], base) for file in (step["detail"] or {}).get("files", [])})
+            origins = sorted({_origin(file["path"], base) for file in files_of(step)})
             return [InputDataset(namespace, path) for namespace, path in origins]
         if kind.reads == "raw":
             return [InputDataset(*self._raw(name))]
         datasets = []
         for input_name, version in (step["inputs"] or {}).items():
-            if input_name == "model" and name in self._ws.product.predictions:
-                datasets.append(InputDataset(*self._model(self._ws.product.predictions[name].model), facets=_version(version)))
-            elif input_name in self._ws.product.nodes:
+            if input_name == "model" and name in self._run.product.predictions:
+                datasets.append(InputDataset(*self._model(self._run.product.predictions[name].model), facets=_version(version)))
+            elif input_name in self._run.product.nodes:
                 datasets.append(InputDataset(*self._table(input_name), facets=self._facets(input_name, version)))
         return datasets
 
@@ -74,20 +75,20 @@ class Datasets:
 
     def _base(self, source: str) -> Path | None:
         """Return the folder that the names of a source's files are relative to."""
-        connection = self._ws.product.sources[source].connection
-        return base_folder(connection.pattern, self._ws.settings.data) if isinstance(connection, Files) else None
+        connection = self._run.product.sources[source].connection
+        return base_folder(connection.pattern, self._run.settings.data) if isinstance(connection, Files) else None
 
     def checked_dataset(self, step: StepRow) -> InputDataset | None:
         """Return a table with the results of its expectations and the profile of its columns; None without expectations."""
         name = step["name"]
-        check_rows = self._ws.ledger.find(checks, product=self._ws.product.name, run_id=step["run_id"], table=name)
+        check_rows = self._run.record.ledger.find(checks, product=self._run.product.name, run_id=step["run_id"], table=name)
         if not check_rows or not step_kind(step["kind"]).judged:
             return None
         facets: dict[str, Any] = {
             "dataQualityAssertions": assertions.DataQualityAssertionsDatasetFacet([_assertion(row) for row in check_rows])
         }
-        profile = self._ws.ledger.find(
-            profiles, newest=True, limit=1, product=self._ws.product.name, run_id=step["run_id"], table=name
+        profile = self._run.record.ledger.find(
+            profiles, newest=True, limit=1, product=self._run.product.name, run_id=step["run_id"], table=name
         )
         if profile:
             facets["dataQualityMetrics"] = metrics.DataQualityMetricsInputDatasetFacet(
@@ -97,17 +98,17 @@ class Datasets:
         return InputDataset(*self._table(name), facets=_version(step["output_version"]), inputFacets=facets)
 
     def _table(self, name: str) -> tuple[str, str]:
-        return _dataset_name(self._ws.folder(name))
+        return _dataset_name(self._run.tables.folder(name))
 
     def _raw(self, source: str) -> tuple[str, str]:
-        return _dataset_name(self._ws.home.raw(self._ws.product.name, source))
+        return _dataset_name(self._run.tables.home.raw(self._run.product.name, source))
 
     def _model(self, model: str) -> tuple[str, str]:
-        return _dataset_name(self._ws.home.models(self._ws.product.name, model))
+        return _dataset_name(self._run.tables.home.models(self._run.product.name, model))
 
     def _facets(self, name: str, number: int | None) -> dict[str, Any]:
         """Return the facets of a table: columns, place, owner, description, version."""
-        product = self._ws.product
+        product = self._run.product
         namespace, path = self._table(name)
         facets: dict[str, Any] = {
             **_version(number),
@@ -119,7 +120,7 @@ class Datasets:
         if product.owner:
             facets["ownership"] = ownership_dataset.OwnershipDatasetFacet([ownership_dataset.Owner(product.owner, "OWNER")])
         try:
-            version = delta.read(self._ws.folder(name), number)
+            version = delta.read(self._run.tables.folder(name), number)
         except NotThere:
             return facets
         declared = {column.name: column for column in (node.schema if node is not None else None) or ()}
@@ -134,7 +135,7 @@ class Datasets:
 
     def _lineage(self, name: str) -> lineage.ColumnLineageDatasetFacet | None:
         """Return the column lineage of a table; columns whose origin is unknown are left out."""
-        table_lineage = lineage_of(self._ws.product, self._ws.ledger, name)
+        table_lineage = lineage_of(self._run.product, self._run.record.ledger, name)
         fields = {
             column: lineage.Fields(self._fields(origins))
             for column, origins in table_lineage["columns"].items()
@@ -162,7 +163,7 @@ class Datasets:
 
     def _statistics(self, name: str, number: int | None) -> dict[str, Any]:
         try:
-            version = delta.read(self._ws.folder(name), number)
+            version = delta.read(self._run.tables.folder(name), number)
         except NotThere:
             return {}
         size = sum(file.bytes for file in version.files)

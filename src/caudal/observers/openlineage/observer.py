@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from caudal.observers.openlineage.outbox import note, note_start
 from caudal.report.run_document import RunDocument
-from caudal.runtime.observer import RunObserver
-from caudal.runtime.workspace import Workspace
+from caudal.runtime.observer import ObservedRun, RunObserver
 
 
 class OpenLineage(RunObserver):
@@ -13,13 +12,13 @@ class OpenLineage(RunObserver):
 
     order = 60
 
-    def run_began(self, ws: Workspace) -> None:
+    def run_began(self, run: ObservedRun) -> None:
         """Queue and send the event of a run's start."""
-        note_start(ws)
+        note_start(run)
 
-    def run_ended(self, ws: Workspace, document: RunDocument) -> None:
+    def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Queue and send the events of a run that has ended."""
-        note(ws, document["run_id"])
+        note(run, document["run_id"])
 
 
 OBSERVER = OpenLineage()

@@ -14,7 +14,7 @@ from caudal.ledger.records import lineage_events
 from caudal.storage.lease import lease
 
 if TYPE_CHECKING:
-    from caudal.runtime.workspace import Workspace
+    from caudal.runtime.observer import ObservedRun
 
 KEYS = ("url", "endpoint", "key", "file", "namespace", "timeout_s")
 _WAIT_S = 5.0
@@ -47,52 +47,52 @@ def check_options(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def note_start(ws: Workspace) -> None:
+def note_start(run: ObservedRun) -> None:
     """Queue the START event of a run, and deliver it."""
-    if not ws.settings.openlineage:
+    if not run.settings.openlineage:
         return
-    options = check_options(dict(ws.settings.openlineage))
+    options = check_options(dict(run.settings.openlineage))
     from caudal.observers.openlineage.events import start_of
 
-    _add(ws, ws.run_id, [start_of(ws, _namespace(options))])
-    deliver(ws)
+    _add(run, run.record.run_id, [start_of(run, _namespace(options))])
+    deliver(run)
 
 
-def note(ws: Workspace, run_id: str) -> None:
+def note(run: ObservedRun, run_id: str) -> None:
     """Queue the events of a run that has ended, once, and deliver them."""
-    if not ws.settings.openlineage:
+    if not run.settings.openlineage:
         return
-    options = check_options(dict(ws.settings.openlineage))
+    options = check_options(dict(run.settings.openlineage))
     from caudal.observers.openlineage.events import events_of
 
     event_types = [
         row["event"]["eventType"]
-        for row in ws.ledger.find(lineage_events, run_id=run_id)
+        for row in run.record.ledger.find(lineage_events, run_id=run_id)
         if "parent" not in row["event"]["run"]["facets"]
     ]
     if all(event_type == "START" for event_type in event_types):
-        _add(ws, run_id, events_of(ws, _namespace(options), run_id))
-    deliver(ws)
+        _add(run, run_id, events_of(run, _namespace(options), run_id))
+    deliver(run)
 
 
-def deliver(ws: Workspace) -> int:
+def deliver(run: ObservedRun) -> int:
     """Send queued events, oldest first, until the server does not answer; return the number of sent ones."""
-    options = dict(ws.settings.openlineage)
+    options = dict(run.settings.openlineage)
     sent = 0
     try:
-        with lease(ws.home.path / "leases" / "openlineage.lock", "openlineage", wait_s=_WAIT_S):
+        with lease(run.tables.home.path / "leases" / "openlineage.lock", "openlineage", wait_s=_WAIT_S):
             transport = _transport(options)
-            for row in ws.ledger.find(lineage_events, state="new", limit=_AT_ONCE):
+            for row in run.record.ledger.find(lineage_events, state="new", limit=_AT_ONCE):
                 if not (options.get("file") and sent == 0 and _last_line(Path(options["file"])) == row["event"]):
                     transport.emit(row["event"])
-                ws.ledger.change(lineage_events, {"id": row["id"]}, state="sent", sent_at=ws.clock(), error=None)
+                run.record.ledger.change(lineage_events, {"id": row["id"]}, state="sent", sent_at=run.record.clock(), error=None)
                 sent += 1
     except LeaseHeld:
         pass  # another run sends them
     except Exception as error:
-        first = ws.ledger.find(lineage_events, state="new", limit=1)
+        first = run.record.ledger.find(lineage_events, state="new", limit=1)
         for row in first:
-            ws.ledger.change(lineage_events, {"id": row["id"]}, error=f"{type(error).__name__}: {error}"[:500])
+            run.record.ledger.change(lineage_events, {"id": row["id"]}, error=f"{type(error).__name__}: {error}"[:500])
     return sent
 
 
@@ -101,14 +101,20 @@ def waiting(ledger: Ledger) -> int:
     return len(ledger.find(lineage_events, state="new"))
 
 
-def _add(ws: Workspace, run_id: str, events: list[Any]) -> None:
+def _add(run: ObservedRun, run_id: str, events: list[Any]) -> None:
     from openlineage.client.serde import Serde
 
     rows = [
-        {"product": ws.product.name, "run_id": run_id, "at": ws.clock(), "event": json.loads(Serde.to_json(event)), "state": "new"}
+        {
+            "product": run.product.name,
+            "run_id": run_id,
+            "at": run.record.clock(),
+            "event": json.loads(Serde.to_json(event)),
+            "state": "new",
+        }
         for event in events
     ]
-    ws.ledger.add(lineage_events, *rows)
+    run.record.ledger.add(lineage_events, *rows)
 
 
 def _transport(settings: dict[str, Any]) -> Transport:

@@ -8,7 +8,7 @@ from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.ledger.rows import StepRow
-from caudal.report.document import detail_of
+from caudal.report.document import files_of
 from caudal.report.figures import plural, size
 from caudal.report.run_document import LandedDocument, RunDocument
 from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
@@ -87,7 +87,7 @@ def files(ledger: Ledger, run_id: str, run_steps: Sequence[StepRow]) -> dict[str
         }
         for row in run_steps
         if row["kind"] in steps_where(section="landed")
-        for file in detail_of(row).get("files", ())
+        for file in files_of(row)
         if file.get("state") in _NOT_LANDED
     ]
     return {"files": files[:FILES_SHOWN], "more_files": max(len(files) - FILES_SHOWN, 0)}
