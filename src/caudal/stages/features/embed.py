@@ -20,7 +20,11 @@ from caudal.stages.images.network import Model, load_model, session
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
+    from pyspark import Accumulator, Broadcast
     from pyspark.sql import DataFrame, SparkSession
+
+    Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images [n, side, side, 3] to their features [n, d]
 
 CONTENT = "content"
 KEPT = "embed"  # the name under which the network is kept with the table, before the column
@@ -104,7 +108,7 @@ def embed(
     return images.select(*_quoted([*carried, content])).mapInArrow(embed_pieces, schema)
 
 
-def embed_image(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray[Any, Any]:
+def embed_image(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
     """Return the features of one image, float32 [d], prepared and computed like those of a table.
 
     Raises
@@ -137,7 +141,7 @@ def _key(model: Model, plan: memory.Plan) -> str:
 
 
 def _worker(
-    shared: Any, plan: memory.Plan, carried: list[str], content: str, into: str, times: Any
+    shared: Broadcast[Model], plan: memory.Plan, carried: list[str], content: str, into: str, times: Accumulator[dict[str, float]]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return the function that a Python worker applies to its pieces of the frame."""
 
@@ -166,14 +170,14 @@ def _worker(
     return embed_pieces
 
 
-def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
+def _embed_column(column: pa.Array, run: Embed, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
     """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
     import numpy as np
     import pyarrow as pa
 
     faults: list[str | None] = []
-    waiting: list[Any] = []
-    vectors: list[Any] = []
+    waiting: list[NDArray[np.uint8]] = []
+    vectors: list[NDArray[np.float32]] = []
 
     def infer_waiting() -> None:
         if waiting:
@@ -199,18 +203,19 @@ def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[s
     return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1)), mask=is_fault), faults
 
 
-_SESSIONS: dict[str, Any] = {}
+_SESSIONS: dict[str, Embed] = {}
 
 
-def _session(model: Model) -> Any:
+def _session(model: Model) -> Embed:
     """Return this process's function that embeds; a worker that Spark reuses finds it in the cache."""
     if model.sha256 not in _SESSIONS:
         inference = session(model.content)
         name = inference.get_inputs()[0].name
 
-        def run(pixels: Any) -> Any:
+        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             vectors = inference.run(None, {name: model.prepared(pixels)})[0]
-            return vectors.reshape(len(vectors), -1)
+            features: NDArray[np.float32] = vectors.reshape(len(vectors), -1)
+            return features
 
         _SESSIONS[model.sha256] = run
     return _SESSIONS[model.sha256]
@@ -250,7 +255,7 @@ class _WorkerTimes:
 
         self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks"), 0.0), Sums())
 
-    def shares(self) -> dict[str, Any]:
+    def shares(self) -> dict[str, object]:
         """Return the number of images and of tasks, and the seconds by part."""
         value = self.accumulator.value
         seconds = {part: round(value[part], 3) for part in PARTS}

@@ -22,6 +22,7 @@ from caudal.storage.place import Place, arrow_paths
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
 _ROWS = 2048  # rows multiplied at once
@@ -43,14 +44,14 @@ class Fitted:
     network : str, the network that the rows come from; empty where they have no such column
     """
 
-    mean: np.ndarray[Any, Any]
-    components: np.ndarray[Any, Any]
-    variance: np.ndarray[Any, Any]
+    mean: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variance: NDArray[np.float64]
     total: float
     rows: int
     network: str = ""
 
-    def transform(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64 [m, k] for [m, d]."""
         return (values - self.mean) @ self.components.T  # type: ignore[no-any-return]
 
@@ -185,7 +186,7 @@ def fit(
     return Fitted(mean.copy(), np.ascontiguousarray(chosen), values[:components].copy(), total, rows, network)
 
 
-Moments = tuple[int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]  # rows, mean [d], scatter [d·d]
+Moments = tuple[int, "NDArray[np.float64]", "NDArray[np.float64]"]  # rows, mean [d], scatter [d·d]
 
 
 def _moments_of_partition(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -234,7 +235,7 @@ def _as_batch(part: int, moments: Moments) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, ["part", "rows", "mean", "scatter"])
 
 
-def _matrix(column: pa.Array) -> np.ndarray[Any, Any]:
+def _matrix(column: pa.Array) -> NDArray[np.float64]:
     """Return float64 [n, d] from a column of arrays; nulls are left out."""
     import numpy as np
 
@@ -307,7 +308,7 @@ def _summary(fitted: Fitted, again: bool) -> Mapping[str, Any]:
     }
 
 
-def _points(written: Place, names: list[str], columns: list[str]) -> list[list[Any]]:
+def _points(written: Place, names: list[str], columns: list[str]) -> list[list[float | str]]:
     """Return some of the written rows in the plane of the first two components, with their labels."""
     import pyarrow.dataset as ds
 

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.images import Network
 from caudal.errors import DeclarationProblem
@@ -16,6 +16,8 @@ from caudal.stages.images.own import OwnNetwork
 
 if TYPE_CHECKING:
     import numpy as np
+    import onnxruntime as ort
+    from numpy.typing import NDArray
 
 FORMAT = "1"  # raised when a network of caudal's own is built differently
 _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
@@ -41,7 +43,7 @@ class Model:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def prepared(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def prepared(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
         """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
         import numpy as np
 
@@ -72,7 +74,7 @@ def load_model(network: Network) -> Model:
     return Model(Path(network.name).name, content, digest, first, raw, network.mean, network.std)
 
 
-def session(content: bytes) -> Any:
+def session(content: bytes) -> ort.InferenceSession:
     """Return a session of one thread, since there are as many workers as cores."""
     import onnxruntime as ort
 

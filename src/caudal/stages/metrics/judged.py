@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.metrics import Better
 from caudal.declarations.model import Task
@@ -14,6 +14,7 @@ from caudal.declarations.signature import PREDICTION
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 MIN_PROBABILITY = 1e-15  # keeps the logarithm finite, as scikit-learn does for float64
 
@@ -34,24 +35,24 @@ class Judged:
     classes: Sequence[str] = ()
 
     @cached_property
-    def values(self) -> np.ndarray[Any, Any]:
+    def values(self) -> NDArray[np.float64]:
         """The labels as float64 [n], of a regression."""
         return self.actual.to_numpy("float64")
 
     @cached_property
-    def off(self) -> np.ndarray[Any, Any]:
+    def off(self) -> NDArray[np.float64]:
         """How far each prediction of a regression is off, float64 [n], not negative."""
         import numpy as np
 
         return np.abs(np.asarray(self.said[PREDICTION], "float64") - self.values)  # type: ignore[no-any-return]
 
     @cached_property
-    def truth(self) -> np.ndarray[Any, Any]:
+    def truth(self) -> NDArray[np.object_]:
         """The classes that came true, object [n]."""
         return self.actual.to_numpy(object)
 
     @cached_property
-    def guess(self) -> np.ndarray[Any, Any]:
+    def guess(self) -> NDArray[np.object_]:
         """The classes that were predicted, object [n]."""
         return self.said[PREDICTION].to_numpy(object)
 
@@ -61,7 +62,7 @@ class Judged:
         return len(self.classes) == 2
 
     @cached_property
-    def probabilities(self) -> np.ndarray[Any, Any] | None:
+    def probabilities(self) -> NDArray[np.float64] | None:
         """The probability of each class, float64 [n, classes], each row's sum 1; None where the candidate gives none."""
         import numpy as np
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import text
 from caudal.declarations.model import Hashed, Temporal, TemporalRows
@@ -14,6 +14,7 @@ from caudal.errors import DeclarationProblem, StepFailed, nearest
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 MIN_TRAIN_ROWS = 10
 US = 1_000_000  # microseconds a second; they reach the year 9999, nanoseconds only 2262
@@ -32,8 +33,8 @@ class Fold:
 
     cut: pd.Timestamp
     until: pd.Timestamp
-    train: np.ndarray[Any, Any]
-    test: np.ndarray[Any, Any]
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
 
 
 def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") -> tuple[Fold, ...]:

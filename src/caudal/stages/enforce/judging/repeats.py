@@ -23,8 +23,9 @@ from caudal.storage.place import Place, overwrite, readable, relative_path, writ
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
-    Mask = np.ndarray[Any, Any]  # bool, one a row of a file
+    Mask = NDArray[np.bool_]  # bool, one a row of a file
 
 MANY = 50_000_000  # rows of a partition up to which this process compares keys; in a larger one, Spark compares all rows
 
