@@ -6,9 +6,12 @@ It works on the pandas frames it is given, and imports no engine itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypeVar
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
 from caudal.errors import StepFailed, nearest
+from caudal.json_value import Scalar
 
 Frame = TypeVar("Frame")  # a pandas frame; saying so would import pandas into the room of declarations
 
@@ -16,7 +19,32 @@ NUMBERS = ("double", "long", "boolean")
 PREDICTION = "prediction"
 
 
-def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
+class InputDocument(TypedDict):
+    """An input of a model."""
+
+    name: str
+    type: str
+    unit: NotRequired[str | None]
+
+
+class OutputDocument(TypedDict):
+    """What a model predicts."""
+
+    name: str
+    type: str
+    unit: str | None
+    classes: list[Scalar] | None
+
+
+class SignatureDocument(TypedDict):
+    """What a version takes and gives."""
+
+    inputs: list[InputDocument]
+    output: OutputDocument
+    example: NotRequired[dict[str, Scalar]]
+
+
+def coerced(frame: Frame, inputs: Sequence[InputDocument]) -> Frame:
     """Return a model's inputs in its own order: numbers and booleans as float64, strings as object, nothing known as NaN.
 
     One representation for all numbers keeps a column from changing its type when a batch happens to hold nulls.
@@ -54,7 +82,7 @@ def coerced(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
     return coerced_frame
 
 
-def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> Frame:
+def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[Scalar] | None = None) -> Frame:
     """Return predictions as every model of caudal gives them.
 
     Returns

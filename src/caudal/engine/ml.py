@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import PREDICTION, answer, coerced
+from caudal.declarations.signature import PREDICTION, InputDocument, answer, coerced
 from caudal.errors import StepFailed, nearest
+from caudal.json_value import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.ml import Transformer
     from pyspark.sql import DataFrame, SparkSession
 
 ROW = "_row"
 
 
-def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], **more: Any) -> DataFrame:
+def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[InputDocument], **more: pd.Series) -> DataFrame:
     """Return the inputs as a Spark frame: numbers as double, strings as string, missing values as null; further columns by name."""
     from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
@@ -32,7 +34,7 @@ def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[
 
 
 def ml_scored(
-    model: Any, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], classes: Sequence[str] | None
+    model: Transformer, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[InputDocument], classes: Sequence[Scalar] | None
 ) -> pd.DataFrame:
     """Return the predictions of a fitted Spark ML model for a pandas frame, with its index.
 
@@ -43,7 +45,7 @@ def ml_scored(
     if frame.empty:
         return answer(frame, [])
     scored = model.transform(ml_frame(spark, frame, inputs))
-    collected: Any = scored_columns(scored, ROW).toPandas()
+    collected = scored_columns(scored, ROW).toPandas()
     ordered = collected.sort_values(ROW)
     if classes is None:
         return answer(frame, ordered[PREDICTION].to_numpy("float64"))
@@ -54,7 +56,7 @@ def ml_scored(
     return answer(frame, names, shares, classes)
 
 
-def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFrame:
+def ml_columns(frame: DataFrame, inputs: Sequence[InputDocument]) -> DataFrame:
     """Return a Spark frame with the inputs cast to the model's types; further columns stay.
 
     Raises

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-from caudal.json_value import JsonValue
+from caudal.json_value import JsonValue, Scalar
 from caudal.ledger import rows
 from caudal.secret import redact, redacted
 
@@ -64,17 +64,17 @@ class Document(TypeDecorator[JsonValue]):
         return redacted(value)
 
 
-class Scalars(TypeDecorator[tuple[rows.Scalar, ...]]):
+class Scalars(TypeDecorator[tuple[Scalar, ...]]):
     """A few plain values as one text, so that rows can be compared and found by them in every database; no value is null."""
 
     impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: Sequence[rows.Scalar] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+    def process_bind_param(self, value: Sequence[Scalar] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
         """Return what is written."""
         return json.dumps(list(value), ensure_ascii=False, allow_nan=False) if value else None
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[rows.Scalar, ...]:  # noqa: ARG002
+    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[Scalar, ...]:  # noqa: ARG002
         """Return what was written."""
         return tuple(json.loads(value)) if value else ()
 

@@ -7,9 +7,9 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from caudal.json_value import JsonObject, JsonValue
+from caudal.declarations.signature import SignatureDocument
+from caudal.json_value import JsonObject, JsonValue, Scalar
 
-Scalar = str | float | bool | None
 State = Literal["running", "succeeded", "skipped", "failed", "waiting", "stopped", "abandoned"]
 
 
@@ -267,31 +267,6 @@ class HoldoutDocument(TypedDict):
     left_out: int
     metric: str
     metrics: dict[str, float | None]
-
-
-class InputDocument(TypedDict):
-    """An input of a model."""
-
-    name: str
-    type: str
-    unit: NotRequired[str | None]
-
-
-class OutputDocument(TypedDict):
-    """What a model predicts."""
-
-    name: str
-    type: str
-    unit: str | None
-    classes: list[Scalar] | None
-
-
-class SignatureDocument(TypedDict):
-    """What a version takes and gives."""
-
-    inputs: list[InputDocument]
-    output: OutputDocument
-    example: NotRequired[dict[str, Scalar]]
 
 
 class ModelVersionRow(TypedDict):

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 from sqlalchemy import delete, insert
 
 from caudal.errors import EnvironmentProblem
+from caudal.json_value import Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
-from caudal.ledger.rows import ModelVersionRow, Scalar
+from caudal.ledger.rows import ModelVersionRow
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
 from caudal.registry.fits import Fits, write_fits

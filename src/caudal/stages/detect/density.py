@@ -117,7 +117,7 @@ class Density(Operator):
             array[: len(places)] = array[places]
         self._count = len(places)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the clusters and the state that standardises readings."""
         n = self._count
         return {

@@ -55,7 +55,7 @@ class RobustZ(Operator):
         self._seen[known] += 1
         return worst / (worst + _LIMIT)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the window."""
         return {"rows": self._rows, "seen": self._seen}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
@@ -128,6 +128,6 @@ def _tie_order(right: DataFrame, added: Sequence[str]) -> Column:
     return F.struct(*(F.col(quoted(name)) for name in orderable)) if orderable else F.lit(0)
 
 
-def _without_marks(field: StructField) -> dict[str, Any]:
+def _without_marks(field: StructField) -> dict[str, object]:
     """Return a right column's metadata without caudal's marks: keys and times of the right rows are not those of the joined rows."""
     return {key: value for key, value in (field.metadata or {}).items() if not key.startswith("caudal.")}

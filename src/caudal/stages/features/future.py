@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import text
 from caudal.engine.exact import in_any_magnitude
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 __all__ = ["InputShape", "Leak", "sees_future"]
 
-Function = Callable[..., Any]
-Key = tuple[Any, ...]
-Values = dict[Key, list[tuple[Any, ...]]]
-Difference = tuple[str, Key, Any, Any]
+Function = Callable[..., "DataFrame"]
+Key = tuple[object, ...]
+Values = dict[Key, list[tuple[object, ...]]]
+RunOn = Callable[[Mapping[str, "list[invented.Row]"]], tuple[list[str], Values]]
+Difference = tuple[str, Key, object, object]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Leak:
 
     column: str
     inputs: tuple[str, ...]
-    example: Mapping[str, Any]
+    example: Mapping[str, object]
     message: str
     fix: str
     also: tuple[str, ...] = ()
@@ -139,7 +140,7 @@ def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkS
         return reaches(function, None)
 
 
-def _run(run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
+def _run(run_on: RunOn, made_up: Mapping[str, list[invented.Row]]) -> tuple[list[str], Values]:
     try:
         return run_on(made_up)
     except DeclarationProblem:
@@ -153,7 +154,14 @@ def _run(run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, 
 
 
 def _sees_alone(
-    run_on: Any, made_up: Any, changed: Any, name: str, gone: bool, column: str, columns: Sequence[str], base: Values
+    run_on: RunOn,
+    made_up: Mapping[str, list[invented.Row]],
+    changed: Callable[[str, bool], list[invented.Row]],
+    name: str,
+    gone: bool,
+    column: str,
+    columns: Sequence[str],
+    base: Values,
 ) -> bool:
     try:
         _, other = run_on({**made_up, name: changed(name, gone)})
@@ -162,7 +170,9 @@ def _sees_alone(
     return any(difference[0] == column for difference in _differences(columns, base, other))
 
 
-def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
+def _collected(
+    result: DataFrame, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime
+) -> tuple[list[str], Values]:
     """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
     from pyspark.sql import functions as F
     from pyspark.sql.types import TimestampType
@@ -207,7 +217,7 @@ def _differences(columns: Sequence[str], base: Values, other: Values) -> Iterato
             return
 
 
-def _same(before: Any, after: Any) -> bool:
+def _same(before: object, after: object) -> bool:
     if _is_missing(before) or _is_missing(after):
         return _is_missing(before) and _is_missing(after)
     if isinstance(before, float) and isinstance(after, float):
@@ -219,7 +229,7 @@ def _same(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

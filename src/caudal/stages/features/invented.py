@@ -13,7 +13,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.known import Known, known_of
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
@@ -79,7 +79,7 @@ class InputShape:
         return bounds
 
 
-Row = dict[str, Any]
+Row = dict[str, object]
 
 
 def moment(shape: Sequence[InputShape]) -> dt.datetime:
@@ -214,15 +214,15 @@ def _new_rows(shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], 
             continue
         times.add(time)
         for name in dict.fromkeys((event_time, *shape.bounds_s)):
-            if name in new and isinstance(new[name], dt.date):
-                new[name] = new[name] + shift
+            if isinstance(old := new.get(name), dt.date):
+                new[name] = old + shift
         for name in shape.keys:
             new[name] = _nth_value(shape.schema[name].dataType, 1_000_000 + number)
         added.append(new)
     return added
 
 
-def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
+def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) -> object:
     kind, old = shape.schema[name].dataType, row[name]
     if isinstance(old, dt.date):  # a time known later stays later
         return (
@@ -237,7 +237,7 @@ def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) 
     return old
 
 
-def _extreme(kind: DataType, draw: random.Random) -> Any:
+def _extreme(kind: DataType, draw: random.Random) -> object:
     """Return a value beyond all values of made-up rows, which reveals a maximum or minimum over the future; None where the type has none."""
     from pyspark.sql import types as T
 
@@ -263,7 +263,7 @@ def _undated_row(shape: InputShape, thing: int) -> Row:
     return {field.name: _nth_value(field.dataType, thing) for field in shape.schema.fields}
 
 
-def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> Any:
+def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None = None) -> object:
     """Return a value: fractional numbers from many, integers and strings from few (they may be keys) unless ``wide``.
 
     Where ``thing`` is given, values from few are the ``thing``-th one, so that rows of the same thing agree in whatever groups them.
@@ -279,7 +279,7 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None
     return _nth_value(kind, draw.randrange(KEY_VALUES) if thing is None or wide else thing)
 
 
-def _nth_value(kind: DataType, thing: int) -> Any:
+def _nth_value(kind: DataType, thing: int) -> object:
     """Return the ``thing``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
     from pyspark.sql import types as T
 
@@ -308,7 +308,7 @@ def _nth_value(kind: DataType, thing: int) -> Any:
     return None
 
 
-def _at(kind: DataType, time: dt.datetime) -> Any:
+def _at(kind: DataType, time: dt.datetime) -> dt.date:
     from pyspark.sql.types import DateType, TimestampType
 
     if isinstance(kind, DateType):
@@ -316,8 +316,9 @@ def _at(kind: DataType, time: dt.datetime) -> Any:
     return time.replace(tzinfo=dt.UTC) if isinstance(kind, TimestampType) else time.replace(tzinfo=None)
 
 
-def _as_time(value: dt.date) -> dt.datetime:
+def _as_time(value: object) -> dt.datetime:
     """Return a time without a zone (instants as UTC); a date is its midnight."""
     if isinstance(value, dt.datetime):
         return value.replace(tzinfo=None)
+    assert isinstance(value, dt.date)
     return dt.datetime(value.year, value.month, value.day)

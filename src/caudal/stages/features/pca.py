@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem, StepFailed
@@ -53,7 +53,7 @@ class Fitted:
 
     def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64 [m, k] for [m, d]."""
-        return (values - self.mean) @ self.components.T  # type: ignore[no-any-return]
+        return (values - self.mean) @ self.components.T
 
     @property
     def ratio(self) -> list[float]:
@@ -296,7 +296,7 @@ def _refit_share(refit: str) -> float:
     return float(match.group(1)) / 100
 
 
-def _summary(fitted: Fitted, again: bool) -> Mapping[str, Any]:
+def _summary(fitted: Fitted, again: bool) -> Mapping[str, object]:
     explained = sum(fitted.ratio)
     explanation = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
     fit_text = f"fitted to {fitted.rows:,} rows" if again else f"as fitted to {fitted.rows:,} rows before"

@@ -6,7 +6,7 @@ it differs from the symmetric one where the stride is 2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal.stages.images import weights as pinned
 from caudal.stages.images.own import OwnNetwork
@@ -43,7 +43,7 @@ def graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
         return name
 
-    def add(kind: str, inputs: list[str], output: str, **more: int | list[int]) -> str:
+    def add(kind: str, inputs: list[str], output: str, **more: Any) -> str:
         nodes.append(helper.make_node(kind, inputs, [output], **more))
         return output
 

@@ -17,7 +17,6 @@ from caudal.stages.images.own import OwnNetwork
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime as ort
-    from numpy.typing import NDArray
 
 FORMAT = "1"  # raised when a network of caudal's own is built differently
 _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
@@ -43,12 +42,13 @@ class Model:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def prepared(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float32]:
+    def prepared(self, pixels: np.ndarray) -> np.ndarray:
         """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
         import numpy as np
 
         if not self.raw:
-            pixels = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+            mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+            pixels = (pixels.astype(np.float32) - mean) / std
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.first else pixels
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import partial, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.settings import is_local
 from caudal.stages.ingest.physical import Options
@@ -21,6 +21,7 @@ from caudal.stages.ingest.text import null_words
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
 
 class Form(IntFlag):
@@ -197,7 +198,7 @@ def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], opti
     return frame.mapInArrow(read_columns, schema)
 
 
-def _spark_type(type: str) -> Any:
+def _spark_type(type: str) -> DataType:
     from pyspark.sql import types as T
 
     return {

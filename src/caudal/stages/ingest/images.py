@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.connection import Connection, Files
 from caudal.declarations.images import COLUMNS, Images
@@ -179,7 +179,7 @@ def write_packs(new: Sequence[ListedImage], read: Callable[[str], bytes], limits
                 )
             for group in _groups(rows):
                 writer.write_batch(_batch(group))
-            held_bytes += sum(len(row["content"] or b"") for row in rows)
+            held_bytes += sum(_size(row) for row in rows)
             image_count += len(rows)
             if held_bytes >= PACK_BYTES or image_count >= PACK_IMAGES:
                 end_pack()
@@ -228,11 +228,11 @@ def _schema() -> pa.Schema:
     return pa.schema(kinds.items())
 
 
-def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
+def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> dict[str, object] | None:
     """Return an image as a row, with its fault; None when it was removed meanwhile."""
     from caudal.stages.images import decode
 
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "path": _printable(image.path), "label": _printable(image.label), "sha256": None, "bytes": image.bytes, "width": None, "height": None,
         "format": None, "modified_at": image.modified_ns // 1000, "content": None, "modified_ns": image.modified_ns, "etag": image.etag, "fault": None,
     }  # fmt: skip
@@ -252,7 +252,7 @@ def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> di
     return {**row, "width": header.width, "height": header.height, "format": header.format}
 
 
-def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
+def _batch(rows: Sequence[Mapping[str, object]]) -> pa.RecordBatch:
     import pyarrow as pa
 
     schema = _schema()
@@ -274,11 +274,17 @@ def _windows(new: Sequence[ListedImage], max_bytes: int) -> Iterator[list[Listed
         yield window
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    group, size = list[Mapping[str, Any]](), 0
+def _size(row: Mapping[str, object]) -> int:
+    """Return the bytes of a row's image; 0 where it was not copied."""
+    content = row["content"]
+    return len(content) if isinstance(content, bytes) else 0
+
+
+def _groups(rows: Sequence[Mapping[str, object]]) -> Iterator[list[Mapping[str, object]]]:
+    group, size = list[Mapping[str, object]](), 0
     for row in rows:
         group.append(row)
-        size += len(row["content"] or b"")
+        size += _size(row)
         if size >= ROW_GROUP_BYTES:
             yield group
             group, size = [], 0

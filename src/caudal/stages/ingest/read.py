@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.node import Source
@@ -28,7 +28,11 @@ from caudal.storage.place import local
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyspark.sql import DataFrame, SparkSession
+
+    from caudal.stages.ingest.contract import ColumnBinding
 
 _AT_ONCE = 8
 _SMALL_BYTES = 4 << 20
@@ -259,8 +263,9 @@ def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
     return list(groups.values())
 
 
-def _format(format: str) -> Any:
-    return FORMATS[format]
+def _format(format: str) -> ModuleType:
+    module: ModuleType = FORMATS[format]
+    return module
 
 
 def _read_from_disk(file: RawFile) -> bool:
@@ -268,7 +273,7 @@ def _read_from_disk(file: RawFile) -> bool:
     return any(file.path.suffix in format.ENDINGS for format in FORMATS.values() if getattr(format, "READ_FROM_DISK", False))
 
 
-def _cast(raw: DataFrame, takes: Any, names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
+def _cast(raw: DataFrame, takes: Sequence[ColumnBinding], names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
     from caudal.stages.ingest.cast import cast_columns
 
     return cast_columns(raw, takes, names, options, tz, texts)

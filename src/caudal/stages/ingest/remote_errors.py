@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, nearest
 from caudal.stages.ingest.secret import mask_secrets
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; of a public bucket pass storage={'anon': True}.",
@@ -67,7 +70,7 @@ def translate_file_system_error(error: BaseException, shown: str, user: str | No
     return SourceProblem(f"'{shown}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=shown)
 
 
-def no_match_problem(fs: object, pattern: str, shown: str) -> SourceProblem:
+def no_match_problem(fs: AbstractFileSystem, pattern: str, shown: str) -> SourceProblem:
     """Return why nothing matches a pattern: no such bucket or folder, or no such file in it."""
     parts = pattern.split("/")
     fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]
@@ -93,7 +96,7 @@ def no_match_problem(fs: object, pattern: str, shown: str) -> SourceProblem:
     return SourceProblem(f"Nothing is at '{shown}'.", nearest=nearest(fixed[0], buckets), pattern=shown)
 
 
-def _names(fs: Any, folder: str) -> list[str] | None:
+def _names(fs: AbstractFileSystem, folder: str) -> list[str] | None:
     """Return the names in a folder, None when it does not exist or may not be listed."""
     try:
         entries = fs.ls(folder, detail=False)

@@ -44,7 +44,7 @@ class Judged:
         """How far each prediction of a regression is off, float64 [n], not negative."""
         import numpy as np
 
-        return np.abs(np.asarray(self.said[PREDICTION], "float64") - self.values)  # type: ignore[no-any-return]
+        return np.abs(np.asarray(self.said[PREDICTION], "float64") - self.values)
 
     @cached_property
     def truth(self) -> NDArray[np.object_]:

@@ -42,7 +42,7 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
         loose = session_of[np.searchsorted(group, loose)]
         sketch = np.stack([session_of[np.searchsorted(group, sketch[0])], *sketch[1:]])
 
-    def added(name: str, axis: int = 0) -> Integers:
+    def added(name: str, axis: int = 0) -> np.ndarray:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
 
     loose, keys, sketch = _counted(group[starts], loose, _all(parts, "keys"), sketch)
@@ -84,5 +84,5 @@ def _counted(
     )
 
 
-def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> Integers:
+def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> np.ndarray:
     return np.concatenate([getattr(part, name) for part in parts], axis=axis)

@@ -47,7 +47,8 @@ def values_of(key: NDArray[np.integer], centre: float, resolution: float) -> Flo
     low = (size << _SHIFT).view(np.float32).astype(np.float64)
     high = ((size + 1) << _SHIFT).view(np.float32).astype(np.float64)
     middle = np.where(key == 0, 0.0, (low + high) / 2 - 1)
-    return centre + np.sign(key) * middle * resolution
+    values: Floats = centre + np.sign(key) * middle * resolution
+    return values
 
 
 def sketch_of(group: Integers, keys: NDArray[np.int16]) -> Integers:

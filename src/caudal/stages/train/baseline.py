@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.signature import answer
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Baseline:
         )
         return FittedBaseline(values.agg(statistic), by_group, self.group_by, self.classes)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the statistic that it predicts and the columns of its groups."""
         statistic = "prior" if self.classes else ("median" if self.metric in ("mae", "mape") else "mean")
         return {"says": statistic, "group_by": list(self.group_by)}
@@ -47,8 +48,8 @@ class Baseline:
 class FittedBaseline:
     """A fitted baseline: ``overall`` is one number (or one per class), ``by_group`` the same per group."""
 
-    overall: Any
-    by_group: Any
+    overall: ArrayLike
+    by_group: pd.Series | pd.DataFrame | None
     group_by: Sequence[str]
     classes: tuple[str, ...] | None
 

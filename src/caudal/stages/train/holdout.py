@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -69,7 +69,7 @@ def split_holdout(model: Model, features: Features, frame: pd.DataFrame, table: 
     return split
 
 
-def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, Any]:
+def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, object]:
     """Return the score of a fitted version on the held-out rows: every metric of the task, and which rows they were.
 
     Parameters

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
-from caudal.declarations.signature import class_names
+from caudal.declarations.signature import InputDocument, class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+class TrainingInput(InputDocument):
+    """An input as training sees it."""
+
+    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class Rows:
     frame: pd.DataFrame
     y: pd.Series
     as_of: pd.Series
-    inputs: tuple[Mapping[str, Any], ...]
+    inputs: tuple[TrainingInput, ...]
     classes: tuple[str, ...] | None
     unlabelled: int
     older: int
@@ -98,7 +104,7 @@ def _rows(
 
 def input_types(
     model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
-) -> list[dict[str, Any]]:
+) -> list[TrainingInput]:
     """Return name, type and nullability of every input: all columns except keys, time, labels, kept columns, and caudal's own."""
     flag = model.holdout.flag if model.holdout else None
     left_out = {*features.not_inputs, model.label, flag}

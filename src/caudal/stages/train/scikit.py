@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.signature import answer, coerced
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from caudal.declarations.estimator import Estimator
+    from caudal.declarations.signature import InputDocument
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class ScikitCandidate:
     seed : for every ``random_state`` that was left None
     """
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Estimator
+    inputs: Sequence[InputDocument]
     classes: tuple[str, ...] | None
     seed: int
 
@@ -38,7 +41,7 @@ class ScikitCandidate:
         pipeline.fit(coerced(frame, self.inputs), label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the estimator's class and every parameter, with those of its parts."""
         parameters = {name: _plain(value) for name, value in self.estimator.get_params(deep=True).items() if not _is_part(value)}
         return {"class": _class(self.estimator), **parameters}
@@ -48,8 +51,8 @@ class ScikitCandidate:
 class FittedScikit:
     """A fitted scikit-learn pipeline."""
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Estimator
+    inputs: Sequence[InputDocument]
 
     format = "sklearn"
 
@@ -61,7 +64,7 @@ class FittedScikit:
         return answer(frame, self.estimator.predict(inputs), shares, classes)
 
 
-def seeded(estimator: Any, seed: int) -> Any:
+def seeded(estimator: Estimator, seed: int) -> Estimator:
     """Return the estimator with the seed in every ``random_state`` that was left None, its own and those of its parts."""
     unseeded = {
         name: seed
@@ -71,7 +74,7 @@ def seeded(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**unseeded)
 
 
-def _class(thing: Any) -> str:
+def _class(thing: object) -> str:
     return f"{type(thing).__module__}.{type(thing).__qualname__}"
 
 
@@ -82,7 +85,7 @@ def _is_part(value: object) -> bool:
     return hasattr(value, "get_params") and not isinstance(value, type)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a parameter as JSON; for objects and functions their name, not their address."""
     if value is None or isinstance(value, bool | int | float | str):
         return value

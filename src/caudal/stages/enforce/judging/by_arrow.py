@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.settings import WIDE_COLUMNS, is_local
 from caudal.stages.enforce.judging.content import SEGMENT, VERDICT
@@ -19,6 +19,7 @@ from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
@@ -132,7 +133,7 @@ class _File:
     def __init__(self, path: str) -> None:
         self.path = path
         self.held: list[pa.RecordBatch] = []
-        self._writer: Any = None
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self) -> None:
         """Write the held rows as a row group."""
@@ -152,4 +153,5 @@ class _File:
     def close(self) -> None:
         """Write the remaining rows and the file's footer."""
         self.write()
+        assert self._writer is not None  # a file has been opened for some rows
         self._writer.close()

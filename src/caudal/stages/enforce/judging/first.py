@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.stages.enforce.declared import Among
 from caudal.stages.enforce.judging.content import OWN, content, kept_format
 from caudal.stages.enforce.unique import Unique
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import Column, DataFrame
 
 
@@ -60,6 +61,6 @@ def _columns(names: tuple[str, ...]) -> list[Column]:
     return [F.col(quoted(name)) for name in names]
 
 
-def _listed(seq: Any) -> list[Any]:
+def _listed(seq: JavaObject) -> list[JavaObject]:
     """Return a Scala sequence as a list."""
     return [seq.apply(place) for place in range(seq.size())]

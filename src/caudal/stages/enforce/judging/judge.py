@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.expectation import Expectation
 from caudal.stages.enforce.declared import Among, ComparedExpectation, Declared, RowExpectation
@@ -67,7 +67,7 @@ class Judged:
         rules = {expectation.name for expectation in self.expectations}
         self.settled.update(settle(self.frame, target, by, self.apart, self.among, rules, {rule.name for rule in warning}))
 
-    def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
+    def outcome(self, written: Place | str, history: Sequence[Mapping[str, object]] = (), now: float = 0.0) -> Outcome:
         """Return the figures and the judgement of the written rows.
 
         Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
@@ -56,7 +56,7 @@ class Outcome:
     good: int
     quarantined: int
     checks: tuple[CheckResult, ...]
-    profile: Mapping[str, Mapping[str, Any]]
+    profile: Mapping[str, Mapping[str, object]]
     reasons: Mapping[str, int]
     stop: ExpectationStopped | None = None
 
@@ -66,7 +66,7 @@ def outcome(
     table: str,
     expectations: Sequence[Declared],
     warned: Callable[[], Mapping[str, int]],
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, object]],
     now: float,
     tz: str,
 ) -> Outcome:

@@ -12,7 +12,8 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caudal.engine.settings import usable_cores
 from caudal.storage.place import Place, readable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+Value: TypeAlias = str | bytes | float | Decimal | dt.date | dt.time | None
 BATCH_ROWS = 1 << 17
 
 
@@ -59,10 +61,10 @@ class RunningFigures:
             self.least = least if self.least is None else min(self.least, least)
             self.greatest = greatest if self.greatest is None else max(self.greatest, greatest)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the figures JSON-ready; ``stddev`` is that of a sample (n − 1)."""
         least, greatest = (None, None) if self.silent else (self.least, self.greatest)
-        figures: dict[str, Any] = {"nulls": self.nulls, "min": _plain(least), "max": _plain(greatest)}
+        figures: dict[str, object] = {"nulls": self.nulls, "min": _plain(least), "max": _plain(greatest)}
         if self.number:
             figures["mean"] = self.mean if self.count else None
             figures["stddev"] = math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else None
@@ -81,7 +83,7 @@ def rows(files: Sequence[Place]) -> int:
     return sum(pq.read_metadata(readable(file)).num_rows for file in files)
 
 
-def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
+def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
     """Return the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
     Columns whose names begin with ``_`` are caudal's own and are left out. Times are ISO text. Where a file does not hold the least
@@ -116,7 +118,7 @@ def _of_file(path: Place) -> dict[str, RunningFigures]:
     return by_column
 
 
-def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Any, Any, bool]]:
+def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Value, Value, bool]]:
     """Yield name, nulls, least, greatest and whether these bounds are known, for each column of each row group."""
     wanted = set(names)
     for group_number in range(file.metadata.num_row_groups):
@@ -171,7 +173,7 @@ def _is_nested(kind: pa.DataType) -> bool:
     return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Value) -> str | float | None:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, bytes):

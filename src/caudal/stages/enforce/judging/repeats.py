@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from caudal.engine.settings import usable_cores
 from caudal.stages.enforce.judging.content import REASONS
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]  # bool, one a row of a file
+
+
+class UniqueRule(Protocol):
+    """What is read of a rule ``unique``."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns whose values together occur once."""
+
+    @property
+    def nulls(self) -> str:
+        """Whether nulls are ``equal`` or ``distinct``."""
+
 
 MANY = 50_000_000  # rows of a partition up to which this process compares keys; in a larger one, Spark compares all rows
 
@@ -111,21 +124,21 @@ def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
     return unread
 
 
-def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[Mask, Mask]:
+def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int64], Mask]:
     """Return a code for each row, equal only for rows with equal keys, and whether no part of the key is null."""
     import numpy as np
 
-    codes: Any = None
-    complete: Any = True
-    for column in columns:
+    codes: NDArray[np.int64] = np.zeros(0, np.int64)
+    complete: Mask = np.zeros(0, bool)
+    for place, column in enumerate(columns):
         code, known, size = _codes_of_column(column)
-        complete = complete & known
+        complete = known if place == 0 else complete & known
         # Renumbered each time, so that the product of sizes cannot overflow.
-        codes = code if codes is None else np.unique(codes * size + code, return_inverse=True)[1]
+        codes = code if place == 0 else np.unique(codes * size + code, return_inverse=True)[1]
     return codes, complete
 
 
-def _codes_of_column(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
+def _codes_of_column(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Mask, int]:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -158,7 +171,7 @@ def _split(file: Place, mask: Mask, waiting: Place) -> None:
     overwrite(file, rest)
 
 
-def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
+def keys_of(rules: Sequence[UniqueRule], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
     """Yield the key of each ``unique`` rule, with the columns that divide the table and are not folders."""
     for rule in rules:
         yield Key(

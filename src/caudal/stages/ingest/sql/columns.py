@@ -11,6 +11,7 @@ from caudal.errors import SourceProblem, nearest
 if TYPE_CHECKING:
     import pyarrow as pa
     from sqlalchemy import Connection
+    from sqlalchemy.types import TypeEngine
 
 DIGITS = 38  # of the widest decimal
 
@@ -30,7 +31,7 @@ class Column:
     name: str
     sql: str
     type: pa.DataType | None
-    sqlalchemy_type: Any = None
+    sqlalchemy_type: TypeEngine[Any] | None = None
     why: str | None = None
 
 
@@ -208,7 +209,7 @@ def _by_inspector(connection: Connection, source: Database) -> list[Column]:
     ]
 
 
-def _column_of(name: str, sql: str, type: Any) -> Column:
+def _column_of(name: str, sql: str, type: TypeEngine[Any]) -> Column:
     import pyarrow as pa
     from sqlalchemy import types
 

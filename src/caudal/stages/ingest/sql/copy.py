@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from caudal.stages.ingest.sql.columns import Column
 
 if TYPE_CHECKING:
+    import psycopg
     import pyarrow as pa
     from sqlalchemy import Connection
+    from sqlalchemy.sql import ClauseElement
 
 BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read by the cursor
 
@@ -24,7 +26,7 @@ def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
     )
 
 
-def copy_batches(connection: Connection, statement: Any, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
+def copy_batches(connection: Connection, statement: ClauseElement, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a statement.
 
     Raises
@@ -61,7 +63,7 @@ def copy_batches(connection: Connection, statement: Any, columns: Sequence[Colum
 class _Rows(io.RawIOBase):
     """The output of COPY, as a file."""
 
-    def __init__(self, copy: Any) -> None:
+    def __init__(self, copy: psycopg.Copy) -> None:
         self.copy, self.rest = copy, memoryview(b"")
 
     def readable(self) -> bool:

@@ -17,13 +17,17 @@ from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
 from caudal.stages.ingest.sql.copy import can_copy, copy_batches
-from caudal.stages.ingest.sql.known import EarlierExtractions, LandedRows, resume_from
+from caudal.stages.ingest.sql.known import EarlierExtractions, LandedRows, Watermark, resume_from
 from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
 from caudal.storage.parquet import WRITTEN
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     import pyarrow as pa
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.sql.expression import BindParameter
+    from sqlalchemy.sql.selectable import TextualSelect
 
 ROWS = 20_000  # rows of each range that are in memory at once
 
@@ -40,7 +44,7 @@ class Range:
 
     file: Path
     rows: int
-    last: Any
+    last: Watermark | None
     without: bool
 
 
@@ -69,7 +73,7 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
             return list(threads.map(lambda number: _with_connection(others, lambda using: take(number, using)), range(len(bounds))))
 
 
-Open = Callable[[], Any]
+Open = Callable[[], AbstractContextManager[Connection]]
 
 
 def _with_connection(others: Open, work: Callable[[Connection], Range]) -> Range:
@@ -107,7 +111,9 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
         yield connection, lambda: reader(str(snapshot))
 
 
-def _bounds(connection: Connection, source: Database, columns: Sequence[Column], low: Any) -> list[tuple[int | None, int | None]]:
+def _bounds(
+    connection: Connection, source: Database, columns: Sequence[Column], low: Watermark | None
+) -> list[tuple[int | None, int | None]]:
     """Return the key ranges, each with its first key and the first key after it; open at both ends."""
     from sqlalchemy import text
 
@@ -130,7 +136,7 @@ def _bounds(connection: Connection, source: Database, columns: Sequence[Column],
 
 
 def _write(
-    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
+    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Watermark | None,
     known: LandedRows | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
     import pyarrow as pa
@@ -193,7 +199,9 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     return column
 
 
-def _fetch(connection: Connection, statement: Any, source: Database, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+def _fetch(
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column]
+) -> Iterator[pa.RecordBatch]:
     """Yield rows through the driver's cursor, which knows every type."""
     result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
     schema: pa.Schema | None = None
@@ -210,7 +218,7 @@ def _fetch(connection: Connection, statement: Any, source: Database, columns: Se
 
 
 def _invalid_value(
-    connection: Connection, statement: Any, source: Database, columns: Sequence[Column], error: Exception
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column], error: Exception
 ) -> SourceProblem:
     """Return the problem of a value that is not of its column's type; the rows are read again, unconverted, to name the column."""
     makers = [
@@ -238,12 +246,16 @@ def _invalid_value(
 
 
 def _statement(
-    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
-) -> Any:
+    connection: Connection,
+    source: Database,
+    columns: Sequence[Column],
+    bounds: tuple[int | None, int | None],
+    low: Watermark | None,
+) -> TextualSelect:
     from sqlalchemy import bindparam, text
 
     conditions: list[str] = []
-    parameters: list[Any] = []
+    parameters: list[BindParameter[Any]] = []
     key = quoted(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
         conditions.append(f"{key} >= :least")
@@ -262,7 +274,9 @@ def _statement(
     return statement.columns(**{column.name: column.sqlalchemy_type for column in columns if column.sqlalchemy_type is not None})
 
 
-def _batch(rows: Sequence[Any], columns: Sequence[Column], schema: pa.Schema | None, source: Database) -> pa.RecordBatch:
+def _batch(
+    rows: Sequence[Sequence[object]], columns: Sequence[Column], schema: pa.Schema | None, source: Database
+) -> pa.RecordBatch:
     """Return rows as Arrow; a column without a declared type has the type of its first values."""
     import pyarrow as pa
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import KnownFile
@@ -16,7 +16,11 @@ from caudal.stages.ingest.sql.text_watermark import step_back
 from caudal.storage.parquet import open_parquet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pyarrow as pa
+
+Watermark: TypeAlias = datetime | date | Decimal | int | float | str
 
 DIGEST = 16  # bytes of the digest that identifies a row
 
@@ -37,7 +41,7 @@ class EarlierExtractions:
     newest: int
 
     @property
-    def watermark(self) -> Any:
+    def watermark(self) -> Watermark | None:
         """The greatest watermark that was seen, or None."""
         watermarks = [watermark_from_json(noted["watermark"]) for _, noted in self.files if noted.get("watermark")]
         return max(watermarks) if watermarks else None
@@ -70,7 +74,7 @@ def earlier_extractions(source: Database, seen: Mapping[str, KnownFile]) -> Earl
     return EarlierExtractions(folder, files, newest)
 
 
-def overlap_start(source: Database, last: Any) -> Any:
+def overlap_start(source: Database, last: Watermark) -> Watermark:
     """Return the watermark from which rows are read again."""
     if isinstance(last, datetime):
         return last - timedelta(seconds=source.overlap)
@@ -79,10 +83,10 @@ def overlap_start(source: Database, last: Any) -> Any:
     if isinstance(last, str):
         return step_back(last, source.overlap)
     # Rounded away from zero, as integers have no fractions.
-    return last - (source.overlap if isinstance(last, float) else type(last)(-(-source.overlap // 1)))
+    return last - source.overlap if isinstance(last, float) else last - type(last)(-(-source.overlap // 1))
 
 
-def resume_from(source: Database, earlier: EarlierExtractions | None) -> tuple[Any, LandedRows | None]:
+def resume_from(source: Database, earlier: EarlierExtractions | None) -> tuple[Watermark | None, LandedRows | None]:
     """Return the watermark from which rows are read, and those of them that were landed; None for both where all rows are read."""
     last = earlier.watermark if earlier is not None and source.watermark else None
     if earlier is None or last is None:
@@ -127,17 +131,17 @@ class LandedRows:
             yield (_digest([columns[name][i] for name in self.key]) if self.key else digest), digest
 
 
-def _digest(values: Sequence[Any]) -> bytes:
+def _digest(values: Sequence[object]) -> bytes:
     return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
 
-def _scalar(low: Any, type: pa.DataType) -> Any:
+def _scalar(low: Watermark, type: pa.DataType) -> pa.Scalar:
     import pyarrow as pa
 
     return pa.scalar(low, type)
 
 
-def watermark_as_json(last: Any) -> list[str]:
+def watermark_as_json(last: Watermark) -> list[str]:
     """Return a watermark as the ledger stores it.
 
     Examples
@@ -149,12 +153,13 @@ def watermark_as_json(last: Any) -> list[str]:
     return [kind.__name__, last.isoformat() if isinstance(last, date) else str(last)]
 
 
-def watermark_from_json(noted: Sequence[str]) -> Any:
+def watermark_from_json(noted: Sequence[str]) -> Watermark:
     """Return a watermark from its form in the ledger."""
     kind, text = noted
     if kind in ("datetime", "date"):
         return (datetime if kind == "datetime" else date).fromisoformat(text)
-    return {"Decimal": Decimal, "int": int, "float": float, "str": str}[kind](text)
+    values: dict[str, Callable[[str], Watermark]] = {"Decimal": Decimal, "int": int, "float": float, "str": str}
+    return values[kind](text)
 
 
 def stamp(at: int) -> str:

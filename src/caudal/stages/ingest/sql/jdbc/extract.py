@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
@@ -21,7 +21,9 @@ from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from caudal.stages.ingest.sql.known import Watermark
 
 # An unchanged table is returned in the same order again, and texts have one notation.
 _POSTGRESQL = "SET synchronize_seqscans = off; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'"
@@ -94,7 +96,7 @@ def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str
     }  # fmt: skip
 
 
-def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low: Any, room: Place) -> int:
+def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low: Watermark | None, room: Place) -> int:
     """Write the rows to ``room`` by the executors, and return how many they report."""
     from pyspark.sql import Observation, functions as F
 
@@ -111,7 +113,7 @@ def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low:
     return int(observation.get["rows"])
 
 
-def _overlap_condition(frame: DataFrame, watermark: str, low: Any, postgresql: bool) -> Any:
+def _overlap_condition(frame: DataFrame, watermark: str, low: Watermark | None, postgresql: bool) -> Column:
     """Return the condition of the rows to read again; the dialect writes the value into the statement."""
     from pyspark.sql import functions as F
 

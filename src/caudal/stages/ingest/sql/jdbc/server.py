@@ -13,6 +13,7 @@ from caudal.declarations.database import Database, connector
 from caudal.errors import SourceProblem
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import SparkSession
 
 CONNECT_S = 10  # seconds until a server that does not answer is given up, by drivers that keep to it
@@ -31,8 +32,8 @@ class Server:
     """
 
     driver: str
-    connection: Any
-    dialect: Any
+    connection: JavaObject
+    dialect: JavaObject
 
     @property
     def postgresql(self) -> bool:
@@ -139,7 +140,7 @@ def tables(server: Server, names: Sequence[str | None]) -> list[tuple[str | None
     return tables_
 
 
-def _rows(answer: Any, width: int) -> list[tuple[Any, ...]]:
+def _rows(answer: JavaObject, width: int) -> list[tuple[Any, ...]]:
     rows = []
     while answer.next():
         rows.append(tuple(answer.getObject(place + 1) for place in range(width)))
