@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from caudal.errors import StepFailed
 
-Told = Callable[[Any], Mapping[str, Any]]  # asked with the folder that the rows were written to
+Told = Callable[[Any], Mapping[str, object]]  # asked with the folder that the rows were written to
 
 
 Fits = Literal["anew", "keep", "only"]
@@ -76,9 +76,9 @@ class BuildContext:
         """Note that something is to be fitted anew when training runs."""
         self.kept[PUT_OFF] = b""
 
-    def notes(self, written: Any) -> dict[str, Any]:
+    def notes(self, written: object) -> dict[str, object]:
         """Return what is to be noted."""
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for one in self.told:
             found.update(one(written))
         return found

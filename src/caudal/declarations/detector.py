@@ -40,7 +40,7 @@ class Detector:
             )
         return found[parameter]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return kind and parameters, JSON-ready: what a fingerprint is made of."""
         return {"kind": self.kind, "parameters": dict(self.parameters)}
 

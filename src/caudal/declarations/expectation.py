@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from caudal.declarations.location import Location
 
@@ -53,6 +53,6 @@ class Expectation:
         """Return this expectation, publishing nothing when it is broken."""
         return replace(self, action="stop", max_share=None)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return every declared value: what the fingerprint is made of."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "where"}

@@ -82,7 +82,7 @@ def coerced(frame: Frame, inputs: Sequence[InputDocument]) -> Frame:
     return coerced_frame
 
 
-def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[Scalar] | None = None) -> Frame:
+def answer(frame: Frame, prediction: object, probabilities: Any = None, classes: Sequence[Scalar] | None = None) -> Frame:
     """Return predictions as every model of caudal gives them.
 
     Returns
@@ -90,7 +90,7 @@ def answer(frame: Frame, prediction: Any, probabilities: Any = None, classes: Se
     DataFrame with the index of ``frame``: ``prediction`` (float64, or the class as string), and ``probability_<class>`` where the
     model knows probabilities : float64 [n, classes]
     """
-    columns: dict[str, Any] = {PREDICTION: prediction}
+    columns: dict[str, object] = {PREDICTION: prediction}
     if probabilities is not None and classes is not None:
         columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
     given: Any = frame

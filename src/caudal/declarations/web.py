@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.errors import DeclarationProblem
 
@@ -81,7 +80,7 @@ def pages(
     >>> pages(next="link").kind, pages(page="page", first=0).first, pages(cursor=("after", "meta.cursor")).path
     ('link', 0, 'meta.cursor')
     """
-    ways: dict[str, Any] = {
+    ways: dict[str, object] = {
         name: said for name, said in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if said
     }
     if len(ways) != 1:
@@ -101,7 +100,7 @@ def pages(
     return Pages("cursor", parameter=cursor[0], path=cursor[1], most=most)
 
 
-def since(parameter: str, at: str | None = None, *, start: Any = None) -> Since:
+def since(parameter: str, at: str | None = None, *, start: object = None) -> Since:
     """Return the parameter that asks for what is new, and the field of a record that tells how new it is (the same name unless given)."""
     return Since(parameter, at or parameter, None if start is None else str(start))
 

@@ -99,7 +99,8 @@ def loaded_of(product: Product) -> Loaded | None:
 def declarations(product: Product) -> Iterable[Declared]:
     """Return all that a product declares and that has a fingerprint."""
     nodes = (node for node in declared_nodes(product) if any(step.fingerprinted for step in node.kind.steps))
-    return (node.declaration for node in nodes if node.kind.made_by(product, node.declaration) is node.declaration)
+    made_by = ((node, node.kind.made_by(product, node.declaration)) for node in nodes)
+    return (declaration for node, declaration in made_by if declaration is not None and declaration is node.declaration)
 
 
 def code_in_zone(code: str, tz: str) -> str:

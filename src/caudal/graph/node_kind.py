@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
+
+if TYPE_CHECKING:
+    from caudal.graph.fingerprint import Declared
 
 Reads = Literal["origins", "raw", "tables"]
 Writes = Literal["raw", "table", "model", "decision", "elsewhere"]
@@ -119,7 +122,7 @@ class NodeKind(Generic[Declaration]):
         """Return what a warehouse is told of its table."""
         return self.description(declaration)
 
-    def after(self, declaration: Declaration) -> tuple[Any, ...]:
+    def after(self, declaration: Declaration) -> tuple[object, ...]:
         """Return the Luigi tasks of the user's own that come before its first step."""
         return ()
 
@@ -127,11 +130,11 @@ class NodeKind(Generic[Declaration]):
         """Return how often its steps are tried again, and after how many seconds an attempt is ended."""
         return declaration.retry, declaration.time_limit_s
 
-    def made_by(self, product: Product, declaration: Declaration) -> Any:
+    def made_by(self, product: Product, declaration: Declaration) -> Declared | None:
         """Return the declaration whose code decides whether its steps run; None where it is not there."""
         return declaration
 
-    def identity(self, declaration: Declaration) -> list[Any]:
+    def identity(self, declaration: Declaration) -> list[object]:
         """Return what the fingerprint of a declaration is made of."""
         return [self.name, declaration]
 
@@ -139,7 +142,7 @@ class NodeKind(Generic[Declaration]):
         """Return the query that it is made by, where it is one."""
         return None
 
-    def document(self, declaration: Declaration) -> dict[str, Any]:
+    def document(self, declaration: Declaration) -> dict[str, object]:
         """Return what the kept declaration says of such a table beside what it says of all."""
         return {}
 
@@ -158,7 +161,7 @@ class NodeKind(Generic[Declaration]):
         """Yield the columns that it asks of a table which has these and no others."""
         yield from ()
 
-    def told(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def told(self, row: Mapping[str, Any]) -> dict[str, object]:
         """Return what the run's document says of a step of such a node, where the report has no part of its own for it.
 
         Parameters

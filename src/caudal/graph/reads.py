@@ -16,9 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from caudal.graph.modules import is_installed, is_users
+from caudal.json_value import JsonObject
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 # Of the terminal or the process, not of the product.
 SESSION = frozenset(
@@ -87,7 +92,7 @@ class Reads:
         found |= {f"unseen:{name}": f"not to be known: {os.urandom(8).hex()}" for name in self.unseen}
         return {name: state or "nothing" for name, state in found.items()}
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return it JSON-ready."""
         return {
             "files": self.files, "folders": self.folders, "asked": self.asked, "variables": self.variables, "unseen": sorted(self.unseen),
@@ -157,18 +162,18 @@ class Recorder:
         self._made: set[str] = set()  # files that did not exist before, or were emptied
         self._threads = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function and return what it returns; then `reads` says what was read."""
         try:
             with _hooked(self):
-                return self._called(function, *args)
+                return self._called(function, *args, **kwargs)
         finally:
             self._settle()
 
-    def _called(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+    def _called(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
 
-    def path(self, kind: str, path: Any) -> None:
+    def path(self, kind: str, path: AnyPath) -> None:
         """Note that a path is read."""
         try:
             place = os.path.abspath(os.fsdecode(os.fspath(path)))  # noqa: PTH100 (no link is followed)
@@ -185,7 +190,7 @@ class Recorder:
             return
         self._paths[kind, place] = _stamp(place)
 
-    def makes(self, path: Any) -> None:
+    def makes(self, path: AnyPath) -> None:
         """Note that a file is made, so that what is read from it is no input."""
         self._made.add(os.path.abspath(os.fsdecode(os.fspath(path))))  # noqa: PTH100 (no link is followed)
 

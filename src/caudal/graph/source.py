@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 _ANNOTATIONS = sys.modules["__future__"].annotations.compiler_flag
 # Code that names these can reach what its text does not name.
@@ -124,7 +123,7 @@ class ModuleSource:
     values : what the module holds now: decorators that declare a table of a product are left out, since options are compared by themselves
     """
 
-    def __init__(self, text: bytes, values: Mapping[str, Any], declares: type) -> None:
+    def __init__(self, text: bytes, values: Mapping[str, object], declares: type) -> None:
         self.tree = ast.parse(text)
         self.statements = []
         for tree in self.tree.body:
@@ -181,7 +180,7 @@ def codes(code: CodeType) -> Iterator[CodeType]:
             yield from codes(constant)
 
 
-def _dump(node: Any) -> str:
+def _dump(node: object) -> str:
     if isinstance(node, list):
         return "[" + ",".join(map(_dump, node)) + "]"
     if not isinstance(node, ast.AST):
@@ -192,7 +191,7 @@ def _dump(node: Any) -> str:
         if (
             name == "body"
             and isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            and _has_docstring(value)
+            and _has_docstring(node.body)
         ):
             value = list(value or ())[1:]
         if name in ("kind", "type_comment", "ctx"):
@@ -201,7 +200,7 @@ def _dump(node: Any) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
-def _has_docstring(body: Any) -> bool:
+def _has_docstring(body: list[ast.stmt]) -> bool:
     return (
         bool(body)
         and isinstance(body[0], ast.Expr)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
@@ -25,7 +24,7 @@ class FeaturesKind(TableKind[Features]):
     style = Style("◆", "#8a6413", "#dcb45a")
     steps = (replace(BUILD, name="features", verb="FEATURES"),)
 
-    def document(self, declaration: Features) -> dict[str, Any]:
+    def document(self, declaration: Features) -> dict[str, object]:
         """Return its keys, labels and what is kept for audit, beside what is said of a table."""
         own = {"entity": list(declaration.entity), "as_of": declaration.as_of, "labels": list(declaration.labels)}
         return {**super().document(declaration), **own, "kept": list(declaration.keep)}

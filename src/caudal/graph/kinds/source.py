@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from caudal.declarations.database import Database
 from caudal.declarations.join import is_stream
@@ -36,11 +36,11 @@ class SourceKind(NodeKind[Source]):
         """Return its description, or where its rows come from."""
         return declaration.description or f"Rows of {declaration.connection.kind}, as they came."
 
-    def after(self, declaration: Source) -> tuple[Any, ...]:
+    def after(self, declaration: Source) -> tuple[object, ...]:
         """Return the tasks that make its data."""
         return declaration.after
 
-    def identity(self, declaration: Source) -> list[Any]:
+    def identity(self, declaration: Source) -> list[object]:
         """Return its connection, its schema and what is expected of its rows."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
@@ -48,7 +48,7 @@ class SourceKind(NodeKind[Source]):
             declaration.partition, expectations, *(["paths below the data folder"] if declaration.connection.kind == "images" else []),
         ]  # fmt: skip
 
-    def document(self, declaration: Source) -> dict[str, Any]:
+    def document(self, declaration: Source) -> dict[str, object]:
         """Return where its data comes from, in words; what a connection shows has no secret in it."""
         connection = declaration.connection
         place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)

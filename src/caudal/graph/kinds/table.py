@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
@@ -35,7 +35,7 @@ class TableKind(NodeKind[OfTable]):
         beside = (name for expectation in declaration.expect for name in expectation.tables)
         return tuple(dict.fromkeys((*declaration.inputs, *beside)))
 
-    def identity(self, declaration: OfTable) -> list[Any]:
+    def identity(self, declaration: OfTable) -> list[object]:
         """Return its function or query, what is declared of its columns, and what its own class adds."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
@@ -49,7 +49,7 @@ class TableKind(NodeKind[OfTable]):
         """Return its query."""
         return declaration.sql
 
-    def document(self, declaration: OfTable) -> dict[str, Any]:
+    def document(self, declaration: OfTable) -> dict[str, object]:
         """Return its query and how far it looks back."""
         return {"sql": declaration.sql, "lookback_s": declaration.lookback_s}
 
