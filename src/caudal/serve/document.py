@@ -34,7 +34,7 @@ def new_book(key: bool) -> OpenAPI:
     return book
 
 
-def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, Any]:
+def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, object]:
     """Return the OpenAPI document of an app and of the champions that it serves now."""
     book = new_book(key)
     book.paths.update(app.paths)

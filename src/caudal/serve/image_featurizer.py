@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.images import MAX_PIXELS, Network
 from caudal.errors import CaudalError
@@ -99,7 +99,7 @@ class ImageFeaturizer:
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
     @cached_property
-    def _learned(self) -> tuple[np.ndarray[Any, Any], list[str], list[str]]:
+    def _learned(self) -> tuple[np.ndarray, list[str], list[str]]:
         import numpy as np
 
         table = arrow(self.features, [*self.inputs, "sha256", "label"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.serve.inputs import Problem, checked, problem, unusual
 from caudal.serve.served import NoChampion, Served
@@ -49,7 +49,7 @@ def is_problem(answer: Answer | Problem) -> bool:
     return "problem" in answer
 
 
-def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def frame_of(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return the rows as a frame with the columns and types of training."""
     import pandas as pd
 
@@ -57,7 +57,7 @@ def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _column(values: list[Any], input_: Input) -> np.ndarray[Any, Any]:
+def _column(values: list[object], input_: Input) -> np.ndarray:
     import numpy as np
 
     if input_.type == "double":

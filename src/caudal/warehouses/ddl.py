@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import StepFailed
 from caudal.warehouses.target import Column, Target
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
     from psycopg.sql import Composed, Identifier
 
 _COLUMNS = """
@@ -44,7 +45,7 @@ def regclass(target: Target) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
 
 
-def existing_columns(connection: Connection[Any], target: Target) -> dict[str, Column]:
+def existing_columns(connection: Connection[TupleRow], target: Target) -> dict[str, Column]:
     """Return the table's existing columns; none if the table does not exist."""
     return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
@@ -56,7 +57,7 @@ def analyze_statement(target: Target) -> Composed:
     return SQL("ANALYZE {}").format(identifier(target))
 
 
-def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
+def create(connection: Connection[TupleRow], target: Target, into: Identifier, *, logged: bool = True) -> None:
     """Create a table with the target's columns and nothing else."""
     from psycopg.sql import SQL
 
@@ -64,7 +65,7 @@ def create(connection: Connection[Any], target: Target, into: Identifier, *, log
     connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, definitions))
 
 
-def shape(connection: Connection[Any], target: Target) -> None:
+def shape(connection: Connection[TupleRow], target: Target) -> None:
     """Bring key, indexes, comments and grants in line with the declaration; what already matches is left alone."""
     _drop_indexes(connection, target)
     _key(connection, target)
@@ -74,7 +75,7 @@ def shape(connection: Connection[Any], target: Target) -> None:
         _granted(connection, target)
 
 
-def alter(connection: Connection[Any], target: Target, existing: dict[str, Column]) -> None:
+def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, Column]) -> None:
     """Give an emptied table the target's columns."""
     from psycopg.sql import SQL, Identifier
 
@@ -94,7 +95,7 @@ def has_same_columns(target: Target, existing: Mapping[str, Column]) -> bool:
     return {column.name: column.type for column in existing.values()} == {column.name: column.type for column in target.columns}
 
 
-def removed_columns(connection: Connection[Any], target: Target, existing: Mapping[str, Column]) -> list[str]:
+def removed_columns(connection: Connection[TupleRow], target: Target, existing: Mapping[str, Column]) -> list[str]:
     """Return the columns that a table would lose, or whose type would change.
 
     Raises
@@ -120,7 +121,7 @@ def _column(column: Column) -> Composed:
     return SQL("{} {}").format(Identifier(column.name), SQL(column.type))
 
 
-def _drop_indexes(connection: Connection[Any], target: Target) -> None:
+def _drop_indexes(connection: Connection[TupleRow], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
@@ -129,7 +130,7 @@ def _drop_indexes(connection: Connection[Any], target: Target) -> None:
     drop_references(connection, target, kept=_references(target))
 
 
-def _key(connection: Connection[Any], target: Target) -> None:
+def _key(connection: Connection[TupleRow], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     constraint = connection.execute(_KEY, [regclass(target)]).fetchone()
@@ -144,7 +145,7 @@ def _key(connection: Connection[Any], target: Target) -> None:
         connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(identifier(target), columns))
 
 
-def _indexes(connection: Connection[Any], target: Target) -> None:
+def _indexes(connection: Connection[TupleRow], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     existing = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
@@ -154,7 +155,7 @@ def _indexes(connection: Connection[Any], target: Target) -> None:
             connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), identifier(target), column_list))
 
 
-def add_references(connection: Connection[Any], target: Target) -> None:
+def add_references(connection: Connection[TupleRow], target: Target) -> None:
     """Add missing foreign keys; they are checked when the transaction ends."""
     from psycopg.sql import SQL, Identifier
 
@@ -168,7 +169,7 @@ def add_references(connection: Connection[Any], target: Target) -> None:
             )
 
 
-def drop_references(connection: Connection[Any], target: Target, kept: Collection[str] = ()) -> None:
+def drop_references(connection: Connection[TupleRow], target: Target, kept: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
     from psycopg.sql import SQL, Identifier
 
@@ -183,7 +184,7 @@ def _references(target: Target) -> dict[str, tuple[str, str, str]]:
     return {index_name(target.table, (*reference, "reference")): reference for reference in target.references}
 
 
-def _comments(connection: Connection[Any], target: Target) -> None:
+def _comments(connection: Connection[TupleRow], target: Target) -> None:
     from psycopg.sql import SQL, Identifier, Literal
 
     (comment,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
@@ -196,7 +197,7 @@ def _comments(connection: Connection[Any], target: Target) -> None:
             connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column_identifier, Literal(column.comment)))
 
 
-def role(connection: Connection[Any], name: str) -> None:
+def role(connection: Connection[TupleRow], name: str) -> None:
     """Create a role that may read, unless it exists.
 
     Raises
@@ -220,7 +221,7 @@ def role(connection: Connection[Any], name: str) -> None:
         ) from None
 
 
-def _granted(connection: Connection[Any], target: Target) -> None:
+def _granted(connection: Connection[TupleRow], target: Target) -> None:
     from psycopg.sql import SQL, Identifier
 
     grantee = str(target.grant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, StepFailed
 from caudal.storage.delta import DAY, Version
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FIRST = 5  # duplicate keys that an error names
 
 
-def key_error(target: Target, version: Version, error: Any) -> CaudalError:
+def key_error(target: Target, version: Version, error: object) -> CaudalError:
     """Return the error about a version's key; if its rows keep the key, the error of the warehouse."""
     key = ", ".join(target.key)
     duplicates = repeated_keys(version, target.key) if target.key else None
@@ -49,7 +49,7 @@ def repeated_keys(version: Version, key: tuple[str, ...]) -> pa.Table:
     return several.sort_by([(name, "ascending") for name in names])
 
 
-def _key_text(row: dict[str, Any]) -> str:
+def _key_text(row: dict[str, object]) -> str:
     values = ", ".join(
         f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in row.items() if name != "count_all"
     )

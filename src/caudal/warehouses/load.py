@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
@@ -15,6 +15,7 @@ from caudal.warehouses.types import copy_values
 if TYPE_CHECKING:
     import pyarrow as pa
     from psycopg import Connection
+    from psycopg.rows import TupleRow
     from psycopg.sql import Composable
 
 ROWS, BYTES = 65_536, 16 << 20  # converted to text at once, at most
@@ -29,7 +30,7 @@ class Loaded:
 
 
 def copy_files(
-    connection: Connection[Any], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
+    connection: Connection[TupleRow], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
 ) -> Loaded:
     """Copy the rows of some files of a version.
 
@@ -54,7 +55,7 @@ def copy_files(
     return Loaded(rows, dict(zeros))
 
 
-def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+def copy_table(connection: Connection[TupleRow], into: Composable, table: pa.Table) -> None:
     """Copy the rows of an Arrow table."""
     from psycopg.sql import SQL, Identifier
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
@@ -21,6 +21,7 @@ from caudal.warehouses.target import Target
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Outcome:
     zeros: Mapping[str, int] | None = None
 
 
-def publish(connection: Connection[Any], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
+def publish(connection: Connection[TupleRow], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
     """Bring a table of the warehouse to a version of the lake's table, and return what was done.
 
     Raises
@@ -76,7 +77,7 @@ def _mine(target: Target, before: known.Published | None, product: str, source: 
         )
 
 
-def _created(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _created(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
     """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
         ddl.create(connection, target, ddl.identifier(target))
@@ -88,7 +89,7 @@ def _created(connection: Connection[Any], target: Target, version: Version, now:
 
 
 def _brought_up(
-    connection: Connection[Any], target: Target, version: Version, before: known.Published, now: known.Published
+    connection: Connection[TupleRow], target: Target, version: Version, before: known.Published, now: known.Published
 ) -> Outcome:
     days = known.changed_days(before.days, now.days)
     if not days and before.declared == now.declared:
@@ -110,7 +111,7 @@ def _brought_up(
     )
 
 
-def _altered(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _altered(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
     from psycopg.sql import SQL, Identifier
 
@@ -139,7 +140,7 @@ def _altered(connection: Connection[Any], target: Target, version: Version, now:
     return Outcome("every row: " + "; ".join(part for part in parts if part), loaded.rows, zeros=loaded.zeros)
 
 
-def delete(connection: Connection[Any], target: Target, days: set[str] | None) -> None:
+def delete(connection: Connection[TupleRow], target: Target, days: set[str] | None) -> None:
     """Delete the rows of some days, or all; readers still see them until the transaction ends."""
     from psycopg.sql import SQL, Identifier, Literal
 

@@ -102,11 +102,11 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     return pc.if_else(column.is_null(), None, whole), zero_count
 
 
-def _json(value: Any, kind: pa.DataType) -> str:
+def _json(value: object, kind: pa.DataType) -> str:
     return json.dumps(_plain(value, kind), ensure_ascii=True)
 
 
-def _plain(value: Any, kind: pa.DataType) -> Any:
+def _plain(value: Any, kind: pa.DataType) -> object:
     """Return a nested value in JSON's types; a number that JSON lacks becomes text."""
     import pyarrow.types as t
 

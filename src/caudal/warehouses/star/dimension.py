@@ -6,7 +6,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.star import OF_VERSIONS, Dimension
 from caudal.errors import StepFailed, nearest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 UNKNOWN = -1  # the member that stands for every missing one
 CONTENT = "_content"
-History = dict[Any, list[Span]]
+History = dict[object, list[Span]]
 
 
 @dataclass
@@ -37,10 +37,10 @@ class Change:
     touched : natural keys of all changed members
     """
 
-    put: dict[int, tuple[Any, Span]] = field(default_factory=dict)
+    put: dict[int, tuple[object, Span]] = field(default_factory=dict)
     moved: dict[int, dt.datetime] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
-    touched: set[Any] = field(default_factory=set)
+    touched: set[object] = field(default_factory=set)
 
 
 def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
@@ -102,19 +102,19 @@ def compute_change(dimension: Dimension, known: History, versions: Iterator[tupl
     read : reads the versions' rows, from which new rows are taken
     """
     history_: History = {key: list(spans) for key, spans in known.items()}
-    touched: set[Any] = set()
+    touched: set[object] = set()
     for version, at in versions:
         touched |= _step(dimension, history_, read, version, at)
     return _difference(known, history_, touched, dimension.changes == "keep")
 
 
-def _step(dimension: Dimension, history_: History, read: Rows, version: Version, at: float | None) -> set[Any]:
+def _step(dimension: Dimension, history_: History, read: Rows, version: Version, at: float | None) -> set[object]:
     keys, contents = read.of(version)
     touched = set()
     if dimension.since:
         moments = [_moment(value) for value in read.table(version.number).column(dimension.since).to_pylist()]
         _once(dimension, list(zip(keys, moments, strict=True)))
-        by_key: dict[Any, list[Span]] = {}
+        by_key: dict[object, list[Span]] = {}
         for index, (key, start, content) in enumerate(zip(keys, moments, contents, strict=True)):
             if start is None:
                 raise StepFailed(
@@ -138,14 +138,14 @@ def _step(dimension: Dimension, history_: History, read: Rows, version: Version,
     return touched
 
 
-def _set(history_: History, key: Any, spans: list[Span]) -> set[Any]:
+def _set(history_: History, key: object, spans: list[Span]) -> set[object]:
     if history_.get(key, []) == spans:
         return set()
     history_[key] = spans
     return {key}
 
 
-def _difference(known: History, history_: History, touched: set[Any], dated: bool) -> Change:
+def _difference(known: History, history_: History, touched: set[object], dated: bool) -> Change:
     change = Change()
     for key in touched:
         old_spans = {history.surrogate(key, span.start if dated else None): span for span in known.get(key, [])}
@@ -170,7 +170,7 @@ class Rows:
         self.versions: dict[int, Version] = {}
         self._read: tuple[int, pa.Table] | None = None
 
-    def of(self, version: Version) -> tuple[list[Any], list[int]]:
+    def of(self, version: Version) -> tuple[list[object], list[int]]:
         """Return the keys and content digests of a version's rows."""
         self.versions[version.number] = version
         table = self.table(version.number)
@@ -244,7 +244,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
     return list(copy_values(whole)[0].cast(pa.large_string()).to_pylist())
 
 
-def _once(dimension: Dimension, keys: list[Any]) -> None:
+def _once(dimension: Dimension, keys: list[object]) -> None:
     repeated = [key for key, times in Counter(keys).items() if times > 1]
     if repeated:
         more = f" and {len(repeated) - 5:,} more" if len(repeated) > 5 else ""
@@ -256,11 +256,11 @@ def _once(dimension: Dimension, keys: list[Any]) -> None:
         )
 
 
-def _key_text(key: Any) -> str:
+def _key_text(key: object) -> str:
     return f"({', '.join(map(str, key))})" if isinstance(key, tuple) else str(key)
 
 
-def _moment(value: Any) -> dt.datetime | None:
+def _moment(value: dt.date | None) -> dt.datetime | None:
     if value is None or isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC) if value is not None and value.tzinfo else value
     return dt.datetime(value.year, value.month, value.day)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.star import Dimension, Fact, Star, stem
 from caudal.errors import StepFailed, nearest
@@ -16,6 +16,7 @@ from caudal.warehouses.types import type_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
     from psycopg.sql import Composed, Identifier
 
 
@@ -93,7 +94,7 @@ def _pointed(link: Link, fact: Fact) -> str:
     return f"The row of {link.dimension.name}{validity}; {UNKNOWN} where there is none."
 
 
-def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identifier) -> None:
+def insert_staged_rows(connection: Connection[TupleRow], facts: Facts, staged: Identifier) -> None:
     """Move staged rows into the fact's table, each with references to its dimension rows."""
     from psycopg.sql import SQL, Identifier
 
@@ -109,7 +110,7 @@ def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identi
     connection.execute(statement.format(ddl.identifier(facts.target), column_list, SQL(", ").join(values), staged, joins))
 
 
-def update_references(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
+def update_references(connection: Connection[TupleRow], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
     """Update facts of changed members to refer to the rows that are valid now; ``touched`` names the table of their keys, by
     dimension.
 
@@ -154,7 +155,7 @@ def _joined(facts: Facts, link: Link, number: int) -> Composed:
     )
 
 
-def years(connection: Connection[Any], all_facts: Iterable[Facts]) -> set[int]:
+def years(connection: Connection[TupleRow], all_facts: Iterable[Facts]) -> set[int]:
     """Return the years of all facts."""
     from psycopg.sql import SQL, Identifier
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
@@ -16,6 +16,7 @@ from caudal.warehouses.target import Column, Target, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
     from psycopg.sql import Identifier
 
 LATE = END.date() - dt.timedelta(days=1)  # a span that ends later has no end, in any time zone
@@ -31,7 +32,7 @@ class StagedChanges:
     touched: Identifier
 
 
-def read(connection: Connection[Any], dimension: Dimension, target: Target) -> History:
+def read(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
     """Return the history of a dimension's members from the warehouse."""
     from psycopg.sql import SQL, Identifier
 
@@ -51,7 +52,7 @@ def read(connection: Connection[Any], dimension: Dimension, target: Target) -> H
 
 
 def stage_changes(
-    connection: Connection[Any], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
+    connection: Connection[TupleRow], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
 ) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
     import pyarrow as pa
@@ -77,7 +78,7 @@ def stage_changes(
     return staged
 
 
-def apply_changes(connection: Connection[Any], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
+def apply_changes(connection: Connection[TupleRow], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
     """Apply staged changes, and insert the unknown member if it is missing."""
     from psycopg.sql import SQL, Identifier, Literal
 
@@ -89,7 +90,7 @@ def apply_changes(connection: Connection[Any], dimension: Dimension, target: Tar
         connection.execute(statement.format(table, Literal(LATE), staged.moved, surrogate))
     names = SQL(", ").join(Identifier(name) for name in target.names)
     connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(table, names, staged.put))
-    unknown: dict[str, Any] = {dimension.surrogate: UNKNOWN}
+    unknown: dict[str, object] = {dimension.surrogate: UNKNOWN}
     if dimension.changes == "keep":
         unknown |= {"valid_from": FIRST, "valid_until": END, "is_current": True}
     connection.execute(
@@ -103,7 +104,7 @@ def apply_changes(connection: Connection[Any], dimension: Dimension, target: Tar
     )
 
 
-def _temporary(connection: Connection[Any], name: Identifier, columns: tuple[Column, ...]) -> None:
+def _temporary(connection: Connection[TupleRow], name: Identifier, columns: tuple[Column, ...]) -> None:
     from psycopg.sql import SQL, Identifier
 
     definitions = SQL(", ").join(SQL("{} {}").format(Identifier(column.name), SQL(column.type)) for column in columns)
@@ -114,7 +115,7 @@ def _plain(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment
 
 
-def surrogates(connection: Connection[Any], dimension: Dimension, target: Target) -> list[int]:
+def surrogates(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> list[int]:
     """Return the surrogate keys of a dimension's rows."""
     from psycopg.sql import SQL, Identifier
 
