@@ -99,8 +99,8 @@ def _met(ws: Workspace, declared: Join, newest: int) -> list[tuple[int, int]]:
 
 
 def _without_match(
-    rows: Counter[tuple[Any, ...]], declared: Join, nodes: tuple[Node, Node], names: list[str]
-) -> set[tuple[Any, ...]]:
+    rows: Counter[tuple[object, ...]], declared: Join, nodes: tuple[Node, Node], names: list[str]
+) -> set[tuple[object, ...]]:
     """Return the rows of left rows without a match, of a join of streams."""
     if declared.how != "left" or not is_stream(nodes[1]):
         return set()
@@ -108,18 +108,18 @@ def _without_match(
     return {row for row in rows if row[place] is None}
 
 
-def _example(row: tuple[Any, ...], keys: list[int], only_stream: Counter[tuple[Any, ...]]) -> ParityExample:
+def _example(row: tuple[object, ...], keys: list[int], only_stream: Counter[tuple[object, ...]]) -> ParityExample:
     told = [str(row), "None"]
     stream, run = told if row in only_stream else reversed(told)
     return {"key": [str(row[place]) for place in keys], "stream": stream, "run": run}
 
 
-def _counted(rows: pa.Table) -> Counter[tuple[Any, ...]]:
+def _counted(rows: pa.Table) -> Counter[tuple[object, ...]]:
     columns = rows.to_pydict().values()
     return Counter(tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in zip(*columns, strict=True))
 
 
-def _key(row: tuple[Any, ...], places: list[int]) -> tuple[Any, ...]:
+def _key(row: tuple[object, ...], places: list[int]) -> tuple[object, ...]:
     return tuple(row[place] for place in places)
 
 

@@ -88,7 +88,7 @@ class Told:
     late_s: float = 0.0
     stopped: bool = False
 
-    def document(self, what: Played, chosen: Pace) -> dict[str, Any]:
+    def document(self, what: Played, chosen: Pace) -> dict[str, object]:
         """Return it as a JSON-ready document, with the disturbances that lie in what was played."""
         facts = what.facts(0, self.positions)
         return {
@@ -246,7 +246,7 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
     )
 
 
-def _client_config(file: Path | None, kind: str) -> dict[str, Any]:
+def _client_config(file: Path | None, kind: str) -> dict[str, object]:
     if file is not None and kind != "kafka":
         raise DeclarationProblem(
             f"--client-config is of Kafka's client, and this replay goes into {kind}.", fix="Add --into kafka."
@@ -278,7 +278,7 @@ def cut(what: Played, stop: int, samples: int) -> Iterator[Block]:
             yield block.cut(start, start + samples)
 
 
-def source(name: str, **parameters: Any) -> Played:
+def source(name: str, **parameters: object) -> Played:
     """Return the simulator or recording of that name.
 
     Raises

@@ -22,7 +22,7 @@ from caudal.web.refusals import HINTS, refuse
 class _Console(Dash):
     """Dash within the page layout of all caudal pages, with their header, language and skip link."""
 
-    def interpolate_index(self, *_: Any, **parts: Any) -> str:
+    def interpolate_index(self, *_: object, **parts: object) -> str:
         return render_template("console.html", **parts)
 
 

@@ -43,7 +43,7 @@ class Jvm:
             process.wait()
 
 
-def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
+def launch(conf: Mapping[str, str], **popen: object) -> Jvm:
     """Start a Java process that has Spark's classes but no session."""
     from pyspark import SparkConf
     from pyspark.errors import PySparkRuntimeError

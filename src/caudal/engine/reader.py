@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 _OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
@@ -28,9 +27,9 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
     """
     from pyspark.sql.readwriter import DataFrameReader
 
-    def recording(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
+    def recording(name: str, read: Callable[..., object]) -> Callable[..., object]:
         @wraps(read)
-        def recorded_read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def recorded_read(self: object, *args: object, **kwargs: object) -> object:
             if not sys._getframe(1).f_code.co_filename.startswith(_CAUDAL) and _SPARK not in sys._getframe(1).f_code.co_filename:
                 if name == "jdbc":
                     unseen("a database")
@@ -50,7 +49,7 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
             setattr(DataFrameReader, name, read)
 
 
-def _texts(given: Any) -> list[str]:
+def _texts(given: object) -> list[str]:
     several = given if isinstance(given, list | tuple) else [given]
     return [str(place) for place in several if isinstance(place, str | os.PathLike)]
 

@@ -41,7 +41,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         declared = {row["product"]: row["document"] for row in ledger.find(declarations)}
-        declared |= {document["name"]: document for document in (declaration(load(folder)) for folder in folders)}
+        declared |= {str(document["name"]): document for document in (declaration(load(folder)) for folder in folders)}
         if not declared:
             raise NotThere(
                 f"No product has run in {home.path}.",

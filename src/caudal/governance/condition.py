@@ -66,7 +66,7 @@ def _of(node: Any, rows: pa.Table, text: str) -> Any:
     raise _unknown(text)
 
 
-def value_as(text: str, type: pa.DataType) -> Any:
+def value_as(text: str, type: pa.DataType) -> object:
     """Parse text as a value of a column's type.
 
     Raises
@@ -91,7 +91,7 @@ def value_as(text: str, type: pa.DataType) -> Any:
     return pa.scalar(text).cast(type)
 
 
-def _value(node: Any, type: pa.DataType, text: str) -> Any:
+def _value(node: object, type: pa.DataType, text: str) -> object:
     from sqlglot import exp
 
     sign = ""
@@ -109,7 +109,7 @@ def _value(node: Any, type: pa.DataType, text: str) -> Any:
         raise DeclarationProblem(f"'{node.this}' in '{text}' is not a value of type {type}.") from None
 
 
-def _column(node: Any, rows: pa.Table, text: str) -> Any:
+def _column(node: object, rows: pa.Table, text: str) -> pa.ChunkedArray:
     from sqlglot import exp
 
     if not isinstance(node, exp.Column):
@@ -130,7 +130,7 @@ def _unknown(text: str) -> DeclarationProblem:
     )
 
 
-def _filled(mask: Any) -> Any:
+def _filled(mask: object) -> object:
     import pyarrow.compute as pc
 
     return pc.fill_null(mask, False)

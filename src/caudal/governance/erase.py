@@ -118,7 +118,7 @@ def _exclusive(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
 
 def _document(
     product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], searched: Mapping[str, int], not_searched: Sequence[str]
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Return the search result, JSON-ready."""
     rows = ledger.find(model_versions, product=product.name)
     return {
@@ -171,7 +171,7 @@ def _running(ledger: Ledger, product: Product, person_: Person) -> ErasureRow | 
     return next((row for row in rows if row["subject"] == person_.digest(row["salt"])), None)
 
 
-def _earlier(ledger: Ledger, product: Product, person_: Person) -> list[dict[str, Any]]:
+def _earlier(ledger: Ledger, product: Product, person_: Person) -> list[dict[str, object]]:
     """Return this subject's completed erasures."""
     rows = ledger.find(erasures, product=product.name, column=person_.column, state="done")
     return [
@@ -290,7 +290,7 @@ def _end(
     home: Home,
     ledger: Ledger,
     record: ErasureRow,
-    after: Mapping[str, Any],
+    after: Mapping[str, object],
     run_document: RunDocument,
     now: float,
 ) -> dict[str, Any]:

@@ -234,7 +234,7 @@ def _raw_row_matches(raw: str | None, columns: set[str], who: Person, kind: str 
     return isinstance(row, dict) and has_subject(row, columns, lambda value: who.is_written(value, kind))
 
 
-def fields_of(schema: Any) -> set[str]:
+def fields_of(schema: object) -> set[str]:
     """Return the names of a Delta schema's columns and of their nested fields."""
     if isinstance(schema, dict):
         inner = set().union(*(fields_of(schema.get(part)) for part in ("type", "elementType", "keyType", "valueType")))

@@ -294,7 +294,7 @@ def _same_values(
     return has_same_values
 
 
-def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, Any]]:
+def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, object]]:
     """Return the runs that made the rows, with the versions that they read."""
     folder = result.home.table(result.product.name, table)
     identities = {number: delta.identity(folder, number) for number in sorted({match_.version for match_ in matches})}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
+from caudal.json_value import JsonObject
 
 if TYPE_CHECKING:
     from caudal.graph.fingerprint import Declared
@@ -142,7 +143,7 @@ class NodeKind(Generic[Declaration]):
         """Return the query that it is made by, where it is one."""
         return None
 
-    def document(self, declaration: Declaration) -> dict[str, object]:
+    def document(self, declaration: Declaration) -> JsonObject:
         """Return what the kept declaration says of such a table beside what it says of all."""
         return {}
 

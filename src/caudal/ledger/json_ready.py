@@ -31,7 +31,7 @@ def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value)
     return document if document is None or isinstance(document, str | int | float | bool) else other(document)
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     """Return a name as the standard library writes it: ``true`` and ``null`` as JSON has them."""
     return json.dumps(name) if name is None or isinstance(name, bool) else str(name)
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from sqlalchemy import delete, insert
 
 from caudal.errors import EnvironmentProblem
-from caudal.json_value import Scalar
+from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import ModelVersionRow
@@ -50,7 +50,7 @@ class Fitted(Protocol):
         """The kind of model."""
 
     @property
-    def estimator(self) -> Any:
+    def estimator(self) -> object:
         """The object to store."""
 
 
@@ -66,7 +66,7 @@ class Trained(Protocol):
         """The chosen candidate, fitted to all rows."""
 
     @property
-    def gates(self) -> Sequence[Any]:
+    def gates(self) -> Sequence[object]:
         """Each gate's result (``GateResult``)."""
 
     chosen: str
@@ -200,7 +200,7 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
         write_scores(connection, row, trained)
 
 
-def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: dict[str, Any]) -> None:
+def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: JsonObject) -> None:
     """Write signature, environment and MLflow's description beside the model, so that the folder documents itself."""
     (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
     (folder / "environment.json").write_text(json.dumps(training_environment, indent=1))

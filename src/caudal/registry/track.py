@@ -16,13 +16,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from caudal.engine.cache import cache_dir
 from caudal.storage.mirror import plain_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Param
 
 STORE = "mlflow.db"
 MAX_PARAMS = 100  # MLflow's limit of one batch …
@@ -36,6 +37,8 @@ QUIET = {
 }  # fmt: skip
 
 _ONE_AT_A_TIME = Lock()
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def track(
     now_ms = int(time.time() * 1000)
     for batch in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
         client.log_batch(run, params=batch)
-    for batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
-        client.log_batch(run, metrics=batch)
+    for metric_batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
+        client.log_batch(run, metrics=metric_batch)
     client.set_tag(run, "caudal.signature", json.dumps(signature)[:5000])
     client.set_tag(run, "caudal.artifact", artifact.as_posix())
     client.set_terminated(run)
@@ -195,7 +198,7 @@ def _registered(client: MlflowClient, product: str, model: str, version: int, ru
     return run
 
 
-def _param(name: str, value: object) -> Any:
+def _param(name: str, value: object) -> Param:
     from mlflow.entities import Param
 
     return Param(name, str(value)[:MAX_VALUE])
@@ -214,7 +217,7 @@ def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], 
     return [Metric(name, value, now_ms, step) for name, value, step in values if value is not None and math.isfinite(value)]
 
 
-def _batches(rows: list[Any], size: int) -> Iterator[list[Any]]:
+def _batches(rows: list[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 

@@ -159,7 +159,7 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def value(of: Any) -> str:
+def value(of: object) -> str:
     """Return any value of a JSON document in a few characters."""
     if of is None:
         return NONE

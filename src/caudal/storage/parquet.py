@@ -7,7 +7,7 @@ neither its header nor the footer; `caudal.tables.intact` covers those.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.storage.damage import translate_damage
 from caudal.storage.place import Place, arrow_paths, readable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
-WRITTEN: dict[str, Any] = {"write_page_checksum": True}
+WRITTEN: dict[str, object] = {"write_page_checksum": True}
 """Options of every Parquet writer."""
 
 

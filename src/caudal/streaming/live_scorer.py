@@ -33,6 +33,7 @@ from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.sql import DataFrame
 
     from caudal.report.documents import FollowerDocument
 
@@ -242,13 +243,13 @@ class LiveScorer(threading.Thread):
             "learned": actual is not None and self._trained_on(row),
         }  # fmt: skip
 
-    def _frame(self, name: str) -> Any:
+    def _frame(self, name: str) -> DataFrame:
         """Return the recent rows of an input as a Spark frame."""
         if name not in self._recent:
             return self._ws.frame(name).limit(0) if self._ws.version(name) is not None else self._empty(name)
         return self._ws.marked(self._ws.spark.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
 
-    def _empty(self, name: str) -> Any:
+    def _empty(self, name: str) -> DataFrame:
         engine = next(engine for engine in self._engines if engine.source.name == name)
         columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{channel}` float" for channel in _channels(engine))])
         return self._ws.spark.createDataFrame([], columns)
@@ -306,7 +307,7 @@ def _distinct(table: pa.Table) -> pa.Table:
     return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
 
 
-def _key(values: Iterable[Any]) -> tuple[Any, ...]:
+def _key(values: Iterable[object]) -> tuple[Any, ...]:
     """Return the values that identify a row; a time is the same whether its frame marks it as UTC or not."""
     import pandas as pd
 

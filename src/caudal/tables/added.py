@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -13,6 +13,9 @@ from caudal.storage import delta, delta_log
 from caudal.storage.parquet import dataset, open_parquet
 from caudal.storage.place import Place, place
 from caudal.tables.intact import name_damaged_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Array = np.ndarray[Any, Any]
 _DAY_US = 86_400_000_000
@@ -62,7 +65,7 @@ class Lookup:
     schema : Arrow schema of the wanted columns; a column that a file lacks is null
     """
 
-    def __init__(self, folder: Place, at: str, schema: Any) -> None:
+    def __init__(self, folder: Place, at: str, schema: pa.Schema) -> None:
         self.folder, self._at, self._schema = folder, at, schema
         self._bounds: dict[str, tuple[int, int] | None] = {}
 

@@ -117,7 +117,7 @@ def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: i
         "erasure": erasure,
         "at": at,
     }
-    values: dict[str, Any] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
+    values: dict[str, object] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
     with ledger.engine.begin() as connection:
         connection.execute(insert(tombstones).values(tombstone))
         connection.execute(update(landed).where(is_file).values(values))

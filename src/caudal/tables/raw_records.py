@@ -41,13 +41,13 @@ class RawKind:
     """
 
     format: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     names: tuple[str, ...] = field(default=())
     spans: Callable[[str], list[tuple[int, int]]] | None = None
     edit: Callable[[Path, str, Is, Path | None], tuple[int, int]] | None = None
 
 
-def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
+def has_subject(value: object, columns: set[str], is_subject: Is) -> bool:
     """Return whether a row (names and values, at any depth) has the subject under one of some names.
 
     Examples
@@ -65,7 +65,7 @@ def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
     return isinstance(value, list | tuple) and any(has_subject(inner, columns, is_subject) for inner in value)
 
 
-def contains_subject(value: Any, is_subject: Is) -> bool:
+def contains_subject(value: object, is_subject: Is) -> bool:
     """Return whether a value, or one nested in it, is the subject's."""
     if isinstance(value, Mapping):
         return any(contains_subject(inner, is_subject) for inner in value.values())

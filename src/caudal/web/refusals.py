@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -76,7 +75,7 @@ def _answer(status: int, kind: str, what: str, near: str | None, fix: str | None
     if for_programs():
         response = jsonify({"error": kind, "what": what, "nearest": near, "fix": fix})
     else:
-        page: dict[str, Any] = {"status": status, "what": what, "nearest": near, "fix": fix}
+        page: dict[str, object] = {"status": status, "what": what, "nearest": near, "fix": fix}
         response = Response(render_template("refusal.html", **page), mimetype="text/html")
     response.status_code = status
     return response

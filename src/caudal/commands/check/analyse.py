@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from caudal.runtime.workspace import Workspace
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def analysed(
@@ -153,7 +156,7 @@ class _Analyser:
         with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
             frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
-        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(left.asked)))
+        return NodeVerdict(frame.schema.jsonValue(), fits=tuple(sorted(left.asked)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return how features see the future, if they do; what their function read is added to ``reads``."""
@@ -168,13 +171,13 @@ class _Analyser:
             for name in table.inputs
         }
 
-    def _recorded(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
+    def _recorded(self, reads: list[Reads], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         from caudal.engine.reader import record_reads
 
         recorder = Recorder(caudals=False)
         with record_reads(recorder.path, recorder.reads.unseen.add):
             try:
-                return recorder.call(function, *args)
+                return recorder.call(function, *args, **kwargs)
             finally:
                 reads.append(recorder.reads)
 

@@ -12,6 +12,7 @@ from caudal.graph.build import build
 from caudal.graph.kinds.table import BUILD, TableKind
 from caudal.graph.node_kind import Style
 from caudal.graph.registered import is_streamed
+from caudal.json_value import JsonObject
 
 
 class FeaturesKind(TableKind[Features]):
@@ -24,7 +25,7 @@ class FeaturesKind(TableKind[Features]):
     style = Style("◆", "#8a6413", "#dcb45a")
     steps = (replace(BUILD, name="features", verb="FEATURES"),)
 
-    def document(self, declaration: Features) -> dict[str, object]:
+    def document(self, declaration: Features) -> JsonObject:
         """Return its keys, labels and what is kept for audit, beside what is said of a table."""
         own = {"entity": list(declaration.entity), "as_of": declaration.as_of, "labels": list(declaration.labels)}
         return {**super().document(declaration), **own, "kept": list(declaration.keep)}

@@ -11,6 +11,7 @@ from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+from caudal.json_value import JsonObject
 
 LAND = StepKind("land", reads="origins", writes="raw", section="landed", verb="LAND", in_backfill=False, fingerprinted=False)
 READ = StepKind("read", reads="raw", writes="table", section="tables", verb="READ", judged=True, in_zone=True)
@@ -48,7 +49,7 @@ class SourceKind(NodeKind[Source]):
             declaration.partition, expectations, *(["paths below the data folder"] if declaration.connection.kind == "images" else []),
         ]  # fmt: skip
 
-    def document(self, declaration: Source) -> dict[str, object]:
+    def document(self, declaration: Source) -> JsonObject:
         """Return where its data comes from, in words; what a connection shows has no secret in it."""
         connection = declaration.connection
         place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)

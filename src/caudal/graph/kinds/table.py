@@ -10,6 +10,7 @@ from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem
 from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+from caudal.json_value import JsonObject
 
 BUILD = StepKind(
     "table", writes="table", section="tables", verb="TABLE", judged=True, in_zone=True, runs_function=True,
@@ -49,7 +50,7 @@ class TableKind(NodeKind[OfTable]):
         """Return its query."""
         return declaration.sql
 
-    def document(self, declaration: OfTable) -> dict[str, object]:
+    def document(self, declaration: OfTable) -> JsonObject:
         """Return its query and how far it looks back."""
         return {"sql": declaration.sql, "lookback_s": declaration.lookback_s}
 

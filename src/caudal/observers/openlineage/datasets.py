@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -31,6 +31,9 @@ from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.origin import base_of
 from caudal.storage import delta
 from caudal.storage.place import Place
+
+if TYPE_CHECKING:
+    from openlineage.client.facet_v2 import DatasetFacet, OutputDatasetFacet
 
 _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregation": "AGGREGATION"}
 
@@ -159,7 +162,7 @@ class Datasets:
             for (table, column), hows in found.items()
         ]
 
-    def _statistics(self, name: str, number: int | None) -> dict[str, Any]:
+    def _statistics(self, name: str, number: int | None) -> dict[str, OutputDatasetFacet]:
         try:
             version = delta.read(self._ws.folder(name), number)
         except NotThere:
@@ -181,7 +184,7 @@ def _origin(path: str, base: Path | None) -> tuple[str, str]:
     return "file", Path(base or "", path).parent.as_posix()
 
 
-def _version(number: int | None) -> dict[str, Any]:
+def _version(number: int | None) -> dict[str, DatasetFacet]:
     return {} if number is None else {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(number))}
 
 

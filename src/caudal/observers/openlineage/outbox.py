@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,8 @@ from caudal.ledger.records import lineage_events
 from caudal.storage.lease import lease
 
 if TYPE_CHECKING:
+    from openlineage.client.event_v2 import RunEvent
+
     from caudal.runtime.workspace import Workspace
 
 KEYS = ("url", "endpoint", "key", "file", "namespace", "timeout_s")
@@ -28,7 +31,7 @@ class Transport(Protocol):
         """Send one."""
 
 
-def checked(said: dict[str, Any]) -> dict[str, Any]:
+def checked(said: dict[str, object]) -> dict[str, object]:
     """Return the settings of OpenLineage when they can work.
 
     Raises
@@ -99,7 +102,7 @@ def waiting(ledger: Ledger) -> int:
     return len(ledger.find(lineage_events, state="new"))
 
 
-def _add(ws: Workspace, run_id: str, events: list[Any]) -> None:
+def _add(ws: Workspace, run_id: str, events: Sequence[RunEvent]) -> None:
     from openlineage.client.serde import Serde
 
     rows = [
@@ -126,7 +129,7 @@ def _transport(said: dict[str, Any]) -> Transport:
     return over_http
 
 
-def _last_line(file: Path) -> Any:
+def _last_line(file: Path) -> object:
     """Return the last event in a file: who died after writing it has not said so in the ledger."""
     try:
         with file.open("rb") as lines:
@@ -137,5 +140,5 @@ def _last_line(file: Path) -> Any:
         return None
 
 
-def _namespace(said: dict[str, Any]) -> str:
+def _namespace(said: dict[str, object]) -> str:
     return str(said.get("namespace") or "caudal")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.report.figures import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from caudal.report.documents.streams import ParityDocument
 
 
 def streams(told: Mapping[str, Any]) -> str:
@@ -51,7 +55,7 @@ def streams(told: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def parity(told: Mapping[str, Any]) -> str:
+def parity(told: ParityDocument) -> str:
     """Return the lines that ``caudal parity`` prints."""
     lines = []
     for name, table in told["tables"].items():

@@ -28,7 +28,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Cons
     (to or console()).print(shown)
 
 
-def card(document: Mapping[str, Any], to: Console | None = None) -> None:
+def card(document: Mapping[str, object], to: Console | None = None) -> None:
     """Print a document: plain values first, then one section for each part of it."""
     out = to or console()
     title = " ".join(str(document[name]) for name in ("product", "model") if document.get(name))
@@ -82,11 +82,11 @@ def gates(found: Sequence[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _simple(of: Any) -> bool:
+def _simple(of: object) -> bool:
     return of is not None and not isinstance(of, Mapping | list | tuple)
 
 
-def _cell(of: Any, name: str = "") -> Text:
+def _cell(of: object, name: str = "") -> Text:
     if isinstance(of, float) and (name == "at" or name.endswith("_at")):
         return Text(moment(of))
     if isinstance(of, list | tuple) and of and all(isinstance(one, Mapping) and "gate" in one for one in of):
