@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.plan import PlanNode, analysed, tree
 
@@ -334,7 +334,7 @@ def _join_type(node: PlanNode) -> str:
     return str(join_type.get("object") or join_type.get("product-class") or "").rsplit(".", 1)[-1].rstrip("$")
 
 
-def _numbers(listed: Any) -> list[int]:
+def _numbers(listed: str | list[int] | None) -> list[int]:
     """Return numbers, which Spark's JSON writes as a list or as text."""
     return [int(part) for part in (listed.strip("[]").split(",") if isinstance(listed, str) else listed or []) if str(part).strip()]
 

@@ -34,7 +34,7 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
     return lambda rows: _filled(_of(parsed, rows, text))
 
 
-def _of(node: Any, rows: pa.Table, text: str) -> Any:
+def _of(node: Any, rows: pa.Table, text: str) -> pa.ChunkedArray:
     """Return the value of each row; comparisons with null are null, as in SQL."""
     import pyarrow.compute as pc
     from sqlglot import exp

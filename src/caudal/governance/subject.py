@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from caudal.declarations.node import Source
@@ -27,6 +27,9 @@ from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, Written, has_subject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 QUARANTINE, RAW = "_quarantine", "_raw"
 
@@ -206,7 +209,7 @@ def _table(
             yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 
 
-def subject_mask(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
+def subject_mask(rows: pa.Table | pa.RecordBatch, columns: set[str], who: Person, kind: str | None = None) -> pa.BooleanArray:
     """Return the mask of the subject's rows, by columns or nested fields; in a quarantine table, the raw values are searched too.
 
     Parameters

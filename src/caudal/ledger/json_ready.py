@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value) -> Any:
+def json_ready(document: object, other: Callable[[Any], object] = lambda value: value) -> Any:
     """Return a copy with null for each number that JSON does not know (NaN, infinities), names as text and sequences as lists.
 
     Parameters
@@ -36,7 +36,7 @@ def _name(name: object) -> str:
     return json.dumps(name) if name is None or isinstance(name, bool) else str(name)
 
 
-def text_or_number(value: Any) -> Any:
+def text_or_number(value: Any) -> str | float:
     """Return a date or time as text, and a number of another kind, such as a decimal, as JSON's.
 
     Examples

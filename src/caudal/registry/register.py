@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import delete, insert
 
+from caudal.declarations.signature import SignatureDocument
 from caudal.errors import EnvironmentProblem
 from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
-from caudal.ledger.rows import ModelVersionRow
+from caudal.ledger.rows import HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
 from caudal.registry.fits import Fits, write_fits
@@ -73,12 +74,12 @@ class Trained(Protocol):
     rule: str
     metric: str
     metrics: dict[str, float | None]
-    parameters: dict[str, Any]
-    signature: dict[str, Any]
+    parameters: JsonObject
+    signature: SignatureDocument
     rows: int
     training_from: str | None
     training_until: str | None
-    holdout: dict[str, Any] | None
+    holdout: HoldoutDocument | None
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def _describe(folder: Path, trained: Trained, written: artifact.Written, trainin
         (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, training_environment), indent=1))  # JSON is YAML too
 
 
-def _mlmodel(written: artifact.Written, training_environment: dict[str, Any]) -> dict[str, Any]:
+def _mlmodel(written: artifact.Written, training_environment: Mapping[str, Any]) -> dict[str, object]:
     """Return the description by which ``mlflow.sklearn.load_model`` can read the folder."""
     return {
         "flavors": {

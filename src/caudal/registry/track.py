@@ -16,14 +16,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from caudal.engine.cache import cache_dir
 from caudal.storage.mirror import plain_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Param
+    from mlflow.entities import Metric, Param
 
 STORE = "mlflow.db"
 MAX_PARAMS = 100  # MLflow's limit of one batch …
@@ -46,7 +46,7 @@ class Logged:
     """A candidate's metrics for MLflow; ``folds`` has one mapping of metrics per fold."""
 
     name: str
-    folds: Iterable[Mapping[str, Any]]
+    folds: Iterable[Mapping[str, float | None]]
     means: Mapping[str, float | None]
 
 
@@ -60,9 +60,9 @@ def track(
     artifact: Path,
     candidates: Iterable[Logged],
     metrics: Mapping[str, float | None],
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     tags: Mapping[str, str],
-    signature: Mapping[str, Any],
+    signature: Mapping[str, object],
 ) -> str:
     """Log one training and its model version, and return the id of the MLflow run. The same fingerprint is logged once.
 
@@ -204,7 +204,7 @@ def _param(name: str, value: object) -> Param:
     return Param(name, str(value)[:MAX_VALUE])
 
 
-def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Any]:
+def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Metric]:
     from mlflow.entities import Metric
 
     values = [(name, value, 0) for name, value in metrics.items()]

@@ -19,10 +19,10 @@ Thing = Mapping[str, Any]
 class Pages:
     """The pages of one catalog: each a name and the content of its template."""
 
-    def __init__(self, told: Mapping[str, Any], made_at: float) -> None:
+    def __init__(self, told: Thing, made_at: float) -> None:
         self._told, self._made_at = told, made_at
 
-    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def all(self) -> Iterator[tuple[str, dict[str, object]]]:
         yield "index.html", self._home()
         for product in self._told["products"]:
             yield page(product["name"]), self._product(product)
@@ -44,7 +44,7 @@ class Pages:
                 ]  # fmt: skip
         return found
 
-    def _home(self) -> dict[str, Any]:
+    def _home(self) -> dict[str, object]:
         things = [thing for product in self._told["products"] for thing in product["things"]]
         counted = Counter(thing["kind"] for thing in things)
         columns = [column for thing in things if thing["kind"] in with_columns() for column in thing["columns"]]
@@ -63,7 +63,7 @@ class Pages:
         ]  # fmt: skip
         return {**self._frame("", [("Catalog", None)], "Catalog"), "tiles": tiles, "products": products}
 
-    def _product(self, product: Thing) -> dict[str, Any]:
+    def _product(self, product: Thing) -> dict[str, object]:
         last = product["last_run"]
         facts = [("Owner", product["owner"] or "none declared"), ("Time zone", product["tz"])]
         facts += [("Last run", moment(last["started_at"]))] if last else []
@@ -74,7 +74,7 @@ class Pages:
             "things": self._lines(product),
         }  # fmt: skip
 
-    def _thing(self, product: Thing, thing: Thing) -> dict[str, Any]:
+    def _thing(self, product: Thing, thing: Thing) -> dict[str, object]:
         columns = [self._column(product, thing, column) for column in thing["columns"]]
         names = {thing["name"], *thing["inputs"], *(reader["name"] for reader in thing["readers"])}
         near = {name: _node(name, node, names) for name, node in product["nodes"].items() if name in names}
@@ -89,7 +89,7 @@ class Pages:
             "sql": (thing["sql"] or "").strip("\n") or None, "scores": _scores(thing),
         }  # fmt: skip
 
-    def _frame(self, root: str, crumbs: list[tuple[str, str | None]], heading: str) -> dict[str, Any]:
+    def _frame(self, root: str, crumbs: list[tuple[str, str | None]], heading: str) -> dict[str, object]:
         return {
             "root": root,
             "title": heading,
@@ -98,7 +98,7 @@ class Pages:
             "footer": f"Made {moment(self._made_at)} by caudal from what its runs have told.",
         }
 
-    def _lines(self, product: Thing) -> list[dict[str, Any]]:
+    def _lines(self, product: Thing) -> list[dict[str, object]]:
         return [
             {"name": thing["name"], "kind": thing["kind"], "href": page(product["name"], thing["name"]), "line": _line(thing["description"]),
              "rows": "" if thing["rows"] is None else count(thing["rows"]), "columns": len(thing["columns"]),
@@ -113,7 +113,7 @@ class Pages:
     def _facts(self, thing: Thing) -> list[tuple[str, str]]:
         late = thing["fresh_within_s"]
         old = None if thing["updated_at"] is None else self._made_at - thing["updated_at"]
-        told: list[tuple[str, Any]] = [
+        told: list[tuple[str, object]] = [
             ("Owner", thing["owner"]), ("Comes from", thing["from"]),
             ("Rows", count(thing["rows"]) if thing["rows"] is not None else None), ("Size", size(thing["bytes"]) if thing["bytes"] else None),
             ("Version", f"{thing['version']} ({plural(thing['versions'], 'version')})" if thing["version"] is not None else "none yet"),
@@ -126,7 +126,7 @@ class Pages:
         ]  # fmt: skip
         return [(name, str(one)) for name, one in told if one]
 
-    def _column(self, product: Thing, thing: Thing, one: Thing) -> dict[str, Any]:
+    def _column(self, product: Thing, thing: Thing, one: Thing) -> dict[str, object]:
         figures = one["figures"]
         nulls, rows = figures.get("nulls"), figures.get("rows")
         none = (
@@ -144,7 +144,7 @@ class Pages:
             "comes": comes, "decided": self._links(product, one["indirect"]), "goes": self._links(product, one["to"]), "none": none,
         }  # fmt: skip
 
-    def _links(self, product: Thing, said: Sequence[Thing]) -> list[dict[str, Any]]:
+    def _links(self, product: Thing, said: Sequence[Thing]) -> list[dict[str, object]]:
         """Return columns as links, each once, with all that is said of how."""
         found: dict[tuple[str, str | None], list[str]] = {}
         for one in said:
@@ -202,7 +202,7 @@ def _checked(thing: Thing) -> tuple[str, str] | None:
     return ("failed" if stopped else "waiting" if broken else "succeeded", words)
 
 
-def _check(row: Thing) -> dict[str, Any]:
+def _check(row: Thing) -> dict[str, object]:
     if row["passed"] and not row["broken"]:
         outcome, state = "passed", "succeeded"
     elif row["action"] == "stop" or not row["published"]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caudal.ledger.rows import HoldoutDocument
+    from caudal.report.run_document import CandidateDocument
 
 NONE = "–"
 
@@ -134,7 +138,7 @@ def score(mean: float | None, spread: float | None = None, places: int | None = 
     return f"{mean:,.{places}f} ± {spread:,.{places}f}"
 
 
-def places_of(candidates: Sequence[Mapping[str, Any]]) -> int | None:
+def places_of(candidates: Sequence[CandidateDocument]) -> int | None:
     """Return the decimal places for a model's candidates: those that the chosen one's spread gives meaning to."""
     spreads = sorted(candidate["spread"] for candidate in candidates if candidate["spread"])
     chosen = [candidate["spread"] for candidate in candidates if candidate["chosen"] and candidate["spread"]]
@@ -179,7 +183,7 @@ def _places(of: float, digits: int) -> int:
     return max(digits - 1 - math.floor(math.log10(abs(of))), 0) if of else 0
 
 
-def held_out_score(document: Mapping[str, Any] | None) -> str | None:
+def held_out_score(document: HoldoutDocument | None) -> str | None:
     """Return a score by held-out rows as a sentence; None where there is none.
 
     Examples

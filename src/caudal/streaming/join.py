@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -134,7 +134,7 @@ class Joining:
             left_index, right_index = left_index[~late[left_index]], right_index[~late[left_index]]
         return join_pairs(left, rows, shape, left_index, right_index)
 
-    def _given_alone(self, at: Any, shape: Shape) -> pa.Table:
+    def _given_alone(self, at: np.ndarray, shape: Shape) -> pa.Table:
         """Return the keys of the left rows at given times that were written without a match."""
         number = delta.version_of(self._folder)
         fields = [*(self.left.schema.field(name) for name in shape.left_keys), pa.field(shape.matched, pa.timestamp("us", "UTC"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -50,7 +50,7 @@ class Watch:
                 except StateProblem as problem:
                     log.warning("The detector of '%s' starts anew for device %s. %s", detection, device, problem)
 
-    def score(self, device: Sequence[int], at_us: Sequence[int], values: Any) -> pa.Table:
+    def score(self, device: Sequence[int], at_us: Sequence[int], values: np.ndarray | Sequence[Sequence[float]]) -> pa.Table:
         """Return the anomalies among readings, in the order given: float32 [n, channels]."""
         from caudal.stages.detect import operator
 

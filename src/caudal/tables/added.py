@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import numpy as np
+from numpy.typing import NDArray
 
 from caudal.errors import StepFailed
 from caudal.storage import delta, delta_log
@@ -16,8 +17,9 @@ from caudal.tables.intact import name_damaged_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-Array = np.ndarray[Any, Any]
+Array = NDArray[np.int64]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
 
@@ -79,14 +81,14 @@ class Lookup:
             return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
         return max((time_range[1] for time_range in file_bounds if time_range is not None), default=None)
 
-    def rows(self, files: list[str], between: Any = None) -> Any:
+    def rows(self, files: list[str], between: pc.Expression | None = None) -> pa.Table:
         """Return the rows of files as an Arrow table."""
         if not files:
             return self._schema.empty_table()
         with name_damaged_file(lambda: files, f"Table '{self.folder.name}'"):
             return dataset(files, self._schema).to_table(filter=between)
 
-    def near(self, version: int, low: Array, high: Array) -> Any:
+    def near(self, version: int, low: Array, high: Array) -> pa.Table:
         """Return the rows whose time lies in one of some ranges: int64 [n], both ends inclusive."""
         low, high = stretches(low, high)
         files = [
@@ -104,7 +106,7 @@ class Lookup:
             return 0
         return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
 
-    def _between(self, low: Array, high: Array) -> Any:
+    def _between(self, low: Array, high: Array) -> pc.Expression | None:
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -170,8 +172,8 @@ def _on(day: str | None, low: Array, high: Array) -> bool:
     return bool(np.any((low < start + 2 * _DAY_US) & (high >= start - _DAY_US)))
 
 
-def _us(moment: Any) -> int:
+def _us(moment: int | dt.datetime) -> int:
     if isinstance(moment, int):
         return moment
-    utc: dt.datetime = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    utc = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return (utc - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, update
 
@@ -21,6 +21,10 @@ from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, records
+
+if TYPE_CHECKING:
+    import fastavro
+    import pyarrow as pa
 
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
@@ -61,7 +65,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     return removed, kept - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+def subject_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str], is_subject: Is) -> pa.BooleanArray:
     """Return a mask of an Arrow column's values that are the subject's, or contain it under one of some names.
 
     Each distinct value is tested once, however the column stores it.
@@ -92,7 +96,7 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     return pc.fill_null(pa.array(is_mine, pa.bool_()).take(encoded.indices), False)
 
 
-def _nobody(values: Any) -> Any:
+def _nobody(values: pa.Array) -> pa.BooleanArray:
     import pyarrow as pa
 
     return pa.array([False] * len(values), pa.bool_())
@@ -161,7 +165,7 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
     return removed, kept
 
 
-def _others(batch: Any, mask: Any) -> Any:
+def _others(batch: pa.RecordBatch, mask: pa.BooleanArray) -> pa.Table:
     """Return the rows that are not the subject's, as slices of the batch: Arrow cannot select single rows of every type."""
     import numpy as np
     import pyarrow as pa
@@ -171,7 +175,7 @@ def _others(batch: Any, mask: Any) -> Any:
     return pa.Table.from_batches(stretches, batch.schema)
 
 
-def _without_spare_values(rows: Any) -> Any:
+def _without_spare_values(rows: pa.Table) -> pa.Table:
     """Return rows whose dictionaries contain only values that occur: a dictionary is written as a whole."""
     for place, column in enumerate(rows.schema):
         if _has_dictionary(column.type):
@@ -179,13 +183,13 @@ def _without_spare_values(rows: Any) -> Any:
     return rows
 
 
-def _has_dictionary(kind: Any) -> bool:
+def _has_dictionary(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
     return pa.types.is_dictionary(kind) or any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
 
 
-def _hold_writable(kind: Any) -> None:
+def _hold_writable(kind: pa.DataType) -> None:
     """Raise if a dictionary lies within a type that `_shed` cannot rebuild."""
     import pyarrow as pa
 
@@ -196,7 +200,7 @@ def _hold_writable(kind: Any) -> None:
         raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
 
 
-def _shed(values: Any) -> Any:
+def _shed(values: pa.Array) -> pa.Array:
     """Return the same values, with dictionaries that contain only these values."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -221,7 +225,7 @@ def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int
     require("fastavro", extra="avro", for_="Searching and rewriting Avro files")
     import fastavro
 
-    rows: list[Any] = []
+    rows: list[fastavro.types.AvroMessage] = []
     removed = 0
     with open_unpacked(file, "rb") as raw:
         reader = fastavro.reader(raw)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
@@ -260,7 +260,7 @@ def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
             )
 
 
-def _foresight(ws: Workspace, node: Features, frames: dict[str, Any], made: DataFrame) -> list[CaudalError]:
+def _foresight(ws: Workspace, node: Features, frames: dict[str, DataFrame], made: DataFrame) -> list[CaudalError]:
     from caudal.stages.features.future import InputShape, sees_future
 
     assert node.function is not None
