@@ -22,7 +22,8 @@ from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, TimeLi
 from caudal.graph.node_kind import REGISTER
 from caudal.graph.registered import is_streamed, node_of_step
 from caudal.runtime.workspace import Workspace
-from caudal.storage import delta, storage_errors
+from caudal.storage import storage_errors
+from caudal.storage.sweep import sweep
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -196,8 +197,8 @@ def _clean(ws: Workspace, step: Step, error: BaseException | None) -> None:
     node = node_of_step(ws.product, step.kind, name)
     if step.kind != REGISTER.name and node is not None and node.name in ws.product.nodes and not is_streamed(ws.product, name):
         with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
-            delta.sweep(ws.folder(name))
-            delta.sweep(ws.home.quarantine(ws.product.name, name))
+            sweep(ws.folder(name))
+            sweep(ws.home.quarantine(ws.product.name, name))
     # In a process that is not the run's alone, others may be at work with the same Spark.
     if ws.process is not None and any(one in _chain(error) for one in (*_MACHINE, "Py4JNetworkError")):
         ws.restart_spark()

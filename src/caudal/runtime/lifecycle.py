@@ -19,8 +19,8 @@ from caudal.ledger.rows import RunRow
 from caudal.report.run_document import RunDocument
 from caudal.runtime.manifest import folder_digest
 from caudal.runtime.workspace import Workspace
-from caudal.storage import delta
 from caudal.storage.place import Remote
+from caudal.storage.sweep import sweep
 
 
 def new_run_id() -> str:
@@ -68,8 +68,8 @@ def recover(ws: Workspace) -> None:
     for name in tables_of(ws.product):
         if swept or is_streamed(ws.product, name):  # swept by the stream itself, which may be at work
             continue
-        delta.sweep(ws.folder(name))
-        delta.sweep(ws.home.quarantine(ws.product.name, name))
+        sweep(ws.folder(name))
+        sweep(ws.home.quarantine(ws.product.name, name))
     for raw in ws.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
 

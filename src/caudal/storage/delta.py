@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from caudal.errors import NotThere
 from caudal.storage import delta_log
 from caudal.storage.damage import VERIFY, damage_error, first_line
 from caudal.storage.mirror import delta_address
-from caudal.storage.place import Place, Remote, delta_options, readable, relative_path, remove
+from caudal.storage.place import Place, Remote, delta_options, readable, relative_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -315,41 +315,6 @@ def _says(folder: Place, number: int, expected: Mapping[str, Any]) -> bool:
 def checkpoint(folder: Place) -> None:
     """Write a checkpoint of the log, so that a reader need not read every commit."""
     _open(folder, None).create_checkpoint()
-
-
-def sweep(folder: Place, kept_names: Collection[str] = ()) -> int:
-    """Delete files in a table's folder that no version names, left by a killed run. Return their number.
-
-    Parameters
-    ----------
-    kept_names : names of files to keep although no version names them yet
-    """
-    if not folder.is_dir():
-        return 0
-    named = _named_ever(folder)
-    deleted = 0
-    stages: list[Place] = list(folder.glob("part-*"))
-    for stage in stages:
-        has_kept_files = False
-        for path in stage.rglob("*"):
-            if path.is_file():
-                if relative_path(path, folder).as_posix() in named or path.name in kept_names:
-                    has_kept_files = True
-                else:
-                    path.unlink()
-                    deleted += 1
-        if not has_kept_files:
-            remove(stage)
-    return deleted
-
-
-def _named_ever(folder: Place) -> set[str]:
-    log = folder / "_delta_log"
-    named: set[str] = set()
-    with ThreadPoolExecutor(8) as pool:
-        for entry in pool.map(delta_log.actions, log.glob("*.json") if log.is_dir() else ()):
-            named |= {unquote(action["add"]["path"]) for action in entry if "add" in action}
-    return named
 
 
 def _open(folder: Place, version: int | None) -> DeltaTable:

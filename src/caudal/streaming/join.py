@@ -25,6 +25,7 @@ from caudal.json_value import JsonObject
 from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
 from caudal.storage import delta
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 from caudal.streaming.append import append, compact
 from caudal.streaming.side import Fixed, Side
 from caudal.tables.added import Lookup, last_commit_with
@@ -222,7 +223,7 @@ class Joining:
 
     def _resume(self, folders: Sequence[Place]) -> None:
         """Resume from what the table's newest commit says."""
-        delta.sweep(self._folder)
+        sweep(self._folder)
         state = read_join_state(self.declared, self._nodes, self._folder, folders)
         if state is None:
             return

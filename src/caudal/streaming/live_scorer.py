@@ -26,6 +26,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 from caudal.streaming.append import append
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
@@ -277,7 +278,7 @@ class LiveScorer(threading.Thread):
 
     def _recover(self) -> None:
         """Load the published predictions, so that nothing is predicted twice."""
-        delta.sweep(self._folder)
+        sweep(self._folder)
         if delta.version_of(self._folder) is None:
             return
         keys = (*self._features.entity, self._features.as_of)

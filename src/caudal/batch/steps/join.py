@@ -12,6 +12,7 @@ from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
+from caudal.storage.sweep import sweep
 
 
 def work(ws: Workspace, declared: Join) -> StepResult:
@@ -42,7 +43,7 @@ def _whole(ws: Workspace, declared: Join) -> StepResult:
     inputs, code = versions(ws, declared), code_of(declared)
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [ws.folder(name) for name in declared.inputs], inputs)
-    delta.sweep(ws.folder(declared.name))
+    sweep(ws.folder(declared.name))
     frames = {name: ws.frame(name).alias(name) for name in declared.inputs}
     rows = frame_of_join(ws, declared, frames, given_us if declared.within_s is not None else None)
     lineage = column_lineage(rows, {name: frame.columns for name, frame in frames.items()})
