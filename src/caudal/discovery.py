@@ -180,13 +180,13 @@ def forget() -> None:
 @cache
 def _files(folder: str) -> tuple[str, ...]:
     package, *rooms = folder.split(".")
-    path = import_module(package).__path__
+    path = list(import_module(package).__path__)
     for room in rooms:  # without an import: a room's own module may load all that stands in it
         package = f"{package}.{room}"
         spec = PathFinder.find_spec(package, path)
-        path = spec.submodule_search_locations if spec is not None else None
-        if path is None:
+        if spec is None or spec.submodule_search_locations is None:
             raise ModuleNotFoundError(f"There is no package {folder}", name=folder)
+        path = list(spec.submodule_search_locations)
     return tuple(sorted(module.name for module in iter_modules(path) if not module.ispkg))
 
 

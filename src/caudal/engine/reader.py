@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pyspark.sql.readwriter import DataFrameReader
+
 _OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
 _SPARK = f"{os.sep}pyspark{os.sep}"
@@ -26,7 +28,6 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
     path : called with ``file`` or ``folder``, and the path
     unseen : called with a description of remote data, whose changes cannot be detected
     """
-    from pyspark.sql.readwriter import DataFrameReader
 
     def recording(name: str, read: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(read)

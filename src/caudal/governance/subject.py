@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere, nearest
@@ -187,10 +191,6 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
 ) -> Iterator[Occurrence]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     current_paths = {unquote(file.path) for file in delta.read(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
@@ -213,9 +213,6 @@ def subject_mask(rows: Any, columns: set[str], who: Person, kind: str | None = N
     ----------
     kind : the type of the source's column, as which quarantined text is read
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     mask = pa.array([False] * len(rows), pa.bool_())
     for name in rows.column_names:
         if name == RAW:

@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from caudal.errors import StepFailed
 from caudal.storage import delta, delta_log
@@ -70,8 +72,6 @@ class Lookup:
         """Return the greatest time in a version, microseconds; None if it has no rows."""
         file_bounds = [bounds for _, bounds in self._files(version)]
         if any(time_range is None for time_range in file_bounds):
-            import pyarrow.compute as pc
-
             moments = self.rows([str(file) for file, _ in self._files(version)]).column(self._at)
             return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
         return max((time_range[1] for time_range in file_bounds if time_range is not None), default=None)
@@ -102,9 +102,6 @@ class Lookup:
         return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
 
     def _between(self, low: Array, high: Array) -> Any:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         condition = None
         for start, end in zip(low.tolist(), high.tolist(), strict=True):
             first, last = (pa.scalar(end_us, pa.int64()).cast(self._schema.field(self._at).type) for end_us in (start, end))

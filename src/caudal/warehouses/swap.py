@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
+
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
@@ -41,8 +44,6 @@ def publish(connection: Connection[Any], target: Target, version: Version, produ
     ------
     StepFailed : the table belongs to another product, its key has duplicates, or a view uses a removed column
     """
-    from psycopg import errors
-
     lock_place(connection, target.place)
     known.prepare(connection, target.schema)
     if target.grant:
@@ -112,8 +113,6 @@ def _brought_up(
 
 def _altered(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
-    from psycopg.sql import SQL, Identifier
-
     existing = ddl.existing_columns(connection, target)
     removed = ddl.removed_columns(connection, target, existing)
     staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
@@ -141,8 +140,6 @@ def _altered(connection: Connection[Any], target: Target, version: Version, now:
 
 def delete(connection: Connection[Any], target: Target, days: set[str] | None) -> None:
     """Delete the rows of some days, or all; readers still see them until the transaction ends."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     statement = SQL("DELETE FROM {}").format(ddl.identifier(target))
     if days is not None:
         day = Identifier(str(target.day))

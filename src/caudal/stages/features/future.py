@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+
 from caudal.declarations.duration import text
 from caudal.engine.exact import in_any_magnitude
 from caudal.engine.marks import quoted
@@ -164,9 +167,6 @@ def _sees_alone(
 
 def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime) -> tuple[list[str], Values]:
     """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     for name in (*key, as_of):
         if name not in result.columns:
             raise DeclarationProblem(f"The features have no column '{name}'.", nearest=nearest(name, result.columns), column=name)
@@ -185,8 +185,6 @@ def _collected(result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str
 
 
 def _is_time(frame: DataFrame, name: str) -> bool:
-    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
-
     return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
 
 

@@ -12,8 +12,9 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
 Octets = Any  # bytes, or a buffer of them that is not copied
@@ -68,7 +69,6 @@ def pixels(
     ------
     UnreadableImage : it is not an image, is cut off, has more pixels than allowed, or takes more memory than available
     """
-    import numpy as np
     from PIL import Image, ImageOps
 
     start = time.perf_counter()

@@ -6,13 +6,12 @@ it differs from the symmetric one where the stride is 2.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from caudal.stages.images import weights as pinned
 from caudal.stages.images.own import OwnNetwork
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MULTIPLE = 32
 FEATURES = 1280
@@ -31,7 +30,6 @@ _STAGES = (
 
 def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
     """Return the serialised model; input ``images`` uint8 [n, side, side, 3], output ``features`` float32 [n, 1280]."""
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[Any] = []
@@ -87,8 +85,6 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
 
 def _folded(weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Return kernel and bias of a convolution with its batch normalisation in them."""
-    import numpy as np
-
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )

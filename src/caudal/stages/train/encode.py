@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+
 Kind = Literal["boosting", "trees", "other"]
 
 # Histogram boosting splits on categories themselves, at most 255 bins of them, one of which is for missing values.
@@ -22,9 +28,6 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
 
     An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` of its own is returned unchanged.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
     if _prepares_itself(estimator):
         return estimator
     kind = kind_of(estimator)
@@ -44,8 +47,6 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
 
 def kind_of(estimator: Any) -> Kind:
     """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
@@ -55,16 +56,11 @@ def kind_of(estimator: Any) -> Kind:
 
 
 def _prepares_itself(estimator: Any) -> bool:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(isinstance(part, Pipeline | ColumnTransformer) for part in parts)
 
 
 def _for_strings(kind: Kind) -> Any:
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-
     nan = float("nan")
     if kind == "boosting":
         return OrdinalEncoder(
@@ -76,10 +72,6 @@ def _for_strings(kind: Kind) -> Any:
 
 
 def _for_numbers(kind: Kind, estimator: Any) -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     if kind != "other" and estimator.__sklearn_tags__().input_tags.allow_nan:
         return "passthrough"
     fill = SimpleImputer(strategy="median", keep_empty_features=True)

@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
+
 from caudal.engine.ml import ROW, ml_frame, ml_scored
 
 if TYPE_CHECKING:
@@ -57,8 +60,6 @@ class SparkCandidate:
         return parameters
 
     def _pipeline(self, frame: pd.DataFrame) -> Any:
-        from pyspark.ml import Pipeline
-
         if hasattr(self.estimator, "getStages"):
             return Pipeline(stages=[self._seeded(stage.copy()) for stage in self.estimator.getStages()])
         predictor = self._seeded(self.estimator.copy())
@@ -92,8 +93,6 @@ class FittedSpark:
 
 def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
     """Return the stages that assemble the inputs into one vector."""
-    from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
-
     stages: list[Any] = []
     vector: list[str] = []
     if numbers:
