@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.machinery import PathFinder
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -178,7 +179,15 @@ def forget() -> None:
 
 @cache
 def _files(folder: str) -> tuple[str, ...]:
-    return tuple(sorted(module.name for module in iter_modules(import_module(folder).__path__) if not module.ispkg))
+    package, *rooms = folder.split(".")
+    path = list(import_module(package).__path__)
+    for room in rooms:  # without an import: a room's own module may load all that stands in it
+        package = f"{package}.{room}"
+        spec = PathFinder.find_spec(package, path)
+        if spec is None or spec.submodule_search_locations is None:
+            raise ModuleNotFoundError(f"There is no package {folder}", name=folder)
+        path = list(spec.submodule_search_locations)
+    return tuple(sorted(module.name for module in iter_modules(path) if not module.ispkg))
 
 
 @cache

@@ -29,8 +29,9 @@ from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import RawFile, read
+from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.formats import json as json_format
+from caudal.stages.ingest.read import read
 
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "200"))
 SEED = int(os.environ.get("CAUDAL_SEED", "1"))

@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-import caudal.stages.ingest
+import caudal.stages.ingest.read as reading
 from caudal.storage import delta
 from caudal.tables.home import Home
 from caudal.batch.batch import run
@@ -27,7 +27,7 @@ product.source("z_other", cd.files("other.csv"))
 for name in ("in/good.csv", "in/deadly.csv", "other.csv"):
     (folder / name).write_text(f"a,name\\n1,{name}\\n")
     os.utime(folder / name, (time.time() - 60,) * 2)
-reader = caudal.stages.ingest.read
+reader = reading.read
 
 def read(spark, files, *args, **more):
     if any(file.name.endswith("deadly.csv") for file in files):
@@ -37,7 +37,7 @@ def read(spark, files, *args, **more):
         spark.range(1).count()
     return reader(spark, files, *args, **more)
 
-caudal.stages.ingest.read = read
+reading.read = read
 first = run(folder, Settings(home=folder / "home"))
 assert first.exit_code == 3, first.error
 assert "deadly.csv" in first.error.sentence() and "Java process ended" in first.error.sentence(), first.error

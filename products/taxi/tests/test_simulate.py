@@ -120,7 +120,8 @@ def test_the_reader_finds_exactly_the_planted_format_faults(
     from caudal.declarations.connection import files
     from caudal.declarations.node import Source
     from caudal.declarations.schema import schema
-    from caudal.stages.ingest import RawFile, arrivals, read
+    from caudal.stages.ingest import RawFile, arrivals
+    from caudal.stages.ingest.read import read
 
     source = Source(
         "trips_raw",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
 from caudal.batch.measured import rows_measured
@@ -15,10 +16,12 @@ from caudal.batch.retry import Attempts, attempted
 from caudal.batch.slow import watched
 from caudal.batch.step import State, Step, StepResult, waits
 from caudal.batch.tasks import ordered
+from caudal.engine.session import has_died
 from caudal.errors import CaudalError, StepFailed, Stopped, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
+from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_of_java, translate_machine_error
 from caudal.runtime.lifecycle import end
 from caudal.runtime.workspace import Workspace
@@ -129,8 +132,6 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
 
 def _revive(ws: Workspace, step: Step, error: BaseException) -> None:
     """Start Spark anew, once in a run, when a step has ended its Java process: the steps that do not need that one go on."""
-    from caudal.engine.session import has_died
-
     if ws.revived or "spark" not in ws.__dict__ or not has_died(within_s=DYING_S if is_of_java(error) else 0.0):
         return
     ws.revived = True
@@ -157,8 +158,6 @@ def _tell(
     error: dict[str, object] | None = None, detail: dict[str, object] | None = None, broken: Sequence[dict[str, object]] = (),
 ) -> None:  # fmt: skip
     """Write a step's end, with its checks, its profile and its figures, into the ledger: all of it or nothing."""
-    from sqlalchemy import insert
-
     row: dict[str, object] = {
         "run_id": ws.run_id, "product": ws.product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
         "started_at": began, "finished_at": ws.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
@@ -189,8 +188,6 @@ def _tell(
 
 def _result(done: StepResult) -> str | None:
     """Return what training and deciding came to, in words."""
-    from caudal.report.document import rows_learned
-
     if "decision" in done.detail:
         return f"version {done.detail['version']} {done.detail['decision']}"
     return rows_learned(done.detail) if "chosen" in done.detail else None

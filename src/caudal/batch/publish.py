@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import NullType, TimestampType
 
 from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
@@ -20,6 +23,7 @@ from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import profiles
 from caudal.runtime.workspace import Workspace
+from caudal.stages.enforce.judging import judge
 from caudal.storage import delta
 from caudal.storage.place import Place, move, remove
 
@@ -95,9 +99,6 @@ def adopt(ws: Workspace, folder: Place, fingerprint: str) -> StepResult | None:
 
 def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     """Return the event-time day of each row, in the product's time zone."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     assert node.event_time is not None
     moment = F.col(node.event_time)
     if isinstance(frame.schema[node.event_time].dataType, TimestampType):
@@ -107,8 +108,6 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
 
 def _written(ws: Workspace, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the rows, judged while they were written into a folder that no version names."""
-    from caudal.stages.enforce.judging import judge
-
     others = {name: ws.frame(name) for expectation in node.expect for name in expectation.tables}
     judged = judge(frame, node.expect, others=others, day=delta.DAY if node.partition else None, table=node.name, tz=ws.product.tz)
     by = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
@@ -176,9 +175,6 @@ def _done(
 
 def _clean(frame: DataFrame, node: Node, ws: Workspace) -> DataFrame:
     """Return the frame fit for storing: no column twice, none without a type, with its day and segment."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import NullType
-
     if not _landed(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
     twice = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
@@ -262,6 +258,4 @@ def _told(done: StepResult) -> dict[str, Any]:
 
 
 def _with_version(done: StepResult, version: int) -> StepResult:
-    from dataclasses import replace
-
     return replace(done, output_version=version)

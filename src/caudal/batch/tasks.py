@@ -11,9 +11,12 @@ import contextlib
 import logging
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 from urllib.parse import urlsplit
+
+import luigi
 
 from caudal.batch.step import Step, StepResult
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, StepFailed, Stopped
@@ -145,8 +148,6 @@ def _task(luigi: Any, ws: Workspace, plan: Sequence[Step], run_state: RunState, 
 
 def outside(step: Step) -> list[Any]:
     """Return the tasks of the user's own that come before a step; functions are asked for theirs."""
-    import luigi
-
     found = []
     for one in step.behind:
         task = one() if callable(one) and not isinstance(one, luigi.Task) else one
@@ -230,11 +231,8 @@ def scheduler_url(said: str) -> str:
 @contextlib.contextmanager
 def _quiet() -> Iterator[Any]:
     """Import luigi without its warnings and its start-up log lines: the progress display is ours."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import luigi
 
         for name in ("luigi", "luigi-interface", "luigi.scheduler"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import shutil
 import sys
@@ -16,8 +18,12 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
+from caudal.ledger.records import model_versions
+from caudal.report.terminal import Progress as Display, summary
 from caudal.runtime.opening import opened
-from caudal.runtime.workspace import Progress
+from caudal.runtime.workspace import Progress, Quiet
+from caudal.serve.app import create_app
+from caudal.web.server import running
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -71,9 +77,6 @@ def product_folder() -> Path:
 
 def first_prediction(settings: Settings, product: str, port: int, keep: bool, told: Any) -> list[dict[str, Any]]:
     """Serve the champions, ask the API for one example prediction of each, and leave it running when asked to."""
-    from caudal.serve.app import create_app
-    from caudal.web.server import running
-
     home = opened(settings)
     with running(create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port) as url:
         answers = [_asked(url, product, name, example) for name, example in _examples(settings, product).items()]
@@ -85,9 +88,6 @@ def first_prediction(settings: Settings, product: str, port: int, keep: bool, to
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Do the whole way and show it."""
-    from caudal.report.terminal import Progress as Display, summary
-    from caudal.runtime.workspace import Quiet
-
     given = prepare(settings, simulate=simulate)
     settings = replace(settings, data=given.folder)
     if not as_json:
@@ -130,10 +130,6 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
 
 
 def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
-    import contextlib
-
-    from caudal.ledger.records import model_versions
-
     with contextlib.closing(opened(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
@@ -171,8 +167,6 @@ def _official(folder: Path) -> list[str]:
 
 def _simulated(folder: Path) -> Path:
     """Write simulated trips, the same ones every time, unless they are there."""
-    import importlib.util
-
     if not (folder / "truth.json").is_file():
         require("faker", extra="demo", for_="Simulating trips")
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.declarations.join import Join, is_stream, keys_of, shape
 from caudal.declarations.node import Node
@@ -61,8 +62,6 @@ def compared(ws: Workspace, declared: Join) -> TableParity:
 
 def _at(ws: Workspace, stream: Node, version: int) -> DataFrame:
     """Return a stream's rows at a version; none before the first."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
     folder = ws.folder(stream.name)
     return (
         frame(ws.spark, delta.read(folder, version))

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
+
 from caudal.declarations.signature import PREDICTION, InputDocument, answer, coerced
 from caudal.errors import StepFailed, nearest
 from caudal.json_value import Scalar
@@ -19,8 +24,6 @@ ROW = "_row"
 
 def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[InputDocument], **more: pd.Series) -> DataFrame:
     """Return the inputs as a Spark frame: numbers as double, strings as string, missing values as null; further columns by name."""
-    from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
-
     # The inputs must be cast by the same function as everywhere else; then NaN becomes the null that Spark ML expects.
     cast = coerced(frame, inputs).reset_index(drop=True)
     missing: Any = None
@@ -49,7 +52,6 @@ def ml_scored(
     ordered = collected.sort_values(ROW)
     if classes is None:
         return answer(frame, ordered[PREDICTION].to_numpy("float64"))
-    import numpy as np
 
     names = np.asarray(list(classes), object)[ordered[PREDICTION].to_numpy("int64")]
     shares = np.vstack(list(ordered["probability"])) if "probability" in ordered else None
@@ -63,8 +65,6 @@ def ml_columns(frame: DataFrame, inputs: Sequence[InputDocument]) -> DataFrame:
     ------
     StepFailed : an input is missing
     """
-    from pyspark.sql import functions as F
-
     for input_ in inputs:
         if input_["name"] not in frame.columns:
             raise StepFailed(
@@ -77,9 +77,6 @@ def ml_columns(frame: DataFrame, inputs: Sequence[InputDocument]) -> DataFrame:
 
 def scored_columns(scored: DataFrame, *keys: str) -> DataFrame:
     """Return keys, ``prediction`` and ``probability`` (array of double) of a scored Spark frame."""
-    from pyspark.ml.functions import vector_to_array
-    from pyspark.sql import functions as F
-
     columns = [F.col(name) for name in (*keys, PREDICTION)]
     if "probability" in scored.columns:
         columns.append(vector_to_array(F.col("probability")).alias("probability"))

@@ -11,6 +11,8 @@ from functools import wraps
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from pyspark.sql.readwriter import DataFrameReader
+
 _OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
 _SPARK = f"{os.sep}pyspark{os.sep}"
@@ -25,7 +27,6 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
     path : called with ``file`` or ``folder``, and the path
     unseen : called with a description of remote data, whose changes cannot be detected
     """
-    from pyspark.sql.readwriter import DataFrameReader
 
     def recording(name: str, read: Callable[..., object]) -> Callable[..., object]:
         @wraps(read)

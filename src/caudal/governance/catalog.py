@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
+from caudal.graph.load import load
 from caudal.graph.registered import labels_where
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.ledger import Ledger
@@ -37,8 +38,6 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
     ----------
     samples : int, rows shown of each table; columns that identify a person are masked
     """
-    from caudal.graph.load import load
-
     home = opened(settings)
     with contextlib.closing(home.ledger()) as ledger:
         declared = {row["product"]: row["document"] for row in ledger.find(declarations)}

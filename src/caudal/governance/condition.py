@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from caudal.errors import DeclarationProblem, nearest
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _COMPARE = {"EQ": "equal", "NEQ": "not_equal", "GT": "greater", "GTE": "greater_equal", "LT": "less", "LTE": "less_equal"}
 
@@ -21,10 +24,6 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
     ------
     DeclarationProblem : the text is not a condition, or uses an unsupported kind of condition
     """
-    import pyarrow as pa
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
     if text is None:
         return lambda rows: pa.array([True] * len(rows), pa.bool_())
     try:
@@ -36,9 +35,6 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
 
 def _of(node: Any, rows: pa.Table, text: str) -> pa.ChunkedArray:
     """Return the value of each row; comparisons with null are null, as in SQL."""
-    import pyarrow.compute as pc
-    from sqlglot import exp
-
     if isinstance(node, exp.Paren):
         return _of(node.this, rows, text)
     if isinstance(node, exp.And | exp.Or):
@@ -73,8 +69,6 @@ def value_as(text: str, type: pa.DataType) -> object:
     ------
     ValueError : the text is not a value of that type
     """
-    import pyarrow as pa
-
     if pa.types.is_string(type) or pa.types.is_large_string(type):
         return pa.scalar(text, type)
     if pa.types.is_timestamp(type):
@@ -92,8 +86,6 @@ def value_as(text: str, type: pa.DataType) -> object:
 
 
 def _value(node: object, type: pa.DataType, text: str) -> object:
-    from sqlglot import exp
-
     sign = ""
     if isinstance(node, exp.Neg):
         sign, node = "-", node.this
@@ -110,8 +102,6 @@ def _value(node: object, type: pa.DataType, text: str) -> object:
 
 
 def _column(node: object, rows: pa.Table, text: str) -> pa.ChunkedArray:
-    from sqlglot import exp
-
     if not isinstance(node, exp.Column):
         raise _unknown(text)
     if node.name not in rows.column_names:
@@ -131,6 +121,4 @@ def _unknown(text: str) -> DeclarationProblem:
 
 
 def _filled(mask: object) -> object:
-    import pyarrow.compute as pc
-
     return pc.fill_null(mask, False)

@@ -6,8 +6,11 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
@@ -27,9 +30,6 @@ from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, Written, has_subject
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 QUARANTINE, RAW = "_quarantine", "_raw"
 
@@ -190,10 +190,6 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
 ) -> Iterator[Occurrence]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     current_paths = {unquote(file.path) for file in delta.read(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
@@ -216,9 +212,6 @@ def subject_mask(rows: pa.Table | pa.RecordBatch, columns: set[str], who: Person
     ----------
     kind : the type of the source's column, as which quarantined text is read
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     mask = pa.array([False] * len(rows), pa.bool_())
     for name in rows.column_names:
         if name == RAW:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from caudal.declarations.signature import answer, coerced
+from caudal.engine.session import session
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
@@ -163,8 +164,6 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
 
 
 def _session() -> SparkSession:
-    from caudal.engine.session import session
-
     return session()
 
 

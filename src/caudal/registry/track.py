@@ -6,9 +6,12 @@ Production is decided in the ledger (``decide.py``), not by MLflow's aliases.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
+import sqlite3
+import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -68,9 +71,6 @@ def track(
 
     Metrics: ``<metric>`` of the chosen candidate, and ``<candidate>/<metric>`` with the fold as step.
     """
-    import json
-    import time
-
     _hush()
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
@@ -114,8 +114,6 @@ def warm_up(home: Path) -> Thread:
 def _client(home: Path) -> MlflowClient:
     """Return a client of the home's store, which is created under another name and renamed: a partial schema could not be
     repaired."""
-    import sqlite3
-
     from mlflow import MlflowClient
 
     home.mkdir(parents=True, exist_ok=True)
@@ -135,8 +133,6 @@ def _client(home: Path) -> MlflowClient:
 
 def _empty(kind: type[MlflowClient]) -> Path:
     """Return an empty store, cached per user and MLflow version: creating one takes two seconds, mostly for migrations."""
-    import sqlite3
-
     from mlflow.version import VERSION
 
     cached = cache_dir("mlflow") / f"{VERSION}-with-default.db"

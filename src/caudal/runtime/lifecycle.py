@@ -16,6 +16,7 @@ from caudal.errors import CaudalError, Stopped
 from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.records import runs
 from caudal.ledger.rows import RunRow
+from caudal.report.document import run_document
 from caudal.report.run_document import RunDocument
 from caudal.runtime.manifest import folder_digest
 from caudal.runtime.workspace import Workspace
@@ -44,8 +45,6 @@ def begin(ws: Workspace, command: str) -> None:
 
 def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
     """Write to the ledger how the run ended, tell the observers, and return the run's document."""
-    from caudal.report.document import run_document
-
     ws.ledger.change(
         runs,
         {"run_id": ws.run_id},
@@ -82,8 +81,6 @@ def _ended_well(ws: Workspace) -> bool:
 
 def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
     """Tell the ledger that those who wrote these rows are gone: we hold their lease."""
-    from caudal.report.document import run_document
-
     for row in rows:
         ws.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.clock())
         tell(ws, run_document(ws.ledger, row["run_id"]))

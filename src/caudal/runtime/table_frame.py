@@ -13,6 +13,7 @@ from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError, StepFailed
 from caudal.runtime.workspace import Workspace
+from caudal.stages.statistics.batch import statistics
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -51,8 +52,6 @@ def rows_of(table: Table, ws: Workspace, frames: Mapping[str, DataFrame]) -> Dat
 
 @rows_of.register
 def _statistics(table: Statistics, ws: Workspace, frames: Mapping[str, Any]) -> Any:
-    from caudal.stages.statistics.batch import statistics
-
     return statistics(frames[table.inputs[0]], table)
 
 

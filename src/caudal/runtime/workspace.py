@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sqlalchemy import func, select
+
 from caudal.declarations.database import Database, connector
 from caudal.declarations.node import Node, Source
 from caudal.declarations.product import Product
@@ -20,6 +22,7 @@ from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.observer import RunObserver
+from caudal.stages.ingest.needs import connectors
 from caudal.storage import delta
 from caudal.storage.place import Place, spark_needs
 from caudal.tables.home import Home
@@ -175,8 +178,6 @@ class Workspace:
 
     def _little(self) -> bool:
         """Return whether all that was ever landed is so little that a run of it takes seconds; images are no work of Java's."""
-        from sqlalchemy import func, select
-
         kinds = {name: source.connection.kind for name, source in self.product.sources.items()}
         if not _LANDED.issuperset(kinds.values()) or drivers(
             self.product
@@ -235,6 +236,4 @@ def drivers(product: Product) -> frozenset[str]:
 
 def readers(product: Product) -> frozenset[str]:
     """Return the connectors that reading the files of the product's sources may need."""
-    from caudal.stages.ingest.needs import connectors
-
     return connectors(source.connection for source in product.sources.values())

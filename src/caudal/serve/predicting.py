@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caudal.serve.inputs import Problem, checked, problem, unusual
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,6 @@ def frame_of(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFra
 
 
 def _column(values: list[object], input_: Input) -> np.ndarray:
-    import numpy as np
-
     if input_.type == "double":
         return np.array(values, dtype="float64")  # None becomes NaN
     if input_.type != "string" and None not in values:

@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from caudal.declarations.detector import Detection
+from caudal.stages.detect import operator, restore_operator
+from caudal.stages.detect.state import StateProblem
 from caudal.stages.statistics import Samples
 from caudal.stages.statistics.seen import Seen, seen_of
 
@@ -39,9 +41,6 @@ class Watch:
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Restore saved operators; one whose detector was declared differently, or saved by another caudal, starts anew and logs
         that."""
-        from caudal.stages.detect import restore_operator
-        from caudal.stages.detect.state import StateProblem
-
         for name, state in states.items():
             detection, _, device = name.rpartition("/")
             if detection == self.declared.name:
@@ -52,8 +51,6 @@ class Watch:
 
     def score(self, device: Sequence[int], at_us: Sequence[int], values: np.ndarray | Sequence[Sequence[float]]) -> pa.Table:
         """Return the anomalies among readings, in the order given: float32 [n, channels]."""
-        from caudal.stages.detect import operator
-
         anomalies = []
         for device_id, moment, row in zip(device, at_us, values, strict=True):
             if device_id not in self._operators:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from caudal.errors import StepFailed
@@ -14,10 +16,6 @@ from caudal.storage import delta, delta_log
 from caudal.storage.parquet import dataset, open_parquet
 from caudal.storage.place import Place, place
 from caudal.tables.intact import name_damaged_file
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
 Array = NDArray[np.int64]
 _DAY_US = 86_400_000_000
@@ -75,8 +73,6 @@ class Lookup:
         """Return the greatest time in a version, microseconds; None if it has no rows."""
         file_bounds = [bounds for _, bounds in self._files(version)]
         if any(time_range is None for time_range in file_bounds):
-            import pyarrow.compute as pc
-
             moments = self.rows([str(file) for file, _ in self._files(version)]).column(self._at)
             return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
         return max((time_range[1] for time_range in file_bounds if time_range is not None), default=None)
@@ -107,9 +103,6 @@ class Lookup:
         return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
 
     def _between(self, low: Array, high: Array) -> pc.Expression | None:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         condition = None
         for start, end in zip(low.tolist(), high.tolist(), strict=True):
             first, last = (pa.scalar(end_us, pa.int64()).cast(self._schema.field(self._at).type) for end_us in (start, end))

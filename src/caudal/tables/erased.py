@@ -11,6 +11,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sqlalchemy import insert, update
 
 from caudal.errors import NotThere
@@ -24,7 +28,6 @@ from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, r
 
 if TYPE_CHECKING:
     import fastavro
-    import pyarrow as pa
 
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
@@ -70,10 +73,6 @@ def subject_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str
 
     Each distinct value is tested once, however the column stores it.
     """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ExtensionArray):
@@ -97,8 +96,6 @@ def subject_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str
 
 
 def _nobody(values: pa.Array) -> pa.BooleanArray:
-    import pyarrow as pa
-
     return pa.array([False] * len(values), pa.bool_())
 
 
@@ -137,10 +134,6 @@ def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[
 
 def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
     """Return how many rows are the subject's and how many are not; write the others to ``to``, if given."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     parquet_file = pq.ParquetFile(file)
     for field in parquet_file.schema_arrow:
         _hold_writable(field.type)
@@ -167,9 +160,6 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
 
 def _others(batch: pa.RecordBatch, mask: pa.BooleanArray) -> pa.Table:
     """Return the rows that are not the subject's, as slices of the batch: Arrow cannot select single rows of every type."""
-    import numpy as np
-    import pyarrow as pa
-
     edges = np.flatnonzero(np.diff(np.concatenate(([True], mask.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
     stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
     return pa.Table.from_batches(stretches, batch.schema)
@@ -184,15 +174,11 @@ def _without_spare_values(rows: pa.Table) -> pa.Table:
 
 
 def _has_dictionary(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return pa.types.is_dictionary(kind) or any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
 
 
 def _hold_writable(kind: pa.DataType) -> None:
     """Raise if a dictionary lies within a type that `_shed` cannot rebuild."""
-    import pyarrow as pa
-
     if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
         for place in range(kind.num_fields):
             _hold_writable(kind.field(place).type)
@@ -202,9 +188,6 @@ def _hold_writable(kind: pa.DataType) -> None:
 
 def _shed(values: pa.Array) -> pa.Array:
     """Return the same values, with dictionaries that contain only these values."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = values.type
     if not _has_dictionary(kind):
         return values

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import psycopg
+
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.secret import passwords_of, shown
 from caudal.storage.driver import url_with_driver
@@ -29,7 +31,6 @@ def connected(url: str, tz: str) -> Iterator[Connection[TupleRow]]:
     StepFailed : the warehouse refused a statement
     """
     plain = url_with_driver(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    import psycopg
 
     try:
         with psycopg.connect(plain, connect_timeout=CONNECT_S, application_name="caudal", autocommit=True) as connection:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
+
 from caudal.errors import StepFailed
-from caudal.warehouses.target import Column, Target
+from caudal.warehouses.target import Column, Target, index_name
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
-    from psycopg.sql import Composed, Identifier
+    from psycopg.sql import Composed
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
@@ -35,8 +38,6 @@ AND v.oid <> d.refobjid AND a.attname = ANY(%s) ORDER BY 1, 2
 
 def identifier(target: Target) -> Identifier:
     """Return the table as an SQL identifier."""
-    from psycopg.sql import Identifier
-
     return Identifier(target.schema, target.table)
 
 
@@ -52,15 +53,11 @@ def existing_columns(connection: Connection[TupleRow], target: Target) -> dict[s
 
 def analyze_statement(target: Target) -> Composed:
     """Return the statement that updates the planner's statistics at once, instead of when autovacuum runs."""
-    from psycopg.sql import SQL
-
     return SQL("ANALYZE {}").format(identifier(target))
 
 
 def create(connection: Connection[TupleRow], target: Target, into: Identifier, *, logged: bool = True) -> None:
     """Create a table with the target's columns and nothing else."""
-    from psycopg.sql import SQL
-
     definitions = SQL(", ").join(_column(column) for column in target.columns)
     connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, definitions))
 
@@ -77,8 +74,6 @@ def shape(connection: Connection[TupleRow], target: Target) -> None:
 
 def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, Column]) -> None:
     """Give an emptied table the target's columns."""
-    from psycopg.sql import SQL, Identifier
-
     declared = {column.name: column for column in target.columns}
     for name in existing.keys() - declared.keys():
         connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(identifier(target), Identifier(name)))
@@ -116,14 +111,10 @@ def removed_columns(connection: Connection[TupleRow], target: Target, existing: 
 
 
 def _column(column: Column) -> Composed:
-    from psycopg.sql import SQL, Identifier
-
     return SQL("{} {}").format(Identifier(column.name), SQL(column.type))
 
 
 def _drop_indexes(connection: Connection[TupleRow], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
@@ -131,8 +122,6 @@ def _drop_indexes(connection: Connection[TupleRow], target: Target) -> None:
 
 
 def _key(connection: Connection[TupleRow], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
     constraint = connection.execute(_KEY, [regclass(target)]).fetchone()
     if constraint is not None and tuple(constraint[1]) == target.key:
         return
@@ -146,8 +135,6 @@ def _key(connection: Connection[TupleRow], target: Target) -> None:
 
 
 def _indexes(connection: Connection[TupleRow], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
     existing = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
     for name, columns in target.all_indexes.items():
         if name not in existing:
@@ -157,8 +144,6 @@ def _indexes(connection: Connection[TupleRow], target: Target) -> None:
 
 def add_references(connection: Connection[TupleRow], target: Target) -> None:
     """Add missing foreign keys; they are checked when the transaction ends."""
-    from psycopg.sql import SQL, Identifier
-
     existing = {name for (name,) in connection.execute(_REFERENCES, [regclass(target)])}
     for name, (column, table, other) in _references(target).items():
         if name not in existing:
@@ -171,22 +156,16 @@ def add_references(connection: Connection[TupleRow], target: Target) -> None:
 
 def drop_references(connection: Connection[TupleRow], target: Target, kept: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
-    from psycopg.sql import SQL, Identifier
-
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
         if name not in kept:
             connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
-    from caudal.warehouses.target import index_name
-
     return {index_name(target.table, (*reference, "reference")): reference for reference in target.references}
 
 
 def _comments(connection: Connection[TupleRow], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier, Literal
-
     (comment,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
     if comment != target.comment:
         connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(identifier(target), Literal(target.comment)))
@@ -204,9 +183,6 @@ def role(connection: Connection[TupleRow], name: str) -> None:
     ------
     StepFailed : this user may not create roles; the fix is the statement for an administrator
     """
-    from psycopg import errors
-    from psycopg.sql import SQL, Identifier
-
     if name == "public" or connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
         return
     try:
@@ -222,8 +198,6 @@ def role(connection: Connection[TupleRow], name: str) -> None:
 
 
 def _granted(connection: Connection[TupleRow], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
     grantee = str(target.grant)
     recipient = SQL("PUBLIC") if grantee == "public" else Identifier(grantee)
     privilege_query = "SELECT has_schema_privilege(%s, %s, 'USAGE')"

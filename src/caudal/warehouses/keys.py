@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from caudal.errors import CaudalError, StepFailed
 from caudal.storage.delta import DAY, Version
 from caudal.tables.frames import arrow
@@ -41,8 +43,6 @@ def key_error(target: Target, version: Version, error: object) -> CaudalError:
 
 def repeated_keys(version: Version, key: tuple[str, ...]) -> pa.Table:
     """Return the keys that more than one row has, in order, with their count ``count_all``."""
-    import pyarrow.compute as pc
-
     names = [name for name in key if name != DAY]
     counted = arrow(version, names).drop_null().group_by(names).aggregate([([], "count_all")])
     several = counted.filter(pc.greater(counted.column("count_all"), 1))

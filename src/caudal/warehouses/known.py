@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier
+
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
@@ -83,9 +86,6 @@ def prepare(connection: Connection[TupleRow], schema: str) -> None:
     ------
     StepFailed : this user may not create them; the fix is the statement for an administrator
     """
-    from psycopg import errors
-    from psycopg.sql import SQL, Identifier
-
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('caudal', 0))")
         for name in (OWN_SCHEMA, schema):

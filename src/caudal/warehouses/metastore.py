@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from py4j.protocol import Py4JJavaError
+
 from caudal.errors import EnvironmentProblem, StepFailed
 
 if TYPE_CHECKING:
@@ -62,8 +64,6 @@ def register(jvm: JVMView, uri: str, known: MetastoreTable) -> bool:
     EnvironmentProblem : the metastore does not answer
     StepFailed : the metastore has a table of that name that caudal has not made, or refused this one
     """
-    from py4j.protocol import Py4JJavaError
-
     client = None
     try:
         client = _client(jvm, uri)

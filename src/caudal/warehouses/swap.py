@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
+
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
@@ -42,8 +45,6 @@ def publish(connection: Connection[TupleRow], target: Target, version: Version, 
     ------
     StepFailed : the table belongs to another product, its key has duplicates, or a view uses a removed column
     """
-    from psycopg import errors
-
     lock_place(connection, target.place)
     known.prepare(connection, target.schema)
     if target.grant:
@@ -113,8 +114,6 @@ def _brought_up(
 
 def _altered(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
-    from psycopg.sql import SQL, Identifier
-
     existing = ddl.existing_columns(connection, target)
     removed = ddl.removed_columns(connection, target, existing)
     staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
@@ -142,8 +141,6 @@ def _altered(connection: Connection[TupleRow], target: Target, version: Version,
 
 def delete(connection: Connection[TupleRow], target: Target, days: set[str] | None) -> None:
     """Delete the rows of some days, or all; readers still see them until the transaction ends."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     statement = SQL("DELETE FROM {}").format(ddl.identifier(target))
     if days is not None:
         day = Identifier(str(target.day))

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType, TimestampType
+
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.columns import other_columns
@@ -17,7 +20,9 @@ from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_f
 from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.reach import Reach
+from caudal.engine.lineage import column_lineage
+from caudal.engine.reach import Input, Reach, reach
+from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
@@ -26,6 +31,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
+from caudal.tables.frames import empty
 from caudal.tables.version_files import hashes, read_version_files, write_version_files
 
 if TYPE_CHECKING:
@@ -67,7 +73,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
         return _nothing_changed(ws, table, fingerprint, inputs)
     if extent.unbounded:
         ws.progress.noted(f"Table '{table.name}' is made whole: {extent.why.removeprefix('whole table: ')}.")
-    from caudal.engine.lineage import column_lineage
 
     folder = ws.folder(table.name)
     with build_context(before, fits) as left:
@@ -91,8 +96,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
 
 def _called(ws: Workspace, table: Table, extent: Extent) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
     """Return the inputs' frames, what the table's function gives for them, and what it read beside them."""
-    from caudal.engine.reader import record_reads
-
     frames = {name: _input(ws, table, name, extent).alias(name) for name in table.inputs}  # lineage knows them by it
     recorder = Recorder(caudals=False)  # what is fitted and kept is caudal's to know
     with record_reads(recorder.path, recorder.reads.unseen.add):
@@ -275,11 +278,6 @@ def _days_of(ws: Workspace, name: str, extent: Extent) -> set[str | None] | None
 
 def _own_reach(ws: Workspace, table: Table) -> Reach:
     """Return how far a function or query looks back, told by the plan that it gives for empty frames."""
-    from pyspark.sql.types import StructType, TimestampType
-
-    from caudal.engine.reach import Input, reach
-    from caudal.tables.frames import empty
-
     if table.function is None and table.sql is None:
         return Reach()
     frames, inputs = {}, {}
@@ -299,8 +297,6 @@ def _own_reach(ws: Workspace, table: Table) -> Reach:
 
 def _only(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
     """Return the rows of the given days: what was read before them was there only to be looked back on."""
-    from pyspark.sql import functions as F
-
     dates = [dt.date.fromisoformat(day) for day in days if day is not None]
     day = day_of(frame, table, tz)
     kept = day.isin(dates) if dates else F.lit(False)

@@ -6,6 +6,7 @@ from caudal.batch.publish import Origin, publish
 from caudal.batch.step import StepResult, skipped, waits
 from caudal.batch.steps.build import versions
 from caudal.declarations.join import Join
+from caudal.engine.lineage import column_lineage
 from caudal.errors import LeaseHeld
 from caudal.graph.fingerprint import code_of, digest
 from caudal.runtime.table_frame import frame_of_join
@@ -13,12 +14,13 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.sweep import sweep
+from caudal.streaming.join import Joining, given_at
+from caudal.streaming.sources import stream_lease
+from caudal.tables.added import last_commit_with
 
 
 def work(ws: Workspace, declared: Join) -> StepResult:
     """Bring a join up to date; where the product's streams are running, they do it."""
-    from caudal.streaming.sources import stream_lease
-
     try:
         with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"):
             return _whole(ws, declared) if _anew(ws, declared) else _further(ws, declared)
@@ -30,16 +32,11 @@ def work(ws: Workspace, declared: Join) -> StepResult:
 
 
 def _anew(ws: Workspace, declared: Join) -> bool:
-    from caudal.tables.added import last_commit_with
-
     said = last_commit_with(ws.folder(declared.name), "inputs")
     return said is None or said[1]["code"] != code_of(declared)
 
 
 def _whole(ws: Workspace, declared: Join) -> StepResult:
-    from caudal.engine.lineage import column_lineage
-    from caudal.streaming.join import given_at
-
     inputs, code = versions(ws, declared), code_of(declared)
     nodes = (ws.product.nodes[declared.left], ws.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [ws.folder(name) for name in declared.inputs], inputs)
@@ -53,8 +50,6 @@ def _whole(ws: Workspace, declared: Join) -> StepResult:
 
 
 def _further(ws: Workspace, declared: Join) -> StepResult:
-    from caudal.streaming.join import Joining
-
     joining = Joining(ws.product, declared, ws.home, ws.run_id, ws.clock)
     before = joining.counts["rows"]
     did = False

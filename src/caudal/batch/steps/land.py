@@ -17,6 +17,7 @@ from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest import Engine, KnownFile, arrivals
 from caudal.stages.ingest.origin import base_of, former_name
 from caudal.tables.landing import LandedFile, land, origin_of, rebase_paths, store_path
 
@@ -26,8 +27,6 @@ SHOWN_LINKS = 5
 
 def work(ws: Workspace, source: Source) -> StepResult:
     """Land every arrival that is whole; one that is still being written waits for the next run."""
-    from caudal.stages.ingest import Engine, KnownFile, arrivals
-
     base = None
     if isinstance(source.connection, Files) and (base := base_of(source.connection.pattern, ws.settings.data)) is not None:
         rebase_paths(ws.ledger, ws.product.name, source.name, base, former_name(source.connection.pattern, base))

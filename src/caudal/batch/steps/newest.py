@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.declarations.database import Database
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.origin import base_of, former_name
+from caudal.stages.ingest.read import read
 from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
 from caudal.tables.versions import in_order, segments_with_keys, superseded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from caudal.stages.ingest import RawFile
 
 
 def files_now(ws: Workspace, source: Source) -> list[LandedFile]:
@@ -30,8 +32,6 @@ def files_now(ws: Workspace, source: Source) -> list[LandedFile]:
 
 def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
     """Return landed files as what reads them wants them told."""
-    from caudal.stages.ingest import RawFile
-
     told = getattr(source.connection, "format", None)
     return [
         RawFile(path=file.stored, sha256=file.sha256, name=file.path, format="parquet" if file.kind == "correction" else told)
@@ -66,9 +66,6 @@ def newest(ws: Workspace, source: Source, frame: DataFrame, schema: Schema) -> D
         return _newest_images(ws, source, frame)
     if not _by_key(source):
         return frame
-    from pyspark.sql import functions as F
-
-    from caudal.stages.ingest import read
 
     assert isinstance(source.connection, Database)
     files = in_order(files_now(ws, source))
@@ -104,7 +101,6 @@ def _newest_images(ws: Workspace, source: Source, frame: DataFrame) -> DataFrame
     gone = superseded(files_now(ws, source), "path", _named(ws, source))
     if not gone:
         return frame
-    from pyspark.sql import functions as F
 
     older = F.broadcast(ws.spark.createDataFrame(gone, "_file string, path string"))
     return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
@@ -115,7 +111,6 @@ def without_replaced(ws: Workspace, source: Source, frame: DataFrame) -> DataFra
     keys, _ = replaced_keys(files_now(ws, source))
     if not keys:
         return frame
-    from pyspark.sql import functions as F
 
     own = [name for name in frame.columns if not name.startswith("_")]
     gone = F.broadcast(ws.spark.createDataFrame([(key,) for key in keys], "_key long"))

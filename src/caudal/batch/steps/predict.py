@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import Schema
 
 from caudal.batch.publish import adopt
 from caudal.batch.step import StepResult, skipped, waits
@@ -16,6 +22,7 @@ from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import load
 from caudal.runtime.workspace import Workspace
+from caudal.stages.predict.batch import predict
 from caudal.storage import delta
 from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, arrow_paths
@@ -25,7 +32,6 @@ from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
@@ -99,10 +105,6 @@ def _publish(
     ws: Workspace, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
 ) -> StepResult:  # fmt: skip
-    import pyarrow as pa
-
-    from caudal.stages.predict.batch import predict
-
     told = predict(champion, features, rows, input_version=inputs[features.name])
     table = pa.Table.from_pandas(told, preserve_index=False)
     partitioned = features.partition is not None
@@ -123,17 +125,12 @@ def _publish(
         folder, files, _schema(table, partitioned), partitioned=partitioned, replace="all" if days is None or not partitioned else days,
         identity={**said, "done": told_done},
     )  # fmt: skip
-    from dataclasses import replace
 
     return replace(done, output_version=version)
 
 
 def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:
     """Write the rows as Spark would lay them out: a folder a day."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
     by = None
     if tz is not None:
         moment = table.column(features.as_of)
@@ -150,8 +147,6 @@ def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None
 
 
 def _schema(table: Any, partitioned: bool) -> dict[str, Any]:
-    from deltalake import Schema
-
     schema = json.loads(Schema.from_arrow(table.schema).to_json())
     if partitioned:
         schema["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})

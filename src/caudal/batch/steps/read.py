@@ -15,12 +15,16 @@ from caudal.batch.steps.newest import files_now, newest, outdated, raw_files, wi
 from caudal.batch.steps.wall_times import odd_wall_times
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Field, Schema
+from caudal.engine.session import has_died
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.records import landed
 from caudal.runtime.faults import DYING_S, is_of_java
 from caudal.runtime.storage import checked_raw
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest.explain import explain
+from caudal.stages.ingest.let_in import LetIn, Outgrown
+from caudal.stages.ingest.read import read
 from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced_keys
 from caudal.tables.landing import LandedFile
@@ -112,8 +116,6 @@ def _repeated(ws: Workspace, source: Source, days: set[str | None]) -> Change:
 
 def _read(ws: Workspace, source: Source, todo: Change) -> StepResult:
     """Read files and publish their rows; of days that are read again, the rows of these days."""
-    from caudal.stages.ingest import LetIn, Outgrown, explain, read
-
     checked_raw(ws, source.name, todo.files)
     raw = raw_files(source, todo.files)
     old = ws.version(source.name)
@@ -178,8 +180,6 @@ def _of_clocks(ws: Workspace, result: ReadResult, stage: Place) -> dict[str, Any
 
 def _of_java(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
     """Return which files were read when Spark's Java process ended, or None when it lives."""
-    from caudal.engine.session import has_died
-
     if not is_of_java(error) or not has_died(within_s=DYING_S):
         return None
     names = ", ".join(f"'{file.path}'" for file in files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.warehouse import said_of
 from caudal.declarations.star import Star
+from caudal.extras import require
 from caudal.graph.fingerprint import code_of, digest
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
@@ -24,6 +25,7 @@ def work(ws: Workspace, star: Star) -> StepResult:
     version = max(inputs.values())
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
+    require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.star.publish import LakeTable, publish
 

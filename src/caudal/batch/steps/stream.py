@@ -11,12 +11,11 @@ from caudal.errors import LeaseHeld
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
+from caudal.streaming.sources import engine_of, stream_lease
 
 
 def land(ws: Workspace, source: Source) -> StepResult:
     """Capture what has come, with its statistics; where the product's streams are running, they do it."""
-    from caudal.streaming.sources import engine_of, stream_lease
-
     try:
         with lease(stream_lease(ws.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
             engine = engine_of(ws, source, open_)

@@ -16,6 +16,7 @@ from caudal.graph.fingerprint import code_of, digest
 from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
 from caudal.runtime.workspace import Workspace
+from caudal.stages.train import train
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 
@@ -33,8 +34,6 @@ def _fitted_before(fits: Mapping[str, TableFits]) -> str:
 
 def work(ws: Workspace, model: Model) -> StepResult:
     """Train on the newest features unless that has been done; store and register what comes of it."""
-    from caudal.stages.train import train
-
     features = ws.product.features_by_model[model.name]
     published = delta.read(ws.folder(model.features))
     fingerprint = fingerprint_of(ws, model)

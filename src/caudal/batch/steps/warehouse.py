@@ -8,11 +8,13 @@ from dataclasses import asdict
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.node import Node
 from caudal.declarations.warehouse import Publication
+from caudal.extras import require
 from caudal.graph.fingerprint import code_of, digest
 from caudal.graph.registered import kind_of
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
+from caudal.warehouses.target import Target, columns_of
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
@@ -29,9 +31,9 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     last = ws.ledger.last_success(ws.product.name, f"publish:{publication.name}")
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
+    require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
-    from caudal.warehouses.target import Target, columns_of
 
     version = delta.read(ws.folder(publication.of), number)
     target = Target(

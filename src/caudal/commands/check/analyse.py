@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from pyspark.sql.types import StructType
+
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, of_images
 from caudal.declarations.build_context import build_context
@@ -15,18 +17,24 @@ from caudal.declarations.node import Features, Node, Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
+from caudal.engine.exact import common_magnitudes
+from caudal.engine.reader import record_reads
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
 from caudal.graph.check_holdouts import fits_apart, holdouts_found
 from caudal.graph.check_models import columns_of_models
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
+from caudal.runtime.opening import opened
+from caudal.runtime.table_frame import frame_of
+from caudal.runtime.workspace import Workspace
+from caudal.stages.enforce.declared import Declared
+from caudal.stages.features.future import InputShape, sees_future
+from caudal.stages.ingest.cast import spark_type
 from caudal.tables.frames import empty
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from caudal.runtime.workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -110,10 +118,6 @@ def _names(columns: Columns) -> list[str]:
 
 def _expected(product: Product, columns: Mapping[str, Columns]) -> Iterator[CaudalError]:
     """Yield expectations that columns' types make meaningless, and that ask other tables for what they do not have."""
-    from pyspark.sql.types import StructType
-
-    from caudal.stages.enforce.declared import Declared
-
     schemas = {name: StructType.fromJson(found) for name, found in columns.items()}
     for name, schema in schemas.items():
         for expectation in product.nodes[name].expect:
@@ -150,9 +154,6 @@ class _Analyser:
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for frames of no rows, and what it fits; what it read is added to ``reads``."""
-        from caudal.engine.exact import common_magnitudes
-        from caudal.runtime.table_frame import frame_of
-
         with build_context() as left, common_magnitudes():  # the smaller plans: nothing is added up, columns are the same
             frame = self._recorded(reads, frame_of, self._ws, table, self._frames(table, columns))
         self._made[table.name] = frame
@@ -164,16 +165,12 @@ class _Analyser:
         return list(self._recorded(reads, _foresight, self._ws, features, self._frames(features, columns), made))
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
-        from pyspark.sql.types import StructType
-
         return {
             name: self._ws.marked(empty(self._ws.spark, StructType.fromJson(columns[name])), self._product.nodes[name])
             for name in table.inputs
         }
 
     def _recorded(self, reads: list[Reads], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        from caudal.engine.reader import record_reads
-
         recorder = Recorder(caudals=False)
         with record_reads(recorder.path, recorder.reads.unseen.add):
             try:
@@ -183,9 +180,6 @@ class _Analyser:
 
     @cached_property
     def _ws(self) -> Workspace:
-        from caudal.runtime.opening import opened
-        from caudal.runtime.workspace import Workspace
-
         home = opened(self._settings)
         return Workspace(self._product, home, ledger=None, settings=self._settings, run_id="check", brief=True)  # type: ignore[arg-type]
 
@@ -209,10 +203,6 @@ def _governed(product: Product, names: Mapping[str, list[str]]) -> Iterator[Decl
 
 def _source_columns(ws: Workspace, schema: Schema) -> Columns:
     """Return the columns of a source's table."""
-    from pyspark.sql.types import StructType
-
-    from caudal.stages.ingest.cast import spark_type
-
     assert ws.spark is not None  # it reads the names of types
     ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
@@ -261,8 +251,6 @@ def _known(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
 
 
 def _foresight(ws: Workspace, node: Features, frames: dict[str, DataFrame], made: DataFrame) -> list[CaudalError]:
-    from caudal.stages.features.future import InputShape, sees_future
-
     assert node.function is not None
     shapes = {}
     for name in node.inputs:

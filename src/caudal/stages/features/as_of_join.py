@@ -6,6 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import MapType, VariantType
+
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.marks import KNOWN, quoted
@@ -53,8 +56,6 @@ def as_of_join(
     ------
     DeclarationProblem : unknown columns, columns in both frames, times of two types, a right time before the values are known
     """
-    from pyspark.sql import Window, functions as F
-
     caller = "as_of_join"
     group = marks.names(by)
     marks.require_columns(left, group, caller)
@@ -121,9 +122,6 @@ def _right_columns(left: DataFrame, right: DataFrame, group: Sequence[str], left
 
 def _tie_order(right: DataFrame, added: Sequence[str]) -> Column:
     """Return the order of right rows with the same key and time; maps cannot be ordered and are left out."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import MapType, VariantType
-
     orderable = [name for name in added if not isinstance(right.schema[name].dataType, MapType | VariantType)]
     return F.struct(*(F.col(quoted(name)) for name in orderable)) if orderable else F.lit(0)
 

@@ -9,8 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pyarrow as pa
+from pyspark.accumulators import AccumulatorParam
+from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+
 from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
+from caudal.engine.marks import quoted
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
@@ -18,8 +24,6 @@ from caudal.stages.images import decode, memory
 from caudal.stages.images.network import Model, load_model, session
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
     from pyspark import Accumulator, Broadcast
     from pyspark.sql import DataFrame, SparkSession
@@ -62,8 +66,6 @@ def embed(
     DeclarationProblem : there is no such column, or networks do not take images of this size
     EnvironmentProblem : the memory does not suffice for one image, or the libraries of ``caudal[images]`` are missing
     """
-    from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
-
     if content not in images.columns:
         raise DeclarationProblem(
             f"embed is asked for images in '{content}', and there is no such column.", fix=f"It has {', '.join(images.columns)}."
@@ -146,8 +148,6 @@ def _worker(
     """Return the function that a Python worker applies to its pieces of the frame."""
 
     def embed_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
         spent_s, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
         model: Model = shared.value
         run, key = _session(model), _key(model, plan)
@@ -172,9 +172,6 @@ def _worker(
 
 def _embed_column(column: pa.Array, run: Embed, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
     """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
-    import numpy as np
-    import pyarrow as pa
-
     faults: list[str | None] = []
     waiting: list[NDArray[np.uint8]] = []
     vectors: list[NDArray[np.float32]] = []
@@ -244,8 +241,6 @@ class _WorkerTimes:
     """The seconds that all workers together spent on each part."""
 
     def __init__(self, spark: SparkSession) -> None:
-        from pyspark.accumulators import AccumulatorParam
-
         class Sums(AccumulatorParam[dict[str, float]]):
             def zero(self, value: dict[str, float]) -> dict[str, float]:
                 return dict.fromkeys(value, 0.0)
@@ -263,6 +258,4 @@ class _WorkerTimes:
 
 
 def _quoted(names: list[str]) -> list[str]:
-    from caudal.engine.marks import quoted
-
     return [quoted(name) for name in names]

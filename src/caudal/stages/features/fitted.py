@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem
 
@@ -40,7 +42,6 @@ def fitted(name: str, fit: Callable[[], object]) -> Any:
 
 def _as_json(name: str, value: object) -> bytes:
     """Return a value as JSON; NumPy's numbers and arrays become Python's."""
-    import numpy as np
 
     def plain(item: object) -> object:
         if isinstance(item, np.generic | np.ndarray):

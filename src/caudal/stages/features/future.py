@@ -18,6 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+
 from caudal.declarations.duration import text
 from caudal.engine.exact import in_any_magnitude
 from caudal.engine.marks import quoted
@@ -174,9 +177,6 @@ def _collected(
     result: DataFrame, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime
 ) -> tuple[list[str], Values]:
     """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     for name in (*key, as_of):
         if name not in result.columns:
             raise DeclarationProblem(f"The features have no column '{name}'.", nearest=nearest(name, result.columns), column=name)
@@ -195,8 +195,6 @@ def _collected(
 
 
 def _is_time(frame: DataFrame, name: str) -> bool:
-    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
-
     return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
 
 

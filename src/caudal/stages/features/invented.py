@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from pyspark.sql import types as T
+from pyspark.sql.types import DateType, StructField, StructType, TimestampType
+
 from caudal.declarations.known import Known, known_of
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
 from caudal.engine.moments import DAY_S
@@ -23,7 +26,7 @@ from caudal.stages.features.reaches import Reaches
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import DataType, StructType
+    from pyspark.sql.types import DataType
 
 MOMENT = dt.datetime(2024, 3, 6, 12)  # a Wednesday noon: on every grid that divides half a day, in the middle of a month
 MIDNIGHT = MOMENT.replace(hour=0)
@@ -158,8 +161,6 @@ def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> 
 
 def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
     """Return rows as a Spark frame of one partition, in their order, with the event time marked."""
-    from pyspark.sql.types import StructField, StructType
-
     fields = []
     for column in shape.schema.fields:
         metadata = dict(column.metadata or {}) | ({EVENT_TIME: True} if column.name == shape.event_time else {})
@@ -172,8 +173,6 @@ def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> Dat
 
 def _set_times(shape: InputShape, row: Row, row_time: RowTime, at: dt.datetime, draw: random.Random) -> Row:
     """Set the event time, and the columns that hold when others are known."""
-    from pyspark.sql.types import TimestampType
-
     event_time = str(shape.event_time)
     for column, within_s in shape.bounds_s.items():
         if column in row and column != event_time:
@@ -239,8 +238,6 @@ def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) 
 
 def _extreme(kind: DataType, draw: random.Random) -> object:
     """Return a value beyond all values of made-up rows, which reveals a maximum or minimum over the future; None where the type has none."""
-    from pyspark.sql import types as T
-
     low = draw.random() < 0.5
     if isinstance(kind, T.DoubleType | T.FloatType):
         return draw.uniform(0.001, 0.9) if low else draw.uniform(200, 1000)
@@ -268,8 +265,6 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None
 
     Where ``thing`` is given, values from few are the ``thing``-th one, so that rows of the same thing agree in whatever groups them.
     """
-    from pyspark.sql import types as T
-
     if isinstance(kind, T.DoubleType | T.FloatType):
         return round(draw.uniform(1, 100), 3)
     if isinstance(kind, T.DecimalType):
@@ -281,8 +276,6 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, thing: int | None
 
 def _nth_value(kind: DataType, thing: int) -> object:
     """Return the ``thing``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
-    from pyspark.sql import types as T
-
     if isinstance(kind, T.StringType):
         return str(thing)
     if isinstance(kind, T.BooleanType):
@@ -309,8 +302,6 @@ def _nth_value(kind: DataType, thing: int) -> object:
 
 
 def _at(kind: DataType, time: dt.datetime) -> dt.date:
-    from pyspark.sql.types import DateType, TimestampType
-
     if isinstance(kind, DateType):
         return time.date()
     return time.replace(tzinfo=dt.UTC) if isinstance(kind, TimestampType) else time.replace(tzinfo=None)

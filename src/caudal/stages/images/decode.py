@@ -12,8 +12,9 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
     from PIL import Image
@@ -70,7 +71,6 @@ def pixels(
     ------
     UnreadableImage : it is not an image, is cut off, has more pixels than allowed, or takes more memory than available
     """
-    import numpy as np
     from PIL import Image, ImageOps
 
     start = time.perf_counter()

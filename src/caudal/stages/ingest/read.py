@@ -18,8 +18,13 @@ from caudal.declarations.schema import Schema
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.kinds import FORMATS
+from caudal.stages.ingest import forms
+from caudal.stages.ingest.cast import cast_columns, spark_type
 from caudal.stages.ingest.contract import base_of, bind, check_present, let_in_of, matches, settle, unknown_columns
+from caudal.stages.ingest.formats import csv
 from caudal.stages.ingest.forms import ColumnForms, Texts
+from caudal.stages.ingest.images import frame
+from caudal.stages.ingest.infer import of_cells, possible_types
 from caudal.stages.ingest.let_in import LetIn, Outgrown, rename_notes, retype_notes
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
@@ -86,8 +91,6 @@ def read(
     Outgrown : these files contradict names or types in ``let_in``: read the earlier files again, with these and without ``known``
     """
     if isinstance(source.connection, Images):
-        from caudal.stages.ingest.images import frame
-
         return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
@@ -182,9 +185,6 @@ def _inspect(
 
 def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> Texts:
     """Return what is known of the values of text columns; where all columns are declared and few, no data is read."""
-    from caudal.stages.ingest import forms
-    from caudal.stages.ingest.infer import of_cells, possible_types
-
     file = group[0]
     let_in = [column for column in unknown_columns(base, file) if column.type == "text"] if base is None or base.open else []
     agreed = [column for column in (matches(base, file).values() if base else ()) if column.type == "text"]
@@ -205,9 +205,6 @@ def _column_forms(
     spark: SparkSession, group: list[Inspected], columns: list[PhysicalColumn], options: Options
 ) -> dict[str, ColumnForms]:
     """Return the forms of text columns; small files that Arrow reads like Spark are surveyed without Spark, which needs seconds to plan."""
-    from caudal.stages.ingest import forms
-    from caudal.stages.ingest.formats import csv
-
     format, files, physical = _format(group[0].physical.format), [file.file for file in group], group[0].physical
     names = [column.name for column in columns]
     if format is csv and _bytes(group) < _SURVEYED_BYTES:
@@ -274,14 +271,10 @@ def _read_from_disk(file: RawFile) -> bool:
 
 
 def _cast(raw: DataFrame, takes: Sequence[ColumnBinding], names: list[str], options: Options, tz: str, texts: Texts) -> DataFrame:
-    from caudal.stages.ingest.cast import cast_columns
-
     return cast_columns(raw, takes, names, options, tz, texts)
 
 
 def _empty_frame(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
-    from caudal.stages.ingest.cast import spark_type
-
     if not schema.fields:
         raise SourceProblem(
             f"Source '{source.name}' has no file yet and no declared schema.", fix="Declare its schema, or deliver a file."

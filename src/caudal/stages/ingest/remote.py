@@ -22,6 +22,7 @@ from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 from caudal.stages.ingest.remote_errors import is_final, no_match_problem, summary, translate_file_system_error
 from caudal.stages.ingest.secret import reveal_settings, without_user
+from caudal.storage.remote import storage
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -195,7 +196,6 @@ def _login(protocol: str, connection: Files) -> dict[str, object]:
 def _hdfs(shown: str, options: Mapping[str, object]) -> tuple[AbstractFileSystem, str]:
     """Return HDFS by the lake's client; fsspec's own needs a Hadoop installation."""
     from caudal.storage.hdfs import Hdfs
-    from caudal.storage.remote import storage
 
     host, _, path = shown.removeprefix("hdfs://").partition("/")
     name, _, port = host.partition(":")

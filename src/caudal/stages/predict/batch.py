@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+
 from caudal.declarations.node import Features
 from caudal.declarations.signature import PREDICTION
+from caudal.engine.ml import scored_columns
 from caudal.errors import StepFailed, nearest
 
 if TYPE_CHECKING:
@@ -63,8 +67,6 @@ def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, inpu
 
     A scikit-learn model is sent to each worker once and predicts there, batch by batch; a Spark ML model transforms the frame.
     """
-    from pyspark.sql import functions as F
-
     keys = _keys(features, frame.columns)
     predictions = _by_spark(model, frame, keys) if isinstance(model, SparkModel) else _by_workers(model, frame, keys)
     return predictions.withColumns(
@@ -74,8 +76,6 @@ def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, inpu
 
 def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
     """Return the rows of a Spark frame of features to predict: all, those without a label, or each entity's newest."""
-    from pyspark.sql import Window, functions as F
-
     if which == "unlabelled":
         return frame.where(F.col(label).isNull())
     if which == "latest":
@@ -85,8 +85,6 @@ def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: s
 
 
 def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
-    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
-
     inputs = [input_["name"] for input_ in model.signature["inputs"]]
     classes = model.signature["output"]["classes"] or []
     has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")
@@ -103,9 +101,6 @@ def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFram
 
 
 def _by_spark(model: SparkModel, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    from caudal.engine.ml import scored_columns
 
     # The model casts its inputs, and a key may be one of them, so the keys are carried under names of their own.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})

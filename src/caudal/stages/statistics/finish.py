@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.numbering import Flags, Floats, Integers, Readings
 from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
 from caudal.stages.statistics.sketch import merge_sketch, quantiles_of_counted, quantiles_of_loose, sketch_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _MOST_MISSING = 0.1  # of a window's samples
 _CANCELS = (
@@ -26,8 +23,6 @@ _TINY_VARIANCE = 2.0**-54  # below it, rounding squares to multiples of 2^-70 wo
 
 def schema(declared: Statistics) -> pa.Schema:
     """Return the schema of the rows."""
-    import pyarrow as pa
-
     moment = pa.timestamp("us", "UTC")
     fields = [
         ("device", pa.int64()), ("sensor", pa.string()), ("window_start", moment), ("window_end", moment), ("readings", pa.int64()),
@@ -65,8 +60,6 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
 
 def rows(parts: Partials, declared: Statistics) -> pa.Table:
     """Return the rows of windows (see `windows`), in order of device, window and sensor."""
-    import pyarrow as pa
-
     g, c = parts.count.shape
     end = parts.newest + declared.gap_us if declared.gap_us else (parts.pane + 1) * declared.pane_us
     start = parts.oldest if declared.gap_us else end - declared.width_us
@@ -178,12 +171,8 @@ def _quantiles(parts: Partials, declared: Statistics) -> Floats:
 
 
 def _known(values: Readings | Floats, known: Flags) -> pa.Array:
-    import pyarrow as pa
-
     return pa.array(values.ravel().astype(np.float64), mask=~known.ravel())
 
 
 def _moments(micros: Integers) -> pa.Array:
-    import pyarrow as pa
-
     return pa.array(micros, pa.int64()).cast(pa.timestamp("us", "UTC"))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from caudal.messaging.wire.block import Block
 from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Flags, Integers, Readings
 from caudal.stages.statistics.seen import Seen as Seen  # old checkpoints of streams name the class in this module
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -45,8 +42,6 @@ class Samples:
 
     def table(self, channels: Sequence[str]) -> pa.Table:
         """Return the samples as rows: device, seq, at (UTC), one column a channel; NaN is null."""
-        import pyarrow as pa
-
         at = pa.array(self.at_us, pa.int64()).cast(pa.timestamp("us", "UTC"))
         readings = [pa.array(np.ascontiguousarray(self.values[:, i]), from_pandas=True) for i in range(len(channels))]
         return pa.table([pa.array(self.device), pa.array(self.seq), at, *readings], names=["device", "seq", "at", *channels])
@@ -75,7 +70,6 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
 
 def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
     """Return the samples of rows, the reverse of `Samples.table`."""
-    import pyarrow as pa
 
     def numbers(name: str) -> Integers:
         column = rows.column(name)

@@ -6,12 +6,15 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+
 from caudal.errors import StepFailed
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.pandas import DataFrame as PandasOnSpark
-    from pyspark.sql import DataFrame
 
 Frame = TypeVar("Frame", "PandasOnSpark[Any]", "pd.DataFrame")
 LARGEST_PANDAS_ROWS = 1_000_000
@@ -27,8 +30,6 @@ def as_frame(result: object, name: str) -> DataFrame:
     ------
     StepFailed : the function returned nothing, or something that is not a frame
     """
-    from pyspark.sql import DataFrame
-
     if isinstance(result, DataFrame):
         return result
     # Neither library is imported for this check: if it was never imported, its frames cannot have been returned.
@@ -80,10 +81,6 @@ def _flat(frame: Frame) -> Frame:
 
 
 def _of_pandas(frame: pd.DataFrame, name: str) -> DataFrame:
-    import pyarrow as pa
-    from pyspark.sql import SparkSession
-    from pyspark.sql.pandas.types import from_arrow_schema
-
     if len(frame) > LARGEST_PANDAS_ROWS:
         raise StepFailed(
             f"The function of table '{name}' gave a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} is the most.",

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from caudal.declarations.signature import answer
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import ArrayLike
 
 
@@ -58,9 +60,6 @@ class FittedBaseline:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the group's figure for each row."""
-        import numpy as np
-        import pandas as pd
-
         width = len(self.classes or (0,))
         values = np.tile(np.atleast_1d(np.asarray(self.overall, "float64")), (len(frame), 1))
         if self.by_group is not None:
@@ -77,6 +76,4 @@ class FittedBaseline:
 
 def _shares(label: pd.Series, classes: Sequence[str]) -> pd.DataFrame:
     """Return one 0/1 column per class, whose means are the shares; a median would be 0 or 1."""
-    import pandas as pd
-
     return pd.DataFrame({name: (label == name).astype("float64") for name in classes}, index=label.index)

@@ -5,6 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
+
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
@@ -28,9 +35,6 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
 
     An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` of its own is returned unchanged.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-    from sklearn.utils import get_tags
 
     if _prepares_itself(estimator):
         return estimator
@@ -52,8 +56,6 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
 
 def kind_of(estimator: Estimator) -> Kind:
     """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
@@ -63,16 +65,11 @@ def kind_of(estimator: Estimator) -> Kind:
 
 
 def _prepares_itself(estimator: Estimator) -> bool:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(isinstance(part, Pipeline | ColumnTransformer) for part in parts)
 
 
 def _for_strings(kind: Kind) -> BaseEstimator:
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-
     nan = float("nan")
     if kind == "boosting":
         return OrdinalEncoder(
@@ -84,11 +81,6 @@ def _for_strings(kind: Kind) -> BaseEstimator:
 
 
 def _for_numbers(kind: Kind, estimator: Estimator) -> BaseEstimator | Literal["passthrough"]:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.utils import get_tags
-
     if kind != "other" and get_tags(estimator).input_tags.allow_nan:
         return "passthrough"
     fill = SimpleImputer(strategy="median", keep_empty_features=True)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import pandas as pd
+from pandas.api import types as kinds
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
 from caudal.declarations.signature import InputDocument, class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class TrainingInput(InputDocument):
@@ -56,8 +55,6 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
     DeclarationProblem : the frame lacks the label, ``as_of`` or any input, or has an input of a type that no model takes
     StepFailed : no row has a label, or a row has no time
     """
-    import pandas as pd
-
     for name in (model.label, *features.key, *model.group_by):
         if name not in frame.columns:
             raise DeclarationProblem(
@@ -87,8 +84,6 @@ def labelled(model: Model, features: Features, frame: pd.DataFrame, schema: Iter
 def _rows(
     model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, known: int
 ) -> Rows:
-    import pandas as pd
-
     newest = chosen.reset_index(drop=True)
     inputs = tuple(input_types(model, features, newest, schema))
     label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
@@ -122,8 +117,6 @@ def input_types(
 
 
 def _type(model: Model, features: Features, column: pd.Series, declared: Field | None) -> str:
-    from pandas.api import types as kinds
-
     if kinds.is_bool_dtype(column.dtype):
         return "boolean"
     if kinds.is_integer_dtype(column.dtype):

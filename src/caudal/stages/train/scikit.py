@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sklearn.base import clone
+
 from caudal.declarations.signature import answer, coerced
 
 if TYPE_CHECKING:
@@ -33,8 +35,6 @@ class ScikitCandidate:
 
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedScikit:
         """Return the estimator fitted to some rows."""
-        from sklearn.base import clone
-
         from caudal.stages.train.encode import encoding_pipeline
 
         pipeline = encoding_pipeline(seeded(clone(self.estimator), self.seed), self.inputs)

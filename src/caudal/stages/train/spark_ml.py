@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
+
 from caudal.engine.ml import ROW, ml_frame, ml_scored
 
 if TYPE_CHECKING:
     import pandas as pd
-    from pyspark.ml import Estimator, Pipeline, Transformer
+    from pyspark.ml import Estimator, Transformer
     from pyspark.sql import SparkSession
 
     from caudal.declarations.signature import InputDocument
@@ -60,8 +63,6 @@ class SparkCandidate:
         return parameters
 
     def _pipeline(self, frame: pd.DataFrame) -> Pipeline:
-        from pyspark.ml import Pipeline
-
         if hasattr(self.estimator, "getStages"):
             return Pipeline(stages=[self._seeded(stage.copy()) for stage in self.estimator.getStages()])
         predictor = self._seeded(self.estimator.copy())
@@ -95,8 +96,6 @@ class FittedSpark:
 
 def _prepared(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Estimator[Any] | Transformer]:
     """Return the stages that assemble the inputs into one vector."""
-    from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
-
     stages: list[Estimator[Any] | Transformer] = []
     vector: list[str] = []
     if numbers:

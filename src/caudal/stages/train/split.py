@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pandas as pd
+
 from caudal.declarations.duration import text
 from caudal.declarations.model import Hashed, Temporal, TemporalRows
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
     from numpy.typing import NDArray
 
 MIN_TRAIN_ROWS = 10
@@ -51,9 +52,6 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
     ------
     StepFailed : the data do not reach back far enough; the error has the figures
     """
-    import numpy as np
-    import pandas as pd
-
     zone = as_of.dt.tz
     times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[us]").astype("int64")
     test, step, horizon = (round(length * US) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
@@ -109,9 +107,6 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
     ----------
     scikit-learn 1.6, ``sklearn.model_selection.TimeSeriesSplit``
     """
-    import numpy as np
-    import pandas as pd
-
     count = len(as_of)
     test = split.test if split.test is not None else count // (split.folds + 1)
     folds_: list[Fold] = []
@@ -145,9 +140,6 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     StepFailed : a fold has too few rows
     DeclarationProblem : the column that keeps rows together does not exist
     """
-    import numpy as np
-    import pandas as pd
-
     keys = [split.by] if split.by else list(entity)
     for name in keys:
         if name not in frame.columns:
@@ -173,8 +165,6 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
 
 def iso(time: pd.Timestamp) -> str | None:
     """Return a time as text; None for rows that have none."""
-    import pandas as pd
-
     return None if pd.isna(time) else str(time.isoformat())
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from psycopg.sql import SQL, Identifier, Literal
+
 from caudal.declarations.star import Dates, Star
 from caudal.warehouses import ddl
 from caudal.warehouses.star.dimension import UNKNOWN
@@ -45,8 +47,6 @@ def target(star: Star, dates: Dates) -> Target:
 
 def fill(connection: Connection[TupleRow], calendar: Target, years: Iterable[int]) -> None:
     """Make the calendar hold exactly these years, and the row that stands for no day."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     table, surrogate = ddl.identifier(calendar), Identifier(calendar.columns[0].name)
     existing = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
     required = set(years)

@@ -6,7 +6,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.types as t
 
 from caudal.declarations.star import OF_VERSIONS, Dimension
 from caudal.errors import StepFailed, nearest
@@ -16,9 +18,6 @@ from caudal.warehouses.star import history
 from caudal.warehouses.star.history import END, Span
 from caudal.warehouses.target import HIDDEN, Column, schema_of
 from caudal.warehouses.types import copy_values, type_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 UNKNOWN = -1  # the member that stands for every missing one
 CONTENT = "_content"
@@ -184,8 +183,6 @@ class Rows:
 
     def table(self, number: int) -> pa.Table:
         """Return a version's rows; a column that was added later is null."""
-        import pyarrow as pa
-
         if self._read is None or self._read[0] != number:
             version = self.versions[number]
             existing = schema_of(version).names
@@ -199,8 +196,6 @@ class Rows:
 
     def taken(self, change: Change) -> Iterator[pa.Table]:
         """Yield the rows to insert, with surrogate keys and spans."""
-        import pyarrow as pa
-
         by_version: dict[int, list[int]] = {}
         for number, (_, span) in change.put.items():
             assert span.row is not None
@@ -233,9 +228,6 @@ def contents(table: pa.Table, names: list[str]) -> list[int]:
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
     """Return values as texts that do not depend on a library's version."""
-    import pyarrow as pa
-    import pyarrow.types as t
-
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if t.is_floating(whole.type):
         return [None if value is None else repr(value) for value in whole.to_pylist()]

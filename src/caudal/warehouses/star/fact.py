@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from psycopg.sql import SQL, Identifier
+
 from caudal.declarations.star import Dimension, Fact, Star, stem
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
@@ -17,7 +19,7 @@ from caudal.warehouses.types import type_of
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
-    from psycopg.sql import Composed, Identifier
+    from psycopg.sql import Composed
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,6 @@ def _pointed(link: Link, fact: Fact) -> str:
 
 def insert_staged_rows(connection: Connection[TupleRow], facts: Facts, staged: Identifier) -> None:
     """Move staged rows into the fact's table, each with references to its dimension rows."""
-    from psycopg.sql import SQL, Identifier
-
     names = [*(link.pointer for link in facts.links), *facts.dates, *facts.own]
     joins = SQL("").join(_joined(facts, link, n) for n, link in enumerate(facts.links))
     values = [
@@ -116,8 +116,6 @@ def update_references(connection: Connection[TupleRow], facts: Facts, touched: M
 
     None means all members.
     """
-    from psycopg.sql import SQL, Identifier
-
     moved = 0
     for link in facts.links:
         if link.dimension.name not in touched:
@@ -139,8 +137,6 @@ def update_references(connection: Connection[TupleRow], facts: Facts, touched: M
 
 def _joined(facts: Facts, link: Link, number: int) -> Composed:
     """Return the join of rows ``n`` with the dimension's row that was valid at their time."""
-    from psycopg.sql import SQL, Identifier
-
     alias = f"d{number}"
     table = Identifier(facts.target.schema, link.dimension.name)
     join = SQL(" LEFT JOIN {} {} ON {} = {} AND {} <> {}").format(
@@ -157,8 +153,6 @@ def _joined(facts: Facts, link: Link, number: int) -> Composed:
 
 def years(connection: Connection[TupleRow], all_facts: Iterable[Facts]) -> set[int]:
     """Return the years of all facts."""
-    from psycopg.sql import SQL, Identifier
-
     result: set[int] = set()
     for facts in all_facts:
         for pointer in facts.dates:

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier
+
 from caudal.declarations.star import Dimension, Fact, Star
 from caudal.errors import NotThere, StepFailed
 from caudal.storage import delta
@@ -25,7 +28,6 @@ from caudal.warehouses.target import Column, Target, schema_of
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
-    from psycopg.sql import Identifier
 
 _TICK_S = 1e-6  # so that versions with the same time still have an order
 
@@ -87,8 +89,6 @@ def publish(
     ------
     StepFailed : a table belongs to another product, a key is violated, a column is missing, or a view uses a removed one
     """
-    from psycopg import errors
-
     place = f"{star.schema}.*"
     lock_place(connection, place)
     known.prepare(connection, star.schema)
@@ -253,8 +253,6 @@ def _changed_days(table: StarTable, before: known.Published | None, name: str) -
 
 def _beside(connection: Connection[TupleRow], fact: Facts, table: StarTable) -> None:
     """Load the rows of changed days into a temporary table."""
-    from psycopg.sql import SQL, Identifier
-
     if not table.days:
         return
     assert table.version is not None

@@ -6,6 +6,9 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+from psycopg.sql import SQL, Identifier, Literal
+
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
 from caudal.warehouses import ddl
@@ -17,7 +20,6 @@ from caudal.warehouses.target import Column, Target, schema_of
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg.rows import TupleRow
-    from psycopg.sql import Identifier
 
 LATE = END.date() - dt.timedelta(days=1)  # a span that ends later has no end, in any time zone
 
@@ -34,8 +36,6 @@ class StagedChanges:
 
 def read(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
     """Return the history of a dimension's members from the warehouse."""
-    from psycopg.sql import SQL, Identifier
-
     dated = dimension.changes == "keep"
     names = [dimension.key, CONTENT, *(["valid_from", "valid_until"] if dated else [])]
     statement = SQL("SELECT {} FROM {} WHERE {} <> {} ORDER BY {}")
@@ -55,9 +55,6 @@ def stage_changes(
     connection: Connection[TupleRow], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
 ) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
-    import pyarrow as pa
-    from psycopg.sql import SQL, Identifier
-
     staged = StagedChanges(*(Identifier(f"{what}_{dimension.name}"[:60]) for what in ("put", "moved", "gone", "touched")))
     key = next(column for column in target.columns if column.name == dimension.key)
     _temporary(connection, staged.put, target.columns)
@@ -80,8 +77,6 @@ def stage_changes(
 
 def apply_changes(connection: Connection[TupleRow], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
     """Apply staged changes, and insert the unknown member if it is missing."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     table, surrogate = ddl.identifier(target), Identifier(dimension.surrogate)
     delete_statement = SQL("DELETE FROM {0} WHERE {1} IN (SELECT row FROM {2} UNION ALL SELECT {1} FROM {3})")
     connection.execute(delete_statement.format(table, surrogate, staged.gone, staged.put))
@@ -105,8 +100,6 @@ def apply_changes(connection: Connection[TupleRow], dimension: Dimension, target
 
 
 def _temporary(connection: Connection[TupleRow], name: Identifier, columns: tuple[Column, ...]) -> None:
-    from psycopg.sql import SQL, Identifier
-
     definitions = SQL(", ").join(SQL("{} {}").format(Identifier(column.name), SQL(column.type)) for column in columns)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(name, definitions))
 
@@ -117,8 +110,6 @@ def _plain(moment: dt.datetime) -> dt.datetime:
 
 def surrogates(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> list[int]:
     """Return the surrogate keys of a dimension's rows."""
-    from psycopg.sql import SQL, Identifier
-
     statement = SQL("SELECT {0} FROM {1} WHERE {0} <> {2}").format(
         Identifier(dimension.surrogate), ddl.identifier(target), SQL(str(UNKNOWN))
     )

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 from caudal.declarations.schema import Field, Schema
-from caudal.stages.ingest import cast, forms, read
+from caudal.stages.ingest import cast, forms
 from caudal.stages.ingest.infer import ANY, possible_types
+from caudal.stages.ingest.read import read
 
 TEXTS = {
     "whole": ["0", "7", "-12", "123456789", "1234567890", "-99999999999999", "999999999999999"],

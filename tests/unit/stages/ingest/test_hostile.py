@@ -14,9 +14,9 @@ from openpyxl import Workbook
 
 from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import read
 from caudal.stages.ingest.files import look
 from caudal.stages.ingest.limits import FREE_BYTES, MB
+from caudal.stages.ingest.read import read
 
 NOW = 4e9  # long after any file was written
 

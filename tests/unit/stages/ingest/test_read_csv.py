@@ -13,7 +13,7 @@ import pytest
 
 from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.stages.ingest import read
+from caudal.stages.ingest.read import read
 
 TRIPS = schema(id=column("long", nullable=False), fare="double", zone="string", at="timestamp")
 

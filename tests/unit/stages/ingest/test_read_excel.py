@@ -15,7 +15,7 @@ import pytest
 
 from caudal.declarations.schema import column, schema
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import read
+from caudal.stages.ingest.read import read
 
 DAY = datetime.date(2024, 3, 1)
 AT = datetime.datetime(2024, 3, 1, 12, 30, 15)

@@ -13,7 +13,7 @@ from caudal.declarations.connection import files
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema, schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.stages.ingest import read
+from caudal.stages.ingest.read import read
 
 LAYOUT = {"id": 4, "name": 8, "fare": 7}
 LINES = "   1Ann        2.50\n   2Zoë       -1.00\n   3 O'Neil   x9.99\n"

@@ -9,7 +9,7 @@ import pytest
 
 from caudal.declarations.schema import schema
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import read
+from caudal.stages.ingest.read import read
 
 
 def test_json_lines_are_typed_and_broken_lines_kept(spark: Any, land: Any, source: Any) -> None:

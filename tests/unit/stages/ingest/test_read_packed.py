@@ -17,7 +17,7 @@ import pytest
 
 import caudal as cd
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.stages.ingest import read
+from caudal.stages.ingest.read import read
 
 ROWS = "id,name\n" + "".join(f"{i},n{i}\n" for i in range(2000))
 

@@ -14,7 +14,8 @@ from py4j.protocol import Py4JJavaError
 
 from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import explain, read
+from caudal.stages.ingest.explain import explain
+from caudal.stages.ingest.read import read
 
 
 @pytest.fixture

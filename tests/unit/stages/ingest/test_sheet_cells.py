@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import read
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle
+from caudal.stages.ingest.read import read
 
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006/"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"

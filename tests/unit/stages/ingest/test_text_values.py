@@ -14,8 +14,9 @@ from openpyxl import Workbook
 
 from caudal.declarations.schema import schema
 from caudal.errors import DeclarationProblem, SourceProblem
-from caudal.stages.ingest import Outgrown, read
 from caudal.stages.ingest.infer import possible_types
+from caudal.stages.ingest.let_in import Outgrown
+from caudal.stages.ingest.read import read
 
 
 def typed(spark: Any, land: Any, source: Any, type: str, texts: list[str], **options: Any) -> dict[str, Any]:

@@ -13,13 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark import TaskContext
+from pyspark.sql.types import ArrayType
+
 from caudal.engine.settings import WIDE_COLUMNS, is_local
 from caudal.stages.enforce.judging.content import SEGMENT, VERDICT
 from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
@@ -78,8 +82,6 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
 
 
 def _is_supported(kind: DataType) -> bool:
-    from pyspark.sql.types import ArrayType
-
     return (kind.elementType if isinstance(kind, ArrayType) else kind).typeName() in _FLAT
 
 
@@ -87,9 +89,6 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
     """Return the function of a task: it writes the task's rows and returns its files' names and the folders that they belong to."""
 
     def write_rows(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-        from pyspark import TaskContext
-
         context = TaskContext.get()
         assert context is not None
         files: dict[str, _File] = {}
@@ -115,9 +114,6 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
 
 def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield the rows of each folder, without the columns that the folder's name holds."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     folders = pc.binary_join_element_wise(
         *(pc.binary_join_element_wise(f"{name}=", pc.fill_null(piece.column(name), NULL), "") for name in by), "/"
     )
@@ -137,9 +133,6 @@ class _File:
 
     def write(self) -> None:
         """Write the held rows as a row group."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not self.held:
             return
         rows = pa.Table.from_batches(self.held)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+
+from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import Among
 from caudal.stages.enforce.judging.content import OWN, content, kept_format
 from caudal.stages.enforce.unique import Unique
@@ -21,8 +24,6 @@ def mark_repeats(marked: DataFrame, rule: Unique, among: Among, flag: str, bad: 
     bad : str, boolean column: the row is quarantined for another reason, and must not take the place of a good one
     acting : bool, True: repeats become ``bad`` themselves
     """
-    from pyspark.sql import Window, functions as F
-
     rank = F.when(~kept_format(marked), 2).when(F.col(bad), 1).otherwise(0)
     window = Window.partitionBy(*_columns((*among.within, *rule.keys))).orderBy(rank, *rule.order(), *content(marked))
     place = f"{OWN}place"
@@ -45,8 +46,6 @@ def is_unique_by_plan(frame: DataFrame, keys: tuple[str, ...]) -> bool:
 
 
 def _complete(rule: Unique) -> Column:
-    from pyspark.sql import functions as F
-
     complete = F.lit(True)
     for column in _columns(rule.keys) if rule.nulls == "distinct" else ():
         complete = complete & column.isNotNull()
@@ -54,10 +53,6 @@ def _complete(rule: Unique) -> Column:
 
 
 def _columns(names: tuple[str, ...]) -> list[Column]:
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     return [F.col(quoted(name)) for name in names]
 
 

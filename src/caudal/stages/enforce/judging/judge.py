@@ -15,7 +15,10 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Observation, functions as F
+
 from caudal.declarations.expectation import Expectation
+from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import Among, ComparedExpectation, Declared, RowExpectation
 from caudal.stages.enforce.judging.bind import bind
 from caudal.stages.enforce.judging.content import FORMAT_ERRORS, OWN, RAW, REASONS, SEGMENT, VERDICT, as_json, columns, kept_format
@@ -25,7 +28,7 @@ from caudal.stages.enforce.unique import Unique
 from caudal.storage.place import Place, place
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
+    from pyspark.sql import Column, DataFrame
 
 _BAD = f"{OWN}bad"
 
@@ -118,7 +121,6 @@ def judge(
     ------
     DeclarationProblem : an expectation names a table or column that does not exist
     """
-
     declared = bind(frame, expectations, others or {}, table)
     among = Among(table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns))
     conditions: dict[str, Column] = {}
@@ -167,8 +169,6 @@ def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("war
 
 def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
     """Return the condition under which a row breaks an expectation, by the expectation's name; nothing for one of the whole table."""
-    from pyspark.sql import functions as F
-
     if isinstance(expectation, RowExpectation):
         return {expectation.name: expectation.broken(frame.schema)}
     return {expectation.name: F.col(flag)} if isinstance(expectation, ComparedExpectation) else {}
@@ -176,8 +176,6 @@ def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, 
 
 def _any(conditions: Sequence[Column]) -> Column:
     """Return the condition that any of these is true; null counts as false."""
-    from pyspark.sql import functions as F
-
     return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
@@ -185,8 +183,6 @@ def _observed(
     frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[Declared]
 ) -> tuple[DataFrame, Observation | None]:
     """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
-    from pyspark.sql import Observation, functions as F
-
     counts = [
         F.count_if(kept_format(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
         for i, expectation in enumerate(warning)
@@ -200,10 +196,6 @@ def _observed(
 
 def _verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     """Return the published columns with ``_reasons``, ``_raw`` and ``_verdict``."""
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     published = columns(frame)
     reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:

@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
 from caudal.stages.enforce.judging import profile
@@ -108,9 +111,6 @@ def outcome(
 
 def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int, int]:
     """Return the number of rows by reason, of all quarantined rows, and of those quarantined for their format."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     by_reason: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:

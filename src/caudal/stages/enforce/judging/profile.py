@@ -13,15 +13,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.engine.settings import usable_cores
 from caudal.storage.place import Place, readable
 from caudal.storage.storage_errors import translate_storage_errors
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
 Value: TypeAlias = str | bytes | float | Decimal | dt.date | dt.time | None
 BATCH_ROWS = 1 << 17
@@ -78,8 +79,6 @@ def parquet(folder: Place) -> list[Place]:
 
 def rows(files: Sequence[Place]) -> int:
     """Return how many rows the files have, by their footers."""
-    import pyarrow.parquet as pq
-
     return sum(pq.read_metadata(readable(file)).num_rows for file in files)
 
 
@@ -100,8 +99,6 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
 
 def _of_file(path: Place) -> dict[str, RunningFigures]:
     """Return the figures of one file's columns."""
-    import pyarrow.parquet as pq
-
     with translate_storage_errors(path), pq.ParquetFile(readable(path)) as file:
         kinds = {
             field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _is_nested(field.type)
@@ -141,10 +138,6 @@ def _footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, i
 
 
 def _add_values(running: RunningFigures, values: pa.Array) -> None:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     running.nulls += values.null_count
     if not pa.types.is_floating(values.type):
         bounds = pc.min_max(values).as_py()
@@ -162,14 +155,10 @@ def _add_values(running: RunningFigures, values: pa.Array) -> None:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_nested(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from caudal.engine.settings import usable_cores
 from caudal.stages.enforce.judging.content import REASONS
 from caudal.stages.enforce.judging.profile import parquet
@@ -21,8 +26,6 @@ from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, overwrite, readable, relative_path, writable
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]  # bool, one a row of a file
@@ -81,10 +84,6 @@ def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Seq
 
 def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
     """Return for each file (given with whether its rows have reasons) which of its rows have a key that occurs more than once in all files."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     lengths = [pq.read_metadata(readable(file)).num_rows for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
@@ -111,10 +110,6 @@ def _repeated(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: s
 
 def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
     """Return which rows were set aside because they could not be read; no rule judges them."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if reasons.null_count == len(reasons):
         return np.zeros(len(reasons), bool)
     has_reasons = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
@@ -126,8 +121,6 @@ def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
 
 def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int64], Mask]:
     """Return a code for each row, equal only for rows with equal keys, and whether no part of the key is null."""
-    import numpy as np
-
     codes: NDArray[np.int64] = np.zeros(0, np.int64)
     complete: Mask = np.zeros(0, bool)
     for place, column in enumerate(columns):
@@ -139,10 +132,6 @@ def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int64], Mask]
 
 
 def _codes_of_column(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Mask, int]:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     values = pa.array([repr(value) for value in column.to_pylist()]) if pa.types.is_nested(column.type) else column.combine_chunks()
     if pa.types.is_floating(values.type):
         values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 and 0.0 are one value, as they are for Spark
@@ -154,8 +143,6 @@ def _codes_of_column(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Mask, 
 
 def _split(file: Place, mask: Mask, waiting: Place) -> None:
     """Move the rows of a file that a mask selects into another file; the remaining rows replace the file."""
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(readable(file)) as opened:
         codec = opened.metadata.row_group(0).column(0).compression.lower()
         table = opened.read()

@@ -6,11 +6,14 @@ import io
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.types as t
+
 from caudal.stages.ingest.sql.columns import Column
 
 if TYPE_CHECKING:
     import psycopg
-    import pyarrow as pa
     from sqlalchemy import Connection
     from sqlalchemy.sql import ClauseElement
 
@@ -19,8 +22,6 @@ BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read by the cu
 
 def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
     """Return whether each column's text is its value: lists and bytes have a notation of their own."""
-    import pyarrow.types as t
-
     return connection.dialect.name == "postgresql" and not any(
         column.type is None or t.is_nested(column.type) or t.is_binary(column.type) for column in columns
     )
@@ -33,9 +34,6 @@ def copy_batches(connection: Connection, statement: ClauseElement, columns: Sequ
     ------
     pyarrow.ArrowInvalid : a value that Arrow cannot read, such as an infinite time
     """
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
     compiled = statement.compile(dialect=connection.dialect)
     parameters = dict(compiled.params)
     sql = str(compiled) if parameters else str(compiled).replace("%%", "%")

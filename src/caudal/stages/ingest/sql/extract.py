@@ -13,6 +13,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as t
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import ArgumentError
+
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.sql.columns import Column, columns, quoted, relation
@@ -24,7 +31,6 @@ from caudal.storage.parquet import WRITTEN
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    import pyarrow as pa
     from sqlalchemy import Connection, Engine
     from sqlalchemy.sql.expression import BindParameter
     from sqlalchemy.sql.selectable import TextualSelect
@@ -84,9 +90,6 @@ def _with_connection(others: Open, work: Callable[[Connection], Range]) -> Range
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
     """Yield a connection that sees one state of the database, and where possible a function that opens more with the same state."""
-    from sqlalchemy import text
-    from sqlalchemy.exc import ArgumentError
-
     if engine.dialect.name != "postgresql":
         with engine.connect() as connection:
             with suppress(ArgumentError):  # SQLite's transactions are serializable
@@ -115,8 +118,6 @@ def _bounds(
     connection: Connection, source: Database, columns: Sequence[Column], low: Watermark | None
 ) -> list[tuple[int | None, int | None]]:
     """Return the key ranges, each with its first key and the first key after it; open at both ends."""
-    from sqlalchemy import text
-
     if source.parallel == 1:
         return [(None, None)]
     key = next(column for column in columns if column.name == source.key[0])
@@ -139,8 +140,6 @@ def _write(
     connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Watermark | None,
     known: LandedRows | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
-    import pyarrow as pa
-
     statement = _statement(connection, source, columns, bounds, low)
     if can_copy(connection, columns):
         try:
@@ -156,9 +155,6 @@ def write_batches(
     batches: Iterator[pa.RecordBatch], source: Database, columns: Sequence[Column], known: LandedRows | None, file: Path, mark: str
 ) -> Range:
     """Write rows into a file, without those that were landed before unchanged."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     rows, last, without = 0, None, False
     first = next(batches, None)
     first = _batch([], columns, None, source) if first is None else first
@@ -184,9 +180,6 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     ------
     SourceProblem : they are bytes, booleans, or NaN
     """
-    import pyarrow.compute as pc
-    import pyarrow.types as t
-
     type = column.type
     ordered = t.is_integer(type) or t.is_floating(type) or t.is_decimal(type) or t.is_string(type) or t.is_temporal(type)
     if not (ordered or t.is_null(type)) or (t.is_floating(type) and pc.any(pc.is_nan(column)).as_py()):
@@ -252,8 +245,6 @@ def _statement(
     bounds: tuple[int | None, int | None],
     low: Watermark | None,
 ) -> TextualSelect:
-    from sqlalchemy import bindparam, text
-
     conditions: list[str] = []
     parameters: list[BindParameter[Any]] = []
     key = quoted(connection, source.key[0]) if source.key else ""
@@ -278,8 +269,6 @@ def _batch(
     rows: Sequence[Sequence[object]], columns: Sequence[Column], schema: pa.Schema | None, source: Database
 ) -> pa.RecordBatch:
     """Return rows as Arrow; a column without a declared type has the type of its first values."""
-    import pyarrow as pa
-
     arrays = []
     values_by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
     for place, (column, values) in enumerate(zip(columns, values_by_column, strict=True)):

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import KnownFile
 from caudal.stages.ingest.sql.text_watermark import step_back
 from caudal.storage.parquet import open_parquet
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pyarrow as pa
 
 Watermark: TypeAlias = datetime | date | Decimal | int | float | str
 
@@ -99,8 +97,6 @@ class LandedRows:
     """The landed rows from a watermark on: for each key the digest of the newest one."""
 
     def __init__(self, source: Database, earlier: EarlierExtractions, low: Any) -> None:
-        import pyarrow.compute as pc
-
         self.key = source.key
         self.newest: dict[bytes, bytes] = {}
         assert source.watermark is not None
@@ -117,8 +113,6 @@ class LandedRows:
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that were not landed before unchanged."""
-        import pyarrow as pa
-
         kept = [self.newest.get(key) != digest for key, digest in self._named(batch)]
         return batch if all(kept) else batch.filter(pa.array(kept, pa.bool_()))
 
@@ -136,8 +130,6 @@ def _digest(values: Sequence[object]) -> bytes:
 
 
 def _scalar(low: Watermark, type: pa.DataType) -> pa.Scalar:
-    import pyarrow as pa
-
     return pa.scalar(low, type)
 
 

@@ -9,6 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Observation, functions as F
+
 from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.arrival import Engine
@@ -20,7 +24,6 @@ from caudal.stages.ingest.sql.text_watermark import unordered_text
 from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from caudal.stages.ingest.sql.known import Watermark
@@ -98,8 +101,6 @@ def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str
 
 def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low: Watermark | None, room: Place) -> int:
     """Write the rows to ``room`` by the executors, and return how many they report."""
-    from pyspark.sql import Observation, functions as F
-
     frame = spark.read.format("jdbc").options(**question.options).load()
     if source.watermark and frame.schema[source.watermark].dataType.typeName() in ("string", "char", "varchar"):
         raise unordered_text(source, "by a database that need not put texts in the order of what they mean")
@@ -115,8 +116,6 @@ def _write_rows(spark: SparkSession, source: Database, question: JdbcQuery, low:
 
 def _overlap_condition(frame: DataFrame, watermark: str, low: Watermark | None, postgresql: bool) -> Column:
     """Return the condition of the rows to read again; the dialect writes the value into the statement."""
-    from pyspark.sql import functions as F
-
     column = F.col(_name(watermark))
     if not isinstance(low, datetime):
         is_late = column >= F.lit(low)
@@ -144,9 +143,6 @@ def _parts(room: Place) -> list[list[Place]]:
 
 def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some files; at least one batch, which may be empty."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = 0
     for file in files:
         with pq.ParquetFile(opened(file)) as opened_file:
@@ -158,8 +154,6 @@ def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
 
 def _check_complete(source: Database, expected: int, parts: list[list[Place]], room: Place) -> None:
     """Raise EnvironmentProblem where the executors report more rows than the files have: each may have a disk of its own."""
-    import pyarrow.parquet as pq
-
     present = sum(pq.read_metadata(opened(file)).num_rows for files in parts for file in files)
     if expected != present or not parts:
         raise EnvironmentProblem(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.database import Database, connector
+from caudal.engine import connectors
 from caudal.errors import SourceProblem
 
 if TYPE_CHECKING:
@@ -97,8 +98,6 @@ def classes(source: Database) -> list[str]:
     ------
     SourceProblem : they declare none
     """
-    from caudal.engine import connectors
-
     connector_name = connector(source)
     assert connector_name is not None
     jars = connectors.jars({connector_name})
