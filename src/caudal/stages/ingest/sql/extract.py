@@ -79,7 +79,7 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
             return list(threads.map(lambda number: _with_connection(others, lambda using: take(number, using)), range(len(bounds))))
 
 
-Open = Callable[[], AbstractContextManager[Connection]]
+Open = Callable[[], "AbstractContextManager[Connection]"]
 
 
 def _with_connection(others: Open, work: Callable[[Connection], Range]) -> Range:
