@@ -8,3 +8,5 @@ from typing_extensions import TypeAliasType
 
 JsonValue = TypeAliasType("JsonValue", "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None")
 JsonObject = TypeAliasType("JsonObject", "dict[str, JsonValue]")
+Scalar = str | float | bool | None
+"""A single value of a document: a JSON value without parts."""

@@ -68,6 +68,7 @@ def main() -> None:
     from caudal.declarations.settings import settings
     from caudal.storage import delta
     from caudal.storage.place import place
+    from caudal.storage.sweep import sweep
 
     folder = Path(sys.argv[1])
     (folder / "server").mkdir()
@@ -96,7 +97,7 @@ def main() -> None:
         tables = [one for one in (place(lake) / "lake" / "meters").iterdir() if one.name != "_quarantine"]
         tables += list((place(lake) / "lake" / "meters" / "_quarantine").iterdir())
         said["quarantined"] = sum(delta.read(one).rows for one in tables if "_quarantine" in str(one))
-        said["swept later"] = sum(delta.sweep(one) for one in tables)
+        said["swept later"] = sum(sweep(one) for one in tables)
         print(json.dumps({"moment": moment, **said}), flush=True)
     if isinstance(server, S3Server):
         server.close()

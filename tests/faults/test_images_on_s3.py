@@ -18,6 +18,7 @@ from tests.flow import image_rounds
 import caudal as cd
 from caudal.storage import delta
 from caudal.storage.place import place
+from caudal.storage.sweep import sweep
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 
@@ -70,7 +71,7 @@ def test_from_s3_to_s3_and_killed_on_the_way(s3: Any, shared_data: Path, tmp_pat
     _same_as_the_network_gives(rows, {f"s3://{bucket}/photographs/{file.parent.name}/{file.name}": file for file in some})
     assert any("__magic" in one for one in s3.requests())  # the committer that renames nothing
     for table in ("images", "embedding", "principal", "kind_predictions"):
-        assert delta.sweep(there.table("shelf", table)) == 0, f"{table} holds files that no version names"
+        assert sweep(there.table("shelf", table)) == 0, f"{table} holds files that no version names"
     for file in (*place(lake).rglob("*"), *(one for one in tmp_path.rglob("*") if one.is_file())):
         content = file.read_bytes()
         assert SECRET.encode() not in content, file

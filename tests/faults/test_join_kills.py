@@ -13,6 +13,7 @@ import pytest
 from tests import zygote
 
 from caudal.storage import delta
+from caudal.storage.sweep import sweep
 from caudal.streaming.append import append
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -92,4 +93,4 @@ def test_killed_at_each_boundary_in_one_chain(tmp_path: Path) -> None:
         assert len(table) > 4500
         assert have[name].equals(table), name
     for name in ("noted", "known"):
-        assert delta.sweep(Home(homes[1]).table("eeg", name)) == 0, f"{name} holds files that no version names"
+        assert sweep(Home(homes[1]).table("eeg", name)) == 0, f"{name} holds files that no version names"

@@ -16,6 +16,7 @@ from tests import zygote
 from caudal.commands.new import create
 from caudal.ledger.records import decisions, landed, model_versions, runs
 from caudal.storage import delta
+from caudal.storage.sweep import sweep
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 
@@ -113,7 +114,7 @@ def finishes(folder, home, log, expected):
     assert caudal("count", folder, home, log) == 0, log.with_suffix(".out").read_text()
     assert snapshot(home) == expected
     for table in (home / "lake" / "shop").iterdir():
-        assert delta.sweep(table) == 0, f"{table.name} holds files that no version names"
+        assert sweep(table) == 0, f"{table.name} holds files that no version names"
     assert not list(home.glob("raw/shop/*/.landing-*"))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
 from caudal.batch.measured import rows_measured
@@ -21,6 +22,7 @@ from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
 from caudal.ledger.rows import CheckDocument, StepDetail
+from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
 from caudal.runtime.lifecycle import end
 from caudal.runtime.progress import Progress
@@ -144,8 +146,6 @@ def _write_step(
     error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
 ) -> None:  # fmt: skip
     """Write a step's row, checks, profile, lineage and figures to the ledger in one transaction."""
-    from sqlalchemy import insert
-
     row: dict[str, object] = {
         "run_id": record.run_id, "product": product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
         "started_at": began, "finished_at": record.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
@@ -176,8 +176,6 @@ def _write_step(
 
 def _outcome_sentence(result: StepResult) -> str | None:
     """Return the outcome of training or of the gates as a phrase; None for other steps."""
-    from caudal.report.document import rows_learned
-
     if "decision" in result.detail:
         return f"version {result.detail['version']} {result.detail['decision']}"
     return rows_learned(result.detail) if "chosen" in result.detail else None

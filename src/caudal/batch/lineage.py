@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from caudal.ledger.rows import LineageDocument
 
@@ -21,4 +21,4 @@ def lineage_document(rows: DataFrame, inputs: Mapping[str, DataFrame]) -> Lineag
     from caudal.engine.lineage import column_lineage
 
     lineage = column_lineage(rows, {name: frame.columns for name, frame in inputs.items()})
-    return {"columns": lineage["columns"], "rows": lineage["rows"]}
+    return cast(LineageDocument, lineage)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import NullType, TimestampType
 
 from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
@@ -22,6 +25,7 @@ from caudal.ledger.records import profiles
 from caudal.ledger.rows import CheckDocument, LineageDocument, StepDetail
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
+from caudal.stages.enforce.judging import judge
 from caudal.storage import delta
 from caudal.storage.place import Place, move, remove
 
@@ -97,9 +101,6 @@ def adopt(folder: Place, fingerprint: str) -> StepResult | None:
 
 def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     """Return the event-time day of each row, in the product's time zone."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     assert node.event_time is not None
     event_time = F.col(node.event_time)
     if isinstance(frame.schema[node.event_time].dataType, TimestampType):
@@ -109,8 +110,6 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
 
 def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
     """Return the judged rows; they are written to a folder that no version names yet."""
-    from caudal.stages.enforce.judging import judge
-
     other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
     judged = judge(
         frame, node.expect, others=other_tables, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
@@ -178,9 +177,6 @@ def _step_result(
 
 def _storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     """Return the frame as it can be stored: no duplicate column, none without a type, with its day and segment."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import NullType
-
     if not _is_from_raw(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
     duplicates = sorted(name for name, count in Counter(frame.columns).items() if count > 1)
@@ -269,6 +265,4 @@ def _result_as_json(result: StepResult) -> dict[str, Any]:
 
 
 def _with_version(result: StepResult, version: int) -> StepResult:
-    from dataclasses import replace
-
     return replace(result, output_version=version)

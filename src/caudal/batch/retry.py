@@ -24,8 +24,9 @@ from caudal.ledger.rows import AttemptDocument
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
-from caudal.storage import delta, storage_errors
+from caudal.storage import storage_errors
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -214,8 +215,8 @@ def _sweep(tables: ProductTables, step: Step) -> None:
         and not is_streamed(tables.product, name)
     ):
         with contextlib.suppress(EnvironmentProblem):  # a lake that is away is swept by the next run
-            delta.sweep(tables.folder(name))
-            delta.sweep(tables.quarantine(name))
+            sweep(tables.folder(name))
+            sweep(tables.quarantine(name))
 
 
 def _restart_if_broken(run_spark: RunSpark, error: BaseException) -> None:

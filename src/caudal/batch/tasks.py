@@ -11,9 +11,12 @@ import contextlib
 import logging
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+
+import luigi
 
 from caudal.batch.run_state import RunState
 from caudal.batch.step import Step
@@ -142,8 +145,6 @@ def _task(luigi: Any, record: RunRecord, request: RunRequest, plan: Sequence[Ste
 
 def user_tasks(step: Step) -> list[Any]:
     """Return the user's Luigi tasks that come before a step; functions are called for theirs."""
-    import luigi
-
     tasks = []
     for behind in step.behind:
         task = behind() if callable(behind) and not isinstance(behind, luigi.Task) else behind
@@ -220,11 +221,8 @@ def scheduler_url(address: str) -> str:
 @contextlib.contextmanager
 def _import_luigi_quietly() -> Iterator[Any]:
     """Import luigi without its warnings and its start-up log lines, which would disturb the progress display."""
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import luigi
 
         for name in ("luigi", "luigi-interface", "luigi.scheduler"):
             logging.getLogger(name).setLevel(logging.CRITICAL)

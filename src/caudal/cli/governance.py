@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,7 @@ from caudal.cli.app import (
     writing_to,
 )
 from caudal.declarations.settings import settings
+from caudal.errors import StorageDamaged
 
 
 @app.command()
@@ -54,8 +56,6 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
                   samples: Annotated[int, typer.Option(help="Rows of each table to show; columns that name a person are hidden.")] = 0,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write the catalog of a home as static pages."""
-    import time
-
     from caudal.governance.catalog import catalog
     from caudal.report.catalog import write_catalog
 
@@ -82,7 +82,6 @@ def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Check that a home's ledger, raw files, tables and models are unchanged, and say how to repair what is not."""
     from caudal.commands.verify.verify import verify as work
-    from caudal.errors import StorageDamaged
 
     with exit_on_error(as_json):
         document = work(settings(home=home, lake=lake), product, deep=deep)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import shutil
 import sys
@@ -16,8 +18,11 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
+from caudal.ledger.records import model_versions
+from caudal.report.terminal import Progress as Display, summary
 from caudal.runtime.opening import open_home
 from caudal.runtime.progress import Progress
+from caudal.serve.app import create_app
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -71,7 +76,6 @@ def product_folder() -> Path:
 
 def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
     """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
-    from caudal.serve.app import create_app
     from caudal.web.server import serve_in_thread
 
     home = open_home(settings)
@@ -87,7 +91,6 @@ def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, o
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Run the taxi product, serve its champions and print the results."""
-    from caudal.report.terminal import Progress as Display, summary
     from caudal.runtime.progress import NoProgress
 
     trips = prepare(settings, simulate=simulate)
@@ -132,10 +135,6 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
 
 
 def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
-    import contextlib
-
-    from caudal.ledger.records import model_versions
-
     with contextlib.closing(open_home(settings).ledger()) as ledger:
         names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
         champions = {name: ledger.champion(product, name) for name in names}
@@ -173,8 +172,6 @@ def _official(folder: Path) -> list[str]:
 
 def _simulated(folder: Path) -> Path:
     """Write simulated trips with a fixed seed, unless they exist, and return their folder."""
-    import importlib.util
-
     if not (folder / "truth.json").is_file():
         require("faker", extra="demo", for_="Simulating trips")
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.parquet as pq
+from deltalake import Schema
+
 from caudal.commands.status import resolve_product
 from caudal.declarations.settings import Settings
+from caudal.engine.session import session
 from caudal.errors import DeclarationProblem
 from caudal.runtime.opening import open_home
 from caudal.storage import delta
+from caudal.storage.parquet import WRITTEN, dataset
 from caudal.storage.place import spark_needs
 from caudal.storage.storage_errors import translate_storage_errors
+from caudal.tables.frames import frame
 from caudal.tables.intact import check_small, name_damaged_file
 from caudal.tables.resolve import resolve_version
 
@@ -58,15 +67,6 @@ def export(
 
 def _arrow(version: delta.Version, to: Path, kind: str) -> None:
     """Write a table with Arrow, batch by batch: without a JVM, in the memory of one batch."""
-    import json
-
-    import pyarrow as pa
-    import pyarrow.csv as pc
-    import pyarrow.parquet as pq
-    from deltalake import Schema
-
-    from caudal.storage.parquet import WRITTEN, dataset
-
     stored_schema = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in stored_schema if field.name != delta.DAY])
     paths = version.paths()
@@ -86,9 +86,6 @@ def _arrow(version: delta.Version, to: Path, kind: str) -> None:
 
 def _avro(settings: Settings, version: delta.Version, to: Path) -> None:
     """Write a table with Spark's Avro writer; a single file where ``to`` has an ending."""
-    from caudal.engine.session import session
-    from caudal.tables.frames import frame
-
     connectors, conf = spark_needs(version.folder)
     spark = session(
         connectors=frozenset({"avro"}) | connectors, cores=settings.cores, memory=settings.memory, conf=conf | dict(settings.spark)

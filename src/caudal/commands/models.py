@@ -13,6 +13,7 @@ from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
+from caudal.registry import card as of_version, history as decisions, listing as versions, promote as decide
 from caudal.registry.card import Card, Listed
 from caudal.runtime.lifecycle import user_name
 from caudal.runtime.opening import open_home
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 def listing(settings: Settings, product: str | None = None) -> list[VersionDocument]:
     """Return every model version with its score and whether it is in production."""
-    from caudal.registry import listing as versions
-
     with _ledger(settings) as (home, ledger):
         names = [resolve_product(home, ledger, product)] if product else products(ledger)
         return [_version_line(row) for name in names for row in versions(ledger, name)]
@@ -33,8 +32,6 @@ def listing(settings: Settings, product: str | None = None) -> list[VersionDocum
 
 def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
     """Return the card of a model version; of the champion when ``version`` is None."""
-    from caudal.registry import card as of_version
-
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return of_version(ledger, name, model, version)
@@ -42,8 +39,6 @@ def card(settings: Settings, model: str, version: int | None, product: str | Non
 
 def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
-    from caudal.registry import promote as decide
-
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return decide(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
@@ -60,8 +55,6 @@ def rollback(settings: Settings, model: str, to: int | None, reason: str, produc
 
 def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
     """Return every decision on a model, oldest first."""
-    from caudal.registry import history as decisions
-
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return [

@@ -95,7 +95,7 @@ def _without_metadata(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith("_")])
 
 
-def _by_key(table: pa.Table, keys: list[str]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+def _by_key(table: pa.Table, keys: list[str]) -> dict[tuple[Any, ...], tuple[object, ...]]:
     columns = table.to_pydict()
     value_columns = [name for name in table.column_names if name not in keys]
     values_by_key = {}

@@ -8,6 +8,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.declarations.join import Join, is_stream, shape, stream_keys
 from caudal.declarations.node import Node
@@ -63,8 +64,6 @@ def compare_join(tables: ProductTables, spark: SparkSession, declared: Join) -> 
 
 def _at(tables: ProductTables, spark: SparkSession, stream: Node, version: int) -> DataFrame:
     """Return a stream's rows at a version; an empty frame before the first version."""
-    from pyspark.sql.pandas.types import from_arrow_schema
-
     folder = tables.folder(stream.name)
     return (
         frame(spark, delta.read(folder, version)) if version >= 0 else empty(spark, from_arrow_schema(Side(stream, folder).schema))
@@ -101,8 +100,8 @@ def _joined_versions(tables: ProductTables, declared: Join, newest: int) -> list
 
 
 def _without_match(
-    rows: Counter[tuple[Any, ...]], declared: Join, nodes: tuple[Node, Node], names: list[str]
-) -> set[tuple[Any, ...]]:
+    rows: Counter[tuple[object, ...]], declared: Join, nodes: tuple[Node, Node], names: list[str]
+) -> set[tuple[object, ...]]:
     """Return the rows of a left join of streams that have no match."""
     if declared.how != "left" or not is_stream(nodes[1]):
         return set()
@@ -110,18 +109,18 @@ def _without_match(
     return {row for row in rows if row[matched_index] is None}
 
 
-def _example(row: tuple[Any, ...], keys: list[int], only_stream: Counter[tuple[Any, ...]]) -> ParityExample:
+def _example(row: tuple[object, ...], keys: list[int], only_stream: Counter[tuple[object, ...]]) -> ParityExample:
     texts = [str(row), "None"]
     stream, run = texts if row in only_stream else reversed(texts)
     return {"key": [str(row[index]) for index in keys], "stream": stream, "run": run}
 
 
-def _row_counts(rows: pa.Table) -> Counter[tuple[Any, ...]]:
+def _row_counts(rows: pa.Table) -> Counter[tuple[object, ...]]:
     columns = rows.to_pydict().values()
     return Counter(tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in zip(*columns, strict=True))
 
 
-def _key(row: tuple[Any, ...], key_indices: list[int]) -> tuple[Any, ...]:
+def _key(row: tuple[object, ...], key_indices: list[int]) -> tuple[object, ...]:
     return tuple(row[index] for index in key_indices)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
+
 from caudal.batch.batch import run
 from caudal.batch.result import Result
 from caudal.commands.status import products, resolve_product
@@ -54,8 +56,6 @@ def show(
     settings: Settings, table: str, *, reason: str | None = None, limit: int = 20, product: str | None = None
 ) -> list[QuarantinedRow]:
     """Return quarantined rows of a table: reasons, the file they came from, raw values."""
-    import pyarrow.compute as pc
-
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         name = resolve_product(home, ledger, product)

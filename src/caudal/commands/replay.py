@@ -88,7 +88,7 @@ class ReplayCounts:
     late_s: float = 0.0
     stopped: bool = False
 
-    def document(self, signal: Played, chosen_pace: Pace) -> dict[str, Any]:
+    def document(self, signal: Played, chosen_pace: Pace) -> dict[str, object]:
         """Return the counts as a JSON-ready document, with the disturbances in the signal that was played."""
         facts = signal.facts(0, self.positions)
         return {
@@ -252,7 +252,7 @@ def _target(what: str, settings: Settings, name: str | None) -> tuple[_Target, s
     )
 
 
-def _client_config(file: Path | None, kind: str) -> dict[str, Any]:
+def _client_config(file: Path | None, kind: str) -> dict[str, object]:
     if file is not None and kind != "kafka":
         raise DeclarationProblem(
             f"--client-config configures Kafka's client, but this replay goes into {kind}.", fix="Add --into kafka."
@@ -284,7 +284,7 @@ def blocks_until(signal: Played, stop: int, samples: int) -> Iterator[Block]:
             yield block.cut(start, start + samples)
 
 
-def source(name: str, **parameters: Any) -> Played:
+def source(name: str, **parameters: object) -> Played:
     """Return the simulator or recording of that name.
 
     Raises

@@ -41,7 +41,7 @@ def sink(
     lanes: int = 2,
     lines: bool = False,
     servers: str = "127.0.0.1:9092",
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Sink:
     """Return the sink of a kind that sends to ``to``.
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
+from caudal.graph.load import load
 from caudal.graph.registered import kind_of_step, step_kinds, steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
@@ -77,8 +78,6 @@ def resolve_product(home: Home, ledger: Ledger, product: str | None) -> str:
 
 def product_name(folder: Path) -> str:
     """Return the name of the product that a folder declares."""
-    from caudal.graph.load import load
-
     return load(folder).name
 
 

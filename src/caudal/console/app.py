@@ -22,7 +22,7 @@ from caudal.web.refusals import HINTS, register_error_handlers
 class _Console(Dash):
     """A Dash app in the layout of all caudal pages, with their header, language and skip link."""
 
-    def interpolate_index(self, *_: Any, **parts: Any) -> str:
+    def interpolate_index(self, *_: object, **parts: object) -> str:
         return render_template("console.html", **parts)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from caudal.errors import StepFailed
 
-NoteFunction = Callable[[Any], Mapping[str, Any]]  # called with the folder that the rows were written to
+NoteFunction = Callable[[Any], Mapping[str, object]]  # called with the folder that the rows were written to
 
 
 Fits = Literal["anew", "keep", "only"]
@@ -76,9 +76,9 @@ class BuildContext:
         """Record that the next training must fit again."""
         self.kept[PUT_OFF] = b""
 
-    def notes(self, written: Any) -> dict[str, Any]:
+    def notes(self, written: object) -> dict[str, object]:
         """Return the notes about the written rows."""
-        notes: dict[str, Any] = {}
+        notes: dict[str, object] = {}
         for note_function in self.note_functions:
             notes.update(note_function(written))
         return notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from caudal.declarations.address import address
 from caudal.declarations.format import Format
@@ -20,12 +20,12 @@ class Connection:
 
     kind: ClassVar[str]
 
-    def _set(self, name: str, value: Any) -> None:
+    def _set(self, name: str, value: object) -> None:
         """Set a field of this frozen declaration in ``__post_init__``: secret values become a `Secret`."""
         object.__setattr__(self, name, value)
 
 
-UNDESCRIBED: Mapping[str, Any] = {"described": False}
+UNDESCRIBED: Mapping[str, object] = {"described": False}
 """Marks a field that fingerprints leave out: a new password in its address does not change a source."""
 
 
@@ -48,11 +48,11 @@ class Files(Connection):
 
     pattern: str
     format: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     settle_s: float = 0.0
     required: bool = True
     changed: str = "replace"
-    storage: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, object] = field(default_factory=dict)
     follow_links: bool = False
     address: Address | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
     kind: ClassVar[str] = "files"
@@ -85,10 +85,10 @@ class Http(Connection):
 
     urls: tuple[str, ...]  # as they may be shown
     format: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     timeout_s: float = 60.0
-    params: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = field(default_factory=dict)
     auth: Env | Secret | tuple[str | Env, str | Env | Secret] | None = None
     rate: str | None = None
     pages: Pages | None = None
@@ -125,11 +125,11 @@ class Simulated(Connection):
     ``code`` is the fingerprint of the function and of all code that it uses, where the run knows it.
     """
 
-    write: Callable[..., Any]
+    write: Callable[..., object]
     seed: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     format: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     code: str | None = None
     kind: ClassVar[str] = "simulated"
 
@@ -183,7 +183,7 @@ class Kafka(Channelled):
     wire: str = "packed"
     servers: str | None = None
     starting: str = "earliest"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     kind: ClassVar[str] = "kafka"
 
     def __post_init__(self) -> None:
@@ -225,9 +225,9 @@ def files(
     settle: float = 0.0,
     required: bool = True,
     changed: str = "replace",
-    storage: Mapping[str, Any] | None = None,
+    storage: Mapping[str, object] | None = None,
     follow_links: bool = False,
-    **options: Any,
+    **options: object,
 ) -> Files:
     """Return a source of files that match ``pattern``."""
     name, format_options = _format(format)
@@ -238,13 +238,13 @@ def http(
     *urls: str,
     format: str | Format | None = None,
     timeout_s: float = 60.0,
-    params: Mapping[str, Any] | None = None,
-    headers: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
+    headers: Mapping[str, object] | None = None,
     auth: Env | str | tuple[str | Env, str | Env] | None = None,
     rate: str | None = None,
     pages: Pages | None = None,
     since: Since | None = None,
-    **options: Any,
+    **options: object,
 ) -> Http:
     """Return a source of files, or of answers in pages, behind ``urls``.
 
@@ -261,11 +261,11 @@ def http(
     return Http(tuple(urls), name, {**format_options, **options}, timeout_s, params or {}, headers or {}, login, rate, pages, since)
 
 
-def _format(declared: str | Format | None) -> tuple[str | None, Mapping[str, Any]]:
+def _format(declared: str | Format | None) -> tuple[str | None, Mapping[str, object]]:
     return (declared.name, declared.options) if isinstance(declared, Format) else (declared, {})
 
 
-def simulated(write: Callable[..., Any], *, seed: int = 0, format: str | None = None, **parameters: Any) -> Simulated:
+def simulated(write: Callable[..., object], *, seed: int = 0, format: str | None = None, **parameters: object) -> Simulated:
     """Return a source whose raw files the function ``write`` creates."""
     return Simulated(write, seed, parameters, format)
 
@@ -282,7 +282,7 @@ def kafka(
     wire: str = "packed",
     servers: str | None = None,
     starting: Literal["earliest", "latest"] = "earliest",
-    **options: Any,
+    **options: object,
 ) -> Kafka:
     """Return a source of samples from a Kafka topic."""
     return Kafka(topic, tuple(channels), wire, servers, starting, options)

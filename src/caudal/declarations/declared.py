@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.alert import Alert, Sla
 from caudal.declarations.custom import CustomNode
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
-Function = Callable[..., Any]
+Function = Callable[..., object]
 
 
 class Declared:
@@ -44,7 +44,7 @@ class Declared:
         self.subjects: list[Subject] = []
 
     @property
-    def declarations_by_kind(self) -> tuple[Mapping[str, Any], ...]:
+    def declarations_by_kind(self) -> tuple[Mapping[str, object], ...]:
         """The mappings of name to declaration, one for each kind: tables first, then what is built from them."""
         return (
             self.nodes, self.models, self.predictions, self.servings, self.detections, self.outlets, self.publications, self.custom,

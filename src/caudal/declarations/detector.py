@@ -40,7 +40,7 @@ class Detector:
             )
         return values[parameter]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return kind and parameters, JSON-ready; the fingerprint uses them."""
         return {"kind": self.kind, "parameters": dict(self.parameters)}
 

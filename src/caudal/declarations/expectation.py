@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
 from caudal.declarations.location import Location
 
@@ -53,6 +53,6 @@ class Expectation:
         """Return this expectation with the action ``stop``: a failing row stops the step, and nothing is published."""
         return replace(self, action="stop", max_share=None)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return all declared values by name; the fingerprint uses them."""
         return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "where"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from caudal.errors import DeclarationProblem
 
@@ -14,10 +13,10 @@ class Format:
     """A format and its reader options, for ``format=`` of a connection."""
 
     name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
-def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: Any) -> Format:
+def fixed_width(columns: Mapping[str, int | tuple[int, int]], **options: object) -> Format:
     """Return the format of lines whose columns are at fixed positions.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.location import outside
@@ -44,7 +43,9 @@ class Holdout:
         return f"the table '{self.table}'" if self.table else f"rows flagged by '{self.flag}'"
 
 
-def holdout(newest: str | int | None = None, *, table: Callable[..., Any] | str | None = None, flag: str | None = None) -> Holdout:
+def holdout(
+    newest: str | int | None = None, *, table: Callable[..., object] | str | None = None, flag: str | None = None
+) -> Holdout:
     """Return a holdout: rows that are never trained on, and used once, to score a version that is promoted.
 
     Parameters

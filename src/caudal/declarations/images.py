@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from caudal.declarations.address import address
 from caudal.declarations.connection import UNDESCRIBED, Connection
@@ -57,7 +57,7 @@ class Images(Connection):
     max_bytes: int = MAX_BYTES
     settle_s: float = 0.0
     required: bool = True
-    storage: Mapping[str, Any] = field(default_factory=dict)
+    storage: Mapping[str, object] = field(default_factory=dict)
     gone: Gone = "keep"
     address: Address | None = field(default=None, kw_only=True, repr=False, metadata=UNDESCRIBED)
     kind: ClassVar[str] = "images"
@@ -81,7 +81,7 @@ def images(
     max_bytes: int = MAX_BYTES,
     settle: float = 0.0,
     required: bool = True,
-    storage: Mapping[str, Any] | None = None,
+    storage: Mapping[str, object] | None = None,
     gone: Gone = "keep",
 ) -> Images:
     """Return a source of images, one row each: ``path, label, sha256, bytes, width, height, format, modified_at, content``."""

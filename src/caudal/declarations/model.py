@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from caudal.declarations.duration import seconds
 from caudal.declarations.holdout import Holdout
@@ -177,7 +177,7 @@ class Model:
     features: str
     label: str
     horizon_s: float
-    candidates: Mapping[str, Any]
+    candidates: Mapping[str, object]
     split: Temporal | TemporalRows | Hashed
     metric: str
     gates: tuple[Gate, ...] = ()
@@ -208,7 +208,7 @@ class Prediction:
     name: str
     model: str
     rows: Literal["unlabelled", "all", "latest"] = "all"
-    trigger: Any = None
+    trigger: object = None
     learn_after: int | None = None
     where: Location | None = field(default=None, compare=False)
 
@@ -218,5 +218,5 @@ class Serving:
     """A model behind a form and an API. ``defaults`` fills fields of the form; ``labels`` and ``units`` name them."""
 
     model: str
-    fields: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    fields: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     where: Location | None = field(default=None, compare=False)

@@ -36,7 +36,7 @@ class Source:
     description: str | None = None
     where: Location | None = field(default=None, compare=False)
     time_limit_s: float | None = None
-    after: tuple[Any, ...] = field(default=(), compare=False)
+    after: tuple[object, ...] = field(default=(), compare=False)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ class Features(Table):
 Node = Source | Table
 
 
-def inputs_of(function: Callable[..., Any]) -> tuple[str, ...]:
+def inputs_of(function: Callable[..., object]) -> tuple[str, ...]:
     """Return the parameter names of a table function.
 
     Examples
@@ -139,6 +139,6 @@ def inputs_of(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
-def summary_of(function: Callable[..., Any]) -> str | None:
+def summary_of(function: Callable[..., object]) -> str | None:
     """Return a function's docstring, cleaned."""
     return inspect.getdoc(function)

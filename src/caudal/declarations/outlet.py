@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from caudal.declarations.detector import Detection
 from caudal.declarations.location import Location
@@ -40,7 +40,7 @@ class Topic(Destination):
 
     topic: str
     servers: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     kind: ClassVar[str] = "topic"
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class Outlet:
     where: Location
 
 
-def topic(name: str, *, servers: str | None = None, **options: Any) -> Topic:
+def topic(name: str, *, servers: str | None = None, **options: object) -> Topic:
     """Return a Kafka topic as the destination of rows.
 
     Raises

@@ -195,7 +195,7 @@ class Product(Streams, Publishing, Governance):
         as_of: str | None = None,
         labels: Sequence[str] = (),
         keep: Sequence[str] = (),
-        **options: Any,
+        **options: object,
     ) -> Callable[[Function], Function]:
         """Declare a function as features: one row per entity and ``as_of``, from what was known then. ``options`` are those of a table.
 
@@ -221,7 +221,7 @@ class Product(Streams, Publishing, Governance):
         *,
         features: Function | str,
         label: str,
-        candidates: Mapping[str, Any],
+        candidates: Mapping[str, object],
         split: Temporal | TemporalRows | Hashed,
         horizon: str | float = 0,
         metric: str | None = None,
@@ -273,7 +273,7 @@ class Product(Streams, Publishing, Governance):
         self.predictions[declared.name] = declared
         return declared
 
-    def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, Any]] | None = None) -> Serving:
+    def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, object]] | None = None) -> Serving:
         """Declare that a model is served; ``fields`` overrides labels, units, ranges and defaults of the form, which come from the data."""
         of = model if isinstance(model, str) else model.name
         declared = Serving(of, dict(fields or {}), caller())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from caudal.errors import DeclarationProblem, nearest
 
@@ -101,7 +100,7 @@ class Schema:
         return tuple(field.name for field in self.fields)
 
 
-def schema(columns: Mapping[str, str | Field] | None = None, *, open: bool = True, **more: Any) -> Schema:
+def schema(columns: Mapping[str, str | Field] | None = None, *, open: bool = True, **more: str | Field) -> Schema:
     """Return a schema from names and types.
 
     Examples

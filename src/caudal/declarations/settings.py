@@ -83,7 +83,7 @@ class Settings:
         return repr(Address(value).shown) if isinstance(value, str) else repr(value)
 
 
-def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
+def settings(folder: Path | None = None, environment: Mapping[str, str] | None = None, **flags: object) -> Settings:
     """Return the settings in force: ``flags`` that are not None, then variables, then the file in ``folder`` or above.
 
     Raises
@@ -131,9 +131,9 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
     return Settings(**values)
 
 
-def _flatten(tree: Mapping[str, Any], above: str = "") -> list[tuple[str, Any]]:
+def _flatten(tree: Mapping[str, object], above: str = "") -> list[tuple[str, object]]:
     """Return the leaves of nested TOML tables by their dotted names."""
-    leaves: list[tuple[str, Any]] = []
+    leaves: list[tuple[str, object]] = []
     for key, value in tree.items():
         name = f"{above}{key}"
         leaves += _flatten(value, name + ".") if isinstance(value, Mapping) else [(name, value)]

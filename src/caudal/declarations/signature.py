@@ -6,9 +6,12 @@ The functions take pandas frames, but this module imports neither pandas nor an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NotRequired, TypeVar
+
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
 from caudal.errors import StepFailed, nearest
+from caudal.json_value import Scalar
 
 Frame = TypeVar("Frame")  # a pandas frame; its type would import pandas here
 
@@ -16,7 +19,32 @@ NUMBERS = ("double", "long", "boolean")
 PREDICTION = "prediction"
 
 
-def coerce_inputs(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
+class InputDocument(TypedDict):
+    """An input of a model."""
+
+    name: str
+    type: str
+    unit: NotRequired[str | None]
+
+
+class OutputDocument(TypedDict):
+    """What a model predicts."""
+
+    name: str
+    type: str
+    unit: str | None
+    classes: list[Scalar] | None
+
+
+class SignatureDocument(TypedDict):
+    """What a version takes and gives."""
+
+    inputs: list[InputDocument]
+    output: OutputDocument
+    example: NotRequired[dict[str, Scalar]]
+
+
+def coerce_inputs(frame: Frame, inputs: Sequence[InputDocument]) -> Frame:
     """Return a model's inputs in the signature's order: numbers and booleans as float64, strings as object, missing values as NaN.
 
     With one type for all numbers a column has the same type whether or not a batch contains nulls.
@@ -54,7 +82,7 @@ def coerce_inputs(frame: Frame, inputs: Sequence[Mapping[str, Any]]) -> Frame:
     return coerced_frame
 
 
-def prediction_frame(frame: Frame, prediction: Any, probabilities: Any = None, classes: Sequence[str] | None = None) -> Frame:
+def prediction_frame(frame: Frame, prediction: object, probabilities: Any = None, classes: Sequence[Scalar] | None = None) -> Frame:
     """Return predictions in the form that all models of caudal use.
 
     Returns
@@ -62,7 +90,7 @@ def prediction_frame(frame: Frame, prediction: Any, probabilities: Any = None, c
     DataFrame with the index of ``frame``: ``prediction`` (float64, or the class as string), and ``probability_<class>`` where the
     model returns probabilities : float64 [n, classes]
     """
-    columns: dict[str, Any] = {PREDICTION: prediction}
+    columns: dict[str, object] = {PREDICTION: prediction}
     if probabilities is not None and classes is not None:
         columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
     rows: Any = frame

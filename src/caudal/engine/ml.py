@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import PREDICTION, coerce_inputs, prediction_frame
+import numpy as np
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
+
+from caudal.declarations.signature import PREDICTION, InputDocument, coerce_inputs, prediction_frame
 from caudal.errors import StepFailed, nearest
+from caudal.json_value import Scalar
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.ml import Transformer
     from pyspark.sql import DataFrame, SparkSession
 
 ROW = "_row"
 
 
-def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], **more: Any) -> DataFrame:
+def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[InputDocument], **more: pd.Series) -> DataFrame:
     """Return the inputs as a Spark frame: numbers as double, strings as string, missing values as null; further columns by name."""
-    from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
-
     # The inputs must be cast by the same function as everywhere else; then NaN becomes the null that Spark ML expects.
     cast = coerce_inputs(frame, inputs).reset_index(drop=True)
     missing: Any = None
@@ -32,7 +37,7 @@ def ml_frame(spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[
 
 
 def ml_scored(
-    model: Any, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[Mapping[str, Any]], classes: Sequence[str] | None
+    model: Transformer, spark: SparkSession, frame: pd.DataFrame, inputs: Sequence[InputDocument], classes: Sequence[Scalar] | None
 ) -> pd.DataFrame:
     """Return the predictions of a fitted Spark ML model for a pandas frame, with its index.
 
@@ -43,26 +48,23 @@ def ml_scored(
     if frame.empty:
         return prediction_frame(frame, [])
     scored = model.transform(ml_frame(spark, frame, inputs))
-    collected: Any = scored_columns(scored, ROW).toPandas()
+    collected = scored_columns(scored, ROW).toPandas()
     ordered = collected.sort_values(ROW)
     if classes is None:
         return prediction_frame(frame, ordered[PREDICTION].to_numpy("float64"))
-    import numpy as np
 
     names = np.asarray(list(classes), object)[ordered[PREDICTION].to_numpy("int64")]
     shares = np.vstack(list(ordered["probability"])) if "probability" in ordered else None
     return prediction_frame(frame, names, shares, classes)
 
 
-def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFrame:
+def ml_columns(frame: DataFrame, inputs: Sequence[InputDocument]) -> DataFrame:
     """Return a Spark frame with the inputs cast to the model's types; further columns stay.
 
     Raises
     ------
     StepFailed : an input is missing
     """
-    from pyspark.sql import functions as F
-
     for input_ in inputs:
         if input_["name"] not in frame.columns:
             raise StepFailed(
@@ -75,9 +77,6 @@ def ml_columns(frame: DataFrame, inputs: Sequence[Mapping[str, Any]]) -> DataFra
 
 def scored_columns(scored: DataFrame, *keys: str) -> DataFrame:
     """Return keys, ``prediction`` and ``probability`` (array of double) of a scored Spark frame."""
-    from pyspark.ml.functions import vector_to_array
-    from pyspark.sql import functions as F
-
     columns = [F.col(name) for name in (*keys, PREDICTION)]
     if "probability" in scored.columns:
         columns.append(vector_to_array(F.col("probability")).alias("probability"))

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
+
+from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
@@ -24,11 +28,6 @@ def micros(frame: DataFrame, time: str, asking: str) -> Column:
     ------
     DeclarationProblem : the column is neither a date nor a timestamp
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
-
-    from caudal.engine.marks import quoted
-
     kind, column = frame.schema[time].dataType, F.col(quoted(time))
     if isinstance(kind, TimestampNTZType):
         start, unit = F.expr("timestamp_ntz'0001-01-01'"), F.expr("interval '0.000001' second")

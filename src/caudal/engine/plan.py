@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
 
 
@@ -62,7 +63,7 @@ def tree(listed: Sequence[Mapping[str, Any]]) -> PlanNode:
     return next_node()
 
 
-def _with_projections(node: PlanNode, plan: Any) -> None:
+def _with_projections(node: PlanNode, plan: JavaObject) -> None:
     """Add the projections of each Expand, which Spark's JSON lacks."""
     if node.kind == "Expand":
         rows = plan.projections()

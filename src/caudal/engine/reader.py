@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from pyspark.sql.readwriter import DataFrameReader
 
 _OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
@@ -26,11 +27,10 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
     path : called with ``file`` or ``folder``, and the path
     unseen : called with a description of remote data, whose changes cannot be detected
     """
-    from pyspark.sql.readwriter import DataFrameReader
 
-    def recording(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def recording(name: str, method: Callable[..., object]) -> Callable[..., object]:
         @wraps(method)
-        def recorded_read(self: Any, *args: Any, **kwargs: Any) -> Any:
+        def recorded_read(self: object, *args: object, **kwargs: object) -> object:
             if not sys._getframe(1).f_code.co_filename.startswith(_CAUDAL) and _SPARK not in sys._getframe(1).f_code.co_filename:
                 if name == "jdbc":
                     unseen("a database")
@@ -50,7 +50,7 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
             setattr(DataFrameReader, name, method)
 
 
-def _texts(argument: Any) -> list[str]:
+def _texts(argument: object) -> list[str]:
     several = argument if isinstance(argument, list | tuple) else [argument]
     return [str(place) for place in several if isinstance(place, str | os.PathLike)]
 

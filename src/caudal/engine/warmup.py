@@ -13,6 +13,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as f
+from pyspark.sql.window import Window
+
 from caudal.engine import cds
 from caudal.engine.session import plan, start, stop
 
@@ -42,9 +45,6 @@ def main(arguments: list[str]) -> int:
 
 def touch(spark: SparkSession, folder: Path) -> None:
     """Write, read, join, aggregate and window a few rows, as a typical run does."""
-    from pyspark.sql import functions as f
-    from pyspark.sql.window import Window
-
     (folder / "in.csv").write_text("id,zone,at,fare\n1,a,2024-01-01 00:00:00,1.5\n2,b,2024-01-01 00:20:00,x\n")
     raw = spark.read.csv(str(folder / "in.csv"), header=True, schema="id long, zone string, at timestamp, fare double")
     raw.withColumn("day", f.to_date("at")).write.partitionBy("day").parquet(str(folder / "parquet"))

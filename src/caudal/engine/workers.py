@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark import cloudpickle
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -23,8 +25,6 @@ def tell_workers(spark: SparkSession, module: str, root: Path, sources: str | No
     sources : digest of the user's modules, None if there are none. Workers with other sources have imported older modules:
         Spark keeps them apart by their environment
     """
-    from pyspark import cloudpickle
-
     if module in sys.modules:
         cloudpickle.register_pickle_by_value(sys.modules[module])  # type: ignore[no-untyped-call]
     environment = spark.sparkContext.environment

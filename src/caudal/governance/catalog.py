@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
+from caudal.graph.load import load
 from caudal.graph.registered import labels_where
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.ledger import Ledger
@@ -22,6 +23,7 @@ from caudal.tables.home import Home
 from caudal.tables.landing import origin_of
 
 if TYPE_CHECKING:
+    from caudal.ledger.rows import ColumnProfile
     from caudal.report.documents import FoundDocument
 
 
@@ -29,19 +31,17 @@ Thing = dict[str, Any]
 HIDDEN = "•••"
 
 
-def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 0) -> dict[str, Any]:
+def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 0) -> Thing:
     """Return the catalog of all products that have run in a home, and of the products in ``folders`` as they are declared now.
 
     Parameters
     ----------
     samples : int, rows shown of each table; columns that identify a person are masked
     """
-    from caudal.graph.load import load
-
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         declared = {row["product"]: row["document"] for row in ledger.find(declarations)}
-        declared |= {document["name"]: document for document in (declaration(load(folder)) for folder in folders)}
+        declared |= {str(document["name"]): document for document in (declaration(load(folder)) for folder in folders)}
         if not declared:
             raise NotThere(
                 f"No product has run in {home.path}.",
@@ -52,7 +52,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
         return json_ready({"home": home.path.name, "products": list(products.values())}, text_or_number)  # type: ignore[no-any-return]
 
 
-def search(document: Mapping[str, Any], word: str) -> list[FoundDocument]:
+def search(document: Thing, word: str) -> list[FoundDocument]:
     """Return products, things and columns whose name, description or owner contains the word; exact names come first."""
     ranked_hits: list[tuple[int, FoundDocument]] = []
 
@@ -75,12 +75,12 @@ def search(document: Mapping[str, Any], word: str) -> list[FoundDocument]:
 class _Product:
     """One product's part of the catalog."""
 
-    def __init__(self, home: Home, ledger: Ledger, declared: Mapping[str, Any], samples: int) -> None:
+    def __init__(self, home: Home, ledger: Ledger, declared: Thing, samples: int) -> None:
         self._home, self._ledger, self._declared, self._samples = home, ledger, declared, samples
         self._name = str(declared["name"])
         self._lineages = {name: self._lineage(name) for name in (*declared["tables"], *declared["predictions"])}
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Thing:
         last = self._ledger.find(runs, product=self._name, newest=True, limit=1)
         entries = [
             *(self._table(name) for name in self._declared["tables"]), *(self._model(name) for name in self._declared["models"]),
@@ -166,9 +166,9 @@ class _Product:
         self,
         table: str,
         name: str,
-        type: Any,
-        table_declaration: Mapping[str, Any],
-        figures: Mapping[str, Any] | None,
+        type: object,
+        table_declaration: Thing,
+        figures: ColumnProfile | None,
         rows: int | None,
     ) -> Thing:
         declared = table_declaration["columns"].get(name, {})
@@ -180,7 +180,7 @@ class _Product:
             "from": lineage["from"], "indirect": lineage["indirect"], "unknown": lineage.get("unknown"), "to": self._goes_to(table, name),
         }  # fmt: skip
 
-    def _goes_to(self, table: str, column: str) -> list[dict[str, Any]]:
+    def _goes_to(self, table: str, column: str) -> list[Thing]:
         readers = [
             {"table": name, "column": other, "kind": origin["kind"]}
             for name, lineage in self._lineages.items()
@@ -215,9 +215,9 @@ class _Product:
             if origin is not None:
                 column["unit"], column["about"] = column["unit"] or origin["unit"], column["about"] or origin["about"]
 
-    def _lineage(self, name: str) -> dict[str, Any]:
+    def _lineage(self, name: str) -> Thing:
         """Return a table's column lineage from its newest build; for a source or predictions, as declared."""
-        empty: dict[str, Any] = {"columns": {}, "rows": {}}
+        empty: Thing = {"columns": {}, "rows": {}}
         if name in self._declared["predictions"]:
             model = self._declared["models"][self._declared["predictions"][name]["model"]]
             table = self._declared["tables"][model["features"]]
@@ -266,7 +266,7 @@ class _Product:
         folder = self._home.quarantine(self._name, name)
         return delta.read(folder).rows if delta.version_of(folder) is not None else None
 
-    def _sample(self, version: delta.Version, names: Sequence[str]) -> list[dict[str, Any]]:
+    def _sample(self, version: delta.Version, names: Sequence[str]) -> list[Thing]:
         persons = {subject["column"] for subject in self._declared["subjects"]}
         first_file = delta.Version(
             version.folder, version.number, version.files[:1], version.schema, version.partitioned, version.identity
@@ -278,7 +278,7 @@ class _Product:
         ]
 
 
-def _readers_elsewhere(home: Home, ledger: Ledger, products: Mapping[str, dict[str, Any]]) -> None:
+def _readers_elsewhere(home: Home, ledger: Ledger, products: Mapping[str, Thing]) -> None:
     """Add products whose sources read another product's table in place."""
     for row in ledger.find(landed):
         parts = origin_of(row).parts
@@ -297,7 +297,7 @@ def _span(version: delta.Version | None) -> list[str] | None:
     return [days[0], days[-1]] if days else None
 
 
-def _type(declared: Any) -> str:
+def _type(declared: object) -> str:
     if isinstance(declared, Mapping):
         return f"array<{_type(declared['elementType'])}>" if declared.get("type") == "array" else str(declared.get("type"))
     return {"timestamp_ntz": "timestamp (local)", "timestamp": "timestamp (UTC)", "timestamp_utc": "timestamp (UTC)"}.get(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from caudal.errors import DeclarationProblem, nearest
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _COMPARE = {"EQ": "equal", "NEQ": "not_equal", "GT": "greater", "GTE": "greater_equal", "LT": "less", "LTE": "less_equal"}
 
@@ -21,10 +24,6 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
     ------
     DeclarationProblem : the text is not a condition, or uses an unsupported kind of condition
     """
-    import pyarrow as pa
-    import sqlglot
-    from sqlglot.errors import SqlglotError
-
     if text is None:
         return lambda rows: pa.array([True] * len(rows), pa.bool_())
     try:
@@ -34,11 +33,8 @@ def condition(text: str | None) -> Callable[[pa.Table], pa.Array]:
     return lambda rows: _without_nulls(_of(parsed, rows, text))
 
 
-def _of(node: Any, rows: pa.Table, text: str) -> Any:
+def _of(node: Any, rows: pa.Table, text: str) -> pa.ChunkedArray:
     """Return the value of each row; comparisons with null are null, as in SQL."""
-    import pyarrow.compute as pc
-    from sqlglot import exp
-
     if isinstance(node, exp.Paren):
         return _of(node.this, rows, text)
     if isinstance(node, exp.And | exp.Or):
@@ -66,15 +62,13 @@ def _of(node: Any, rows: pa.Table, text: str) -> Any:
     raise _unknown(text)
 
 
-def value_as(text: str, type: pa.DataType) -> Any:
+def value_as(text: str, type: pa.DataType) -> object:
     """Parse text as a value of a column's type.
 
     Raises
     ------
     ValueError : the text is not a value of that type
     """
-    import pyarrow as pa
-
     if pa.types.is_string(type) or pa.types.is_large_string(type):
         return pa.scalar(text, type)
     if pa.types.is_timestamp(type):
@@ -91,9 +85,7 @@ def value_as(text: str, type: pa.DataType) -> Any:
     return pa.scalar(text).cast(type)
 
 
-def _value(node: Any, type: pa.DataType, text: str) -> Any:
-    from sqlglot import exp
-
+def _value(node: object, type: pa.DataType, text: str) -> object:
     sign = ""
     if isinstance(node, exp.Neg):
         sign, node = "-", node.this
@@ -109,9 +101,7 @@ def _value(node: Any, type: pa.DataType, text: str) -> Any:
         raise DeclarationProblem(f"'{node.this}' in '{text}' is not a value of type {type}.") from None
 
 
-def _column(node: Any, rows: pa.Table, text: str) -> Any:
-    from sqlglot import exp
-
+def _column(node: object, rows: pa.Table, text: str) -> pa.ChunkedArray:
     if not isinstance(node, exp.Column):
         raise _unknown(text)
     if node.name not in rows.column_names:
@@ -130,7 +120,5 @@ def _unknown(text: str) -> DeclarationProblem:
     )
 
 
-def _without_nulls(mask: Any) -> Any:
-    import pyarrow.compute as pc
-
+def _without_nulls(mask: object) -> object:
     return pc.fill_null(mask, False)

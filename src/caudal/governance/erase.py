@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from sqlalchemy import delete
+
 from caudal.batch.batch import run
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -27,7 +31,7 @@ from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.subject import columns_of, in_raw, kind_of, parse_subject, raw_column, search, search_tables, subject_mask
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.records import deletions, erasures, landed, manifests, model_versions, profiles
+from caudal.ledger.records import deletions, erasures, landed, manifests, model_versions, profiles, tombstones
 from caudal.ledger.rows import ErasureRow, ModelVersionRow
 from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
@@ -38,6 +42,7 @@ from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.parquet import WRITTEN, read
 from caudal.storage.place import Place, local, writable
+from caudal.streaming.sources import stream_lease
 from caudal.tables import changes, erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import origin_of, store_path
@@ -55,8 +60,6 @@ def erase(
     DeclarationProblem : the column is not declared as one that identifies a person
     StepFailed : rows of the subject remain
     """
-    from caudal.streaming.sources import stream_lease
-
     file = product_file(folder)
     product, home = load(file), open_home(settings)
     settings = with_data(settings, file)
@@ -118,7 +121,7 @@ def _exclusive(home: Home, ledger: Ledger, product: Product) -> Iterator[None]:
 
 def _document(
     product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], searched: Mapping[str, int], not_searched: Sequence[str]
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Return the search result, JSON-ready."""
     rows = ledger.find(model_versions, product=product.name)
     return {
@@ -171,7 +174,7 @@ def _running(ledger: Ledger, product: Product, person_: Person) -> ErasureRow | 
     return next((row for row in rows if row["subject"] == person_.digest(row["salt"])), None)
 
 
-def _earlier(ledger: Ledger, product: Product, person_: Person) -> list[dict[str, Any]]:
+def _earlier(ledger: Ledger, product: Product, person_: Person) -> list[dict[str, object]]:
     """Return this subject's completed erasures."""
     rows = ledger.find(erasures, product=product.name, column=person_.column, state="done")
     return [
@@ -182,8 +185,6 @@ def _earlier(ledger: Ledger, product: Product, person_: Person) -> list[dict[str
 
 def _clear_manifests(ledger: Ledger, product: Product) -> None:
     """Make the next run look at everything: replacing raw files does not count as an arrival."""
-    from sqlalchemy import delete
-
     with ledger.engine.begin() as connection:
         connection.execute(delete(manifests).where(manifests.c.product == product.name))
 
@@ -237,9 +238,6 @@ def _rewrite(
     folder: Place, paths: Sequence[str], columns: set[str], person_: Person, kind: str | None, erasure: str, now: float
 ) -> None:
     """Publish a version with the same files, without the subject's rows."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     version = delta.read(folder)
     days = {unquote(file.path): file.day for file in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
@@ -292,13 +290,11 @@ def _end(
     home: Home,
     ledger: Ledger,
     record: ErasureRow,
-    after: Mapping[str, Any],
+    after: Mapping[str, object],
     run_document: RunDocument,
     now: float,
 ) -> dict[str, Any]:
     """Write the proof, and record in the ledger that the erasure is done, if nothing is left."""
-    from caudal.ledger.records import tombstones
-
     tombstone_rows = ledger.find(tombstones, product=product.name, erasure=record["erasure"])
     complete = not after["places"] and not after["not_searched"]
     document = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 from caudal.declarations.product import Product
 from caudal.ledger.ledger import Ledger
@@ -24,12 +23,12 @@ class Trace:
     product: Product
     home: Home
     ledger: Ledger
-    hops: list[dict[str, Any]] = field(default_factory=list)
+    hops: list[dict[str, object]] = field(default_factory=list)
     segments: dict[str, set[str]] = field(default_factory=dict)  # by source
-    models: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    models: dict[tuple[str, int], dict[str, object]] = field(default_factory=dict)
 
 
-def model_of(result: Trace, model: str, number: int) -> dict[str, Any]:
+def model_of(result: Trace, model: str, number: int) -> dict[str, object]:
     """Return the record of a model version: its training data, down to the raw files, and the decisions about it."""
     rows = result.ledger.find(model_versions, product=result.product.name, model=model, version=number)
     if not rows:

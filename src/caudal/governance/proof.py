@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from caudal.report.proof import proof_page
+
 
 def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, object]:
     """Write the proof as JSON and as a page; return it with its hash and its paths.
@@ -14,8 +16,6 @@ def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, objec
     The hash is that of the document as JSON with sorted keys and without the hash itself: anybody who has the file can compute it, and
     compare it with the one in the ledger.
     """
-    from caudal.report.proof import proof_page
-
     sha256 = digest(document)
     whole = {**document, "sha256": sha256}
     folder.mkdir(parents=True, exist_ok=True)

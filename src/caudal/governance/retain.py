@@ -30,6 +30,7 @@ from caudal.runtime.opening import hold_product, open_home
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import Place
+from caudal.streaming.sources import stream_lease
 from caudal.tables import lifespans
 from caudal.tables.home import Home
 
@@ -67,8 +68,6 @@ def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callab
     DeclarationProblem : no retention is declared, or it would delete days of a source
     LeaseHeld : a run or a stream of the product is active
     """
-    from caudal.streaming.sources import stream_lease
-
     product, home = load(folder), open_home(settings)
     _check_retentions(product)
     with contextlib.ExitStack() as open_:

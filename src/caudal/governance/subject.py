@@ -6,8 +6,11 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
@@ -187,10 +190,6 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
 ) -> Iterator[Occurrence]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     current_paths = {unquote(file.path) for file in delta.read(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
@@ -206,16 +205,13 @@ def _table(
             yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 
 
-def subject_mask(rows: Any, columns: set[str], who: Person, kind: str | None = None) -> Any:
+def subject_mask(rows: pa.Table | pa.RecordBatch, columns: set[str], who: Person, kind: str | None = None) -> pa.BooleanArray:
     """Return the mask of the subject's rows, by columns or nested fields; in a quarantine table, the raw values are searched too.
 
     Parameters
     ----------
     kind : the type of the source's column, as which quarantined text is read
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     mask = pa.array([False] * len(rows), pa.bool_())
     for name in rows.column_names:
         if name == RAW:
@@ -234,7 +230,7 @@ def _raw_row_matches(raw: str | None, columns: set[str], who: Person, kind: str 
     return isinstance(row, dict) and has_subject(row, columns, lambda value: who.is_written(value, kind))
 
 
-def fields_of(schema: Any) -> set[str]:
+def fields_of(schema: object) -> set[str]:
     """Return the names of a Delta schema's columns and of their nested fields."""
     if isinstance(schema, dict):
         inner = set().union(*(fields_of(schema.get(part)) for part in ("type", "elementType", "keyType", "valueType")))

@@ -10,7 +10,10 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from caudal.declarations.days import shifted
 from caudal.declarations.settings import Settings
@@ -27,9 +30,6 @@ from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.tables.found import MatchedRows, matching
 from caudal.tables.resolve import resolve_version
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 SHOWN = 3  # rows shown of each table
 STEP_S = "caudal.step_s"
@@ -179,7 +179,6 @@ def _of_predictions(result: Trace, table: str, group: Sequence[MatchedRows]) -> 
             match_.rows.column("model_version").to_pylist(), match_.rows.column("input_version").to_pylist(), strict=True
         )
     }
-    import pyarrow.compute as pc
 
     for of_model, of_input in sorted(pairs):
         result.models.setdefault((model.name, of_model), model_of(result, model.name, of_model))
@@ -270,9 +269,6 @@ def _same_values(
     keys: Sequence[tuple[str, list[str]]], window: tuple[str, str, int] | None, group: Sequence[MatchedRows], tz: str
 ) -> Callable[[pa.Table], pa.Array]:
     """Return a mask function for the input's rows that have every value of one of our rows, and lie in its window."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     ours = [row for match_ in group for row in match_.rows.to_pylist()]
     values = [{theirs: [row[column] for column in mine if row.get(column) is not None] for theirs, mine in keys} for row in ours]
     spans = [(row[window[1]], window_end(row[window[1]], window[2], tz)) for row in ours] if window else []
@@ -294,7 +290,7 @@ def _same_values(
     return has_same_values
 
 
-def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, Any]]:
+def _made_by(result: Trace, table: str, matches: Sequence[MatchedRows]) -> list[dict[str, object]]:
     """Return the runs that made the rows, with the versions that they read."""
     folder = result.home.table(result.product.name, table)
     identities = {number: delta.identity(folder, number) for number in sorted({match_.version for match_ in matches})}

@@ -13,7 +13,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from caudal.errors import NotThere
@@ -21,6 +21,9 @@ from caudal.extras import require
 from caudal.stages.ingest.formats.excel import SheetRows, sheets
 from caudal.stages.ingest.raw import RawFile
 from caudal.tables.raw_records import Is, with_comma
+
+if TYPE_CHECKING:
+    from openpyxl import Workbook
 
 Marked = Mapping[str, set[int]]
 _FIX = "Erase it at its origin and deliver the file again."
@@ -113,7 +116,7 @@ def _write(file: Path, to: Path, marked: Marked) -> None:
     _save(book, file, to)
 
 
-def _save(book: Any, file: Path, to: Path) -> None:
+def _save(book: Workbook, file: Path, to: Path) -> None:
     """Save a workbook with the author and times of the old one, so that the same rows give the same bytes, even after a kill."""
     saved = io.BytesIO()
     book.save(saved)

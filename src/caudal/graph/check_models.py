@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from caudal.declarations.metrics import METRICS, needs_probabilities
 from caudal.declarations.model import BASELINE, Hashed, Model, Temporal, TemporalRows
@@ -170,7 +169,7 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
             )
 
 
-def _is_regressor(candidate: Any) -> bool:
+def _is_regressor(candidate: object) -> bool:
     tags = getattr(candidate, "__sklearn_tags__", None)
     if tags is None or isinstance(candidate, type):
         return getattr(candidate, "_estimator_type", None) == "regressor"

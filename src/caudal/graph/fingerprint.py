@@ -99,9 +99,8 @@ def loaded_of(product: Product) -> Loaded | None:
 def declarations(product: Product) -> Iterable[Declared]:
     """Return the declarations of a product that have a fingerprint."""
     nodes = (node for node in declared_nodes(product) if any(step.fingerprinted for step in node.kind.steps))
-    return (
-        node.declaration for node in nodes if node.kind.fingerprinted_declaration(product, node.declaration) is node.declaration
-    )
+    fingerprinted = ((node, node.kind.fingerprinted_declaration(product, node.declaration)) for node in nodes)
+    return (declaration for node, declaration in fingerprinted if declaration is not None and declaration is node.declaration)
 
 
 def code_in_zone(code: str, tz: str) -> str:

@@ -6,12 +6,11 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from inspect import isfunction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -133,7 +132,7 @@ def with_data(settings: Settings, file: Path) -> Settings:
     return settings if settings.data else replace(settings, data=file.parent)
 
 
-def _callables() -> dict[str, Any]:
+def _callables() -> dict[str, Callable[..., object]]:
     """Return the public functions and product methods of caudal by qualified name."""
     public = vars(sys.modules["caudal"])
     methods = {f"{of.__name__}.{name}": var for of in Product.__mro__ for name, var in vars(of).items() if isfunction(var)}

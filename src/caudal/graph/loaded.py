@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from caudal.declarations.product import Product
 from caudal.graph.modules import Imports
@@ -33,7 +32,7 @@ class Loaded:
             self.texts[file] = Path(file).read_bytes()
         return self.texts[file]
 
-    def source(self, file: str, values: Mapping[str, Any]) -> ModuleSource:
+    def source(self, file: str, values: Mapping[str, object]) -> ModuleSource:
         """Return a file's statements."""
         if file not in self.sources:
             self.sources[file] = ModuleSource(self.text(file), values, Product)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from caudal.errors import nearest
 
@@ -19,7 +19,7 @@ class Misuse:
     fix: str
 
 
-def misuse(error: Exception, names: dict[str, Any]) -> Misuse | None:
+def misuse(error: Exception, names: Mapping[str, Callable[..., object]]) -> Misuse | None:
     """Return the mistake in a call of caudal; None where the error is about something else.
 
     Parameters

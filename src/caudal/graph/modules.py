@@ -6,14 +6,13 @@ import ast
 import importlib
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any
 
 PRODUCT = "caudal_product_"
 _INSTALLED = ("site-packages", "dist-packages")
@@ -221,6 +220,6 @@ class Imports:
             self._follow(origin, name if Path(origin).stem == "__init__" else name.rpartition(".")[0])
 
 
-def module_at(file: str, names: dict[str, Any] | None = None) -> ModuleType | None:
+def module_at(file: str, names: Mapping[str, ModuleType] | None = None) -> ModuleType | None:
     """Return the loaded module of a file."""
     return next((module for module in list((names or sys.modules).values()) if getattr(module, "__file__", None) == file), None)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
+from caudal.json_value import JsonObject
+
+if TYPE_CHECKING:
+    from caudal.graph.fingerprint import Declared
 
 Reads = Literal["origins", "raw", "tables"]
 Writes = Literal["raw", "table", "model", "decision", "elsewhere"]
@@ -119,7 +123,7 @@ class NodeKind(Generic[Declaration]):
         """Return the comment on its table in a warehouse."""
         return self.description(declaration)
 
-    def after(self, declaration: Declaration) -> tuple[Any, ...]:
+    def after(self, declaration: Declaration) -> tuple[object, ...]:
         """Return the user's Luigi tasks that run before its first step."""
         return ()
 
@@ -127,11 +131,11 @@ class NodeKind(Generic[Declaration]):
         """Return how often its steps are retried, and the time limit of an attempt in seconds."""
         return declaration.retry, declaration.time_limit_s
 
-    def fingerprinted_declaration(self, product: Product, declaration: Declaration) -> Any:
+    def fingerprinted_declaration(self, product: Product, declaration: Declaration) -> Declared | None:
         """Return the declaration whose code decides whether its steps run; None where nothing declares it."""
         return declaration
 
-    def identity(self, declaration: Declaration) -> list[Any]:
+    def identity(self, declaration: Declaration) -> list[object]:
         """Return the values that make up the declaration's fingerprint."""
         return [self.name, declaration]
 
@@ -139,7 +143,7 @@ class NodeKind(Generic[Declaration]):
         """Return its SQL query, if it has one."""
         return None
 
-    def document(self, declaration: Declaration) -> dict[str, Any]:
+    def document(self, declaration: Declaration) -> JsonObject:
         """Return the entries that such a table adds to its stored declaration."""
         return {}
 
@@ -158,7 +162,7 @@ class NodeKind(Generic[Declaration]):
         """Yield the columns that it names and that a table with exactly the columns ``names`` lacks."""
         yield from ()
 
-    def step_document(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def step_document(self, row: Mapping[str, Any]) -> dict[str, object]:
         """Return the entry of a step of such a node in the run's document, where the report has no section for it.
 
         Parameters

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.product import Product
 from caudal.graph.libraries import library_state
@@ -23,6 +23,9 @@ from caudal.graph.modules import imports_of, is_user_file, is_user_module, modul
 from caudal.graph.reads import file_state
 from caudal.graph.source import DYNAMIC, Statement, file_syntax, nested_codes
 from caudal.graph.values import Values, file_of
+
+if TYPE_CHECKING:
+    import ast
 
 _CLASS_ATTRIBUTES = frozenset(
     [
@@ -176,7 +179,7 @@ class Reach(Values):
             if not key.startswith("__"):
                 self._add_named_value(f"value:{name}.{key}", attribute)
 
-    def _statement(self, statement: Statement, values: Mapping[str, Any], module: str) -> None:
+    def _statement(self, statement: Statement, values: Mapping[str, object], module: str) -> None:
         if ("statement", id(statement)) in self._visited:
             return
         self._visited["statement", id(statement)] = statement
@@ -184,11 +187,11 @@ class Reach(Values):
         self._add(f"code:{statement.name} ({self._loaded.short(self._declaring_file)})", statement.digest)
         self._counts_everything = self._counts_everything or bool(DYNAMIC & statement.mentions)
         self._add_named_files(statement, self._declaring_file)
-        self._imports(statement.tree, values.get("__package__") or "")
+        self._imports(statement.tree, str(values.get("__package__") or ""))
         for name in sorted(statement.uses):
             self._name(name, values, module)
 
-    def _name(self, name: str, values: Mapping[str, Any], module: str) -> None:
+    def _name(self, name: str, values: Mapping[str, object], module: str) -> None:
         if name in values:
             if name not in ("__name__", "__doc__", "__spec__", "__builtins__", "__loader__"):
                 self._add_named_value(f"value:{name}" if module == self._loaded.name else f"value:{module}.{name}", values[name])
@@ -198,7 +201,7 @@ class Reach(Values):
             ):  # such as a decorator that was deleted after use
                 self._statement(statement, values, module)
 
-    def _add_named_value(self, name: str, value: Any) -> None:
+    def _add_named_value(self, name: str, value: object) -> None:
         if isinstance(value, Product) or (name, id(value)) in self._visited:
             return
         self._visited[name, id(value)] = value
@@ -207,7 +210,7 @@ class Reach(Values):
         if not isinstance(value, types.ModuleType) and not of_code:  # their source is counted instead
             self._add(name, described)
 
-    def _imports(self, tree: Any, package: str) -> None:
+    def _imports(self, tree: ast.AST, package: str) -> None:
         imports = self._loaded.imports
         for name, perhaps in imports_of(tree, package):
             if (module := sys.modules.get(name)) is not None:
@@ -243,7 +246,7 @@ class Reach(Values):
         for name in self._loaded.imports.origins if self._loaded.imports is not None else ():
             self.library(name)
 
-    def _add(self, name: str, described: Any) -> None:
+    def _add(self, name: str, described: object) -> None:
         text = described if isinstance(described, str) else json.dumps(described)
         self._parts[name].add(hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest())
 

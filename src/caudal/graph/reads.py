@@ -16,9 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from caudal.graph.modules import is_installed, is_user_file
+from caudal.json_value import JsonObject
+
+P = ParamSpec("P")
+R = TypeVar("R")
+AnyPath = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
 # Variables of the terminal or the process: they do not affect a product.
 SESSION_VARIABLES = frozenset(
@@ -88,7 +93,7 @@ class Reads:
         parts |= {f"unseen:{name}": f"not to be known: {os.urandom(8).hex()}" for name in self.unseen}
         return {name: state or "nothing" for name, state in parts.items()}
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> JsonObject:
         """Return the reads as a JSON-ready document."""
         return {
             "files": self.files, "folders": self.folders, "asked": self.existence, "variables": self.variables, "unseen": sorted(self.unseen),
@@ -163,18 +168,18 @@ class Recorder:
         self._written: set[str] = set()  # files that the function created or emptied
         self._threads = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
 
-    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function and return its result; `reads` then holds what it read."""
         try:
             with _install_hooks(self):
-                return self._call_function(function, *args)
+                return self._call_function(function, *args, **kwargs)
         finally:
             self._record_states()
 
-    def _call_function(self, function: Callable[..., Any], *args: Any) -> Any:
-        return function(*args)
+    def _call_function(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
 
-    def note_path(self, kind: str, path: Any) -> None:
+    def note_path(self, kind: str, path: AnyPath) -> None:
         """Record that a path is read."""
         try:
             place = os.path.abspath(os.fsdecode(os.fspath(path)))  # noqa: PTH100 (no link is followed)
@@ -191,7 +196,7 @@ class Recorder:
             return
         self._paths[kind, place] = _stamp(place)
 
-    def note_written(self, path: Any) -> None:
+    def note_written(self, path: AnyPath) -> None:
         """Record that a file is written, so that reading it later does not count as an input."""
         self._written.add(os.path.abspath(os.fsdecode(os.fspath(path))))  # noqa: PTH100 (no link is followed)
 

@@ -66,7 +66,7 @@ def step_kind(name: str) -> StepKind:
 
 
 @cache
-def steps_where(**facts: Any) -> tuple[str, ...]:
+def steps_where(**facts: object) -> tuple[str, ...]:
     """Return the names of the kinds of steps whose attributes have these values.
 
     Examples
@@ -101,7 +101,7 @@ def steps_of_label(label: str) -> tuple[str, ...]:
 
 
 @cache
-def labels_where(**facts: Any) -> tuple[str, ...]:
+def labels_where(**facts: object) -> tuple[str, ...]:
     """Return the labels of the kinds of nodes whose attributes have these values.
 
     Examples
@@ -167,7 +167,7 @@ def tables_of(product: Product) -> tuple[str, ...]:
     return tuple(node.name for node in declared_nodes(product) if node.kind.columns is not None)
 
 
-def _node(declaration: Any) -> DeclaredNode:
+def _node(declaration: object) -> DeclaredNode:
     kind = kind_of(declaration)
     return DeclaredNode(f"{kind.prefix}{kind.subject(declaration)}", kind, declaration)
 

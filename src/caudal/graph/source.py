@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
-from typing import Any
 
 _ANNOTATIONS = sys.modules["__future__"].annotations.compiler_flag
 # Code that uses these can access objects that its text does not name.
@@ -127,7 +126,7 @@ class ModuleSource:
     values : the module's current values; decorators that declare a table of a product are left out, since options are compared separately
     """
 
-    def __init__(self, text: bytes, values: Mapping[str, Any], declares: type) -> None:
+    def __init__(self, text: bytes, values: Mapping[str, object], declares: type) -> None:
         self.tree = ast.parse(text)
         self.statements = []
         for tree in self.tree.body:
@@ -186,7 +185,7 @@ def nested_codes(code: CodeType) -> Iterator[CodeType]:
             yield from nested_codes(constant)
 
 
-def _dump(node: Any) -> str:
+def _dump(node: object) -> str:
     if isinstance(node, list):
         return "[" + ",".join(map(_dump, node)) + "]"
     if not isinstance(node, ast.AST):
@@ -197,7 +196,7 @@ def _dump(node: Any) -> str:
         if (
             name == "body"
             and isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-            and _has_docstring(value)
+            and _has_docstring(node.body)
         ):
             value = list(value or ())[1:]
         if name in ("kind", "type_comment", "ctx"):
@@ -206,7 +205,7 @@ def _dump(node: Any) -> str:
     return f"{type(node).__name__}({','.join(parts)})"
 
 
-def _has_docstring(body: Any) -> bool:
+def _has_docstring(body: list[ast.stmt]) -> bool:
     return (
         bool(body)
         and isinstance(body[0], ast.Expr)

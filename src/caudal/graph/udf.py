@@ -20,7 +20,7 @@ def allow_types_without_session() -> bool:
     if getattr(parsed.fget, "of_caudal", False):
         return False
 
-    def return_type(self: Any) -> Any:
+    def return_type(self: Any) -> object:
         if isinstance(self._returnType, str) and self._returnType_placeholder is None and context._active_spark_context is None:
             return self._returnType
         return parsed.fget(self)

@@ -33,7 +33,7 @@ class Values:
         self._marks: dict[int, int] = {}
         self._alive: list[object] = []
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: object) -> object:
         """Return a JSON-ready description of a value, the same in every process; code in it is collected."""
         try:
             return self._value(value)
@@ -55,20 +55,20 @@ class Values:
     def _module(self, module: types.ModuleType) -> str:
         raise NotImplementedError
 
-    def _code_object(self, code: types.CodeType) -> Any:
+    def _code_object(self, code: types.CodeType) -> object:
         constants = [
             self._code_object(constant) if isinstance(constant, types.CodeType) else self._isolated(constant)
             for constant in code.co_consts
         ]
         return [code.co_code.hex(), constants, [*code.co_names], [*code.co_varnames], [*code.co_freevars], code.co_flags]
 
-    def _value(self, value: Any) -> Any:
+    def _value(self, value: object) -> object:
         kind = type(value)
-        if kind is str:
+        if isinstance(value, str) and kind is str:
             return value.replace(str(self._root), "<product>")
         if kind in _PLAIN:
             return [kind.__name__, repr(value)]
-        if kind in (bytes, bytearray, memoryview):
+        if isinstance(value, bytes | bytearray | memoryview) and kind in (bytes, bytearray, memoryview):
             return [kind.__name__, hashlib.sha256(value).hexdigest()]
         if isinstance(value, types.FunctionType):
             return self._function(value)
@@ -82,7 +82,7 @@ class Values:
         self._alive.append(value)
         return self._callable(value) or self._container(value) or self._instance(value)
 
-    def _callable(self, value: Any) -> Any:
+    def _callable(self, value: object) -> object:
         if isinstance(value, types.MethodType):
             return ["method", self._value(value.__func__), self._value(value.__self__)]
         if isinstance(value, types.BuiltinFunctionType):
@@ -100,21 +100,24 @@ class Values:
             return ["wrapped", type(value).__name__, self._value(wrapped)]
         if type(value).__name__ == "UserDefinedFunction" and type(value).__module__.startswith("pyspark."):
             self.library("pyspark")
-            return ["udf", self._value(value.func), str(value._returnType), value.evalType, value.deterministic]
+            return self._spark_function(value)
         return None
 
-    def _container(self, value: Any) -> Any:
+    def _spark_function(self, value: Any) -> object:
+        return ["udf", self._value(value.func), str(value._returnType), value.evalType, value.deterministic]
+
+    def _container(self, value: object) -> object:
         name = type(value).__name__
-        if type(value) in (list, tuple, deque):
+        if isinstance(value, list | tuple | deque) and type(value) in (list, tuple, deque):
             return [name, *map(self._value, value)]
-        if isinstance(value, types.MappingProxyType) or type(value) in (dict, defaultdict):
+        if isinstance(value, types.MappingProxyType) or (isinstance(value, dict) and type(value) in (dict, defaultdict)):
             factory = [self._value(value.default_factory)] if isinstance(value, defaultdict) else []
             return [name, *([self._value(key), self._value(item)] for key, item in value.items()), *factory]
-        if type(value) in (set, frozenset):
+        if isinstance(value, set | frozenset) and type(value) in (set, frozenset):
             return [name, *sorted(json.dumps(self._isolated(item)) for item in value)]
         return None
 
-    def _isolated(self, value: Any) -> Any:
+    def _isolated(self, value: object) -> object:
         """Return the description of a set's member without references to other values: the order of sets differs between processes."""
         before, self._marks = self._marks, {}
         try:
@@ -122,7 +125,7 @@ class Values:
         finally:
             self._marks = before
 
-    def _instance(self, value: Any) -> Any:
+    def _instance(self, value: object) -> object:
         module = type(value).__module__ or ""
         if isinstance(value, Location | Product):
             return type(value).__name__
@@ -144,7 +147,7 @@ class Values:
             return ["object", named, self._state(value), self._contents(value)]
         return self._reduced(value, named)
 
-    def _caudal_object(self, value: Any) -> Any:
+    def _caudal_object(self, value: object) -> object:
         """Return the description of an object of caudal: its fields, or its ``repr``, which never contains a secret."""
         if is_dataclass(value):
             described = [field.name for field in fields(value) if field.metadata.get("described", True)]
@@ -152,12 +155,12 @@ class Values:
         text = repr(value)
         return type(value).__name__ if " at 0x" in text else text
 
-    def _state(self, value: Any) -> Any:
+    def _state(self, value: object) -> object:
         slots = (name for base in type(value).__mro__ for name in _slots(base))
         attributes = {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
         return [[name, self._value(part)] for name, part in attributes.items() if name not in ("__dict__", "__weakref__")]
 
-    def _contents(self, value: Any) -> Any:
+    def _contents(self, value: object) -> object:
         """Return the items of a container of a user's class, or the plain value of a subclass of a number, string or bytes."""
         if isinstance(value, dict):
             return self._isolated(dict(dict.items(value)))
@@ -170,7 +173,7 @@ class Values:
                 return plain.__repr__(value)
         return None
 
-    def _reduced(self, value: Any, named: Any) -> Any:
+    def _reduced(self, value: object, named: object) -> object:
         """Return the description of a library's object: what pickle would store."""
         try:
             stored = value.__reduce_ex__(4)
@@ -183,7 +186,7 @@ class Values:
         parts = [make, arguments, state, list(items) if items is not None else None, list(pairs) if pairs is not None else None]
         return ["object", named, *map(self._value, parts)]
 
-    def _spark_estimator(self, value: Any) -> Any:
+    def _spark_estimator(self, value: Any) -> object:
         stages = value.getStages() if hasattr(value, "getStages") else ()
         params = {param.name: param_value for param, param_value in value.extractParamMap().items() if param.name != "stages"}
         return [
@@ -193,11 +196,11 @@ class Values:
             [*map(self._value, stages)],
         ]
 
-    def _opaque(self, value: Any) -> Any:
+    def _opaque(self, value: object) -> object:
         self._counts_everything = True
         return ["opaque", f"{type(value).__module__}.{type(value).__qualname__}"]
 
-    def _described(self, value: Any) -> Any:
+    def _described(self, value: object) -> object:
         before, self._marks = self._marks, {}
         try:
             return self.value(value)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value) -> Any:
+def json_ready(document: object, other: Callable[[Any], object] = lambda value: value) -> Any:
     """Return a copy with null for each number that JSON lacks (NaN, infinities), names as text and sequences as lists.
 
     Parameters
@@ -31,12 +31,12 @@ def json_ready(document: Any, other: Callable[[Any], Any] = lambda value: value)
     return document if document is None or isinstance(document, str | int | float | bool) else other(document)
 
 
-def _name(name: Any) -> str:
+def _name(name: object) -> str:
     """Return a key as the standard library's ``json`` writes it: ``true`` and ``null`` in JSON's spelling."""
     return json.dumps(name) if name is None or isinstance(name, bool) else str(name)
 
 
-def text_or_number(value: Any) -> Any:
+def text_or_number(value: Any) -> str | float:
     """Return a date or time as text, and a number of another type, such as a decimal, as a float.
 
     Examples

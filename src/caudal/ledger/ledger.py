@@ -113,10 +113,10 @@ class Ledger:
             return int(connection.execute(statement).rowcount)
 
     @overload
-    def rows(self, query: Select[Any]) -> list[Row]: ...
+    def rows(self, query: Select[object]) -> list[Row]: ...
     @overload
-    def rows(self, query: Select[Any], of: RowTable[R]) -> list[R]: ...
-    def rows(self, query: Select[Any], of: RowTable[R] | None = None) -> list[Row] | list[R]:
+    def rows(self, query: Select[object], of: RowTable[R]) -> list[R]: ...
+    def rows(self, query: Select[object], of: RowTable[R] | None = None) -> list[Row] | list[R]:
         """Return the rows of a query; ``of`` is their table, where they are complete rows of one."""
         with self.engine.connect() as connection:
             rows = [dict(row._mapping) for row in connection.execute(query)]

@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass, field, fields
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
 
-from caudal.json_value import JsonValue
+from caudal.json_value import JsonValue, Scalar
 from caudal.ledger import records
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.rows import Scalar
 
 _COLUMNS = records.measurements.c
 

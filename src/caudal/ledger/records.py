@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from sqlalchemy import (
@@ -11,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Dialect,
     Float,
     Index,
     Integer,
@@ -19,14 +17,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
 )
 from sqlalchemy.schema import SchemaItem
 
-from caudal.json_value import JsonValue
 from caudal.ledger import rows
-from caudal.secret import redact, redacted
+from caudal.ledger.column_types import Document, Scalars, Words
 
 metadata = MetaData()
 R = TypeVar("R", bound=Mapping[str, object])
@@ -40,43 +36,6 @@ if TYPE_CHECKING:
 def _table(row: type[R], name: str, *parts: SchemaItem) -> RowTable[R]:
     """Return a table of the ledger; ``row`` is the type that its rows have."""
     return cast("RowTable[R]", Table(name, metadata, *parts))
-
-
-class Words(TypeDecorator[str]):
-    """Text for people, written without secrets. Names, paths and keys are not touched: rows are known by them."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return what is written."""
-        return None if value is None else redact(value)
-
-
-class Document(TypeDecorator[JsonValue]):
-    """A document for people, written without secrets."""
-
-    impl = JSON
-    cache_ok = True
-
-    def process_bind_param(self, value: JsonValue, dialect: Dialect) -> JsonValue:  # noqa: ARG002
-        """Return what is written."""
-        return redacted(value)
-
-
-class Scalars(TypeDecorator[tuple[rows.Scalar, ...]]):
-    """A few plain values as one text, so that rows can be compared and found by them in every database; no value is null."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[rows.Scalar] | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return what is written."""
-        return json.dumps(list(value), ensure_ascii=False, allow_nan=False) if value else None
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[rows.Scalar, ...]:  # noqa: ARG002
-        """Return what was written."""
-        return tuple(json.loads(value)) if value else ()
 
 
 runs = _table(

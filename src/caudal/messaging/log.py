@@ -19,7 +19,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -285,8 +284,9 @@ class _Tail:
         os.ftruncate(self._data, self._position)
 
 
-def _entry(handle: int, number: int) -> Any:
-    return np.frombuffer(os.pread(handle, _SIZE, number * _SIZE), RECORD)[0]
+def _entry(handle: int, number: int) -> np.void:
+    entry: np.void = np.frombuffer(os.pread(handle, _SIZE, number * _SIZE), RECORD)[0]
+    return entry
 
 
 def _write(handle: int, content: Payload, position: int) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from caudal.declarations.product import Product
 from caudal.graph.build import build
 from caudal.graph.registered import kind_of
+from caudal.json_value import JsonObject
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import declarations
 from caudal.report.run_document import RunDocument
@@ -14,7 +13,7 @@ from caudal.runtime.observer import ObservedRun, RunObserver
 from caudal.secret import redacted
 
 
-def declaration(product: Product) -> dict[str, Any]:
+def declaration(product: Product) -> JsonObject:
     """Return a product's declarations as a JSON-ready document."""
     graph = build(product)
     return {
@@ -42,9 +41,9 @@ def store_declaration(product: Product, ledger: Ledger, run_id: str, now: float)
         ledger.add(declarations, {"product": product.name, "run_id": run_id, "at": now, "document": document})
 
 
-def _table(product: Product, name: str) -> dict[str, Any]:
+def _table(product: Product, name: str) -> JsonObject:
     node = product.nodes[name]
-    document: dict[str, Any] = {
+    document: JsonObject = {
         "event_time": node.event_time, "partition": node.partition, "expect": [expectation.name for expectation in node.expect],
         "columns": {
             column.name: {"type": column.type, "unit": column.unit, "about": column.description or column.label, "raw": column.raw_name}

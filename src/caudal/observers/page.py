@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from caudal.graph.build import build
+from caudal.report.page import write_run_page
 from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import ObservedRun, RunObserver
 
@@ -16,8 +17,6 @@ class RunPage(RunObserver):
 
     def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Write the page."""
-        from caudal.report.page import write_run_page
-
         if document["run_id"] == run.record.run_id:
             assert document["page"] is not None, "a run that has ended has a page"
             page = Path(document["page"])

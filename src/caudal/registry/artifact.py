@@ -28,6 +28,7 @@ from caudal.registry.trust import require_known, require_pickle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
 Format = Literal["skops", "spark", "pickle"]
@@ -104,7 +105,7 @@ def read(folder: Path, format: str, sha256: str, trust: Sequence[str], version_l
         ) from error
 
 
-def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> object:
+def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> PipelineModel:
     """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
     files = _files(folder, version_label)
     _same(files, sha256, folder, version_label)

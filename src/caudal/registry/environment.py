@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from caudal.json_value import JsonObject
+
 LIBRARIES = ("caudal", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "pyspark")
 
 
-def environment(format: str, types: Iterable[str] = ()) -> dict[str, Any]:
+def environment(format: str, types: Iterable[str] = ()) -> JsonObject:
     """Return Python, platform and library versions, with the model's types that skops does not trust by default."""
     versions: dict[str, str] = {}
     for name in LIBRARIES:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.signature import coerce_inputs, prediction_frame
+from caudal.engine.session import session
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from pyspark.ml import Transformer
     from pyspark.sql import DataFrame, SparkSession
+
+    from caudal.declarations.estimator import Estimator
+    from caudal.declarations.signature import SignatureDocument
 
 
 @dataclass(frozen=True)
@@ -38,8 +43,8 @@ class LoadedModel:
 
     version: int
     candidate: str
-    signature: dict[str, Any]
-    estimator: Any
+    signature: SignatureDocument
+    estimator: Estimator
     trained_until: str | None
     row: ModelVersionRow
 
@@ -66,7 +71,7 @@ class LoadedSparkModel:
 
     version: int
     candidate: str
-    signature: dict[str, Any]
+    signature: SignatureDocument
     trained_until: str | None
     row: ModelVersionRow
     folder: Path
@@ -75,7 +80,7 @@ class LoadedSparkModel:
     format = "spark"
 
     @cached_property
-    def estimator(self) -> Any:
+    def estimator(self) -> Transformer:
         """The fitted PipelineModel."""
         return artifact.read_spark(self.folder, self.row["artifact_sha256"], self.spark, _version_label(self.row))
 
@@ -89,7 +94,7 @@ class LoadedSparkModel:
         """Return a Spark frame with the model's predictions."""
         from caudal.engine.ml import ml_columns
 
-        return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))  # type: ignore[no-any-return]
+        return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))
 
 
 def load(
@@ -118,10 +123,10 @@ def load(
     folder = home.path / row["artifact"]
     if row["format"] == "spark":
         return LoadedSparkModel(
-            row["version"], row["candidate"], dict(row["signature"]), row["training_until"], row, folder, spark or _session
+            row["version"], row["candidate"], row["signature"], row["training_until"], row, folder, spark or _session
         )
     estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _version_label(row))
-    return LoadedModel(row["version"], row["candidate"], dict(row["signature"]), estimator, row["training_until"], row)
+    return LoadedModel(row["version"], row["candidate"], row["signature"], estimator, row["training_until"], row)
 
 
 def version_row(ledger: Ledger, product: str, model: str, version: int | None = None) -> ModelVersionRow:
@@ -159,8 +164,6 @@ def version_row(ledger: Ledger, product: str, model: str, version: int | None = 
 
 
 def _session() -> SparkSession:
-    from caudal.engine.session import session
-
     return session()
 
 

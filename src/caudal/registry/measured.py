@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete
 from sqlalchemy.engine import Connection
 
+from caudal.json_value import Scalar
 from caudal.ledger.measurements import Measurement, write_measurements
 from caudal.ledger.records import measurements
-from caudal.ledger.rows import ModelVersionRow, Scalar
+from caudal.ledger.rows import ModelVersionRow
 
 if TYPE_CHECKING:
     from caudal.registry.register import CandidateResult, Trained

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import delete, insert
 
+from caudal.declarations.signature import SignatureDocument
 from caudal.errors import EnvironmentProblem
+from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
-from caudal.ledger.rows import ModelVersionRow, Scalar
+from caudal.ledger.rows import HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
 from caudal.registry.environment import environment, requirements
 from caudal.registry.fits import Fits, write_fits
@@ -49,7 +51,7 @@ class Fitted(Protocol):
         """The kind of model."""
 
     @property
-    def estimator(self) -> Any:
+    def estimator(self) -> object:
         """The object to store."""
 
 
@@ -65,19 +67,19 @@ class Trained(Protocol):
         """The chosen candidate, fitted to all rows."""
 
     @property
-    def gates(self) -> Sequence[Any]:
+    def gates(self) -> Sequence[object]:
         """Each gate's result (``GateResult``)."""
 
     chosen: str
     rule: str
     metric: str
     metrics: dict[str, float | None]
-    parameters: dict[str, Any]
-    signature: dict[str, Any]
+    parameters: JsonObject
+    signature: SignatureDocument
     rows: int
     training_from: str | None
     training_until: str | None
-    holdout: dict[str, Any] | None
+    holdout: HoldoutDocument | None
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
         write_scores(connection, row, trained)
 
 
-def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: dict[str, Any]) -> None:
+def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: JsonObject) -> None:
     """Write signature, environment and MLflow's description next to the model, so that the folder documents itself."""
     (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
     (folder / "environment.json").write_text(json.dumps(training_environment, indent=1))
@@ -208,7 +210,7 @@ def _describe(folder: Path, trained: Trained, written: artifact.Written, trainin
         (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, training_environment), indent=1))  # JSON is YAML too
 
 
-def _mlmodel(written: artifact.Written, training_environment: dict[str, Any]) -> dict[str, Any]:
+def _mlmodel(written: artifact.Written, training_environment: Mapping[str, Any]) -> dict[str, object]:
     """Return the description by which ``mlflow.sklearn.load_model`` can read the folder."""
     return {
         "flavors": {

@@ -6,9 +6,12 @@ Production is decided in the ledger (``decide.py``), not by MLflow's aliases.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
+import sqlite3
+import time
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +19,14 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from caudal.engine.cache import cache_dir
 from caudal.storage.mirror import plain_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
 
 STORE = "mlflow.db"
 MAX_PARAMS = 100  # MLflow's limit of one batch …
@@ -37,13 +41,15 @@ QUIET = {
 
 _ONE_AT_A_TIME = Lock()
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Logged:
     """A candidate's metrics for MLflow; ``folds`` has one mapping of metrics per fold."""
 
     name: str
-    folds: Iterable[Mapping[str, Any]]
+    folds: Iterable[Mapping[str, float | None]]
     means: Mapping[str, float | None]
 
 
@@ -57,17 +63,14 @@ def track(
     artifact: Path,
     candidates: Iterable[Logged],
     metrics: Mapping[str, float | None],
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     tags: Mapping[str, str],
-    signature: Mapping[str, Any],
+    signature: Mapping[str, object],
 ) -> str:
     """Log one training and its model version, and return the id of the MLflow run. The same fingerprint is logged once.
 
     Metrics: ``<metric>`` of the chosen candidate, and ``<candidate>/<metric>`` with the fold as step.
     """
-    import json
-    import time
-
     _silence_mlflow()
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
@@ -86,8 +89,8 @@ def track(
     now_ms = int(time.time() * 1000)
     for batch in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
         client.log_batch(run, params=batch)
-    for batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
-        client.log_batch(run, metrics=batch)
+    for metric_batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
+        client.log_batch(run, metrics=metric_batch)
     client.set_tag(run, "caudal.signature", json.dumps(signature)[:5000])
     client.set_tag(run, "caudal.artifact", artifact.as_posix())
     client.set_terminated(run)
@@ -111,8 +114,6 @@ def warm_up(home: Path) -> Thread:
 def _client(home: Path) -> MlflowClient:
     """Return a client of the home's store, which is created under another name and renamed: a partial schema could not be
     repaired."""
-    import sqlite3
-
     from mlflow import MlflowClient
 
     home.mkdir(parents=True, exist_ok=True)
@@ -132,8 +133,6 @@ def _client(home: Path) -> MlflowClient:
 
 def _empty(kind: type[MlflowClient]) -> Path:
     """Return an empty store, cached per user and MLflow version: creating one takes two seconds, mostly for migrations."""
-    import sqlite3
-
     from mlflow.version import VERSION
 
     cached = cache_dir("mlflow") / f"{VERSION}-with-default.db"
@@ -195,13 +194,13 @@ def _register_version(client: MlflowClient, product: str, model: str, version: i
     return run
 
 
-def _param(name: str, value: object) -> Any:
+def _param(name: str, value: object) -> Param:
     from mlflow.entities import Param
 
     return Param(name, str(value)[:MAX_VALUE])
 
 
-def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Any]:
+def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Metric]:
     from mlflow.entities import Metric
 
     values = [(name, value, 0) for name, value in metrics.items()]
@@ -214,7 +213,7 @@ def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], 
     return [Metric(name, value, now_ms, step) for name, value, step in values if value is not None and math.isfinite(value)]
 
 
-def _batches(rows: list[Any], size: int) -> Iterator[list[Any]]:
+def _batches(rows: list[T], size: int) -> Iterator[list[T]]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 

@@ -19,10 +19,10 @@ Entry = Mapping[str, Any]  # a product, a node or a column, as the catalog docum
 class Pages:
     """Yields the pages of one catalog: for each its file name and the content of its template."""
 
-    def __init__(self, document: Mapping[str, Any], made_at: float) -> None:
+    def __init__(self, document: Entry, made_at: float) -> None:
         self._document, self._made_at = document, made_at
 
-    def all(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def all(self) -> Iterator[tuple[str, dict[str, object]]]:
         yield "index.html", self._home_page()
         for product in self._document["products"]:
             yield page(product["name"]), self._product_page(product)
@@ -44,7 +44,7 @@ class Pages:
                 ]  # fmt: skip
         return rows
 
-    def _home_page(self) -> dict[str, Any]:
+    def _home_page(self) -> dict[str, object]:
         entries = [entry for product in self._document["products"] for entry in product["things"]]
         counts = Counter(entry["kind"] for entry in entries)
         columns = [column for entry in entries if entry["kind"] in labels_with_table() for column in entry["columns"]]
@@ -63,7 +63,7 @@ class Pages:
         ]  # fmt: skip
         return {**self._frame("", [("Catalog", None)], "Catalog"), "tiles": tiles, "products": products}
 
-    def _product_page(self, product: Entry) -> dict[str, Any]:
+    def _product_page(self, product: Entry) -> dict[str, object]:
         last = product["last_run"]
         facts = [("Owner", product["owner"] or "none declared"), ("Time zone", product["tz"])]
         facts += [("Last run", moment(last["started_at"]))] if last else []
@@ -74,7 +74,7 @@ class Pages:
             "things": self._entry_rows(product),
         }  # fmt: skip
 
-    def _entry_page(self, product: Entry, entry: Entry) -> dict[str, Any]:
+    def _entry_page(self, product: Entry, entry: Entry) -> dict[str, object]:
         columns = [self._column(product, entry, column) for column in entry["columns"]]
         names = {entry["name"], *entry["inputs"], *(reader["name"] for reader in entry["readers"])}
         neighbours = {name: _node(name, node, names) for name, node in product["nodes"].items() if name in names}
@@ -89,7 +89,7 @@ class Pages:
             "sql": (entry["sql"] or "").strip("\n") or None, "scores": _scores(entry),
         }  # fmt: skip
 
-    def _frame(self, root: str, crumbs: list[tuple[str, str | None]], heading: str) -> dict[str, Any]:
+    def _frame(self, root: str, crumbs: list[tuple[str, str | None]], heading: str) -> dict[str, object]:
         return {
             "root": root,
             "title": heading,
@@ -98,7 +98,7 @@ class Pages:
             "footer": f"Made {moment(self._made_at)} by caudal from what its runs recorded.",
         }
 
-    def _entry_rows(self, product: Entry) -> list[dict[str, Any]]:
+    def _entry_rows(self, product: Entry) -> list[dict[str, object]]:
         return [
             {"name": entry["name"], "kind": entry["kind"], "href": page(product["name"], entry["name"]), "line": _first_line(entry["description"]),
              "rows": "" if entry["rows"] is None else count(entry["rows"]), "columns": len(entry["columns"]),
@@ -113,7 +113,7 @@ class Pages:
     def _facts(self, entry: Entry) -> list[tuple[str, str]]:
         promised_s = entry["fresh_within_s"]
         age_s = None if entry["updated_at"] is None else self._made_at - entry["updated_at"]
-        facts: list[tuple[str, Any]] = [
+        facts: list[tuple[str, object]] = [
             ("Owner", entry["owner"]), ("Comes from", entry["from"]),
             ("Rows", count(entry["rows"]) if entry["rows"] is not None else None), ("Size", size(entry["bytes"]) if entry["bytes"] else None),
             ("Version", f"{entry['version']} ({plural(entry['versions'], 'version')})" if entry["version"] is not None else "none yet"),
@@ -126,7 +126,7 @@ class Pages:
         ]  # fmt: skip
         return [(name, str(fact)) for name, fact in facts if fact]
 
-    def _column(self, product: Entry, entry: Entry, column: Entry) -> dict[str, Any]:
+    def _column(self, product: Entry, entry: Entry, column: Entry) -> dict[str, object]:
         figures = column["figures"]
         nulls, rows = figures.get("nulls"), figures.get("rows")
         no_origin = (
@@ -144,7 +144,7 @@ class Pages:
             "comes": origins, "decided": self._links(product, column["indirect"]), "goes": self._links(product, column["to"]), "none": no_origin,
         }  # fmt: skip
 
-    def _links(self, product: Entry, links: Sequence[Entry]) -> list[dict[str, Any]]:
+    def _links(self, product: Entry, links: Sequence[Entry]) -> list[dict[str, object]]:
         """Return columns as links, each once, with every way in which it takes part."""
         hows_by_column: dict[tuple[str, str | None], list[str]] = {}
         for link in links:
@@ -202,7 +202,7 @@ def _checks_badge(entry: Entry) -> tuple[str, str] | None:
     return ("failed" if stopped else "waiting" if broken else "succeeded", words)
 
 
-def _check(row: Entry) -> dict[str, Any]:
+def _check(row: Entry) -> dict[str, object]:
     if row["passed"] and not row["broken"]:
         outcome, state = "passed", "succeeded"
     elif row["action"] == "stop" or not row["published"]:

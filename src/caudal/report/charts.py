@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from markupsafe import Markup
 
 from caudal.report.figures import number
+
+if TYPE_CHECKING:
+    from caudal.report.run_document import CandidateDocument
 
 BAR_HEIGHT = 14
 ROW_HEIGHT = 34
@@ -37,7 +40,7 @@ class Scale:
     high: float
 
     @classmethod
-    def of(cls, candidates: Sequence[Mapping[str, Any]]) -> Scale | None:
+    def of(cls, candidates: Sequence[CandidateDocument]) -> Scale | None:
         """Return the scale on which all candidates with a score fit, whiskers included."""
         scored = [(candidate["score"], candidate["spread"] or 0.0) for candidate in candidates if candidate["score"] is not None]
         if not scored:
@@ -64,7 +67,7 @@ class Scale:
         return [round(step * index, 10) for index in range(math.ceil(self.low / step), math.floor(self.high / step + 1e-9) + 1)]
 
 
-def whisker(scale: Scale, candidate: Mapping[str, Any], baseline: float | None, label: str) -> Markup:
+def whisker(scale: Scale, candidate: CandidateDocument, baseline: float | None, label: str) -> Markup:
     """Return a candidate's mean as a dot and its spread as a whisker, with a dashed line where the baseline lies."""
     middle_y, shapes = ROW_HEIGHT / 2, ""
     if baseline is not None:

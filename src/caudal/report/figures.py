@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from caudal.ledger.rows import HoldoutDocument
+    from caudal.report.run_document import CandidateDocument
 
 NONE = "–"
 
@@ -134,7 +138,7 @@ def score(mean: float | None, spread: float | None = None, places: int | None = 
     return f"{mean:,.{places}f} ± {spread:,.{places}f}"
 
 
-def places_of(candidates: Sequence[Mapping[str, Any]]) -> int | None:
+def places_of(candidates: Sequence[CandidateDocument]) -> int | None:
     """Return the decimal places for the scores of a model's candidates: two digits of the chosen candidate's spread."""
     spreads = sorted(candidate["spread"] for candidate in candidates if candidate["spread"])
     chosen = [candidate["spread"] for candidate in candidates if candidate["chosen"] and candidate["spread"]]
@@ -159,7 +163,7 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def value(item: Any) -> str:
+def value(item: object) -> str:
     """Return any value of a JSON document in a few characters."""
     if item is None:
         return NONE
@@ -179,7 +183,7 @@ def _places(number: float, digits: int) -> int:
     return max(digits - 1 - math.floor(math.log10(abs(number))), 0) if number else 0
 
 
-def held_out_score(document: Mapping[str, Any] | None) -> str | None:
+def held_out_score(document: HoldoutDocument | None) -> str | None:
     """Return the score on held-out rows as a sentence; None where no rows were held out.
 
     Examples

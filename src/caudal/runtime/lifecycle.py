@@ -16,12 +16,13 @@ from caudal.errors import CaudalError, Stopped
 from caudal.graph.registered import is_streamed, tables_of
 from caudal.ledger.records import runs
 from caudal.ledger.rows import RunRow
+from caudal.report.document import run_document
 from caudal.report.run_document import RunDocument
 from caudal.runtime.manifest import folder_digest
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
-from caudal.storage import delta
 from caudal.storage.place import Remote
+from caudal.storage.sweep import sweep
 
 
 def new_run_id() -> str:
@@ -45,8 +46,6 @@ def begin(ws: Workspace, command: str) -> None:
 
 def end(ws: Workspace, error: CaudalError | None) -> RunDocument:
     """Record the end of a run in the ledger, call the observers, and return the run's document."""
-    from caudal.report.document import run_document
-
     ws.record.ledger.change(
         runs,
         {"run_id": ws.record.run_id},
@@ -71,8 +70,8 @@ def recover(ws: Workspace) -> None:
     for name in tables_of(ws.product):
         if swept or is_streamed(ws.product, name):  # swept by the stream itself, which may be at work
             continue
-        delta.sweep(ws.tables.folder(name))
-        delta.sweep(ws.tables.quarantine(name))
+        sweep(ws.tables.folder(name))
+        sweep(ws.tables.quarantine(name))
     for raw in ws.tables.home.path.glob(f"raw/{ws.product.name}/*/.landing-*"):
         raw.unlink(missing_ok=True)
 
@@ -87,8 +86,6 @@ def _ended_well(record: RunRecord) -> bool:
 
 def abandon(ws: Workspace, rows: Sequence[RunRow]) -> None:
     """Record that the runs of these rows have died: this run holds their lease."""
-    from caudal.report.document import run_document
-
     for row in rows:
         ws.record.ledger.change(runs, {"run_id": row["run_id"]}, state="abandoned", finished_at=ws.record.clock())
         notify_observers(ws, run_document(ws.record.ledger, row["run_id"]))

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import delete, insert, select
+
 import caudal
 from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
@@ -29,9 +31,11 @@ from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
 from caudal.ledger.rows import CodeDocument, PatternDocument
+from caudal.report.document import run_document
 from caudal.report.run_document import RunDocument
 from caudal.runtime.storage import files_exist, files_of_tables, missing_raw
 from caudal.secret import shown
+from caudal.stages.ingest import KnownFile, arrivals
 from caudal.storage import delta
 from caudal.tables.home import Home
 
@@ -50,8 +54,6 @@ def store_manifest(
     file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
 ) -> None:
     """Store the manifest of a run that succeeded: what it was made of. Products with remote sources have none: only a request shows a change."""
-    from sqlalchemy import delete, insert
-
     sources = {
         name: {
             "pattern": source.connection.pattern,
@@ -112,7 +114,6 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
     )
     if not is_unchanged:
         return None
-    from caudal.report.document import run_document
 
     last = run_document(ledger, manifest["run_id"])
     document = last.copy()
@@ -196,8 +197,6 @@ def _made_of(file: Path, settings: Settings) -> str:
 
 
 def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: PatternDocument) -> bool:
-    from caudal.stages.ingest import KnownFile, arrivals
-
     rows = ledger.find(landed, product=product, source=name)
     known_files = {row["path"]: KnownFile(row["etag"], row["modified_ns"], row["bytes"], row["sha256"]) for row in rows}
     newest = {row["path"]: (row["bytes"], row["modified_ns"]) for row in rows}
@@ -231,8 +230,6 @@ def _version(home: Home, product: str, name: str) -> int | None:
 
 def _newest(ledger: Ledger, table: Table, product: str) -> int:
     """Return the number of a product's newest entry in one of the ledger's tables."""
-    from sqlalchemy import select
-
     number = table.c.seq if "seq" in table.c else table.c.id
     newest = ledger.rows(select(table).where(table.c.product == product).order_by(number.desc()).limit(1))
     return int(newest[0].get("seq") or newest[0]["id"]) if newest else 0

@@ -13,6 +13,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError, StepFailed
+from caudal.stages.statistics.batch import statistics
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,8 +52,6 @@ def rows_of(table: Table, product: Product, spark: SparkSession, frames: Mapping
 
 @rows_of.register(Statistics)
 def _statistics(table: Statistics, product: Product, spark: SparkSession, frames: Mapping[str, DataFrame]) -> DataFrame:
-    from caudal.stages.statistics.batch import statistics
-
     return statistics(frames[table.inputs[0]], table)
 
 

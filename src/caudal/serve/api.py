@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, TypedDict
 
 from flask import Response, jsonify
 from flask_openapi.openapi import OpenAPI
+from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.serve.card import utc
@@ -55,7 +56,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
     operations_cache = OperationsCache(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
-    failures: dict[int | str, Any] = {401: Failure, 503: Failure} if key else {503: Failure}
+    failures: dict[int | str, type[BaseModel]] = {401: Failure, 503: Failure} if key else {503: Failure}
 
     @app.get("/health", tags=[{"name": "server"}], summary="Whether the process answers", responses={200: Health})
     def health() -> Response:
@@ -111,9 +112,20 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
     return operations_cache
 
 
-def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
+class ModelState(TypedDict):
+    """The state of a model: its version in memory, and why it has none or not the promoted one."""
+
+    product: str
+    model: str
+    version: int | None
+    since: str | None
+    ready: bool
+    reason: str | None
+
+
+def states_of(champions: ChampionCache) -> list[ModelState]:
     """Return the state of each model: those in memory, and promoted ones that could not be loaded."""
-    states = []
+    states: list[ModelState] = []
     for product, model in sorted({*champions.cached, *champions.faults}):
         served, fault = champions.cached.get((product, model)), champions.faults.get((product, model))
         reason = None
@@ -132,7 +144,7 @@ def states_of(champions: ChampionCache) -> list[dict[str, Any]]:
     return states
 
 
-def reason_not_ready(champions: ChampionCache, states: list[dict[str, object]]) -> str | None:
+def reason_not_ready(champions: ChampionCache, states: list[ModelState]) -> str | None:
     """Return why models are not ready, or other problems; None if all is well."""
     if champions.ledger_fault:
         return champions.ledger_fault

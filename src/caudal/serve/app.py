@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Flask
 
 from caudal.ledger.ledger import open_ledger
+from caudal.registry import load
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
@@ -53,8 +54,6 @@ def create_app(
     home_ = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> LoadedModel:
-        from caudal.registry import load
-
         return load(home_, ledger, product, model, version, trust=trust)
 
     champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)

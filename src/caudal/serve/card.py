@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Any
 
 from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger
@@ -17,15 +16,15 @@ from caudal.serve.signature import Input
 DISTANCES = {"mae": "mean absolute error", "rmse": "root mean squared error", "medae": "median absolute error"}
 
 
-def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
+def card_of(ledger: Ledger, served: Served) -> dict[str, object]:
     """Return the card of a champion as a JSON-ready document; times are UTC."""
-    name: dict[str, Any] = {"product": served.product, "model": served.model}
-    rows = ledger.find(model_versions, **name, version=served.version)
+    name = {"product": served.product, "model": served.model}
+    rows = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
     if not rows:
         raise NoChampion(f"The ledger has no row of version {served.version} of '{served.title}'.", fix="Run 'caudal model list'.")
     version = rows[0]
-    compared = _compared(ledger.find(candidates, **name, run_id=version["run_id"]))
-    card: dict[str, Any] = json_ready(
+    compared = _compared(ledger.find(candidates, product=served.product, model=served.model, run_id=version["run_id"]))
+    card: dict[str, object] = json_ready(
         {
             **name,
             "version": served.version,
@@ -67,13 +66,14 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, Any]:
     return card
 
 
-def typical_error(ledger: Ledger, served: Served) -> dict[str, Any] | None:
+def typical_error(ledger: Ledger, served: Served) -> dict[str, object] | None:
     """Return the champion's error on unseen data, over folds; None if its metric is not an error in the prediction's unit."""
-    name: dict[str, Any] = {"product": served.product, "model": served.model}
-    version = ledger.find(model_versions, **name, version=served.version)
+    version = ledger.find(model_versions, product=served.product, model=served.model, version=served.version)
     if not version:
         return None
-    for row in ledger.find(candidates, **name, run_id=version[0]["run_id"], candidate=version[0]["candidate"]):
+    for row in ledger.find(
+        candidates, product=served.product, model=served.model, run_id=version[0]["run_id"], candidate=version[0]["candidate"]
+    ):
         if row["metric"] in DISTANCES and row["score"] is not None and math.isfinite(row["score"]):
             return {"metric": row["metric"], "meaning": DISTANCES[row["metric"]], "score": row["score"], "spread": row["spread"]}
     return None
@@ -90,19 +90,19 @@ def utc(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _compared(rows: list[CandidateRow]) -> list[dict[str, Any]]:
+def _compared(rows: list[CandidateRow]) -> list[dict[str, object]]:
     """Return the candidates of a training run, the chosen one first and the baseline last."""
     columns = ("candidate", "metric", "score", "spread", "folds", "seconds", "chosen", "baseline", "error")
     documents = [{name: value for name, value in row.items() if name in columns} for row in rows]
     return sorted(documents, key=lambda row: (not row["chosen"], row["baseline"], row["candidate"]))
 
 
-def _decision(row: DecisionRow) -> dict[str, Any]:
+def _decision(row: DecisionRow) -> dict[str, object]:
     columns = ("version", "decision", "who", "reason", "replaced", "gates", "run_id")
     return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in columns}}
 
 
-def _input(input_: Input) -> dict[str, Any]:
+def _input(input_: Input) -> dict[str, object]:
     return {
         "name": input_.name,
         "label": input_.label,

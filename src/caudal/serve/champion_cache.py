@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, Table, func, select
 
 from caudal.errors import CaudalError, NotThere, nearest
 from caudal.ledger.ledger import Ledger, LedgerGone
@@ -20,6 +20,7 @@ from caudal.serve.served import LoadedModel, NoChampion, Served
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R", bound=tuple[Any, ...])
 Name = tuple[str, str]  # product, model
 
 
@@ -172,7 +173,7 @@ class ChampionCache:
         self.cached = {name: served for name, served in self.cached.items() if name in newest}
         self.faults = {name: fault for name, fault in self.faults.items() if name in newest}
 
-    def _narrowed(self, query: Any, table: Any) -> Any:
+    def _narrowed(self, query: Select[R], table: Table) -> Select[R]:
         for column, value in self.only.items():
             query = query.where(table.c[column] == value)
         return query

@@ -7,7 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from caudal.declarations.images import MAX_PIXELS, Network
 from caudal.errors import CaudalError
@@ -15,6 +17,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
+from caudal.stages.images.decode import thumbnail
 from caudal.storage import delta
 from caudal.storage.parquet import open_parquet
 from caudal.storage.place import place
@@ -23,8 +26,6 @@ from caudal.tables.home import Home
 from caudal.tables.version_files import read_version_files
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from caudal.stages.features.pca import Fitted
 
 NEAREST = 6
@@ -78,17 +79,12 @@ class ImageFeaturizer:
 
     def nearest(self, row: dict[str, float], count: int = NEAREST) -> list[Near]:
         """Return the training images with the nearest components, by Euclidean distance."""
-        import numpy as np
-
         points, hashes, labels = self._training_points
         distances = np.sqrt(((points - np.array([row[name] for name in self.inputs], np.float32)) ** 2).sum(axis=1))
         return [Near(hashes[i], labels[i], round(float(distances[i]), 4)) for i in np.argsort(distances, kind="stable")[:count]]
 
     def thumbnail(self, sha256: str) -> bytes | None:
         """Return a training image as a thumbnail; None if there is none with this hash."""
-
-        from caudal.stages.images.decode import thumbnail
-
         with self._lock:
             position = self._image_positions.get(sha256)
         if position is None:
@@ -99,9 +95,7 @@ class ImageFeaturizer:
         return thumbnail(content, THUMBNAIL, MAX_PIXELS)
 
     @cached_property
-    def _training_points(self) -> tuple[np.ndarray[Any, Any], list[str], list[str]]:
-        import numpy as np
-
+    def _training_points(self) -> tuple[np.ndarray, list[str], list[str]]:
         table = arrow(self.features, [*self.inputs, "sha256", "label"])
         points = np.stack([table.column(name).to_numpy().astype(np.float32) for name in self.inputs], axis=1)
         return points, table.column("sha256").to_pylist(), [str(value) for value in table.column("label").to_pylist()]
@@ -109,7 +103,6 @@ class ImageFeaturizer:
     @cached_property
     def _image_positions(self) -> dict[str, tuple[str, int, int]]:
         """The position of each image's bytes: file, row group, row."""
-
         positions = {}
         for path in self.images.paths():
             with open_parquet(place(path)) as file:

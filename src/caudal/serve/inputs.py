@@ -5,17 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, create_model
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from caudal.errors import nearest
 from caudal.serve.signature import Input, Signature
 
-Problem = dict[str, Any]
+Problem = dict[str, object]
 
 # Trees compute in float32, where a larger number becomes infinite; whole numbers have 64 bits.
 LARGEST_NUMBER = 3.4e38
@@ -50,7 +50,9 @@ def model_of(signature: Signature, title: str) -> type[BaseModel]:
         )
         fields[f"input_{index}"] = (annotation | None if input_.nullable else annotation, field_)
     start = signature.starting_values
-    example = {input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None}
+    example: dict[str, Any] = {
+        input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None
+    }
     config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 
@@ -66,7 +68,7 @@ class Row:
     more : number of further errors
     """
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
 
@@ -103,7 +105,7 @@ def validate_row(values: object, signature: Signature, model: type[BaseModel], m
     return Row({input_.name: fields[f"input_{index}"] for index, input_ in enumerate(signature.inputs)})
 
 
-def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, Any]]:
+def unusual(values: Mapping[str, object], signature: Signature) -> list[dict[str, object]]:
     """Return a warning for each number outside the training range, the first ``MOST_PROBLEMS`` of them."""
     outside = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
     return [
@@ -115,9 +117,9 @@ def unusual(values: Mapping[str, Any], signature: Signature) -> list[dict[str, A
     ]  # fmt: skip
 
 
-def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, Any]:
+def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, object]:
     """Return the values of a form's texts; a text that is not a value stays, and validation refuses it."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for name, text in texts.items():
         input_ = signature.by_name.get(name)
         text = text.strip()
@@ -153,13 +155,13 @@ def _annotation(input_: Input) -> Any:
     return bool if input_.type == "boolean" else str
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     # JSON has one number type: 3.0 is a whole number.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _among(values: tuple[Any, ...]) -> Any:
-    def check(value: Any) -> Any:
+def _among(values: tuple[object, ...]) -> Callable[[object], object]:
+    def check(value: object) -> object:
         if value not in values:
             raise PydanticCustomError("literal_error", "not among the allowed values")
         return value
@@ -167,13 +169,19 @@ def _among(values: tuple[Any, ...]) -> Any:
     return check
 
 
-def _problem(error: Mapping[str, Any], signature: Signature) -> Problem:
+def _problem(error: ErrorDetails, signature: Signature) -> Problem:
     name = str(error["loc"][0]) if error["loc"] else None
     input_ = signature.by_name.get(name or "")
     kind, sent = error["type"], error["input"]
     if input_ is None:
         nearest_value = nearest((name or "")[:LONGEST_NAME], signature.by_name)
-        return problem(_shortened(name), "The model has no such input.", sent, f"only: {_listed(signature.by_name)}", nearest_value)
+        return problem(
+            name and str(_shortened(name)),
+            "The model has no such input.",
+            sent,
+            f"only: {_listed(signature.by_name)}",
+            nearest_value,
+        )
     nearest_value = None
     if kind == "missing":
         sentence, sent = "The value is missing.", None
@@ -204,7 +212,7 @@ def _noun(input_: Input) -> str:
     return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[input_.type]
 
 
-def _value(text: str, input_: Input) -> Any:
+def _value(text: str, input_: Input) -> object:
     if input_.type == "boolean":
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
     # float() would also accept 1_000, nan and inf, which nobody means in a form.
@@ -215,7 +223,7 @@ def _value(text: str, input_: Input) -> Any:
     return float(text)
 
 
-def _shortened(value: object, length: int = 100) -> Any:
+def _shortened(value: object, length: int = 100) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, bool | float):

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
+from pydantic import BaseModel
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
@@ -44,9 +45,9 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     )
     unit = f" in {output.unit}" if output.unit else ""
     all_good, with_errors = batch_models(served)
-    bad_body: dict[int | str, Any] = {400: Failure, 413: Failure, 415: Failure}
+    bad_body: dict[int | str, type[BaseModel]] = {400: Failure, 413: Failure, 415: Failure}
 
-    def predict(body: Any) -> Response:
+    def predict(body: object) -> Response:
         row = validate_row(body, served.signature, served.inputs)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
@@ -55,7 +56,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
             return _json({"errors": [answer], "more_errors": 0}, 422)
         return _json(answer)
 
-    def predict_batch(body: Any) -> Response:
+    def predict_batch(body: object) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
             sent = f"{len(body)} rows" if isinstance(body, list) else body
             error = {"row": None, **problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows")}
@@ -97,7 +98,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     return Operations({"predict": lambda: predict(_body()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api)
 
 
-def _batch(served: Served, body: list[Any]) -> Response:
+def _batch(served: Served, body: list[object]) -> Response:
     errors: list[dict[str, Any]] = []
     more = 0
     rows = []
@@ -107,7 +108,7 @@ def _batch(served: Served, body: list[Any]) -> Response:
         errors += [{"row": index, **problem} for problem in row.problems]
         more += row.more
     good = [index for index, row in enumerate(rows) if row.good]
-    predictions: list[Any] = [None] * len(body)
+    predictions: list[object] = [None] * len(body)
     for index, answer in zip(good, answers(served, [rows[index].values for index in good]), strict=True):
         if not is_problem(answer):
             predictions[index] = answer
@@ -121,7 +122,7 @@ def _batch(served: Served, body: list[Any]) -> Response:
     return _json({"predictions": predictions})
 
 
-def _body() -> Any:
+def _body() -> object:
     if not request.is_json:
         raise UnsupportedMediaType("The body is not declared as JSON.")
     try:
@@ -132,7 +133,7 @@ def _body() -> Any:
         raise BadRequest(f"The body is not JSON: {error}.") from None
 
 
-def _json(document: Any, status: int = 200) -> Response:
+def _json(document: object, status: int = 200) -> Response:
     response = jsonify(document)
     response.status_code = status
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -75,7 +76,7 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
         return render_template("docs.html", groups=groups)
 
 
-def operations_of(document: dict[str, Any]) -> list[dict[str, Any]]:
+def operations_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the operations of an OpenAPI document in the page's format."""
     documents = []
     for path, methods in document["paths"].items():
@@ -112,21 +113,21 @@ def moment(iso: str | None) -> str:
 
 
 def _form(champions: ChampionCache, served: Served, texts: dict[str, str], **more: Any) -> str:
-    faults: dict[str | None, list[Any]] = {}
+    faults: dict[str | None, list[object]] = {}
     for problem in more.get("problems", ()):
         faults.setdefault(problem["field"], []).append(problem)
     error = typical_error(champions.ledger, served) if more.get("answer") else None
     return render_template("form.html", served=served, texts=texts, faults=faults, error=error, **more)
 
 
-def _call(served: Served, values: dict[str, Any]) -> str:
+def _call(served: Served, values: dict[str, object]) -> str:
     """Return the shell command of the same API request."""
     quoted = json.dumps(values, ensure_ascii=False).replace("'", "'\\''")
     address = f"{request.url_root}api/v1/{served.product}/{served.model}/predict"
     return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """Return a value as text for the form; whole floats without a decimal point."""
     if value is None:
         return ""
@@ -135,25 +136,25 @@ def _text(value: Any) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
 
 
-def _schema(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, Any] | None:
+def _schema(document: Mapping[str, Any], body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return _resolve_reference(document, body["content"]["application/json"]["schema"]) if body else None
 
 
-def _resolve_reference(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _resolve_reference(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
     if "$ref" not in schema:
         return schema
-    referenced: dict[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    referenced: Mapping[str, Any] = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
     return referenced
 
 
-def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+def _example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> object:
     if schema.get("type") == "array":
         return [_example(document, _resolve_reference(document, schema["items"]))]
     example = (schema.get("examples") or [{}])[0]
     return {name: example[name] for name in schema.get("properties", {}) if name in example}  # in the order of the form
 
 
-def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+def _inputs(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[dict[str, Any]]:
     row = _resolve_reference(document, schema["items"]) if schema.get("type") == "array" else schema
     required = row.get("required", [])
     return [
@@ -162,7 +163,7 @@ def _inputs(document: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, 
     ]
 
 
-def _type(schema: dict[str, Any]) -> str:
+def _type(schema: Mapping[str, Any]) -> str:
     if "anyOf" in schema:
         return " or ".join(_type(alternative) for alternative in schema["anyOf"])
     if "enum" in schema:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from caudal.serve.inputs import Problem, problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import Input
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def is_problem(answer: Answer | Problem) -> bool:
     return "problem" in answer
 
 
-def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def frame_of(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return the rows as a frame with the columns and types of training."""
     import pandas as pd
 
@@ -57,9 +58,7 @@ def frame_of(served: Served, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(columns, copy=False)
 
 
-def _column(values: list[Any], input_: Input) -> np.ndarray[Any, Any]:
-    import numpy as np
-
+def _column(values: list[object], input_: Input) -> np.ndarray:
     if input_.type == "double":
         return np.array(values, dtype="float64")  # None becomes NaN
     if input_.type != "string" and None not in values:

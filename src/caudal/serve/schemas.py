@@ -93,20 +93,20 @@ class Card(BaseModel):
     candidate: str
     trained_at: str
     since: str
-    decision: dict[str, Any]
-    gates: list[dict[str, Any]]
+    decision: dict[str, object]
+    gates: list[dict[str, object]]
     rule: str | None
-    score: dict[str, Any] | None
-    baseline: dict[str, Any] | None
-    candidates: list[dict[str, Any]]
-    metrics: Any
-    holdout: Any
-    training: dict[str, Any]
-    parameters: Any
-    environment: Any
-    inputs: list[dict[str, Any]]
-    output: dict[str, Any]
-    history: list[dict[str, Any]]
+    score: dict[str, object] | None
+    baseline: dict[str, object] | None
+    candidates: list[dict[str, object]]
+    metrics: object
+    holdout: object
+    training: dict[str, object]
+    parameters: object
+    environment: object
+    inputs: list[dict[str, object]]
+    output: dict[str, object]
+    history: list[dict[str, object]]
 
 
 def answer_model(served: Served) -> type[BaseModel]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import BaseModel
 
@@ -15,6 +15,8 @@ from caudal.serve.signature import Signature, read_signature
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from caudal.declarations.signature import SignatureDocument
 
 
 class LoadedModel(Protocol):
@@ -29,7 +31,7 @@ class LoadedModel(Protocol):
         """Name of the candidate."""
 
     @property
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> SignatureDocument:
         """Its inputs and outputs."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:

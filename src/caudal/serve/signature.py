@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from caudal.json_value import Scalar
+
 Kind = Literal["double", "long", "string", "boolean"]
 
 
@@ -26,8 +28,8 @@ class Input:
     description: str | None = None
     minimum: float | None = None
     maximum: float | None = None
-    default: Any = None
-    values: tuple[Any, ...] | None = None
+    default: Scalar = None
+    values: tuple[Scalar, ...] | None = None
     seen: tuple[float, float] | None = None
 
     @property
@@ -35,7 +37,7 @@ class Input:
         """The range of the training rows in words; empty if there is none."""
         return "" if self.seen is None else _between(*self.seen).strip()
 
-    def unusual(self, value: Any) -> bool:
+    def unusual(self, value: object) -> bool:
         """Return whether a number is outside the training range."""
         if self.seen is None or isinstance(value, bool) or not isinstance(value, int | float):
             return False
@@ -74,7 +76,7 @@ class Output:
     name: str
     type: str = "double"
     unit: str | None = None
-    classes: tuple[Any, ...] | None = None
+    classes: tuple[Scalar, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Signature:
 
     inputs: tuple[Input, ...]
     output: Output
-    example: Mapping[str, Any]
+    example: Mapping[str, Scalar]
 
     @cached_property
     def by_name(self) -> dict[str, Input]:
@@ -91,7 +93,7 @@ class Signature:
         return {input_.name: input_ for input_ in self.inputs}
 
     @cached_property
-    def starting_values(self) -> dict[str, Any]:
+    def starting_values(self) -> dict[str, Scalar]:
         """A value for each input: its default, else that of the example."""
         start = {
             input_.name: input_.default if input_.default is not None else self.example.get(input_.name) for input_ in self.inputs
@@ -152,7 +154,7 @@ def _input(document: Mapping[str, Any]) -> Input:
     )
 
 
-def _within(value: Any, input_: Input) -> Any:
+def _within(value: Scalar, input_: Input) -> Scalar:
     # A rounded median may be slightly outside a narrow range.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
@@ -168,6 +170,6 @@ def _between(low: float | None, high: float | None) -> str:
     return f" of at most {number(high)}" if high is not None else ""
 
 
-def _one_of(values: tuple[Any, ...], most_shown: int = 5) -> str:
+def _one_of(values: tuple[Scalar, ...], most_shown: int = 5) -> str:
     examples = ", ".join(repr(value) for value in values[:most_shown])
     return f"one of {examples}" if len(values) <= most_shown else f"one of {len(values)} values such as {examples}"

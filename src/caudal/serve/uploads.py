@@ -14,6 +14,7 @@ from caudal.serve.image_featurizer import MOST_PIXELS, NEAREST, FeaturizerOf, Im
 from caudal.serve.inputs import Problem, problem
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
+from caudal.stages.images.decode import UnreadableImage, thumbnail
 from caudal.web.server import MOST_BYTES
 
 MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 is a third larger than the image
@@ -63,8 +64,6 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
 def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) -> dict[str, object] | Problem:
     """Return the model's answer for an image, with the nearest training images, or the problem."""
-    from caudal.stages.images.decode import UnreadableImage
-
     try:
         row = featurizer.row(content)
     except UnreadableImage as error:
@@ -100,6 +99,4 @@ def _content() -> bytes:
 
 def _picture(featurizer: ImageFeaturizer, content: bytes) -> str:
     """Return an image at the network's size, for a page."""
-    from caudal.stages.images.decode import thumbnail
-
     return "data:image/jpeg;base64," + base64.b64encode(thumbnail(content, featurizer.side, MOST_PIXELS)).decode()

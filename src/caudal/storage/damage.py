@@ -6,9 +6,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.errors import CaudalError, StorageDamaged
+
+if TYPE_CHECKING:
+    from caudal.storage.place import Remote
 
 VERIFY = "`caudal verify` tells what is damaged and how to mend it."
 
@@ -37,7 +40,7 @@ def damage_error(sentence: str, fix: str = VERIFY, **facts: Any) -> StorageDamag
 
 
 @contextmanager
-def translate_damage(file: PurePath | Any, label: str = "") -> Iterator[None]:
+def translate_damage(file: PurePath | Remote, label: str = "") -> Iterator[None]:
     """Raise an error that names the stored file if the block's reading of it shows that it is damaged or missing.
 
     Raises
@@ -54,7 +57,7 @@ def translate_damage(file: PurePath | Any, label: str = "") -> Iterator[None]:
         raise problem from error
 
 
-def of_file(error: BaseException, file: PurePath | Any, label: str = "") -> StorageDamaged | None:
+def of_file(error: BaseException, file: PurePath | Remote, label: str = "") -> StorageDamaged | None:
     """Return the damage that an error shows of a stored file; None if the file is not the cause."""
     prefix = f"{label}: " if label else ""
     if isinstance(error, FileNotFoundError):

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,11 +23,13 @@ from caudal.errors import NotThere
 from caudal.storage import delta_log
 from caudal.storage.damage import VERIFY, damage_error, first_line
 from caudal.storage.mirror import delta_address
-from caudal.storage.place import Place, Remote, delta_options, readable, relative_path, remove
+from caudal.storage.place import Place, Remote, delta_options, readable, relative_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    import pyarrow as pa
+    from deltalake import DeltaTable, Schema as DeltaSchema
+    from deltalake.transaction import AddAction, CommitProperties, RemoveAction
 
 DAY = "_day"  # the partition column of tables partitioned by event-time day
 NO_DAY = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of rows without an event time
@@ -183,11 +185,11 @@ def staged(folder: Place, below: Place) -> list[DataFile]:
 def commit(
     folder: Place,
     files: Sequence[DataFile],
-    schema: Mapping[str, Any],
+    schema: Mapping[str, object],
     *,
     partitioned: bool,
     replace: Literal["all", "none"] | set[str | None] | frozenset[str],
-    identity: Mapping[str, Any],
+    identity: Mapping[str, object],
     removed_kept: str = "interval 36500 days",
 ) -> int:
     """Publish files as the table's next version, in one atomic step, and return its number.
@@ -257,7 +259,7 @@ def _commit(
             )
         else:
             table.create_write_transaction(
-                adds,
+                [*adds],
                 "overwrite",
                 delta_schema,
                 partition_by=partition_columns,
@@ -279,7 +281,9 @@ def _commit(
         )
 
 
-def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = None, adds: int | None = None) -> Any:
+def _properties(
+    identity: Mapping[str, object], hashes: Mapping[str, str] | None = None, adds: int | None = None
+) -> CommitProperties:
     from deltalake.transaction import CommitProperties
 
     metadata = {
@@ -290,7 +294,7 @@ def _properties(identity: Mapping[str, Any], hashes: Mapping[str, str] | None = 
     return CommitProperties(custom_metadata=metadata, max_commit_retries=0)
 
 
-def _sum(opened_file: Any) -> str | None:
+def _sum(opened_file: Path | pa.NativeFile) -> str | None:
     """Return the hash of a file that is about to be published; None for a large remote file: its server has checksums of its
     own."""
     import pyarrow as pa
@@ -313,41 +317,6 @@ def checkpoint(folder: Place) -> None:
     _open(folder, None).create_checkpoint()
 
 
-def sweep(folder: Place, kept_names: Collection[str] = ()) -> int:
-    """Delete files in a table's folder that no version names, left by a killed run. Return their number.
-
-    Parameters
-    ----------
-    kept_names : names of files to keep although no version names them yet
-    """
-    if not folder.is_dir():
-        return 0
-    named = _named_ever(folder)
-    deleted = 0
-    stages: list[Place] = list(folder.glob("part-*"))
-    for stage in stages:
-        has_kept_files = False
-        for path in stage.rglob("*"):
-            if path.is_file():
-                if relative_path(path, folder).as_posix() in named or path.name in kept_names:
-                    has_kept_files = True
-                else:
-                    path.unlink()
-                    deleted += 1
-        if not has_kept_files:
-            remove(stage)
-    return deleted
-
-
-def _named_ever(folder: Place) -> set[str]:
-    log = folder / "_delta_log"
-    named: set[str] = set()
-    with ThreadPoolExecutor(8) as pool:
-        for entry in pool.map(delta_log.actions, log.glob("*.json") if log.is_dir() else ()):
-            named |= {unquote(action["add"]["path"]) for action in entry if "add" in action}
-    return named
-
-
 def _open(folder: Place, version: int | None) -> DeltaTable:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -368,14 +337,14 @@ def _open(folder: Place, version: int | None) -> DeltaTable:
         ) from error
 
 
-def _add(file: DataFile, partitioned: bool, now_ms: int) -> Any:
+def _add(file: DataFile, partitioned: bool, now_ms: int) -> AddAction:
     from deltalake.transaction import AddAction
 
     values = {DAY: file.day} if partitioned else {}
     return AddAction(file.path, file.bytes, values, now_ms, True, json.dumps({"numRecords": file.rows}))
 
 
-def _remove(file: DataFile, partitioned: bool, now_ms: int) -> Any:
+def _remove(file: DataFile, partitioned: bool, now_ms: int) -> RemoveAction:
     from deltalake.transaction import RemoveAction
 
     return RemoveAction(file.path, True, now_ms, file.bytes, {DAY: file.day} if partitioned else None)
@@ -387,7 +356,7 @@ def _leaves(file: DataFile, replace: str | set[str | None] | frozenset[str]) -> 
     return not isinstance(replace, str) and file.day in replace
 
 
-def _widen(table: DeltaTable, schema: Any) -> bool:
+def _widen(table: DeltaTable, schema: DeltaSchema) -> bool:
     """Add a schema's new columns to a table, and return whether there were any."""
     existing = {field.name for field in table.schema().fields}
     new = [field for field in schema.fields if field.name not in existing]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hdfs_native.fsspec import HdfsFileSystem
+
+if TYPE_CHECKING:
+    from hdfs_native import FileStatus
 
 
 class Hdfs(HdfsFileSystem):
@@ -18,7 +21,7 @@ class Hdfs(HdfsFileSystem):
         _, mark, rest = path.partition("://")
         return (f"/{rest.partition('/')[2]}" if mark else path) or "/"
 
-    def _convert_file_status(self, file_status: Any) -> dict[str, Any]:
+    def _convert_file_status(self, file_status: FileStatus) -> dict[str, object]:
         return {**super()._convert_file_status(file_status), "mtime": file_status.modification_time / 1000}
 
     def isdir(self, path: str) -> bool:

@@ -7,7 +7,10 @@ neither its header nor the footer; `caudal.tables.intact` covers those.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from caudal.storage.damage import translate_damage
 from caudal.storage.place import Place, arrow_paths, readable
@@ -15,17 +18,13 @@ from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    import pyarrow.dataset as ds
-    import pyarrow.parquet as pq
 
-WRITTEN: dict[str, Any] = {"write_page_checksum": True}
+WRITTEN: dict[str, object] = {"write_page_checksum": True}
 """Options of every Parquet writer."""
 
 
 def open_parquet(file: Place) -> pq.ParquetFile:
     """Open a Parquet file for reading with verified page checksums."""
-    import pyarrow.parquet as pq
-
     with translate_damage(file), translate_storage_errors(file):
         return pq.ParquetFile(readable(file), page_checksum_verification=True)
 
@@ -43,14 +42,10 @@ def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
 
 def checked_format() -> ds.ParquetFileFormat:
     """Return a dataset format that verifies page checksums."""
-    import pyarrow.dataset as ds
-
     return ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True))
 
 
 def dataset(paths: Sequence[str], schema: pa.Schema | None = None) -> ds.FileSystemDataset:
     """Return Parquet files, local or remote, as one Arrow dataset; read it within `translate_damage`."""
-    import pyarrow.dataset as ds
-
     file_names, filesystem = arrow_paths(list(paths))
     return ds.dataset(file_names, schema=schema, format=checked_format(), filesystem=filesystem)

@@ -15,13 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, cast, overload
 from uuid import uuid4
 
 from caudal.storage.remote import address, connectors, filesystem, spark_settings, storage
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.fs import FileInfo, FileSystem
     from pyspark.sql import DataFrameReader, SparkSession
 
 _AT_ONCE = 16
@@ -71,7 +73,7 @@ class Remote:
     def __truediv__(self, below: str | PurePath) -> Remote:
         return Remote(self.root, self.path / PurePosixPath(below))
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return Remote, (self.root, self.path)
 
     @property
@@ -139,7 +141,13 @@ class Remote:
             if info.type.name == "File" and fnmatchcase(info.base_name, pattern):
                 yield self._below(info)
 
-    def open(self, mode: str = "r") -> Any:
+    @overload
+    def open(self, mode: Literal["r"] = "r") -> io.TextIOWrapper: ...
+
+    @overload
+    def open(self, mode: Literal["rb", "wb"]) -> pa.NativeFile: ...
+
+    def open(self, mode: Literal["r", "rb", "wb"] = "r") -> io.TextIOWrapper | pa.NativeFile:
         """Open the file: ``r`` for text, ``rb`` for random access, ``wb`` to write it as a whole."""
         with translate_storage_errors(self):
             if mode == "wb":
@@ -177,17 +185,17 @@ class Remote:
         _kept.pop(target, None)
         return target
 
-    def _info(self) -> Any:
+    def _info(self) -> FileInfo:
         with translate_storage_errors(self):
             return filesystem(self.root).get_file_info(self.key)
 
-    def _list(self, recursive: bool = False) -> Iterator[Any]:
+    def _list(self, recursive: bool = False) -> Iterator[FileInfo]:
         from pyarrow.fs import FileSelector
 
         with suppress(FileNotFoundError), translate_storage_errors(self):
             yield from filesystem(self.root).get_file_info(FileSelector(self.key, allow_not_found=False, recursive=recursive))
 
-    def _below(self, info: Any) -> Remote:
+    def _below(self, info: FileInfo) -> Remote:
         below = PurePosixPath(info.path).relative_to(self.key)
         return Remote(self.root, self.path / below, _stat(info) if info.type.name == "File" else None)
 
@@ -225,7 +233,7 @@ def overwrite(target: Place, new_file: Place) -> None:
         new_file.replace(target)
 
 
-def readable(path: Place) -> Any:
+def readable(path: Place) -> Path | pa.NativeFile:
     """Return what Arrow and gzip can read a file from: its name if it is local, else the opened file.
 
     A small remote file is read as a whole and cached: a written file is read several times before it is published.
@@ -264,7 +272,7 @@ def local(path: Place, folder: Path) -> Path:
 
 
 @contextmanager
-def writable(path: Place) -> Iterator[Any]:
+def writable(path: Place) -> Iterator[Path | pa.NativeFile]:
     """Yield what Arrow can write a file to."""
     if isinstance(path, Path):
         yield path
@@ -341,7 +349,7 @@ def move(origin: Place, destination: Place) -> None:
             filesystem(destination.root).move(origin.key, destination.key)
 
 
-def arrow_paths(paths: list[str]) -> tuple[list[str], Any]:
+def arrow_paths(paths: list[str]) -> tuple[list[str], FileSystem | None]:
     """Return Arrow's names of files, and their file system; None for local files."""
     remote_address = address(paths[0]) if paths else None
     if remote_address is None:
@@ -349,7 +357,7 @@ def arrow_paths(paths: list[str]) -> tuple[list[str], Any]:
     return [cast(Remote, place(path)).key for path in paths], filesystem(remote_address.root)
 
 
-def _stat(info: Any) -> Stat:
+def _stat(info: FileInfo) -> Stat:
     return Stat(int(info.size or 0), info.mtime.timestamp() if info.mtime is not None else 0.0)
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import functools
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.extras import require
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
 
 SCHEMES = ("s3", "hdfs")
 _TRIES = 3
@@ -61,7 +65,7 @@ def address(text: str) -> Address | None:
     return Address(f"{scheme}://{host}", rest.partition("/")[2].strip("/"))
 
 
-def filesystem(root: str) -> Any:
+def filesystem(root: str) -> FileSystem:
     """Return Arrow's file system for a root, created once; S3 has one for all buckets.
 
     Raises
@@ -75,7 +79,7 @@ def filesystem(root: str) -> Any:
 
 
 @functools.cache
-def _hdfs(root: str) -> Any:
+def _hdfs(root: str) -> FileSystem:
     import pyarrow.fs as pf
 
     from caudal.storage.hdfs import Hdfs
@@ -87,7 +91,7 @@ def _hdfs(root: str) -> Any:
 @functools.cache
 def _s3(
     endpoint_url: str | None, region_name: str | None, key: str | None, profile: str | None
-) -> Any:  # the last two identify the credentials in the cache
+) -> FileSystem:  # the last two identify the credentials in the cache
     import pyarrow.fs as pf
 
     return pf.S3FileSystem(

@@ -40,8 +40,8 @@ def append(
     moment: str,
     tz: str,
     partitioned: bool,
-    identity: Mapping[str, Any],
-    marks: Mapping[str, Mapping[str, Any]] | None = None,
+    identity: Mapping[str, object],
+    marks: Mapping[str, Mapping[str, object]] | None = None,
 ) -> int:
     """Publish rows, and files with such rows that lie in the table's folder, as the table's next version; return the version's
     number.
@@ -67,7 +67,7 @@ def append(
     return version
 
 
-def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, Any]) -> int:
+def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, object]) -> int:
     """Merge the small files of each day that has many of them; return how many files were replaced."""
     if (delta.version_of(folder) or 0) % _SELDOM:
         return 0

@@ -13,7 +13,6 @@ import os
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -100,7 +99,7 @@ def newest(folder: Path) -> Checkpoint:
         content = file.read_bytes()
         digest, body = content[len(_MAGIC) : len(_MAGIC) + 32], content[len(_MAGIC) + 32 :]
         if content.startswith(_MAGIC) and hashlib.sha256(body).digest() == digest:
-            checkpoint: Any = _Unpickler(io.BytesIO(body)).load()
+            checkpoint: object = _Unpickler(io.BytesIO(body)).load()
             assert isinstance(checkpoint, Checkpoint)
             return checkpoint
     return Checkpoint()
@@ -109,7 +108,7 @@ def newest(folder: Path) -> Checkpoint:
 class _Unpickler(pickle.Unpickler):
     """Finds classes under the names that they had when a checkpoint was written."""
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
         """Return a class by the module and name of now."""
         return super().find_class(*MOVED.get((module, name), (module, name)))
 

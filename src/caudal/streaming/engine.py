@@ -27,8 +27,8 @@ from caudal.kinds import EXECUTORS
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.stages.statistics import NEVER, advance, begin, end_stream, rows
 from caudal.stages.statistics.partial import empty
-from caudal.storage import delta
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.micro_batch import MicroBatch
 from caudal.streaming.outlets import Outbox, Sender
@@ -113,7 +113,7 @@ class Engine:
         for name, table in self.tables.items():
             self.checkpoint.states.setdefault(name, begin(table))
         for name in self._owned:
-            delta.sweep(self._folder(name), {file.name for _, file in self.checkpoint.files})
+            sweep(self._folder(name), {file.name for _, file in self.checkpoint.files})
         self._publish()
 
     def step(self) -> bool:

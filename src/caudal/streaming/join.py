@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from caudal.json_value import JsonObject
 from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
 from caudal.storage import delta
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 from caudal.streaming.append import append, compact
 from caudal.streaming.side import Fixed, Side
 from caudal.tables.added import Lookup, last_commit_with
@@ -136,7 +137,7 @@ class Joining:
             left_index, right_index = left_index[~late[left_index]], right_index[~late[left_index]]
         return join_pairs(left, rows, shape, left_index, right_index)
 
-    def _keys_written_without_match(self, at: Any, shape: Shape) -> pa.Table:
+    def _keys_written_without_match(self, at: np.ndarray, shape: Shape) -> pa.Table:
         """Return the keys of the left rows at given times that were written without a match."""
         number = delta.version_of(self._folder)
         fields = [*(self.left.schema.field(name) for name in shape.left_keys), pa.field(shape.matched, pa.timestamp("us", "UTC"))]
@@ -224,7 +225,7 @@ class Joining:
 
     def _resume(self, folders: Sequence[Place]) -> None:
         """Resume from what the table's newest commit says."""
-        delta.sweep(self._folder)
+        sweep(self._folder)
         state = read_join_state(self.declared, self._nodes, self._folder, folders)
         if state is None:
             return

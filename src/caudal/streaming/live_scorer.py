@@ -28,6 +28,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.place import Place
+from caudal.storage.sweep import sweep
 from caudal.streaming.append import append
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import Engine, Step
@@ -35,6 +36,7 @@ from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.sql import DataFrame
 
     from caudal.report.documents import FollowerDocument
 
@@ -253,7 +255,7 @@ class LiveScorer(threading.Thread):
             "learned": actual is not None and self._trained_on(row),
         }  # fmt: skip
 
-    def _frame(self, name: str) -> Any:
+    def _frame(self, name: str) -> DataFrame:
         """Return the recent rows of an input as a Spark frame."""
         if name not in self._recent:
             return (
@@ -263,7 +265,7 @@ class LiveScorer(threading.Thread):
             )
         return mark_event_time(self._ws.spark.session.createDataFrame(self._recent[name]), self._ws.product.nodes.get(name))
 
-    def _empty(self, name: str) -> Any:
+    def _empty(self, name: str) -> DataFrame:
         engine = next(engine for engine in self._engines if engine.source.name == name)
         columns = ", ".join(["device long", "seq long", "at timestamp", *(f"`{channel}` float" for channel in _channels(engine))])
         return self._ws.spark.session.createDataFrame([], columns)
@@ -291,7 +293,7 @@ class LiveScorer(threading.Thread):
 
     def _recover(self) -> None:
         """Load the published predictions, so that nothing is predicted twice."""
-        delta.sweep(self._folder)
+        sweep(self._folder)
         if delta.version_of(self._folder) is None:
             return
         keys = (*self._features.entity, self._features.as_of)
@@ -321,7 +323,7 @@ def _distinct(table: pa.Table) -> pa.Table:
     return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
 
 
-def _key(values: Iterable[Any]) -> tuple[Any, ...]:
+def _key(values: Iterable[object]) -> tuple[Any, ...]:
     """Return the values that identify a row; a time is the same whether its frame marks it as UTC or not."""
     import pandas as pd
 

@@ -18,7 +18,7 @@ from caudal.storage.place import Place
 from caudal.tables.added import Lookup, added_files, has_version
 from caudal.tables.frames import arrow
 
-Array = np.ndarray[Any, Any]
+Array = np.ndarray
 _LAST = 1 << 62
 
 

@@ -12,6 +12,7 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest.streams import batch, open_tap
 from caudal.streaming.engine import Engine
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
@@ -57,8 +58,6 @@ def engine_of(
     platform: str = "here",
 ) -> Engine:
     """Return a source's engine; its tap stays open until ``open_`` closes."""
-    from caudal.stages.ingest.streams import batch, open_tap
-
     place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
     engine = Engine(

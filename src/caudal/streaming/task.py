@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -81,7 +81,7 @@ class TaskResult:
     outside: int = 0
     rows: list[pa.Table] = field(default_factory=list)
     files: list[Captured] = field(default_factory=list)
-    at_us: list[tuple[Any, float]] = field(default_factory=list)
+    at_us: list[tuple[np.ndarray, float]] = field(default_factory=list)
     signal: SignalUpdate | None = None
     sample_blocks: list[Samples] = field(default_factory=list)
     newest: dict[int, int] = field(default_factory=dict)

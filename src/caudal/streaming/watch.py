@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from caudal.declarations.detector import Detection
+from caudal.stages.detect import operator, restore_operator
+from caudal.stages.detect.state import StateProblem
 from caudal.stages.statistics import Samples
 from caudal.stages.statistics.seen import Seen, seen_of
 
@@ -39,9 +41,6 @@ class Watch:
     def restore(self, states: Mapping[str, bytes]) -> None:
         """Restore saved operators; one whose detector was declared differently, or saved by another caudal, starts anew and logs
         that."""
-        from caudal.stages.detect import restore_operator
-        from caudal.stages.detect.state import StateProblem
-
         for name, state in states.items():
             detection, _, device = name.rpartition("/")
             if detection == self.declared.name:
@@ -50,10 +49,8 @@ class Watch:
                 except StateProblem as problem:
                     log.warning("The detector of '%s' starts anew for device %s. %s", detection, device, problem)
 
-    def score(self, device: Sequence[int], at_us: Sequence[int], values: Any) -> pa.Table:
+    def score(self, device: Sequence[int], at_us: Sequence[int], values: np.ndarray | Sequence[Sequence[float]]) -> pa.Table:
         """Return the anomalies among readings, in the order given: float32 [n, channels]."""
-        from caudal.stages.detect import operator
-
         anomalies = []
         for device_id, moment, row in zip(device, at_us, values, strict=True):
             if device_id not in self._operators:

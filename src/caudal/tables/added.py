@@ -7,6 +7,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from caudal.errors import StepFailed
 from caudal.storage import delta, delta_log
@@ -14,7 +17,7 @@ from caudal.storage.parquet import dataset, open_parquet
 from caudal.storage.place import Place, place
 from caudal.tables.intact import name_damaged_file
 
-Array = np.ndarray[Any, Any]
+Array = NDArray[np.int64]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
 
@@ -62,7 +65,7 @@ class Lookup:
     schema : Arrow schema of the wanted columns; a column that a file lacks is null
     """
 
-    def __init__(self, folder: Place, at: str, schema: Any) -> None:
+    def __init__(self, folder: Place, at: str, schema: pa.Schema) -> None:
         self.folder, self._at, self._schema = folder, at, schema
         self._bounds: dict[str, tuple[int, int] | None] = {}
 
@@ -70,20 +73,18 @@ class Lookup:
         """Return the greatest time in a version, microseconds; None if it has no rows."""
         file_bounds = [bounds for _, bounds in self._files(version)]
         if any(time_range is None for time_range in file_bounds):
-            import pyarrow.compute as pc
-
             moments = self.rows([str(file) for file, _ in self._files(version)]).column(self._at)
             return None if not len(moments) else int(pc.max(moments).cast("int64").as_py())
         return max((time_range[1] for time_range in file_bounds if time_range is not None), default=None)
 
-    def rows(self, files: list[str], between: Any = None) -> Any:
+    def rows(self, files: list[str], between: pc.Expression | None = None) -> pa.Table:
         """Return the rows of files as an Arrow table."""
         if not files:
             return self._schema.empty_table()
         with name_damaged_file(lambda: files, f"Table '{self.folder.name}'"):
             return dataset(files, self._schema).to_table(filter=between)
 
-    def near(self, version: int, low: Array, high: Array) -> Any:
+    def near(self, version: int, low: Array, high: Array) -> pa.Table:
         """Return the rows whose time lies in one of some ranges: int64 [n], both ends inclusive."""
         low, high = stretches(low, high)
         files = [
@@ -101,10 +102,7 @@ class Lookup:
             return 0
         return int(dataset(files, self._schema).count_rows(filter=self._between(*ends)))
 
-    def _between(self, low: Array, high: Array) -> Any:
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
+    def _between(self, low: Array, high: Array) -> pc.Expression | None:
         condition = None
         for start, end in zip(low.tolist(), high.tolist(), strict=True):
             first, last = (pa.scalar(end_us, pa.int64()).cast(self._schema.field(self._at).type) for end_us in (start, end))
@@ -167,8 +165,8 @@ def _on(day: str | None, low: Array, high: Array) -> bool:
     return bool(np.any((low < start + 2 * _DAY_US) & (high >= start - _DAY_US)))
 
 
-def _us(moment: Any) -> int:
+def _us(moment: int | dt.datetime) -> int:
     if isinstance(moment, int):
         return moment
-    utc: dt.datetime = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+    utc = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
     return (utc - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 from caudal.storage import delta, delta_log
 from caudal.storage.place import Place, overwrite
@@ -31,7 +30,7 @@ def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
     return None if None in segments else {segment for segment in segments if segment is not None}
 
 
-def amend(folder: Place, blot: Callable[[dict[str, Any]], bool]) -> int:
+def amend(folder: Place, blot: Callable[[dict[str, object]], bool]) -> int:
     """Rewrite the commit info wherever ``blot`` changes it; file actions stay. Return the number of rewritten lines.
 
     This is only for the erasure of a person: figures in a commit can contain a person's value.

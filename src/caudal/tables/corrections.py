@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.tables.landing import LandedFile
 
@@ -30,8 +32,6 @@ def row_key(columns: Sequence[str]) -> Column:
 
 def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Path) -> None:
     """Write corrected rows, with the keys of the rows that they replace."""
-    import pyarrow.parquet as pq
-
     footer = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
     pq.write_table(rows.replace_schema_metadata({FOOTER: footer}), file, **WRITTEN)
 

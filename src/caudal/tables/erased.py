@@ -9,8 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sqlalchemy import insert, update
 
 from caudal.errors import NotThere
@@ -21,6 +25,9 @@ from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
 from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, records
+
+if TYPE_CHECKING:
+    import fastavro
 
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
@@ -61,15 +68,11 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     return removed, remaining - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> Any:
+def subject_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str], is_subject: Is) -> pa.BooleanArray:
     """Return a mask of an Arrow column's values that are the subject's, or contain it under one of some names.
 
     Each distinct value is tested once, however the column stores it.
     """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     if isinstance(values, pa.ExtensionArray):
@@ -92,9 +95,7 @@ def subject_mask(values: Any, name: str, columns: set[str], is_subject: Is) -> A
     return pc.fill_null(pa.array(is_mine, pa.bool_()).take(encoded.indices), False)
 
 
-def _no_match(values: Any) -> Any:
-    import pyarrow as pa
-
+def _no_match(values: pa.Array) -> pa.BooleanArray:
     return pa.array([False] * len(values), pa.bool_())
 
 
@@ -117,7 +118,7 @@ def replace(folder: Place, ledger: Ledger, row: LandedRow, new: Path, *, rows: i
         "erasure": erasure,
         "at": at,
     }
-    values: dict[str, Any] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
+    values: dict[str, object] = {"sha256": sha256, **({"kind": "erased"} if empty else {})}
     with ledger.engine.begin() as connection:
         connection.execute(insert(tombstones).values(tombstone))
         connection.execute(update(landed).where(is_file).values(values))
@@ -133,10 +134,6 @@ def leftovers(folder: Place, ledger: Ledger, product: str, source: str) -> list[
 
 def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int, int]:
     """Return how many rows are the subject's and how many are not; write the others to ``to``, if given."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     parquet_file = pq.ParquetFile(file)
     for field in parquet_file.schema_arrow:
         _hold_writable(field.type)
@@ -161,17 +158,14 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
     return removed, remaining
 
 
-def _others(batch: Any, mask: Any) -> Any:
+def _others(batch: pa.RecordBatch, mask: pa.BooleanArray) -> pa.Table:
     """Return the rows that are not the subject's, as slices of the batch: Arrow cannot select single rows of every type."""
-    import numpy as np
-    import pyarrow as pa
-
     edges = np.flatnonzero(np.diff(np.concatenate(([True], mask.to_numpy(zero_copy_only=False), [True])).astype(np.int8)))
     stretches = [batch.slice(begin, end - begin) for begin, end in zip(edges[::2], edges[1::2], strict=True)]
     return pa.Table.from_batches(stretches, batch.schema)
 
 
-def _without_spare_values(rows: Any) -> Any:
+def _without_spare_values(rows: pa.Table) -> pa.Table:
     """Return rows whose dictionaries contain only values that occur: a dictionary is written as a whole."""
     for place, column in enumerate(rows.schema):
         if _has_dictionary(column.type):
@@ -179,16 +173,12 @@ def _without_spare_values(rows: Any) -> Any:
     return rows
 
 
-def _has_dictionary(kind: Any) -> bool:
-    import pyarrow as pa
-
+def _has_dictionary(kind: pa.DataType) -> bool:
     return pa.types.is_dictionary(kind) or any(_has_dictionary(kind.field(place).type) for place in range(kind.num_fields))
 
 
-def _hold_writable(kind: Any) -> None:
+def _hold_writable(kind: pa.DataType) -> None:
     """Raise if a dictionary lies within a type that `_without_unused_entries` cannot rebuild."""
-    import pyarrow as pa
-
     if pa.types.is_struct(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
         for place in range(kind.num_fields):
             _hold_writable(kind.field(place).type)
@@ -196,11 +186,8 @@ def _hold_writable(kind: Any) -> None:
         raise NotThere(f"Parquet columns of the type {kind} cannot be written without one value.", fix=AT_ORIGIN)
 
 
-def _without_unused_entries(values: Any) -> Any:
+def _without_unused_entries(values: pa.Array) -> pa.Array:
     """Return the same values, with dictionaries that contain only these values."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kind = values.type
     if not _has_dictionary(kind):
         return values
@@ -221,7 +208,7 @@ def _avro(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[int
     require("fastavro", extra="avro", for_="Searching and rewriting Avro files")
     import fastavro
 
-    rows: list[Any] = []
+    rows: list[fastavro.types.AvroMessage] = []
     removed = 0
     with open_unpacked(file, "rb") as raw:
         reader = fastavro.reader(raw)

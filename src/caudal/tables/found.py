@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import Schema
 
 from caudal.storage import delta, delta_log
 from caudal.storage.damage import translate_damage
 from caudal.storage.parquet import dataset
 from caudal.storage.place import Place
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,6 @@ def matching(
     columns: Sequence[str] | None = None,
 ) -> Iterator[MatchedRows]:  # fmt: skip
     """Yield the rows for which ``condition`` returns true; files without matches are skipped."""
-    import pyarrow as pa
-    from deltalake import Schema
-
     full_schema = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
     schema = pa.schema([field for field in full_schema if field.name != delta.DAY and (columns is None or field.name in columns)])
     version_by_path = version_by_file(version.folder, version.number)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from caudal.storage.delta import DAY, Version
 from caudal.storage.parquet import dataset
@@ -12,7 +15,6 @@ from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, name_damaged_file
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 
@@ -41,9 +43,6 @@ def empty(spark: SparkSession, schema: Any) -> DataFrame:
 
 def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable[str | None] | None = None) -> pa.Table:
     """Return a table version as an Arrow table, without Spark."""
-    import json
-
-    import pyarrow as pa
     from deltalake import Schema
 
     whole = pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())

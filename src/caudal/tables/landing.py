@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.ledger import Ledger
@@ -79,7 +79,7 @@ def land(
     folder = home.raw(product, source)
     in_store = _existence_check(folder) if newest_rows and arrivals else lambda _: False
     result = []
-    together: list[dict[str, Any]] = []
+    together: list[dict[str, object]] = []
     for arrival in arrivals:
         path = _printable(arrival.path)
         row = newest_rows.get(path)
@@ -232,7 +232,7 @@ def _copy(origin: Path, folder: Place, path: str, scratch: Path) -> tuple[str, i
     return sha256, size
 
 
-def _open_origin(origin: Path, path: str) -> Any:
+def _open_origin(origin: Path, path: str) -> IO[bytes]:
     try:
         return origin.open("rb")
     except PermissionError:

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from caudal.storage import delta, delta_log
@@ -67,7 +66,7 @@ def unneeded_files(spans: Iterable[Lifespan], folder: Place, removed: Collection
     return [span for span in spans if not span.named_by(remaining) and (folder / span.path).is_file()]
 
 
-def without_days(folder: Place, days: Collection[str], identity: Mapping[str, Any]) -> int:
+def without_days(folder: Place, days: Collection[str], identity: Mapping[str, object]) -> int:
     """Publish a version without some event-time days, and return its number; the files stay for older versions.
 
     The commit keeps the code and the inputs of the one before, so that nothing is rebuilt because of it.

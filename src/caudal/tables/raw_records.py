@@ -11,10 +11,13 @@ import gzip
 import io
 import json
 import lzma
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+import pyarrow as pa
 
 from caudal.errors import NotThere
 
@@ -41,13 +44,13 @@ class RawKind:
     """
 
     format: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     names: tuple[str, ...] = field(default=())
     spans: Callable[[str], list[tuple[int, int]]] | None = None
     edit: Callable[[Path, str, Is, Path | None], tuple[int, int]] | None = None
 
 
-def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
+def has_subject(value: object, columns: set[str], is_subject: Is) -> bool:
     """Return whether a row (names and values, at any depth) has the subject under one of some names.
 
     Examples
@@ -65,7 +68,7 @@ def has_subject(value: Any, columns: set[str], is_subject: Is) -> bool:
     return isinstance(value, list | tuple) and any(has_subject(inner, columns, is_subject) for inner in value)
 
 
-def contains_subject(value: Any, is_subject: Is) -> bool:
+def contains_subject(value: object, is_subject: Is) -> bool:
     """Return whether a value, or one nested in it, is the subject's."""
     if isinstance(value, Mapping):
         return any(contains_subject(inner, is_subject) for inner in value.values())
@@ -113,8 +116,6 @@ def open_unpacked(file: Path, mode: str, like: Path | None = None) -> Any:
     if name.endswith(".xz"):
         return lzma.open(file, mode)
     if name.endswith(".zst"):
-        import pyarrow as pa
-
         return pa.input_stream(str(file), compression="zstd") if mode == "rb" else pa.output_stream(str(file), compression="zstd")
     if name.endswith(".zip"):
         raise NotThere("Archives cannot be searched for a subject.", fix="Erase it at its origin and deliver the files again.")
@@ -228,8 +229,6 @@ def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> It
 
 def _mentions(text: str, is_subject: Is) -> bool:
     """Return whether text that could not be parsed contains the subject as a word or in quotes."""
-    import re
-
     return any(is_subject(word) for word in (*re.findall(r'"((?:[^"\\]|\\.)*)"', text), *re.split(r"[^\w.+-]+", text)) if word)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, writable
@@ -13,8 +14,6 @@ from caudal.storage.place import Place, writable
 
 def write(rows: pa.Table, file: Place) -> None:
     """Write rows; numbers without a dictionary, which for measured values takes seven times as long and more space."""
-    import pyarrow.parquet as pq
-
     integers = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
     texts = [column.name for column in rows.schema if pa.types.is_string(column.type)]
     with writable(file) as out:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from caudal.engine.cache import put_file
 from caudal.storage import delta
 from caudal.storage.damage import damage_error, translate_damage
 from caudal.storage.place import Place
@@ -16,8 +17,6 @@ FOLDER = "_kept"
 
 def write_version_files(folder: Place, contents: Mapping[str, bytes]) -> dict[str, str]:
     """Write files next to a table and return their hashes by name; no version lists them yet."""
-    from caudal.engine.cache import put_file
-
     digests = {}
     for name, content in contents.items():
         digests[name] = hashlib.sha256(content).hexdigest()

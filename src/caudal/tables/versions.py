@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
 
 from caudal.storage.parquet import read
 from caudal.tables.landing import LandedFile
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def in_order(files: Sequence[LandedFile]) -> list[LandedFile]:
@@ -25,8 +23,6 @@ def segments_with_keys(
     old: Sequence[LandedFile], new: Sequence[LandedFile], key: Sequence[str], named: Named | None = None
 ) -> set[str]:
     """Return the segments of old files that hold a key of the new ones; ``named`` is for keys of a single column."""
-    import pyarrow as pa
-
     if not new or not old:
         return set()
     new_keys = pa.concat_tables([_keys(file, key, named) for file in new], promote_options="permissive")
@@ -46,8 +42,6 @@ def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None
 
 
 def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
-    import pyarrow as pa
-
     keys = read(file.stored, key).replace_schema_metadata()
     if named is None:
         return keys
@@ -55,8 +49,6 @@ def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> p
 
 
 def _meet(keys: pa.Table, other_keys: pa.Table) -> bool:
-    import pyarrow as pa
-
     try:
         return bool(keys.cast(other_keys.schema).join(other_keys, keys.column_names, join_type="left semi").num_rows)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):  # a key of another type: look at the file again

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import psycopg
 
 from caudal.errors import CaudalError, EnvironmentProblem, StepFailed
 from caudal.secret import passwords_of, shown
@@ -12,6 +14,7 @@ from caudal.storage.driver import url_with_driver
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 CONNECT_S = 10  # until a server that does not answer counts as down
 OTHER_S = 600  # to wait for another publisher of the same table
@@ -19,7 +22,7 @@ LOCK_S = 30  # that a change of a table waits for its readers
 
 
 @contextmanager
-def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
+def connected(url: str, tz: str) -> Iterator[Connection[TupleRow]]:
     """Yield a connection whose session time zone is ``tz``; each statement commits by itself unless a transaction is begun.
 
     Raises
@@ -28,7 +31,6 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
     StepFailed : the warehouse refused a statement
     """
     plain = url_with_driver(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    import psycopg
 
     try:
         with psycopg.connect(plain, connect_timeout=CONNECT_S, application_name="caudal", autocommit=True) as connection:
@@ -41,14 +43,14 @@ def connected(url: str, tz: str) -> Iterator[Connection[Any]]:
         raise translate_warehouse_error(error, url) from None
 
 
-def lock_place(connection: Connection[Any], place: str) -> None:
+def lock_place(connection: Connection[TupleRow], place: str) -> None:
     """Take the lock of a place, so that no other process publishes to it until the connection ends."""
     set_lock_timeout(connection, OTHER_S)
     connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [f"caudal {place}"])
     set_lock_timeout(connection, LOCK_S)
 
 
-def set_lock_timeout(connection: Connection[Any], seconds: float) -> None:
+def set_lock_timeout(connection: Connection[TupleRow], seconds: float) -> None:
     """Set how long statements wait for a lock."""
     connection.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds:g}s"])
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
 
 from caudal.errors import StepFailed
-from caudal.warehouses.target import Column, Target
+from caudal.warehouses.target import Column, Target, index_name
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.sql import Composed, Identifier
+    from psycopg.rows import TupleRow
+    from psycopg.sql import Composed
 
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), col_description(a.attrelid, a.attnum)
@@ -34,8 +38,6 @@ AND v.oid <> d.refobjid AND a.attname = ANY(%s) ORDER BY 1, 2
 
 def identifier(target: Target) -> Identifier:
     """Return the table as an SQL identifier."""
-    from psycopg.sql import Identifier
-
     return Identifier(target.schema, target.table)
 
 
@@ -44,27 +46,23 @@ def regclass(target: Target) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
 
 
-def existing_columns(connection: Connection[Any], target: Target) -> dict[str, Column]:
+def existing_columns(connection: Connection[TupleRow], target: Target) -> dict[str, Column]:
     """Return the table's existing columns; none if the table does not exist."""
     return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
 
 def analyze_statement(target: Target) -> Composed:
     """Return the statement that updates the planner's statistics at once, instead of when autovacuum runs."""
-    from psycopg.sql import SQL
-
     return SQL("ANALYZE {}").format(identifier(target))
 
 
-def create(connection: Connection[Any], target: Target, into: Identifier, *, logged: bool = True) -> None:
+def create(connection: Connection[TupleRow], target: Target, into: Identifier, *, logged: bool = True) -> None:
     """Create a table with the target's columns and nothing else."""
-    from psycopg.sql import SQL
-
     definitions = SQL(", ").join(_column(column) for column in target.columns)
     connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, definitions))
 
 
-def shape(connection: Connection[Any], target: Target) -> None:
+def shape(connection: Connection[TupleRow], target: Target) -> None:
     """Bring key, indexes, comments and grants in line with the declaration; what already matches is left alone."""
     _drop_indexes(connection, target)
     _key(connection, target)
@@ -74,10 +72,8 @@ def shape(connection: Connection[Any], target: Target) -> None:
         _grant(connection, target)
 
 
-def alter(connection: Connection[Any], target: Target, existing: dict[str, Column]) -> None:
+def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, Column]) -> None:
     """Give an emptied table the target's columns."""
-    from psycopg.sql import SQL, Identifier
-
     declared = {column.name: column for column in target.columns}
     for name in existing.keys() - declared.keys():
         connection.execute(SQL("ALTER TABLE {} DROP COLUMN {}").format(identifier(target), Identifier(name)))
@@ -94,7 +90,7 @@ def has_same_columns(target: Target, existing: Mapping[str, Column]) -> bool:
     return {column.name: column.type for column in existing.values()} == {column.name: column.type for column in target.columns}
 
 
-def removed_columns(connection: Connection[Any], target: Target, existing: Mapping[str, Column]) -> list[str]:
+def removed_columns(connection: Connection[TupleRow], target: Target, existing: Mapping[str, Column]) -> list[str]:
     """Return the columns that a table would lose, or whose type would change.
 
     Raises
@@ -115,23 +111,17 @@ def removed_columns(connection: Connection[Any], target: Target, existing: Mappi
 
 
 def _column(column: Column) -> Composed:
-    from psycopg.sql import SQL, Identifier
-
     return SQL("{} {}").format(Identifier(column.name), SQL(column.type))
 
 
-def _drop_indexes(connection: Connection[Any], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
+def _drop_indexes(connection: Connection[TupleRow], target: Target) -> None:
     for (name,) in connection.execute(_INDEXES, [regclass(target)]).fetchall():
         if name not in target.all_indexes:
             connection.execute(SQL("DROP INDEX {}").format(Identifier(target.schema, name)))
     drop_references(connection, target, excluded=_references(target))
 
 
-def _key(connection: Connection[Any], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
+def _key(connection: Connection[TupleRow], target: Target) -> None:
     constraint = connection.execute(_KEY, [regclass(target)]).fetchone()
     if constraint is not None and tuple(constraint[1]) == target.key:
         return
@@ -144,9 +134,7 @@ def _key(connection: Connection[Any], target: Target) -> None:
         connection.execute(SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(identifier(target), columns))
 
 
-def _indexes(connection: Connection[Any], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
+def _indexes(connection: Connection[TupleRow], target: Target) -> None:
     existing = {name for (name,) in connection.execute(_INDEXES, [regclass(target)])}
     for name, columns in target.all_indexes.items():
         if name not in existing:
@@ -154,10 +142,8 @@ def _indexes(connection: Connection[Any], target: Target) -> None:
             connection.execute(SQL("CREATE INDEX {} ON {} ({})").format(Identifier(name), identifier(target), column_list))
 
 
-def add_references(connection: Connection[Any], target: Target) -> None:
+def add_references(connection: Connection[TupleRow], target: Target) -> None:
     """Add missing foreign keys; they are checked when the transaction ends."""
-    from psycopg.sql import SQL, Identifier
-
     existing = {name for (name,) in connection.execute(_REFERENCES, [regclass(target)])}
     for name, (column, table, other) in _references(target).items():
         if name not in existing:
@@ -168,24 +154,18 @@ def add_references(connection: Connection[Any], target: Target) -> None:
             )
 
 
-def drop_references(connection: Connection[Any], target: Target, excluded: Collection[str] = ()) -> None:
+def drop_references(connection: Connection[TupleRow], target: Target, excluded: Collection[str] = ()) -> None:
     """Drop foreign keys, except some."""
-    from psycopg.sql import SQL, Identifier
-
     for (name,) in connection.execute(_REFERENCES, [regclass(target)]).fetchall():
         if name not in excluded:
             connection.execute(SQL("ALTER TABLE {} DROP CONSTRAINT {}").format(identifier(target), Identifier(name)))
 
 
 def _references(target: Target) -> dict[str, tuple[str, str, str]]:
-    from caudal.warehouses.target import index_name
-
     return {index_name(target.table, (*reference, "reference")): reference for reference in target.references}
 
 
-def _comments(connection: Connection[Any], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier, Literal
-
+def _comments(connection: Connection[TupleRow], target: Target) -> None:
     (comment,) = connection.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [regclass(target)]).fetchone() or (None,)
     if comment != target.comment:
         connection.execute(SQL("COMMENT ON TABLE {} IS {}").format(identifier(target), Literal(target.comment)))
@@ -196,16 +176,13 @@ def _comments(connection: Connection[Any], target: Target) -> None:
             connection.execute(SQL("COMMENT ON COLUMN {} IS {}").format(column_identifier, Literal(column.comment)))
 
 
-def role(connection: Connection[Any], name: str) -> None:
+def role(connection: Connection[TupleRow], name: str) -> None:
     """Create a role that may read, unless it exists.
 
     Raises
     ------
     StepFailed : this user may not create roles; the fix is the statement for an administrator
     """
-    from psycopg import errors
-    from psycopg.sql import SQL, Identifier
-
     if name == "public" or connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
         return
     try:
@@ -220,9 +197,7 @@ def role(connection: Connection[Any], name: str) -> None:
         ) from None
 
 
-def _grant(connection: Connection[Any], target: Target) -> None:
-    from psycopg.sql import SQL, Identifier
-
+def _grant(connection: Connection[TupleRow], target: Target) -> None:
     grantee = str(target.grant)
     recipient = SQL("PUBLIC") if grantee == "public" else Identifier(grantee)
     privilege_query = "SELECT has_schema_privilege(%s, %s, 'USAGE')"

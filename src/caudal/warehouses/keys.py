@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
 
 from caudal.errors import CaudalError, StepFailed
 from caudal.storage.delta import DAY, Version
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 FIRST = 5  # duplicate keys that an error names
 
 
-def key_error(target: Target, version: Version, error: Any) -> CaudalError:
+def key_error(target: Target, version: Version, error: object) -> CaudalError:
     """Return the error about a version's key; if its rows keep the key, the error of the warehouse."""
     key = ", ".join(target.key)
     duplicates = repeated_keys(version, target.key) if target.key else None
@@ -41,15 +43,13 @@ def key_error(target: Target, version: Version, error: Any) -> CaudalError:
 
 def repeated_keys(version: Version, key: tuple[str, ...]) -> pa.Table:
     """Return the keys that more than one row has, in order, with their count ``count_all``."""
-    import pyarrow.compute as pc
-
     names = [name for name in key if name != DAY]
     counted = arrow(version, names).drop_null().group_by(names).aggregate([([], "count_all")])
     several = counted.filter(pc.greater(counted.column("count_all"), 1))
     return several.sort_by([(name, "ascending") for name in names])
 
 
-def _key_text(row: dict[str, Any]) -> str:
+def _key_text(row: dict[str, object]) -> str:
     values = ", ".join(
         f"{name}={value!r}" if isinstance(value, str) else f"{name}={value}" for name, value in row.items() if name != "count_all"
     )

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from psycopg import errors
+from psycopg.sql import SQL, Identifier
+
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
 from caudal.storage.delta import Version
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 _TABLE = f"{OWN_SCHEMA}.published"
 _MADE = f"""
@@ -58,7 +62,7 @@ class Published:
 
 def days_of(version: Version) -> dict[str, str]:
     """Return a digest of each day's files; rows without a day, and tables without days, belong to the day ''."""
-    files: dict[str, list[Any]] = {}
+    files: dict[str, list[object]] = {}
     for file in version.files:
         files.setdefault(file.day or "", []).append((file.path, file.bytes, file.rows))
     return {day: hashlib.sha256(json.dumps(sorted(day_files)).encode()).hexdigest()[:20] for day, day_files in files.items()}
@@ -75,16 +79,13 @@ def changed_days(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
     return {day for day in old.keys() | new.keys() if old.get(day) != new.get(day)}
 
 
-def prepare(connection: Connection[Any], schema: str) -> None:
+def prepare(connection: Connection[TupleRow], schema: str) -> None:
     """Create the schemas and the table of publications, unless they exist.
 
     Raises
     ------
     StepFailed : this user may not create them; the fix is the statement for an administrator
     """
-    from psycopg import errors
-    from psycopg.sql import SQL, Identifier
-
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('caudal', 0))")
         for name in (OWN_SCHEMA, schema):
@@ -102,7 +103,7 @@ def prepare(connection: Connection[Any], schema: str) -> None:
             connection.execute(_MADE)
 
 
-def last_publication(connection: Connection[Any], place: str) -> Published | None:
+def last_publication(connection: Connection[TupleRow], place: str) -> Published | None:
     """Return the last publication to a place."""
     row = connection.execute(
         f"SELECT place, product, source, version, rows, days, declared, run_id, more FROM {_TABLE} WHERE place = %s",  # noqa: S608
@@ -111,7 +112,7 @@ def last_publication(connection: Connection[Any], place: str) -> Published | Non
     return None if row is None else Published(*row)
 
 
-def record_publication(connection: Connection[Any], published: Published) -> None:
+def record_publication(connection: Connection[TupleRow], published: Published) -> None:
     """Record a publication, within the transaction that publishes it."""
     connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [published.place])  # noqa: S608
     connection.execute(

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.csv as pc
+from psycopg.sql import SQL, Identifier
 
 from caudal.errors import StepFailed
 from caudal.storage.delta import DAY, DataFile, Version
@@ -13,8 +17,8 @@ from caudal.tables.frames import arrow
 from caudal.warehouses.types import copy_values
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from psycopg import Connection
+    from psycopg.rows import TupleRow
     from psycopg.sql import Composable
 
 ROWS, BYTES = 65_536, 16 << 20  # converted to text at once, at most
@@ -29,7 +33,7 @@ class Loaded:
 
 
 def copy_files(
-    connection: Connection[Any], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
+    connection: Connection[TupleRow], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
 ) -> Loaded:
     """Copy the rows of some files of a version.
 
@@ -37,8 +41,6 @@ def copy_files(
     ------
     StepFailed : the number of rows that arrived is not that of the version
     """
-    from psycopg.sql import SQL, Identifier
-
     names = SQL(", ").join(Identifier(name) for name in columns)
     rows, zeros, expected = 0, Counter[str](), 0
     with connection.cursor() as cursor:
@@ -54,10 +56,8 @@ def copy_files(
     return Loaded(rows, dict(zeros))
 
 
-def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -> None:
+def copy_table(connection: Connection[TupleRow], into: Composable, table: pa.Table) -> None:
     """Copy the rows of an Arrow table."""
-    from psycopg.sql import SQL, Identifier
-
     names = SQL(", ").join(Identifier(name) for name in table.column_names)
     with connection.cursor() as cursor, cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
         for batch in table.to_batches(max_chunksize=ROWS):
@@ -66,8 +66,6 @@ def copy_table(connection: Connection[Any], into: Composable, table: pa.Table) -
 
 def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
     """Return the rows of one file, with its day if ``columns`` has it."""
-    import pyarrow as pa
-
     one_file = replace(version, files=(file,))
     table = arrow(one_file, [name for name in columns if name != DAY])
     if DAY in columns:
@@ -79,9 +77,6 @@ def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa
 
 def as_csv(batch: pa.RecordBatch, zeros: Counter[str]) -> bytes:
     """Return rows as CSV: an empty text is quoted, a null is not."""
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
     texts = []
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         text, zero_count = copy_values(column)

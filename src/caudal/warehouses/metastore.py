@@ -9,9 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
+
+from py4j.protocol import Py4JJavaError
 
 from caudal.errors import EnvironmentProblem, StepFailed
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject, JavaPackage, JVMView
 
 _CALL_S = 20  # until a metastore that does not answer counts as down
 _MARK = "caudal.product"
@@ -51,7 +56,7 @@ def hive_type(spark: str) -> str:
     return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
 
 
-def register(jvm: Any, uri: str, entry: MetastoreTable) -> bool:
+def register(jvm: JVMView, uri: str, entry: MetastoreTable) -> bool:
     """Register a table with a metastore; return whether anything had to be changed.
 
     Raises
@@ -59,8 +64,6 @@ def register(jvm: Any, uri: str, entry: MetastoreTable) -> bool:
     EnvironmentProblem : the metastore does not answer
     StepFailed : the metastore has a table of that name that caudal has not made, or refused this one
     """
-    from py4j.protocol import Py4JJavaError
-
     client = None
     try:
         client = _client(jvm, uri)
@@ -78,7 +81,7 @@ def register(jvm: Any, uri: str, entry: MetastoreTable) -> bool:
             client.close()
 
 
-def _client(jvm: Any, uri: str) -> Any:
+def _client(jvm: JVMView, uri: str) -> JavaObject:
     conf = jvm.org.apache.hadoop.hive.conf.HiveConf()
     for name, value in {
         "hive.metastore.uris": uri, "hive.metastore.connect.retries": "1", "hive.metastore.failure.retries": "0",
@@ -88,7 +91,7 @@ def _client(jvm: Any, uri: str) -> Any:
     return jvm.org.apache.hadoop.hive.metastore.HiveMetaStoreClient(conf)
 
 
-def _register(jvm: Any, client: Any, entry: MetastoreTable) -> bool:
+def _register(jvm: JVMView, client: JavaObject, entry: MetastoreTable) -> bool:
     api = jvm.org.apache.hadoop.hive.metastore.api
     database, name = entry.names
     if database not in list(client.getAllDatabases()):
@@ -123,7 +126,7 @@ def _place(location: str) -> str:
     return re.sub("^file:/+", "file:/", location)
 
 
-def _table(jvm: Any, api: Any, entry: MetastoreTable) -> Any:
+def _table(jvm: JVMView, api: JavaPackage, entry: MetastoreTable) -> JavaObject:
     columns = jvm.java.util.ArrayList()
     for name, kind in entry.columns:
         columns.add(api.FieldSchema(name.lower(), kind, entry.comments.get(name)))

@@ -8,7 +8,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from psycopg import errors
+from psycopg.sql import SQL, Identifier, Literal
 
 from caudal.declarations.warehouse import OWN_SCHEMA
 from caudal.errors import StepFailed
@@ -21,6 +24,7 @@ from caudal.warehouses.target import Target
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 
 @dataclass(frozen=True)
@@ -34,15 +38,13 @@ class Outcome:
     zeros: Mapping[str, int] | None = None
 
 
-def publish(connection: Connection[Any], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
+def publish(connection: Connection[TupleRow], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
     """Bring a table of the warehouse to a version of the lake's table, and return what was done.
 
     Raises
     ------
     StepFailed : the table belongs to another product, its key has duplicates, or a view uses a removed column
     """
-    from psycopg import errors
-
     lock_place(connection, target.place)
     known.prepare(connection, target.schema)
     if target.grant:
@@ -76,7 +78,7 @@ def _check_owner(target: Target, before: known.Published | None, product: str, s
         )
 
 
-def _create(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _create(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
     """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
         ddl.create(connection, target, ddl.identifier(target))
@@ -88,7 +90,7 @@ def _create(connection: Connection[Any], target: Target, version: Version, now: 
 
 
 def _update(
-    connection: Connection[Any], target: Target, version: Version, before: known.Published, now: known.Published
+    connection: Connection[TupleRow], target: Target, version: Version, before: known.Published, now: known.Published
 ) -> Outcome:
     days = known.changed_days(before.days, now.days)
     if not days and before.declared == now.declared:
@@ -110,10 +112,8 @@ def _update(
     )
 
 
-def _alter(connection: Connection[Any], target: Target, version: Version, now: known.Published) -> Outcome:
+def _alter(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
-    from psycopg.sql import SQL, Identifier
-
     existing = ddl.existing_columns(connection, target)
     removed = ddl.removed_columns(connection, target, existing)
     staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
@@ -139,10 +139,8 @@ def _alter(connection: Connection[Any], target: Target, version: Version, now: k
     return Outcome("every row: " + "; ".join(part for part in parts if part), loaded.rows, zeros=loaded.zeros)
 
 
-def delete(connection: Connection[Any], target: Target, days: set[str] | None) -> None:
+def delete(connection: Connection[TupleRow], target: Target, days: set[str] | None) -> None:
     """Delete the rows of some days, or all; readers still see them until the transaction ends."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     statement = SQL("DELETE FROM {}").format(ddl.identifier(target))
     if days is not None:
         day = Identifier(str(target.day))

@@ -6,15 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from deltalake import Schema
 
 from caudal.declarations.warehouse import too_long
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
 from caudal.warehouses.types import type_of
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 HIDDEN = ("_file",)  # columns of the lake alone
 
@@ -78,9 +77,6 @@ class Target:
 
 def schema_of(version: Version) -> pa.Schema:
     """Return a version's Arrow schema."""
-    import pyarrow as pa
-    from deltalake import Schema
-
     return pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
 
 

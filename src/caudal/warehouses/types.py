@@ -7,10 +7,11 @@ import datetime as dt
 import decimal
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as t
 
 _SAME = {
     "bool": "boolean", "int8": "smallint", "int16": "smallint", "int32": "integer", "int64": "bigint", "float": "real",
@@ -27,8 +28,6 @@ def type_of(arrow: pa.DataType) -> str:
     >>> type_of(pa.decimal128(10, 2)), type_of(pa.list_(pa.int64())), type_of(pa.struct([("a", pa.int8())]))
     ('numeric(10,2)', 'bigint[]', 'jsonb')
     """
-    import pyarrow.types as t
-
     if (same := _SAME.get(str(arrow))) is not None:
         return same
     if t.is_decimal(arrow):
@@ -47,10 +46,6 @@ def copy_values(column: pa.Array) -> tuple[pa.Array, int]:
 
     PostgreSQL cannot store a text with a zero character.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as t
-
     kind = column.type
     if t.is_string(kind) or t.is_large_string(kind) or t.is_string_view(kind):
         return _without_zero(column.cast(pa.large_string()) if t.is_string_view(kind) else column)
@@ -70,24 +65,16 @@ def copy_values(column: pa.Array) -> tuple[pa.Array, int]:
 
 
 def _is_list(arrow: pa.DataType) -> bool:
-    import pyarrow.types as t
-
     return bool(t.is_list(arrow) or t.is_large_list(arrow) or t.is_fixed_size_list(arrow))
 
 
 def _without_zero(text: pa.Array) -> tuple[pa.Array, int]:
-    import pyarrow.compute as pc
-
     count = int(pc.sum(pc.match_substring(text, "\0")).as_py() or 0)
     return (pc.replace_substring(text, "\0", ""), count) if count else (text, 0)
 
 
 def _array(column: pa.Array) -> tuple[pa.Array, int]:
     """Return lists in PostgreSQL's notation: ``{1,2}``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as t
-
     values, zero_count = copy_values(column.flatten())
     text = values.cast(pa.string())
     if t.is_large_string(values.type) or t.is_string(values.type):
@@ -102,14 +89,12 @@ def _array(column: pa.Array) -> tuple[pa.Array, int]:
     return pc.if_else(column.is_null(), None, whole), zero_count
 
 
-def _json(value: Any, kind: pa.DataType) -> str:
+def _json(value: object, kind: pa.DataType) -> str:
     return json.dumps(_plain(value, kind), ensure_ascii=True)
 
 
-def _plain(value: Any, kind: pa.DataType) -> Any:
+def _plain(value: Any, kind: pa.DataType) -> object:
     """Return a nested value in JSON's types; a number that JSON lacks becomes text."""
-    import pyarrow.types as t
-
     if value is None:
         return None
     if t.is_struct(kind):

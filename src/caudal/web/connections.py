@@ -12,7 +12,6 @@ import logging
 import os
 import socket
 import time
-from typing import Any
 
 from flask import Flask
 from waitress.adjustments import Adjustments
@@ -61,7 +60,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     served : whether it has sent a complete request
     """
 
-    def __init__(self, *positional: Any, **named: Any) -> None:
+    def __init__(self, *positional: object, **named: object) -> None:
         self.served = False
         self.waiting_since = time.time()
         super().__init__(*positional, **named)
@@ -103,7 +102,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Connection
 
-    def __init__(self, *positional: Any, most: int, **named: Any) -> None:
+    def __init__(self, *positional: object, most: int, **named: object) -> None:
         self.most = most
         self._warned_at = -WARN_EVERY_S
         super().__init__(*positional, **named)

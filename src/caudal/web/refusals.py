@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from flask import Flask, Response, jsonify, render_template, request
 from sqlalchemy.exc import SQLAlchemyError
@@ -78,7 +77,7 @@ def _refusal(status: int, kind: str, sentence: str, nearest_name: str | None, fi
     if answers_json():
         response = jsonify({"error": kind, "what": sentence, "nearest": nearest_name, "fix": fix})
     else:
-        page: dict[str, Any] = {"status": status, "what": sentence, "nearest": nearest_name, "fix": fix}
+        page: dict[str, object] = {"status": status, "what": sentence, "nearest": nearest_name, "fix": fix}
         response = Response(render_template("refusal.html", **page), mimetype="text/html")
     response.status_code = status
     return response

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Boolean, Float, Integer, Text
 from sqlalchemy.types import String
 from typing_extensions import is_typeddict
 
-from caudal.ledger import records, rows
+from caudal.ledger import column_types, records, rows
 
 ROWS = {value.__name__: value for value in vars(rows).values() if is_typeddict(value) and value.__name__.endswith("Row")}
 
@@ -36,15 +36,15 @@ def test_a_row_has_the_columns_of_its_table(table: str) -> None:
             if get_origin(hints[column.name]) in (Union, types.UnionType)
             else {hints[column.name]}
         )
-        if not isinstance(column.type, records.Scalars):
+        if not isinstance(column.type, column_types.Scalars):
             assert (type(None) in parts) == bool(column.nullable), (table, column.name)
         (kind,) = parts - {type(None)}
         if isinstance(column.type, Boolean | Integer | Float):
             assert kind is column.type.python_type, (table, column.name)
-        elif isinstance(column.type, String | Text | records.Words):
+        elif isinstance(column.type, String | Text | column_types.Words):
             assert kind is str or get_origin(kind) is Literal, (table, column.name)
-        elif not isinstance(column.type, records.Scalars):
-            assert isinstance(column.type, JSON | records.Document), (table, column.name)
+        elif not isinstance(column.type, column_types.Scalars):
+            assert isinstance(column.type, JSON | column_types.Document), (table, column.name)
 
 
 def test_every_row_has_a_table() -> None:

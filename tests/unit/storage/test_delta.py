@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from caudal.errors import NotThere
 from caudal.storage import delta
 from caudal.storage.place import delta_options, writable
+from caudal.storage.sweep import sweep
 from caudal.tables import changes
 from caudal.tables.frames import arrow
 
@@ -105,7 +106,7 @@ def test_sweep_takes_what_no_version_names_and_nothing_else(lake):
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     delta.commit(table, stage(table, "b", {"2023-01-01": [2]}), SCHEMA, partitioned=True, replace="all", identity={})
     stage(table, "dead", {"2023-01-01": [66]})
-    assert delta.sweep(table) == 1
+    assert sweep(table) == 1
     assert not (table / "part-dead").exists()
     assert rows_of(table) == [2]
     assert rows_of(table, 0) == [1]  # time travel still works

@@ -17,6 +17,7 @@ from caudal.runtime.faults import translate_machine_error
 from caudal.runtime.storage import check_raw_files
 from caudal.storage import delta, delta_log
 from caudal.storage.damage import of_text
+from caudal.storage.sweep import sweep
 from caudal.tables.frames import arrow, frame
 from caudal.tables.home import Home
 from caudal.tables.intact import fault_of, missing
@@ -175,7 +176,7 @@ def test_an_entry_that_was_cut_after_a_line_is_no_smaller_commit(tmp_path):
     (entry,) = delta_log.commits(folder)
     lines = entry.read_bytes().splitlines(keepends=True)
     entry.write_bytes(b"".join(lines[:-2]))
-    for look in (delta.read, delta.sweep):
+    for look in (delta.read, sweep):
         with pytest.raises(StorageDamaged, match="it names 3 files, and 5 were published"):
             look(folder)
 
@@ -188,7 +189,7 @@ def test_an_entry_of_a_log_that_is_no_entry_is_damage_for_everybody(tmp_path, co
     delta_log.commits(folder)[-1].write_bytes(content)
     for look in (
         delta.read,
-        delta.sweep,
+        sweep,
         lambda folder: delta.identity(folder, 1) or delta_log.actions(delta_log.commits(folder)[-1]),
     ):
         with pytest.raises(StorageDamaged, match="The log of table 't' is damaged"):

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType, TimestampType
+
 from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, skipped
@@ -19,7 +22,8 @@ from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.reach import Reach
+from caudal.engine.reach import Input, Reach, reach
+from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
@@ -31,6 +35,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
+from caudal.tables.frames import empty
 from caudal.tables.version_files import hashes, read_version_files, write_version_files
 
 if TYPE_CHECKING:
@@ -123,8 +128,6 @@ def _call_function(
     tables: ProductTables, spark: SparkSession, table: Table, extent: Extent
 ) -> tuple[dict[str, DataFrame], DataFrame, Recorder]:
     """Return the inputs' frames, the frame that the table's function returns for them, and what the function read beside them."""
-    from caudal.engine.reader import record_reads
-
     frames = {
         name: _input(tables, spark, table, name, extent).alias(name) for name in table.inputs
     }  # lineage names the inputs by their aliases
@@ -310,11 +313,6 @@ def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | N
 
 def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
     """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
-    from pyspark.sql.types import StructType, TimestampType
-
-    from caudal.engine.reach import Input, reach
-    from caudal.tables.frames import empty
-
     if table.function is None and table.sql is None:
         return Reach()
     frames, inputs = {}, {}
@@ -334,8 +332,6 @@ def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Tab
 
 def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:
     """Return the rows of the given days, without those of earlier days that were read only to look back on."""
-    from pyspark.sql import functions as F
-
     dates = [dt.date.fromisoformat(day) for day in days if day is not None]
     day = day_of(frame, table, tz)
     chosen = day.isin(dates) if dates else F.lit(False)

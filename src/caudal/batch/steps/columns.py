@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql.types import NullType, StructType
+
 from caudal.declarations.node import Table
 from caudal.runtime.product_tables import ProductTables
 from caudal.storage import delta
@@ -18,8 +20,6 @@ def other_columns(tables: ProductTables, table: Table, frame: DataFrame) -> str 
     An input's columns may be named anew, and a pandas frame has whole numbers on one day and others on the next: rows of both kinds
     are no one table.
     """
-    from pyspark.sql.types import NullType, StructType
-
     number = tables.version(table.name)
     if number is None:
         return None

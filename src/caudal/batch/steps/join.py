@@ -17,6 +17,10 @@ from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
+from caudal.storage.sweep import sweep
+from caudal.streaming.join import Joining, given_at
+from caudal.streaming.sources import stream_lease
+from caudal.tables.added import last_commit_with
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -24,8 +28,6 @@ if TYPE_CHECKING:
 
 def work(ws: Workspace, declared: Join) -> StepResult:
     """Bring a join up to date, unless the product's streams are running, which do so themselves."""
-    from caudal.streaming.sources import stream_lease
-
     try:
         with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"):
             return (
@@ -41,19 +43,16 @@ def work(ws: Workspace, declared: Join) -> StepResult:
 
 
 def _must_rebuild(tables: ProductTables, declared: Join) -> bool:
-    from caudal.tables.added import last_commit_with
-
     commit = last_commit_with(tables.folder(declared.name), "inputs")
     return commit is None or commit[1]["code"] != code_of(declared)
 
 
 def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
-    from caudal.streaming.join import given_at
 
     inputs, code = input_versions(tables, declared), code_of(declared)
     nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [tables.folder(name) for name in declared.inputs], inputs)
-    delta.sweep(tables.folder(declared.name))
+    sweep(tables.folder(declared.name))
     frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
     rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
     lineage = lineage_document(rows, frames)
@@ -63,8 +62,6 @@ def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, decl
 
 
 def _continue(record: RunRecord, tables: ProductTables, declared: Join) -> StepResult:
-    from caudal.streaming.join import Joining
-
     joining = Joining(tables.product, declared, tables.home, record.run_id, record.clock)
     rows_before = joining.counts["rows"]
     has_new = False

@@ -17,6 +17,7 @@ from caudal.ledger.rows import FileDocument, LandedRow
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest import Engine, KnownFile, arrivals
 from caudal.stages.ingest.origin import base_folder, former_name
 from caudal.tables.landing import LandedFile, land, origin_of, rebase_paths, store_path
 
@@ -27,7 +28,6 @@ SHOWN_LINKS = 5
 def work(ws: Workspace, source: Source) -> StepResult:
     """Land every new file that is complete; one that is still being written waits for the next run."""
     home, ledger, product, progress = ws.tables.home, ws.record.ledger, ws.product, ws.reporting.progress
-    from caudal.stages.ingest import Engine, KnownFile, arrivals
 
     base = None
     if isinstance(source.connection, Files) and (base := base_folder(source.connection.pattern, ws.settings.data)) is not None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pyspark.sql.types import StructType
+
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.warehouse import comments_of
 from caudal.graph.fingerprint import digest
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
+from caudal.warehouses.metastore import MetastoreTable, hive_type, register
 
 
 def work(ws: Workspace, table: str) -> StepResult:
@@ -23,9 +26,6 @@ def work(ws: Workspace, table: str) -> StepResult:
     last = ws.record.ledger.last_success(ws.product.name, f"register:{table}")
     if last is not None and last["fingerprint"] == fingerprint:
         return skipped("known already", fingerprint=fingerprint)
-    from pyspark.sql.types import StructType
-
-    from caudal.warehouses.metastore import MetastoreTable, hive_type, register
 
     fields = StructType.fromJson(dict(version.schema)).fields
     columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)

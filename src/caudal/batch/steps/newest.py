@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.declarations.database import Database
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
@@ -13,15 +15,15 @@ from caudal.declarations.schema import Schema
 from caudal.ledger.ledger import Ledger
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.storage import check_raw_files
+from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.origin import base_folder, former_name
+from caudal.stages.ingest.read import read
 from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
 from caudal.tables.versions import in_order, segments_with_keys, superseded
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
-
-    from caudal.stages.ingest import RawFile
 
 
 def current_files(tables: ProductTables, ledger: Ledger, source: Source) -> list[LandedFile]:
@@ -32,8 +34,6 @@ def current_files(tables: ProductTables, ledger: Ledger, source: Source) -> list
 
 def raw_files(source: Source, files: Sequence[LandedFile]) -> list[RawFile]:
     """Return landed files as the readers of `caudal.stages.ingest` take them."""
-    from caudal.stages.ingest import RawFile
-
     declared_format = getattr(source.connection, "format", None)
     return [
         RawFile(
@@ -78,9 +78,6 @@ def newest_rows(
         return _newest_images(data, source, landed_files, frame)
     if not _is_newest_by_key(source):
         return frame
-    from pyspark.sql import functions as F
-
-    from caudal.stages.ingest.read import read
 
     assert isinstance(source.connection, Database)
     files = in_order(landed_files)
@@ -117,7 +114,6 @@ def _newest_images(data: Path | None, source: Source, landed_files: Sequence[Lan
     replaced = superseded(landed_files, "path", _path_naming(data, source))
     if not replaced:
         return frame
-    from pyspark.sql import functions as F
 
     older = F.broadcast(frame.sparkSession.createDataFrame(replaced, "_file string, path string"))
     return frame.join(older, ["_file", "path"], "left_anti").select(*frame.columns)
@@ -128,7 +124,6 @@ def without_replaced_rows(landed_files: Sequence[LandedFile], frame: DataFrame) 
     keys, _ = replaced_keys(landed_files)
     if not keys:
         return frame
-    from pyspark.sql import functions as F
 
     columns = [name for name in frame.columns if not name.startswith("_")]
     replaced = F.broadcast(frame.sparkSession.createDataFrame([(key,) for key in keys], "_key long"))

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from deltalake import Schema
 
 from caudal.batch.publish import adopt
 from caudal.batch.step import StepResult, skipped, waits
@@ -19,6 +25,7 @@ from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
+from caudal.stages.predict.batch import predict
 from caudal.storage import delta
 from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, arrow_paths
@@ -28,7 +35,6 @@ from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
@@ -116,10 +122,6 @@ def _publish(
     record: RunRecord, tables: ProductTables, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
 ) -> StepResult:  # fmt: skip
-    import pyarrow as pa
-
-    from caudal.stages.predict.batch import predict
-
     predictions = predict(champion, features, rows, input_version=inputs[features.name])
     table = pa.Table.from_pandas(predictions, preserve_index=False)
     partitioned = features.partition is not None
@@ -140,17 +142,12 @@ def _publish(
         folder, files, _schema(table, partitioned), partitioned=partitioned, replace="all" if days is None or not partitioned else days,
         identity={**identity, "done": result_fields},
     )  # fmt: skip
-    from dataclasses import replace
 
     return replace(result, output_version=version)
 
 
 def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:
     """Write the rows as Spark lays them out: a folder for each day."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.dataset as ds
-
     partitioning = None
     if tz is not None:
         event_time = table.column(features.as_of)
@@ -167,8 +164,6 @@ def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None
 
 
 def _schema(table: Any, partitioned: bool) -> dict[str, Any]:
-    from deltalake import Schema
-
     schema = json.loads(Schema.from_arrow(table.schema).to_json())
     if partitioned:
         schema["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})

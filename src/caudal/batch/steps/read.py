@@ -16,6 +16,7 @@ from caudal.batch.steps.newest import current_files, newest_rows, outdated, raw_
 from caudal.batch.steps.wall_times import odd_wall_times
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Field, Schema
+from caudal.engine.session import has_died
 from caudal.errors import CaudalError, SourceProblem
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
@@ -27,6 +28,8 @@ from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import check_raw_files
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest.explain import explain
+from caudal.stages.ingest.read import read
 from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced_keys
 from caudal.tables.landing import LandedFile
@@ -128,8 +131,6 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     """Read files and publish their rows; when days are read again, only the rows of these days."""
     tables, ledger, product, data = ws.tables, ws.record.ledger, ws.product, ws.settings.data
     from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
-    from caudal.stages.ingest.explain import explain
-    from caudal.stages.ingest.read import read
 
     check_raw_files(tables.verified_raw_files, source.name, pending.files)
     raw = raw_files(source, pending.files)
@@ -214,8 +215,6 @@ def _clock_notes(progress: Progress, tz: str, result: ReadResult, stage: Place) 
 
 def _java_problem(error: BaseException, source: Source, files: Sequence[LandedFile]) -> SourceProblem | None:
     """Return an error with the files that were read when Spark's Java process ended, or None when it still runs."""
-    from caudal.engine.session import has_died
-
     if not is_java_failure(error) or not has_died(within_s=DYING_S):
         return None
     names = ", ".join(f"'{file.path}'" for file in files[:5]) + (f" and {len(files) - 5} more" if len(files) > 5 else "")

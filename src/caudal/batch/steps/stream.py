@@ -12,12 +12,11 @@ from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.storage.lease import lease
+from caudal.streaming.sources import engine_of, stream_lease
 
 
 def land(ws: Workspace, source: Source) -> StepResult:
     """Capture the available messages and their statistics, unless the product's streams are running, which do so themselves."""
-    from caudal.streaming.sources import engine_of, stream_lease
-
     try:
         with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
             engine = engine_of(ws, source, open_)

@@ -19,6 +19,7 @@ from caudal.registry import find, load, register, warm_up
 from caudal.registry.fits import TableFits
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
+from caudal.stages.train import train
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 
@@ -37,7 +38,6 @@ def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
 def work(ws: Workspace, model: Model) -> StepResult:
     """Train on the newest features unless that was done before, and register the chosen candidate."""
     tables, ledger, product = ws.tables, ws.record.ledger, ws.product
-    from caudal.stages.train import train
 
     features = product.features_by_model[model.name]
     published = delta.read(tables.folder(model.features))

@@ -6,6 +6,10 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
 from caudal.declarations.zone import ClockChange, clock_changes
 from caudal.storage.place import Place, readable
 
@@ -22,8 +26,6 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
     stage : Place, the Parquet files' folder
     columns : columns of wall time (TIMESTAMP_NTZ)
     """
-    import pyarrow.parquet as pq
-
     changes = clock_changes(tz)
     if not columns or not changes:
         return []
@@ -79,9 +81,6 @@ def _changes_within(group: Any, column: str, changes: Sequence[ClockChange]) -> 
 
 
 def _counted(values: Any, changes: Sequence[ClockChange]) -> tuple[int, int]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     values = values.cast(pa.timestamp("us"))
     twice = never = 0
     for change in changes:

@@ -14,6 +14,7 @@ from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
+from caudal.warehouses.target import Target, columns_of
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
@@ -33,7 +34,6 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
-    from caudal.warehouses.target import Target, columns_of
 
     version = delta.read(ws.tables.folder(publication.of), number)
     target = Target(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+
+from pyspark.sql.types import StructType
 
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, comes_from_images
@@ -15,16 +17,25 @@ from caudal.declarations.node import Features, Node, Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
+from caudal.engine.exact import common_magnitudes
+from caudal.engine.reader import record_reads
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
 from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fits
 from caudal.graph.check_models import problems_of_model_columns
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
+from caudal.runtime.table_frame import frame_of
+from caudal.stages.enforce.declared import Declared
+from caudal.stages.features.future import InputShape, sees_future
+from caudal.stages.ingest.cast import spark_type
 from caudal.tables.frames import empty
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def analyse(
@@ -107,10 +118,6 @@ def _names(columns: Columns) -> list[str]:
 
 def _expectation_problems(product: Product, columns: Mapping[str, Columns]) -> Iterator[CaudalError]:
     """Yield problems of expectations that do not fit their columns' types, or name columns that other tables do not have."""
-    from pyspark.sql.types import StructType
-
-    from caudal.stages.enforce.declared import Declared
-
     schemas = {name: StructType.fromJson(schema) for name, schema in columns.items()}
     for name, schema in schemas.items():
         for expectation in product.nodes[name].expect:
@@ -147,13 +154,10 @@ class _Analyser:
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for empty frames, and what it fits; add what it read to ``reads``."""
-        from caudal.engine.exact import common_magnitudes
-        from caudal.runtime.table_frame import frame_of
-
         with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
             frame = self._record_reads(reads, frame_of, self._product, self._spark, table, self._frames(table, columns))
         self._frames_by_table[table.name] = frame
-        return NodeVerdict(cast(Columns, frame.schema.jsonValue()), fits=tuple(sorted(context.fit_names)))
+        return NodeVerdict(frame.schema.jsonValue(), fits=tuple(sorted(context.fit_names)))
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return the problems of features that see the future; add what their function read to ``reads``."""
@@ -163,8 +167,6 @@ class _Analyser:
         )
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
-        from pyspark.sql.types import StructType
-
         from caudal.runtime.product_tables import mark_event_time
 
         return {
@@ -172,13 +174,11 @@ class _Analyser:
             for name in table.inputs
         }
 
-    def _record_reads(self, reads: list[Reads], function: Callable[..., Any], *args: Any) -> Any:
-        from caudal.engine.reader import record_reads
-
+    def _record_reads(self, reads: list[Reads], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         recorder = Recorder(include_caudal=False)
         with record_reads(recorder.note_path, recorder.reads.unseen.add):
             try:
-                return recorder.call(function, *args)
+                return recorder.call(function, *args, **kwargs)
             finally:
                 reads.append(recorder.reads)
 
@@ -215,10 +215,6 @@ def _missing_governed_columns(product: Product, names: Mapping[str, list[str]]) 
 
 def _source_columns(spark: SparkSession, schema: Schema) -> Columns:
     """Return the columns of a source's table."""
-    from pyspark.sql.types import StructType
-
-    from caudal.stages.ingest.cast import spark_type
-
     assert spark is not None  # Spark parses the names of types
     ddl = ", ".join([*(f"`{column.name}` {spark_type(column.type)}" for column in schema), "_file string"])
     return cast(Columns, StructType.fromDDL(ddl).jsonValue())
@@ -267,10 +263,8 @@ def _known_problems(node: Node, names: list[str]) -> Iterator[DeclarationProblem
 
 
 def _foresight(
-    product: Product, spark: SparkSession, node: Features, frames: dict[str, Any], empty_result: DataFrame
+    product: Product, spark: SparkSession, node: Features, frames: dict[str, DataFrame], empty_result: DataFrame
 ) -> list[CaudalError]:
-    from caudal.stages.features.future import InputShape, sees_future
-
     assert node.function is not None
     shapes = {}
     for name in node.inputs:

@@ -14,6 +14,7 @@ from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
 from caudal.graph.check import check as check_declaration
 from caudal.graph.load import load, product_file, with_data
+from caudal.stages.ingest.files import matching_files
 
 
 def check(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
@@ -46,8 +47,6 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
 
 def _files(product: Product, settings: Settings) -> dict[str, object]:
     """Return path, size and modification time of the files from which columns are read, by source."""
-    from caudal.stages.ingest.files import matching_files
-
     files_by_source: dict[str, object] = {}
     for name, source in product.sources.items():
         if isinstance(source.connection, Files) and not source.connection.remote and not is_declared(source):

@@ -11,6 +11,9 @@ from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
 from caudal.errors import CaudalError
+from caudal.stages.ingest import RawFile
+from caudal.stages.ingest.files import matching_files
+from caudal.stages.ingest.raw import format_of, packing_of
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,8 +34,6 @@ def is_declared(source: Source) -> bool:
 
 def files_are_here(source: Source, data: Path | None) -> bool:
     """Return whether a source has local files, from which its columns may be read."""
-    from caudal.stages.ingest.files import matching_files
-
     if not isinstance(source.connection, Files) or source.connection.remote:
         return False
     try:
@@ -49,8 +50,6 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
     connection = source.connection
     if not isinstance(connection, Files) or connection.remote:
         return None
-    from caudal.stages.ingest import RawFile
-    from caudal.stages.ingest.files import matching_files
     from caudal.stages.ingest.read import read
 
     try:
@@ -70,8 +69,6 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
 
 def _sample(path: Path, declared: str | None, folder: Path) -> Path | None:
     """Return a short sample of a file, named like a landed file; None where the file is large and cannot be cut."""
-    from caudal.stages.ingest.raw import format_of, packing_of
-
     kind, bytes_ = format_of(path.name, declared), path.stat().st_size
     packed = packing_of(path.name) is not None
     target = folder / f"{_NO_HASH[:16]}-{path.name}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
@@ -18,6 +17,9 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts, events, runs, schedules
 from caudal.report.figures import age, duration, plural
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.ledger.rows import AtHand, RunRow
 
 PATH = "/runs"
 EVERY_MS = 2000
@@ -79,7 +81,7 @@ def _head() -> Component:
     return html.Thead(html.Tr([html.Th(name, scope="col") for name in ("Run", "State", "Begun", "Took", "")]))
 
 
-def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
+def _run(home: Home, row: RunRow, now: float) -> Component:
     running = row["state"] == "running"
     run_link = (
         html.A(row["run_id"], href=f"/runs/{row['product']}/{row['run_id']}")
@@ -96,7 +98,7 @@ def _run(home: Home, row: Mapping[str, Any], now: float) -> Component:
     ])  # fmt: skip
 
 
-def _current_step(step: Mapping[str, Any] | None, now: float) -> Component | str:
+def _current_step(step: AtHand | None, now: float) -> Component | str:
     """Return the running step with its duration, marked where it takes longer than usual."""
     if step is None:
         return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
@@ -13,6 +12,7 @@ from caudal.graph.build import build
 from caudal.graph.kinds.table import BUILD, TableKind
 from caudal.graph.node_kind import Style
 from caudal.graph.registered import is_streamed
+from caudal.json_value import JsonObject
 
 
 class FeaturesKind(TableKind[Features]):
@@ -25,7 +25,7 @@ class FeaturesKind(TableKind[Features]):
     style = Style("◆", "#8a6413", "#dcb45a")
     steps = (replace(BUILD, name="features", verb="FEATURES"),)
 
-    def document(self, declaration: Features) -> dict[str, Any]:
+    def document(self, declaration: Features) -> JsonObject:
         """Return its keys, labels and columns kept for audit, besides the entries of a table."""
         keys = {"entity": list(declaration.entity), "as_of": declaration.as_of, "labels": list(declaration.labels)}
         return {**super().document(declaration), **keys, "kept": list(declaration.keep)}

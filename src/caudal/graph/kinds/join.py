@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from caudal.declarations.join import Join, problems
 from caudal.declarations.product import Product
@@ -24,7 +23,7 @@ class JoinKind(TableKind[Join]):
     streamed = True
     backfill = "left out"
 
-    def identity(self, declaration: Join) -> list[Any]:
+    def identity(self, declaration: Join) -> list[object]:
         """Return its inputs, join columns, distance in time and options."""
         return [
             declaration.kind, declaration.name, declaration.inputs, declaration.on, declaration.within_s, declaration.how,

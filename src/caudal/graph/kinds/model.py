@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from caudal.declarations.model import Model
 from caudal.declarations.product import Product
@@ -28,7 +27,7 @@ class ModelKind(NodeKind[Model]):
     steps = (TRAIN, PROMOTE)
     pipelines = frozenset({"all", "train"})
 
-    def identity(self, declaration: Model) -> list[Any]:
+    def identity(self, declaration: Model) -> list[object]:
         """Return its label, features, candidates, gates and options."""
         return [
             "model", declaration.name, declaration.features, declaration.label, declaration.horizon_s, dict(declaration.candidates),

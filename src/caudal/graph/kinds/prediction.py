@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Prediction
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.node_kind import NodeKind, StepKind, Style
+
+if TYPE_CHECKING:
+    from caudal.declarations.model import Model
 
 ROWS = ("all", "unlabelled", "latest")
 
@@ -39,7 +42,7 @@ class PredictionKind(NodeKind[Prediction]):
         model = product.models.get(declaration.model)
         return (0, None) if model is None else (model.retry, model.time_limit_s)
 
-    def fingerprinted_declaration(self, product: Product, declaration: Prediction) -> Any:
+    def fingerprinted_declaration(self, product: Product, declaration: Prediction) -> Model | None:
         """Return its model."""
         return product.models.get(declaration.model)
 

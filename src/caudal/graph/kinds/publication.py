@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from caudal.declarations.product import Product
 from caudal.declarations.star import Star
@@ -30,7 +30,7 @@ class PublishedKind(NodeKind[OfTables]):
         """Return the tables that are published."""
         return tuple(declaration.tables)
 
-    def identity(self, declaration: OfTables) -> list[Any]:
+    def identity(self, declaration: OfTables) -> list[object]:
         """Return all that is declared."""
         return ["publish", declaration]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from caudal.declarations.database import Database
 from caudal.declarations.join import is_stream
@@ -11,6 +11,7 @@ from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+from caudal.json_value import JsonObject
 
 LAND = StepKind("land", reads="origins", writes="raw", section="landed", verb="LAND", in_backfill=False, fingerprinted=False)
 READ = StepKind("read", reads="raw", writes="table", section="tables", verb="READ", judged=True, in_zone=True)
@@ -36,11 +37,11 @@ class SourceKind(NodeKind[Source]):
         """Return its description, or where its rows come from."""
         return declaration.description or f"Rows of {declaration.connection.kind}, as they came."
 
-    def after(self, declaration: Source) -> tuple[Any, ...]:
+    def after(self, declaration: Source) -> tuple[object, ...]:
         """Return the tasks that produce its data."""
         return declaration.after
 
-    def identity(self, declaration: Source) -> list[Any]:
+    def identity(self, declaration: Source) -> list[object]:
         """Return its connection, schema and expectations."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
@@ -48,7 +49,7 @@ class SourceKind(NodeKind[Source]):
             declaration.partition, expectations, *(["paths below the data folder"] if declaration.connection.kind == "images" else []),
         ]  # fmt: skip
 
-    def document(self, declaration: Source) -> dict[str, Any]:
+    def document(self, declaration: Source) -> JsonObject:
         """Return where its data comes from, as text; the text of a connection contains no secret."""
         connection = declaration.connection
         place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from caudal.declarations.join import is_stream
 from caudal.declarations.node import Source
 from caudal.graph.kinds.source import SourceKind
@@ -21,7 +19,7 @@ class StreamSourceKind(SourceKind):
         """Return whether it is a stream."""
         return is_stream(declaration)
 
-    def after(self, declaration: Source) -> tuple[Any, ...]:
+    def after(self, declaration: Source) -> tuple[object, ...]:
         """Return nothing: a stream does not wait for tasks."""
         return ()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeVar
 
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem
 from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
+from caudal.json_value import JsonObject
 
 BUILD = StepKind(
     "table", writes="table", section="tables", verb="TABLE", judged=True, in_zone=True, runs_function=True,
@@ -35,7 +36,7 @@ class TableKind(NodeKind[OfTable]):
         expectation_tables = (name for expectation in declaration.expect for name in expectation.tables)
         return tuple(dict.fromkeys((*declaration.inputs, *expectation_tables)))
 
-    def identity(self, declaration: OfTable) -> list[Any]:
+    def identity(self, declaration: OfTable) -> list[object]:
         """Return its function or query, its declared columns and options, and the fields that its class adds."""
         expectations = [[expected.kind, expected.parameters()] for expected in declaration.expect]
         return [
@@ -49,7 +50,7 @@ class TableKind(NodeKind[OfTable]):
         """Return its query."""
         return declaration.sql
 
-    def document(self, declaration: OfTable) -> dict[str, Any]:
+    def document(self, declaration: OfTable) -> JsonObject:
         """Return its query and how far it looks back."""
         return {"sql": declaration.sql, "lookback_s": declaration.lookback_s}
 

@@ -52,7 +52,7 @@ BLOCK: dict[str, object] = {
 def fingerprint(schema: dict[str, Any]) -> bytes:
     """Return the CRC-64-AVRO of a record schema's canonical form (Avro 1.12 specification, "Schema fingerprints"), 8 bytes."""
 
-    def plain(type: Any) -> Any:
+    def plain(type: Any) -> object:
         if isinstance(type, str):
             return type
         return {"type": "array", "items": plain(type["items"])} if type["type"] == "array" else plain(type["type"])

@@ -53,7 +53,7 @@ def _join_small_blocks(blocks: list[Block]) -> list[Block]:
     return result + [join_blocks(parts) for parts in open_.values()]
 
 
-def _views(payloads: Any) -> list[Bytes | None]:
+def _views(payloads: pa.Array) -> list[Bytes | None]:
     if isinstance(payloads, pa.ChunkedArray):
         return [view for chunk in payloads.chunks for view in _views(chunk)]
     if not isinstance(payloads, pa.Array):

@@ -113,7 +113,7 @@ def _claim(ledger: Ledger, row: AlertRow, now: float) -> bool:
         return bool(connection.execute(mine.values(state="sending", next_at=now)).rowcount == 1)
 
 
-def _place(to: Mail | Webhook) -> Mapping[str, Any]:
+def _place(to: Mail | Webhook) -> Mapping[str, object]:
     if isinstance(to, Mail):
         return {"to": list(to.to), "sender": to.sender}
     return {"webhook": to.digest, "secret": to.secret}

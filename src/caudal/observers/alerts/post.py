@@ -106,7 +106,7 @@ def _post(row: AlertRow, webhook: Webhook | None) -> None:
     if webhook is None:
         raise ValueError("the product does not declare this webhook any more")
     place, to = row["place"], Address(webhook.url.reveal())
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "id": row["id"], "product": row["product"], "happening": row["happening"], "subject": row["subject"], "title": subject(row),
         "run_id": row["run_id"], "at": iso(row["at"]), "repeats": row["repeats"], **row["document"],
     }  # fmt: skip
@@ -136,7 +136,7 @@ class _SystemsTrust(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **more: Any) -> None:
         super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **more)
 
-    def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
+    def proxy_manager_for(self, proxy: str, **more: object) -> object:
         return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **more)
 
 

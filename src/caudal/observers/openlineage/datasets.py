@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from openlineage.client.event_v2 import InputDataset, OutputDataset
@@ -32,6 +32,9 @@ from caudal.runtime.observer import ObservedRun
 from caudal.stages.ingest.origin import base_folder
 from caudal.storage import delta
 from caudal.storage.place import Place
+
+if TYPE_CHECKING:
+    from openlineage.client.facet_v2 import DatasetFacet, OutputDatasetFacet
 
 _TYPES = {"identity": "IDENTITY", "transformation": "TRANSFORMATION", "aggregation": "AGGREGATION"}
 
@@ -161,7 +164,7 @@ class Datasets:
             for (table, column), hows in transformations.items()
         ]
 
-    def _statistics(self, name: str, number: int | None) -> dict[str, Any]:
+    def _statistics(self, name: str, number: int | None) -> dict[str, OutputDatasetFacet]:
         try:
             version = delta.read(self._run.tables.folder(name), number)
         except NotThere:
@@ -183,7 +186,7 @@ def _origin(path: str, base: Path | None) -> tuple[str, str]:
     return "file", Path(base or "", path).parent.as_posix()
 
 
-def _version(number: int | None) -> dict[str, Any]:
+def _version(number: int | None) -> dict[str, DatasetFacet]:
     return {} if number is None else {"version": dataset_version_dataset.DatasetVersionDatasetFacet(str(number))}
 
 

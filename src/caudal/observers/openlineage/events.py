@@ -143,6 +143,6 @@ def _engine() -> processing_engine_run.ProcessingEngineRunFacet:
     return processing_engine_run.ProcessingEngineRunFacet(version("pyspark"), "spark", version("openlineage-python"))
 
 
-def _error(error: Mapping[str, Any]) -> error_message_run.ErrorMessageRunFacet:
+def _error(error: Mapping[str, object]) -> error_message_run.ErrorMessageRunFacet:
     message = " ".join(str(error[name]) for name in ("what", "fix") if error.get(name)) or "The step failed."
     return error_message_run.ErrorMessageRunFacet(message, "PYTHON")

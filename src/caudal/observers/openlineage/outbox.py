@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +15,8 @@ from caudal.ledger.records import lineage_events
 from caudal.storage.lease import lease
 
 if TYPE_CHECKING:
+    from openlineage.client.event_v2 import RunEvent
+
     from caudal.runtime.observer import ObservedRun
 
 KEYS = ("url", "endpoint", "key", "file", "namespace", "timeout_s")
@@ -28,7 +31,7 @@ class Transport(Protocol):
         """Send an event."""
 
 
-def check_options(options: dict[str, Any]) -> dict[str, Any]:
+def check_options(options: dict[str, object]) -> dict[str, object]:
     """Return the options of OpenLineage after checking them.
 
     Raises
@@ -101,7 +104,7 @@ def waiting(ledger: Ledger) -> int:
     return len(ledger.find(lineage_events, state="new"))
 
 
-def _add(run: ObservedRun, run_id: str, events: list[Any]) -> None:
+def _add(run: ObservedRun, run_id: str, events: Sequence[RunEvent]) -> None:
     from openlineage.client.serde import Serde
 
     rows = [
@@ -136,7 +139,7 @@ def _transport(settings: dict[str, Any]) -> Transport:
     return over_http
 
 
-def _last_line(file: Path) -> Any:
+def _last_line(file: Path) -> object:
     """Return the last event in a file, which a process may have written before it died without marking it as sent."""
     try:
         with file.open("rb") as lines:
@@ -147,5 +150,5 @@ def _last_line(file: Path) -> Any:
         return None
 
 
-def _namespace(options: dict[str, Any]) -> str:
+def _namespace(options: dict[str, object]) -> str:
     return str(options.get("namespace") or "caudal")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from caudal.declarations.metrics import METRICS
 from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
@@ -142,8 +143,6 @@ def _in_production(ledger: Ledger, run: RunRow, model: str) -> int | None:
 
 def _better(metric: str | None) -> str | None:
     """Return whether lower or higher values of a metric are better; None for an unknown metric."""
-    from caudal.declarations.metrics import METRICS
-
     return next((better[metric] for better in METRICS.values() if metric in better), None) if metric else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -11,6 +11,9 @@ from rich.text import Text
 from caudal.report.figures import moment, plural, size, value
 from caudal.report.terminal.console import console, grid, heading, inset
 from caudal.report.terminal.tables import table
+
+if TYPE_CHECKING:
+    from caudal.report.documents.governance import RetainDocument
 
 _STATES = {"verified": ("✓", "green"), "changed": ("✗", "bold red"), "missing": ("✗", "bold red")}
 
@@ -74,12 +77,12 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     out.print()
 
 
-def rows(records: Sequence[Mapping[str, Any]], columns: Sequence[str], to: Console | None = None) -> None:
+def rows(records: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their column names."""
     table([{name: value(record.get(name)) for name in columns} for record in records], columns, to)
 
 
-def retention(document: Mapping[str, Any], to: Console | None = None) -> None:
+def retention(document: RetainDocument, to: Console | None = None) -> None:
     """Print what retention deletes, and what it keeps although its time is over."""
     out = to or console()
     if document["going"]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -14,8 +14,21 @@ from rich.text import Text
 from caudal.report.figures import age, count, duration, plural
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
+if TYPE_CHECKING:
+    from caudal.ledger.rows import AtHand
+    from caudal.report.documents.status import (
+        LastRun,
+        ModelStatus,
+        ProductStatus,
+        PublicationStatus,
+        StatusDocument,
+        StreamsStatus,
+        TableStatus,
+        UpStatus,
+    )
 
-def status(document: Mapping[str, Any], to: Console | None = None, now: float | None = None) -> None:
+
+def status(document: StatusDocument, to: Console | None = None, now: float | None = None) -> None:
     """Print the document of ``caudal status``.
 
     Parameters
@@ -34,12 +47,12 @@ def status(document: Mapping[str, Any], to: Console | None = None, now: float | 
         _product(product, at, out)
 
 
-def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
+def _product(product: ProductStatus, now: float, out: Console) -> None:
     last = product["last_run"]
     if last is None:
         out.print(heading(product["product"], "has not run yet"))
-        if product.get("up"):
-            out.print(inset(_up(product["up"], now)))
+        if up := product.get("up"):
+            out.print(inset(_up(up, now)))
         return
     out.print(
         Text.assemble(
@@ -49,10 +62,10 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
             f"  last run {_last_run_sentence(last, now)}",
         )
     )
-    if last.get("error"):
-        out.print(inset(Text(str(last["error"].get("what", "")), style="red")))
-    if last.get("at_hand"):
-        out.print(inset(_running_step(last["at_hand"], now)))
+    if error := last.get("error"):
+        out.print(inset(Text(str(error.get("what", "")), style="red")))
+    if at_hand := last.get("at_hand"):
+        out.print(inset(_running_step(at_hand, now)))
     details = Text(f"{last['run_id']}" + (f"  {last['page']}" if last.get("page") else ""), style="bright_black")
     out.print(inset(details), soft_wrap=True)
     if product["tables"]:
@@ -64,9 +77,9 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
     for section, results in product.get("others", {}).items():
         out.print()
         out.print(inset(_others(section, results)))
-    if product.get("up"):
+    if up := product.get("up"):
         out.print()
-        out.print(inset(_up(product["up"], now)))
+        out.print(inset(_up(up, now)))
     for alert in product.get("alerts", ()):
         next_try = (
             "given up"
@@ -75,15 +88,15 @@ def _product(product: Mapping[str, Any], now: float, out: Console) -> None:
         )
         warning = f"not told: {alert['title']}, to {alert['to']}: {alert['error']} (tried {alert['attempts']}×, {next_try})"
         out.print(inset(Text(warning, style="yellow")))
-    if product.get("streams"):
+    if streams := product.get("streams"):
         out.print()
-        out.print(inset(_streams(product["streams"], now)))
+        out.print(inset(_streams(streams, now)))
     if product["models"]:
         out.print()
         out.print(inset(_models(product["models"], now)))
 
 
-def _last_run_sentence(last: Mapping[str, Any], now: float) -> str:
+def _last_run_sentence(last: LastRun, now: float) -> str:
     if last["state"] == "running":
         return f"is at work, begun {age(now - last['started_at'])}"
     words = {"abandoned": "was cut off"}.get(last["state"], last.get("outcome") or last["state"])
@@ -92,13 +105,13 @@ def _last_run_sentence(last: Mapping[str, Any], now: float) -> str:
     return f"{words} {age(now - ended)}{took}"
 
 
-def _running_step(step: Mapping[str, Any], now: float) -> Text:
+def _running_step(step: AtHand, now: float) -> Text:
     """Return the running step with its time so far and its usual duration."""
     usual = f"; {duration(step['expected_s'])} is usual" if step["expected_s"] is not None else ""
     return Text(f"{step['step']} for {duration(round(now - step['since']))}{usual}", style="yellow" if step["slow"] else "")
 
 
-def _tables(tables: list[Mapping[str, Any]]) -> Table:
+def _tables(tables: list[TableStatus]) -> Table:
     rows = grid("left", "left", "right", "right", "right", "left")
     rows.show_header = True
     for column, name in zip(rows.columns, ("table", "kind", "version", "rows", "quarantined", "last changed"), strict=True):
@@ -117,7 +130,7 @@ def _tables(tables: list[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _warehouse(published: list[Mapping[str, Any]]) -> Table:
+def _warehouse(published: list[PublicationStatus]) -> Table:
     rows = grid("left", "right", "left")
     rows.show_header = True
     for column, name in zip(rows.columns, ("in the warehouse", "version", "published"), strict=True):
@@ -127,7 +140,7 @@ def _warehouse(published: list[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _others(section: str, results: list[Mapping[str, Any]]) -> Table:
+def _others(section: str, results: Sequence[Mapping[str, Any]]) -> Table:
     """Return the last results of nodes whose kind another package brings."""
     rows = grid("left", "right", "left", "fill")
     rows.show_header = True
@@ -139,7 +152,7 @@ def _others(section: str, results: list[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _up(up: Mapping[str, Any], now: float) -> Table:
+def _up(up: UpStatus, now: float) -> Table:
     rows = grid("left", "fill")
     words = {"new": "waiting", "taken": "at work", "done": "done", "failed": "failed"}
     counts = [f"{number:,} {words[state]}" for state, number in up["events"].items() if number]
@@ -162,7 +175,7 @@ def _up(up: Mapping[str, Any], now: float) -> Table:
 _FRESH_S = 5.0  # older rates and latencies are not shown
 
 
-def _streams(streams: Mapping[str, Any], now: float) -> Table:
+def _streams(streams: StreamsStatus, now: float) -> Table:
     rows = grid("left", "left", "fill")
     for name, source in streams["sources"].items():
         state = (
@@ -181,16 +194,14 @@ def _streams(streams: Mapping[str, Any], now: float) -> Table:
     return rows
 
 
-def _models(models: list[Mapping[str, Any]], now: float) -> Table:
+def _models(models: list[ModelStatus], now: float) -> Table:
     rows = grid("left", "left", "fill")
     for model in models:
         versions = Text(plural(model["versions"], "version"), style="bright_black")
         if model["champion"] is None:
             rows.add_row(Text(model["model"]), versions, Text("none in production", style="yellow"))
             continue
-        since = (
-            f", since {age(now - model['since'])}".replace("since just now", "just now") if model.get("since") is not None else ""
-        )
+        since = f", since {age(now - model['since'])}".replace("since just now", "just now") if model["since"] is not None else ""
         champion = Text.assemble(
             ("version " + str(model["champion"]), "green"),
             f" ({model['candidate']}) in production{since.replace(' ago', '').replace('since ', 'for ')}",

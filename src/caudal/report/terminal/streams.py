@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.report.figures import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from caudal.report.documents.streams import ParityDocument
 
 
 def streams(document: Mapping[str, Any]) -> str:
@@ -53,7 +57,7 @@ def streams(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def parity(document: Mapping[str, Any]) -> str:
+def parity(document: ParityDocument) -> str:
     """Return the lines that ``caudal parity`` prints."""
     lines = []
     for name, table in document["tables"].items():

@@ -28,7 +28,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Cons
     (to or console()).print(drawn)
 
 
-def card(document: Mapping[str, Any], to: Console | None = None) -> None:
+def card(document: Mapping[str, object], to: Console | None = None) -> None:
     """Print a document: single values first, then a section for each mapping and list."""
     out = to or console()
     title = " ".join(str(document[name]) for name in ("product", "model") if document.get(name))
@@ -82,11 +82,11 @@ def gates(results: Sequence[Mapping[str, Any]]) -> Table:
     return rows
 
 
-def _simple(item: Any) -> bool:
+def _simple(item: object) -> bool:
     return item is not None and not isinstance(item, Mapping | list | tuple)
 
 
-def _cell(item: Any, name: str = "") -> Text:
+def _cell(item: object, name: str = "") -> Text:
     if isinstance(item, float) and (name == "at" or name.endswith("_at")):
         return Text(moment(item))
     if isinstance(item, list | tuple) and item and all(isinstance(gate, Mapping) and "gate" in gate for gate in item):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -11,11 +11,14 @@ from rich.text import Text
 from caudal.report.figures import count, duration, moment
 from caudal.report.terminal.console import console, grid, heading
 
+if TYPE_CHECKING:
+    from caudal.report.documents.runs import TimesDocument, UsualDocument
+
 STROKES = 12  # executions shown of each step
 _STROKES = "▁▂▃▄▅▆▇█"
 
 
-def times(document: Mapping[str, Any], to: Console | None = None, *, with_history: bool = False) -> None:
+def times(document: TimesDocument, to: Console | None = None, *, with_history: bool = False) -> None:
     """Print the document of ``caudal times``; with ``with_history`` also each execution of its first step."""
     out = to or console()
     if not document["steps"]:
@@ -47,7 +50,7 @@ def times(document: Mapping[str, Any], to: Console | None = None, *, with_histor
             )
 
 
-def trend(usual: Mapping[str, Any] | None) -> Text:
+def trend(usual: UsualDocument | None) -> Text:
     """Return the trend of a duration in words.
 
     Examples

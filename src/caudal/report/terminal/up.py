@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.report.figures import count, duration, plural, size
 from caudal.report.step_words import days as stretches
 from caudal.report.terminal.console import mark
+
+if TYPE_CHECKING:
+    pass
 
 
 def up_line(document: Mapping[str, Any], now: datetime | None = None) -> str:

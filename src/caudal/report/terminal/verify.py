@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -11,10 +10,13 @@ from rich.text import Text
 from caudal.report.figures import duration, plural, size
 from caudal.report.terminal.console import console, mark
 
+if TYPE_CHECKING:
+    from caudal.report.documents.governance import VerifyDocument
+
 _NAMES = {"raw": "raw file", "files": "data file", "tables": "table", "models": "model version", "kept": "fitted thing"}
 
 
-def verify(document: Mapping[str, Any], to: Console | None = None) -> None:
+def verify(document: VerifyDocument, to: Console | None = None) -> None:
     """Print the faults, each with its fix, and what was checked."""
     out = to or console()
     for fault in document["faults"]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
@@ -12,8 +11,11 @@ from rich.text import Text
 from caudal.report.figures import age
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
+if TYPE_CHECKING:
+    from caudal.report.documents.status import WhyDocument
 
-def why(document: Mapping[str, Any], to: Console | None = None, now: float | None = None) -> None:
+
+def why(document: WhyDocument, to: Console | None = None, now: float | None = None) -> None:
     """Print the document of ``caudal status --why``: ``{home, products: [{product, steps: [{step, state, at, why, made_of}]}]}``."""
     out = to or console()
     if not document["products"]:

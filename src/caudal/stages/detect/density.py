@@ -117,7 +117,7 @@ class Density(Operator):
             array[: len(kept_positions)] = array[kept_positions]
         self._count = len(kept_positions)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the clusters and the state that standardises readings."""
         n = self._count
         return {

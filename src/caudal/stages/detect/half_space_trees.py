@@ -71,7 +71,7 @@ class HalfSpaceTrees(Operator):
         self._forest.learn_one(point)
         return 1.0 - math.log1p((1.0 - linear) * self._most) / math.log1p(self._most) if linear > 0.0 else 0.0
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the masses, depth first, and the state that standardises readings."""
         masses = [(node.l_mass, node.r_mass) for tree in self._forest.trees for node in tree.iter_dfs()]
         return {

@@ -68,9 +68,10 @@ class LocalOutlier(Operator):
         self._learn(point, distance, place, k)
         return score
 
-    def _reach(self, distance: np.ndarray, neighbours: np.ndarray) -> Any:
+    def _reach(self, distance: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         """Return the local reachability density: one over the mean of max(k-distance of the neighbour, distance); definitions 5, 6."""
-        return 1.0 / (np.maximum(distance, self._nearest[neighbours]).mean(axis=-1) + _SMALL)
+        reach: np.ndarray = 1.0 / (np.maximum(distance, self._nearest[neighbours]).mean(axis=-1) + _SMALL)
+        return reach
 
     def _learn(self, point: np.ndarray, distance: np.ndarray, place: int, k: int) -> None:
         count = len(self._ring)
@@ -90,7 +91,7 @@ class LocalOutlier(Operator):
         changed = np.union1d(changed, [place])
         self._nearest[changed] = np.partition(self._distances[changed, :filled_count], k - 1, axis=1)[:, k - 1]
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the window, its distances and the state that standardises readings."""
         return {
             "rows": self._ring.rows,

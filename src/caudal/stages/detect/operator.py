@@ -56,7 +56,7 @@ class Operator(ABC):
         """Return the score of a reading (float64 [channels], not all NaN, no infinity), then learn it."""
 
     @abstractmethod
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the whole memory: numbers and arrays by name."""
 
     @abstractmethod

@@ -48,7 +48,7 @@ class Peaks:
         self.ring.add(self.open)
         self.open = 0.0
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the memory."""
         return {"peaks": self.ring.rows, "peaks_seen": self.ring.seen, "peak": self.open, "peak_since": self.since}
 

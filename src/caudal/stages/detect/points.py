@@ -50,7 +50,7 @@ class Points:
         self.variance = (1.0 - weight) * (self.variance + weight * limited * limited)
         return self.recent.ravel().copy()
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the whole memory."""
         return {
             "points_mean": self.mean,

@@ -55,7 +55,7 @@ class RobustZ(Operator):
         self._seen[present] += 1
         return largest_z / (largest_z + _LIMIT)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the window."""
         return {"rows": self._rows, "seen": self._seen}
 

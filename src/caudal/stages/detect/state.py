@@ -21,7 +21,7 @@ class StateProblem(CaudalError):
     """A detector's stored state cannot be restored."""
 
 
-def pack(declared: Detector, fields: Mapping[str, Any]) -> bytes:
+def pack(declared: Detector, fields: Mapping[str, object]) -> bytes:
     """Return numbers and arrays as bytes: magic, version, SHA-256 of the rest, length and text of the head, the arrays."""
     body = io.BytesIO()
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}

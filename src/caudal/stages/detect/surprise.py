@@ -62,7 +62,7 @@ class Channel:
         self.squares += difference * (value - self.mean)
         return tuple(past.strength(figure, self.excess) for past, figure in zip(self.pasts, figures, strict=True))
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the whole memory."""
         return {
             "hour": self.hour.slots,
@@ -147,7 +147,7 @@ class Surprise(Operator):
         earlier = self._peaks.count_earlier(reported)
         return float(reported * (1.0 + earlier) ** -self.declared["habit"])
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the memory of all channels."""
         of_channels = {f"{i}_{name}": value for i, channel in enumerate(self._channels) for name, value in channel.fields().items()}
         return {"recent": self._recent.rows, "recent_seen": self._recent.seen, **self._peaks.fields(), **of_channels}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from caudal.stages.detect.ring import Ring
@@ -114,6 +112,6 @@ class Shape:
         self.metric = axes / np.sqrt(np.maximum(size, size[-1] * 1e-9 + 1e-12))
         self.shapes[(self.seen - count + np.arange(count)) % len(self.shapes)] = self._by_metric(past_shapes)
 
-    def fields(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, object]:
         """Return the readings, the shapes and their metric."""
         return {"values": self.values.rows, "shapes": self.shapes, "metric": self.metric}

@@ -40,11 +40,11 @@ class Declared(Expectation):
             parts.append(value_text if attribute.default is MISSING else f"{attribute.name}={value_text}")
         return f"{self.kind}({', '.join(parts)})"
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return every declared value, JSON-ready."""
         return {name: _as_json_value(value) for name, value in super().parameters().items()}
 
-    def refuse(self, problem: str, fix: str | None = None, nearest: str | None = None, **facts: Any) -> NoReturn:
+    def refuse(self, problem: str, fix: str | None = None, nearest: str | None = None, **facts: object) -> NoReturn:
         """Raise DeclarationProblem for this expectation."""
         place = str(self.where) if self.where else None
         raise DeclarationProblem(problem, fix=fix, nearest=nearest, where=place, expectation=self.name, **facts)
@@ -106,7 +106,7 @@ class Figures:
     """
 
     rows: int
-    profile: Mapping[str, Mapping[str, Any]]
+    profile: Mapping[str, Mapping[str, object]]
     history: Sequence[Mapping[str, Any]] = ()
     now: float = 0.0
     tz: str = "UTC"
@@ -127,7 +127,7 @@ class TableExpectation(Declared):
         raise NotImplementedError
 
 
-def literal(value: Any, kind: DataType) -> Column:
+def literal(value: object, kind: DataType) -> Column:
     """Return a declared value as a constant of a column's type, where text stands for a date or time.
 
     A float column is compared with floats: its 0.1 is the float nearest to 0.1, not the double 0.1. An integer column is compared with
@@ -175,7 +175,7 @@ def nan(column: str, schema: StructType) -> Column:
     return F.isnan(F.col(quoted(column))) if floating else F.lit(False)
 
 
-def _as_json_value(value: Any) -> Any:
+def _as_json_value(value: object) -> object:
     if isinstance(value, tuple | list):
         return [_as_json_value(item) for item in value]
     if isinstance(value, dt.date | dt.time):

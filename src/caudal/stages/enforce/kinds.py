@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from caudal.declarations.expectation import Expectation
 from caudal.kinds import EXPECTATIONS
@@ -20,7 +19,7 @@ def kinds() -> Mapping[str, type[Expectation]]:
     return EXPECTATIONS
 
 
-def constructor(kind: str) -> Callable[..., Any]:
+def constructor(kind: str) -> Callable[..., object]:
     """Return the function that users call to declare a kind; it has the kind's name and lives in the class's module."""
-    function: Callable[..., Any] = getattr(EXPECTATIONS.module(kind), kind)
+    function: Callable[..., object] = getattr(EXPECTATIONS.module(kind), kind)
     return function

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope
+from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, nan
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -44,7 +44,6 @@ class Monotone(ComparedExpectation):
         from pyspark.sql import Window, functions as F
 
         from caudal.engine.marks import quoted
-        from caudal.stages.enforce.declared import nan
         from caudal.stages.enforce.judging.content import orderable_columns
 
         value, over = F.col(quoted(self.column)), F.col(quoted(self.over))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from caudal.stages.enforce.declared import RowExpectation, is_number, is_time, literal
 
@@ -24,7 +24,7 @@ class OneOf(RowExpectation):
 
     kind: ClassVar[str] = "one_of"
     column: str
-    values: tuple[Any, ...]
+    values: tuple[object, ...]
 
     def __post_init__(self) -> None:
         if not self.values:
@@ -64,7 +64,7 @@ class OneOf(RowExpectation):
         return ~F.col(quoted(self.column)).isin(*(literal(value, kind) for value in self.values))
 
 
-def one_of(column: str, *values: Any) -> OneOf:
+def one_of(column: str, *values: object) -> OneOf:
     """Return the expectation that a column holds only the listed values.
 
     Examples

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import MapType, VariantType
 
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
@@ -53,8 +56,6 @@ def as_of_join(
     ------
     DeclarationProblem : unknown columns, columns in both frames, times of two types, a right time before the values are known
     """
-    from pyspark.sql import Window, functions as F
-
     caller = "as_of_join"
     group = marks.names(by)
     marks.require_columns(left, group, caller)
@@ -121,13 +122,10 @@ def _right_columns(left: DataFrame, right: DataFrame, group: Sequence[str], left
 
 def _tie_order(right: DataFrame, added: Sequence[str]) -> Column:
     """Return the order of right rows with the same key and time; maps cannot be ordered and are left out."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import MapType, VariantType
-
     orderable = [name for name in added if not isinstance(right.schema[name].dataType, MapType | VariantType)]
     return F.struct(*(F.col(quoted(name)) for name in orderable)) if orderable else F.lit(0)
 
 
-def _without_marks(field: StructField) -> dict[str, Any]:
+def _without_marks(field: StructField) -> dict[str, object]:
     """Return a right column's metadata without caudal's marks: keys and times of the right rows are not those of the joined rows."""
     return {key: value for key, value in (field.metadata or {}).items() if not key.startswith("caudal.")}

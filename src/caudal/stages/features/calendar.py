@@ -6,6 +6,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
+
 from caudal.declarations.zone import zone
 from caudal.engine import marks
 from caudal.engine.marks import quoted
@@ -41,9 +44,6 @@ def calendar(
     ------
     DeclarationProblem : an unknown part, a column that is not a time, a tz for local wall time
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     caller = "calendar"
     column = marks.event_time(frame, time, caller, "time")
     micros(frame, column, caller)  # raises a clear error where it is not a time
@@ -68,38 +68,26 @@ def calendar(
 
 
 def _hour(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.hour(moment)
 
 
 def _quarter_hour(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.hour(moment) * 4 + F.floor(F.minute(moment) / 15).cast("int")
 
 
 def _weekday(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.weekday(moment)
 
 
 def _day_of_month(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.dayofmonth(moment)
 
 
 def _day_of_year(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.dayofyear(moment)
 
 
 def _month(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     return F.month(moment)
 
 
@@ -108,8 +96,6 @@ def _is_weekend(moment: Column) -> Column:
 
 
 def _share_of_day(moment: Column) -> Column:
-    from pyspark.sql import functions as F
-
     seconds_of_minute = F.date_part(F.lit("SECOND"), moment).cast("double")  # with its fraction
     return (F.hour(moment) * 3600 + F.minute(moment) * 60 + seconds_of_minute) / 86400
 
@@ -124,8 +110,6 @@ def _share_of_year(moment: Column) -> Column:
 
 def _circle(share: Callable[[Column], Column], sine: bool) -> Callable[[Column], Column]:
     def place(moment: Column) -> Column:
-        from pyspark.sql import functions as F
-
         angle = share(moment) * (2 * math.pi)
         return F.sin(angle) if sine else F.cos(angle)
 

@@ -9,8 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import pyarrow as pa
+from pyspark.accumulators import AccumulatorParam
+from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
+
 from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
+from caudal.engine.marks import quoted
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
@@ -18,9 +24,11 @@ from caudal.stages.images import decode, memory
 from caudal.stages.images.network import Model, load_model, session
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+    from numpy.typing import NDArray
+    from pyspark import Accumulator, Broadcast
     from pyspark.sql import DataFrame, SparkSession
+
+    Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images [n, side, side, 3] to their features [n, d]
 
 CONTENT = "content"
 KEPT = "embed"  # the network is stored with the table under this name and the column's
@@ -58,8 +66,6 @@ def embed(
     DeclarationProblem : there is no such column, or networks do not take images of this size
     EnvironmentProblem : the memory does not suffice for one image, or the libraries of ``caudal[images]`` are missing
     """
-    from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, StructType
-
     if content not in images.columns:
         raise DeclarationProblem(
             f"embed reads images from '{content}', and there is no such column.", fix=f"It has {', '.join(images.columns)}."
@@ -106,7 +112,7 @@ def embed(
     return images.select(*_quoted([*carried, content])).mapInArrow(embed_pieces, schema)
 
 
-def embed_image(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> np.ndarray[Any, Any]:
+def embed_image(content: bytes, network: Network, side: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
     """Return the features of one image, float32 [d], prepared and computed like those of a table.
 
     Raises
@@ -139,13 +145,11 @@ def _key(model: Model, plan: memory.Plan) -> str:
 
 
 def _worker(
-    shared: Any, plan: memory.Plan, carried: list[str], content: str, into: str, times: Any
+    shared: Broadcast[Model], plan: memory.Plan, carried: list[str], content: str, into: str, times: Accumulator[dict[str, float]]
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return the function that a Python worker applies to its pieces of the frame."""
 
     def embed_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-
         spent_s, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
         model: Model = shared.value
         run, key = _session(model), _key(model, plan)
@@ -168,14 +172,11 @@ def _worker(
     return embed_pieces
 
 
-def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
+def _embed_column(column: pa.Array, run: Embed, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
     """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
-    import numpy as np
-    import pyarrow as pa
-
     faults: list[str | None] = []
-    images: list[Any] = []
-    vectors: list[Any] = []
+    images: list[NDArray[np.uint8]] = []
+    vectors: list[NDArray[np.float32]] = []
 
     def infer_images() -> None:
         if images:
@@ -201,18 +202,19 @@ def _embed_column(column: pa.Array, run: Any, plan: memory.Plan, spent_s: dict[s
     return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1)), mask=is_fault), faults
 
 
-_SESSIONS: dict[str, Any] = {}
+_SESSIONS: dict[str, Embed] = {}
 
 
-def _session(model: Model) -> Any:
+def _session(model: Model) -> Embed:
     """Return the function that embeds pixels, from this process's cache: Spark reuses workers."""
     if model.sha256 not in _SESSIONS:
         inference = session(model.content)
         name = inference.get_inputs()[0].name
 
-        def run(pixels: Any) -> Any:
+        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
             vectors = inference.run(None, {name: model.prepare(pixels)})[0]
-            return vectors.reshape(len(vectors), -1)
+            features: NDArray[np.float32] = vectors.reshape(len(vectors), -1)
+            return features
 
         _SESSIONS[model.sha256] = run
     return _SESSIONS[model.sha256]
@@ -241,8 +243,6 @@ class _WorkerTimes:
     """The seconds that all workers together spent on each part."""
 
     def __init__(self, spark: SparkSession) -> None:
-        from pyspark.accumulators import AccumulatorParam
-
         class Sums(AccumulatorParam[dict[str, float]]):
             def zero(self, value: dict[str, float]) -> dict[str, float]:
                 return dict.fromkeys(value, 0.0)
@@ -252,7 +252,7 @@ class _WorkerTimes:
 
         self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks"), 0.0), Sums())
 
-    def shares(self) -> dict[str, Any]:
+    def shares(self) -> dict[str, object]:
         """Return the number of images and of tasks, and the seconds by part."""
         value = self.accumulator.value
         seconds = {part: round(value[part], 3) for part in PARTS}
@@ -260,6 +260,4 @@ class _WorkerTimes:
 
 
 def _quoted(names: list[str]) -> list[str]:
-    from caudal.engine.marks import quoted
-
     return [quoted(name) for name in names]

@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from caudal.declarations.build_context import current_build_context
 from caudal.errors import DeclarationProblem
 
 
-def fitted(name: str, fit: Callable[[], Any]) -> Any:
+def fitted(name: str, fit: Callable[[], object]) -> Any:
     """Return the result of ``fit``: computed anew by each training pipeline that builds the table, otherwise the stored result.
 
     Prediction transforms new rows by the values that the champion's training fitted. A run that trains computes the table as a
@@ -38,11 +40,10 @@ def fitted(name: str, fit: Callable[[], Any]) -> Any:
     return json.loads(stored)
 
 
-def _as_json(name: str, value: Any) -> bytes:
+def _as_json(name: str, value: object) -> bytes:
     """Return a value as JSON; NumPy's numbers and arrays become Python's."""
-    import numpy as np
 
-    def plain(item: Any) -> Any:
+    def plain(item: object) -> object:
         if isinstance(item, np.generic | np.ndarray):
             return item.tolist()
         raise TypeError

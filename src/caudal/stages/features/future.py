@@ -16,7 +16,10 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
 
 from caudal.declarations.duration import text
 from caudal.engine.exact import in_any_magnitude
@@ -31,10 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["InputShape", "Leak", "sees_future"]
 
-Function = Callable[..., Any]
-Key = tuple[Any, ...]
-Values = dict[Key, list[tuple[Any, ...]]]
-Difference = tuple[str, Key, Any, Any]
+Function = Callable[..., "DataFrame"]
+Key = tuple[object, ...]
+Values = dict[Key, list[tuple[object, ...]]]
+RunOn = Callable[[Mapping[str, "list[made_up_rows.Row]"]], tuple[list[str], Values]]
+Difference = tuple[str, Key, object, object]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Leak:
 
     column: str
     inputs: tuple[str, ...]
-    example: Mapping[str, Any]
+    example: Mapping[str, object]
     message: str
     fix: str
     also: tuple[str, ...] = ()
@@ -139,9 +143,7 @@ def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkS
         return reaches(function, None)
 
 
-def _run(
-    run_on: Callable[..., tuple[list[str], Values]], made_up: Mapping[str, list[made_up_rows.Row]]
-) -> tuple[list[str], Values]:
+def _run(run_on: RunOn, made_up: Mapping[str, list[made_up_rows.Row]]) -> tuple[list[str], Values]:
     try:
         return run_on(made_up)
     except DeclarationProblem:
@@ -155,7 +157,14 @@ def _run(
 
 
 def _sees_alone(
-    run_on: Any, made_up: Any, change_rows: Any, name: str, missing: bool, column: str, columns: Sequence[str], base: Values
+    run_on: RunOn,
+    made_up: Mapping[str, list[made_up_rows.Row]],
+    change_rows: Callable[[str, bool], list[made_up_rows.Row]],
+    name: str,
+    missing: bool,
+    column: str,
+    columns: Sequence[str],
+    base: Values,
 ) -> bool:
     try:
         _, changed = run_on({**made_up, name: change_rows(name, missing)})
@@ -165,12 +174,9 @@ def _sees_alone(
 
 
 def _collect_values(
-    result: Any, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime
+    result: DataFrame, key: Sequence[str], as_of: str, ignore: Sequence[str], at: dt.datetime
 ) -> tuple[list[str], Values]:
     """Return the features' names and, by key and ``as_of``, the rows up to the moment."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampType
-
     for name in (*key, as_of):
         if name not in result.columns:
             raise DeclarationProblem(f"The features have no column '{name}'.", nearest=nearest(name, result.columns), column=name)
@@ -189,8 +195,6 @@ def _collect_values(
 
 
 def _is_time(frame: DataFrame, name: str) -> bool:
-    from pyspark.sql.types import DateType, TimestampNTZType, TimestampType
-
     return isinstance(frame.schema[name].dataType, DateType | TimestampNTZType | TimestampType)
 
 
@@ -211,7 +215,7 @@ def _differences(columns: Sequence[str], base: Values, changed: Values) -> Itera
             return
 
 
-def _same(before: Any, after: Any) -> bool:
+def _same(before: object, after: object) -> bool:
     if _is_missing(before) or _is_missing(after):
         return _is_missing(before) and _is_missing(after)
     if isinstance(before, float) and isinstance(after, float):
@@ -223,7 +227,7 @@ def _same(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-def _is_missing(value: Any) -> bool:
+def _is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 

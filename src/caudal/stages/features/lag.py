@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import DAY_S
 from caudal.engine import marks
@@ -53,8 +55,6 @@ def lag(
     DeclarationProblem : a lag of zero or less (the present or the future), a duration off the grid, an unknown column
     SparkRuntimeException : when it runs, two rows have the same key and time: ``by`` lacks a key column
     """
-    from pyspark.sql import Window, functions as F
-
     caller = "lag"
     names = marks.names(columns)
     marks.require_columns(frame, names, caller)

@@ -13,7 +13,10 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyspark.sql import types as T
+from pyspark.sql.types import DateType, StructField, StructType, TimestampType
 
 from caudal.declarations.known import Known, known_of
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
@@ -23,7 +26,7 @@ from caudal.stages.features.reaches import Reaches
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.types import DataType, StructType
+    from pyspark.sql.types import DataType
 
 MOMENT = dt.datetime(2024, 3, 6, 12)  # a Wednesday noon: on every grid that divides half a day, in the middle of a month
 MIDNIGHT = MOMENT.replace(hour=0)
@@ -79,7 +82,7 @@ class InputShape:
         return bounds
 
 
-Row = dict[str, Any]
+Row = dict[str, object]
 
 
 def moment(shape: Sequence[InputShape]) -> dt.datetime:
@@ -160,8 +163,6 @@ def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> 
 
 def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
     """Return rows as a Spark frame of one partition, in their order, with the event time marked."""
-    from pyspark.sql.types import StructField, StructType
-
     fields = []
     for column in shape.schema.fields:
         metadata = dict(column.metadata or {}) | ({EVENT_TIME: True} if column.name == shape.event_time else {})
@@ -174,8 +175,6 @@ def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> Dat
 
 def _set_times(shape: InputShape, row: Row, row_time: RowTime, at: dt.datetime, draw: random.Random) -> Row:
     """Set the event time, and the columns that hold when others are known."""
-    from pyspark.sql.types import TimestampType
-
     event_time = str(shape.event_time)
     for column, within_s in shape.bounds_s.items():
         if column in row and column != event_time:
@@ -216,15 +215,15 @@ def _new_rows(shape: InputShape, made_up: Sequence[Row], entity: Sequence[str], 
             continue
         times.add(time)
         for name in dict.fromkeys((event_time, *shape.bounds_s)):
-            if name in new and isinstance(new[name], dt.date):
-                new[name] = new[name] + shift
+            if isinstance(old := new.get(name), dt.date):
+                new[name] = old + shift
         for name in shape.keys:
             new[name] = _nth_value(shape.schema[name].dataType, 1_000_000 + number)
         added.append(new)
     return added
 
 
-def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) -> Any:
+def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) -> object:
     kind, old = shape.schema[name].dataType, row[name]
     if isinstance(old, dt.date):  # a time known later stays later
         return (
@@ -239,10 +238,8 @@ def _changed_value(shape: InputShape, name: str, row: Row, draw: random.Random) 
     return old
 
 
-def _extreme(kind: DataType, draw: random.Random) -> Any:
+def _extreme(kind: DataType, draw: random.Random) -> object:
     """Return a value beyond all values of made-up rows, which reveals a maximum or minimum over the future; None where the type has none."""
-    from pyspark.sql import types as T
-
     low = draw.random() < 0.5
     if isinstance(kind, T.DoubleType | T.FloatType):
         return draw.uniform(0.001, 0.9) if low else draw.uniform(200, 1000)
@@ -265,13 +262,11 @@ def _undated_row(shape: InputShape, index: int) -> Row:
     return {field.name: _nth_value(field.dataType, index) for field in shape.schema.fields}
 
 
-def _value(kind: DataType, draw: random.Random, *, wide: bool, index: int | None = None) -> Any:
+def _value(kind: DataType, draw: random.Random, *, wide: bool, index: int | None = None) -> object:
     """Return a value: fractional numbers from many, integers and strings from few (they may be keys) unless ``wide``.
 
     Where ``index`` is given, values from few are the ``index``-th one, so that rows of the same key agree in every column that groups them.
     """
-    from pyspark.sql import types as T
-
     if isinstance(kind, T.DoubleType | T.FloatType):
         return round(draw.uniform(1, 100), 3)
     if isinstance(kind, T.DecimalType):
@@ -281,10 +276,8 @@ def _value(kind: DataType, draw: random.Random, *, wide: bool, index: int | None
     return _nth_value(kind, draw.randrange(KEY_VALUES) if index is None or wide else index)
 
 
-def _nth_value(kind: DataType, index: int) -> Any:
+def _nth_value(kind: DataType, index: int) -> object:
     """Return the ``index``-th value of a type, the same in every table; strings are digits, so that they can be cast."""
-    from pyspark.sql import types as T
-
     if isinstance(kind, T.StringType):
         return str(index)
     if isinstance(kind, T.BooleanType):
@@ -310,16 +303,15 @@ def _nth_value(kind: DataType, index: int) -> Any:
     return None
 
 
-def _at(kind: DataType, time: dt.datetime) -> Any:
-    from pyspark.sql.types import DateType, TimestampType
-
+def _at(kind: DataType, time: dt.datetime) -> dt.date:
     if isinstance(kind, DateType):
         return time.date()
     return time.replace(tzinfo=dt.UTC) if isinstance(kind, TimestampType) else time.replace(tzinfo=None)
 
 
-def _as_time(value: dt.date) -> dt.datetime:
+def _as_time(value: object) -> dt.datetime:
     """Return a time without a zone (instants as UTC); a date is its midnight."""
     if isinstance(value, dt.datetime):
         return value.replace(tzinfo=None)
+    assert isinstance(value, dt.date)
     return dt.datetime(value.year, value.month, value.day)

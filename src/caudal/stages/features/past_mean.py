@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import BooleanType, NumericType
+
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.clock import axis
@@ -52,9 +55,6 @@ def past_mean(
     ------
     DeclarationProblem : unknown columns, a column that is not of numbers, a window of no length, times of two types
     """
-    from pyspark.sql import Window, functions as F
-    from pyspark.sql.types import BooleanType, NumericType
-
     caller = "past_mean"
     columns, group = marks.names(column), marks.names(by)
     time = marks.event_time(frame, order, caller, "order")

@@ -12,16 +12,23 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+from pyspark import TaskContext
+from pyspark.sql import functions as F
+from pyspark.sql.types import DoubleType, StructField, StructType
 
 from caudal.declarations.build_context import current_build_context
+from caudal.engine.marks import quoted
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.features.registered import feature
 from caudal.storage.place import Place, arrow_paths
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame
 
 _ROWS = 2048  # rows multiplied at once
@@ -43,16 +50,16 @@ class Fitted:
     network : str, the network that the rows come from; empty where they have no such column
     """
 
-    mean: np.ndarray[Any, Any]
-    components: np.ndarray[Any, Any]
-    variance: np.ndarray[Any, Any]
+    mean: NDArray[np.float64]
+    components: NDArray[np.float64]
+    variance: NDArray[np.float64]
     total: float
     rows: int
     network: str = ""
 
-    def transform(self, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def transform(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return float64 [m, k] for [m, d]."""
-        return (values - self.mean) @ self.components.T  # type: ignore[no-any-return]
+        return (values - self.mean) @ self.components.T
 
     @property
     def ratio(self) -> list[float]:
@@ -61,8 +68,6 @@ class Fitted:
 
     def dump(self) -> bytes:
         """Return the bytes of a NumPy archive."""
-        import numpy as np
-
         archive = io.BytesIO()
         np.savez(
             archive, mean=self.mean, components=self.components, variance=self.variance, total=self.total, rows=self.rows,
@@ -73,8 +78,6 @@ class Fitted:
     @classmethod
     def load(cls, content: bytes) -> Fitted:
         """Return the components from the bytes of `dump`."""
-        import numpy as np
-
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return cls(
                 archive["mean"],
@@ -154,10 +157,6 @@ def fit(
     frame: DataFrame, column: str, *, components: int | None = None, variance: float | None = None, network: str = ""
 ) -> Fitted:
     """Return the principal components of a column of arrays; by default all of them."""
-    import numpy as np
-
-    from caudal.engine.marks import quoted
-
     spark = frame.sparkSession
     cores = spark.sparkContext.defaultParallelism
     schema = "part int, rows long, mean binary, scatter binary"
@@ -187,13 +186,11 @@ def fit(
     return Fitted(mean.copy(), np.ascontiguousarray(chosen), values[:components].copy(), total, rows, network)
 
 
-Moments = tuple[int, "np.ndarray[Any, Any]", "np.ndarray[Any, Any]"]  # rows, mean [d], scatter [d·d]
+Moments = tuple[int, "NDArray[np.float64]", "NDArray[np.float64]"]  # rows, mean [d], scatter [d·d]
 
 
 def _moments_of_partition(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield count, mean and scatter of one partition's rows."""
-    from pyspark import TaskContext
-
     total: Moments | None = None
     for piece in pieces:
         values = _matrix(piece.column(0))
@@ -209,17 +206,12 @@ def _moments_of_partition(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.Recor
 
 
 def _merge_tables(table: pa.Table) -> pa.Table:
-    import numpy as np
-    import pyarrow as pa
-
     rows = sorted(table.to_pylist(), key=lambda row: row["part"])
     total = _merge_moments([(row["rows"], np.frombuffer(row["mean"]), np.frombuffer(row["scatter"])) for row in rows])
     return pa.Table.from_batches([_as_batch(rows[0]["part"], total)])
 
 
 def _merge_moments(parts: list[Moments]) -> Moments:
-    import numpy as np
-
     rows, mean, scatter = parts[0]
     for other_rows, other_mean, other_scatter in parts[1:]:
         total, shift = rows + other_rows, other_mean - mean
@@ -229,34 +221,23 @@ def _merge_moments(parts: list[Moments]) -> Moments:
 
 
 def _as_batch(part: int, moments: Moments) -> pa.RecordBatch:
-    import pyarrow as pa
-
     rows, mean, scatter = moments
     arrays = [pa.array([part], pa.int32()), pa.array([rows]), pa.array([mean.tobytes()]), pa.array([scatter.tobytes()])]
     return pa.RecordBatch.from_arrays(arrays, ["part", "rows", "mean", "scatter"])
 
 
-def _matrix(column: pa.Array) -> np.ndarray[Any, Any]:
+def _matrix(column: pa.Array) -> NDArray[np.float64]:
     """Return float64 [n, d] from a column of arrays; nulls are left out."""
-    import numpy as np
-
     vectors = column.drop_null()
     flat = np.asarray(vectors.flatten(), dtype=np.float64)
     return flat.reshape(len(vectors), -1) if len(vectors) else np.zeros((0, 0))
 
 
 def _transform_frame(frame: DataFrame, column: str, fitted: Fitted, names: list[str]) -> DataFrame:
-    from pyspark.sql.types import DoubleType, StructField, StructType
-
-    from caudal.engine.marks import quoted
-
     carried = [name for name in frame.columns if name != column]
     shared = frame.sparkSession.sparkContext.broadcast(fitted)
 
     def transform_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import numpy as np
-        import pyarrow as pa
-
         for piece in pieces:
             reduced = np.ascontiguousarray(shared.value.transform(_matrix(piece.column(column))).T)
             columns = [*(piece.column(name) for name in carried), *(pa.array(component) for component in reduced)]
@@ -269,8 +250,6 @@ def _transform_frame(frame: DataFrame, column: str, fitted: Fitted, names: list[
 
 def _empty_result(frame: DataFrame, column: str, components: int, prefix: str) -> DataFrame:
     """Return a frame without rows that has the columns of the result."""
-    from pyspark.sql import functions as F
-
     null = F.lit(None).cast("double")
     return frame.drop(column).withColumns({f"{prefix}_{i + 1}": null for i in range(components)})
 
@@ -297,7 +276,7 @@ def _refit_share(refit: str) -> float:
     return float(match.group(1)) / 100
 
 
-def _summary(fitted: Fitted, fit_again: bool) -> Mapping[str, Any]:
+def _summary(fitted: Fitted, fit_again: bool) -> Mapping[str, object]:
     explained = sum(fitted.ratio)
     explanation = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
     fit_text = f"fitted to {fitted.rows:,} rows" if fit_again else f"as fitted to {fitted.rows:,} rows before"
@@ -309,10 +288,8 @@ def _summary(fitted: Fitted, fit_again: bool) -> Mapping[str, Any]:
     }
 
 
-def _points(written: Place, names: list[str], columns: list[str]) -> list[list[Any]]:
+def _points(written: Place, names: list[str], columns: list[str]) -> list[list[float | str]]:
     """Return some of the written rows in the plane of the first two components, with their labels."""
-    import pyarrow.dataset as ds
-
     if len(names) < 2 or not written.is_dir():
         return []
     label = [name for name in ("label",) if name in columns]

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CellType, CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -41,7 +41,7 @@ class Reaches:
     rows: int = 0
 
 
-def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
+def reaches(function: Callable[..., object], result: DataFrame | None) -> Reaches:
     """Return the lengths and counts that occur in a function's plan and code.
 
     Parameters
@@ -80,10 +80,10 @@ def reaches(function: Callable[..., Any], result: DataFrame | None) -> Reaches:
     return Reaches(tuple(lengths[:MOST]), tuple(sorted(month for month in months if 0 < month <= 120))[:12], rows)
 
 
-def _constants(function: Callable[..., Any]) -> list[tuple[float, str]]:
+def _constants(function: Callable[..., object]) -> list[tuple[float, str]]:
     """Return the numbers in the code of a function and of all that it uses in its module, alone or in a text such as ``"47 hours"``, each with the word after it."""
     constants: dict[tuple[float, str], None] = {}
-    queue: list[Any] = [function]
+    queue: list[object] = [function]
     visited: set[int] = set()
     while queue:
         constant = queue.pop(0)

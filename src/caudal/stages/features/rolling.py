@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import BooleanType, NumericType
+
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.clock import axis
@@ -58,9 +61,6 @@ def rolling(
     ------
     DeclarationProblem : unknown column or statistic, a column that is not of numbers, a window of no length
     """
-    from pyspark.sql import Window, functions as F
-    from pyspark.sql.types import BooleanType, NumericType
-
     caller = "rolling"
     columns = marks.names(column)
     marks.require_columns(frame, columns, caller)
@@ -117,8 +117,6 @@ def rolling(
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
-    from pyspark.sql import functions as F
-
     if stat == "std":
         return sorted_std(F.collect_list(value.cast("double")).over(window))
     return (F.min(value) if stat == "min" else F.max(value)).over(window)
@@ -126,8 +124,6 @@ def _scan(value: Column, stat: str, window: WindowSpec) -> Column:
 
 def _difference(aggregated: Column, ordered: WindowSpec, window_start: int, window_end: int) -> Column:
     """Return a count or sum over a window: that of all rows up to its end minus that of all rows before its start."""
-    from pyspark.sql import Window, functions as F
-
     end = ordered.rangeBetween(Window.unboundedPreceding, window_end)
     before = ordered.rangeBetween(Window.unboundedPreceding, window_start - 1)
     zero = F.lit(0)
@@ -138,8 +134,6 @@ def _sums(
     value: str, kind: DataType, stat: str, ordered: WindowSpec, window_start: int, window_end: int, prefix: str, caller: str
 ) -> tuple[dict[str, Column], Column]:
     """Return columns of sums over the window, by names that begin with ``prefix``, and the statistic computed from them."""
-    from pyspark.sql import functions as F
-
     count, remainder = f"{prefix}count", None
     parts = addends(value, kind)
     sums = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from caudal.declarations.estimator import Estimator
 from caudal.stages.gates.evidence import Champion, Evidence, GateResult, JudgingGate, share
 from caudal.stages.metrics.scores import gain, scores
 
@@ -85,7 +86,7 @@ def _predict_champion(champion: Champion, evidence: Evidence, fold: Fold, test: 
     if is_usable and champion.trained_until is not None and not _may_be_trained_on(champion.trained_until, fold.cut):
         return champion.predict(test), "unseen by both"
     train = evidence.rows.frame.iloc[fold.train], evidence.rows.y.iloc[fold.train]
-    if champion.format == "sklearn":
+    if champion.format == "sklearn" and isinstance(champion.estimator, Estimator):
         from caudal.stages.train.scikit import ScikitCandidate
 
         # Its stored pipeline prepares the inputs itself, so it is fitted without further steps.

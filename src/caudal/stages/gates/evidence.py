@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from caudal.declarations.model import Gate, Model
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from caudal.declarations.signature import SignatureDocument
     from caudal.stages.train.evaluate import Evaluation, Result
     from caudal.stages.train.rows import Rows
     from caudal.stages.train.split import Fold
@@ -29,11 +30,11 @@ class Champion(Protocol):
         """Return the name of its candidate."""
 
     @property
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> SignatureDocument:
         """Return its inputs and its output."""
 
     @property
-    def estimator(self) -> Any:
+    def estimator(self) -> object:
         """Return the fitted object."""
 
     @property
@@ -54,10 +55,10 @@ class GateResult:
 
     gate: str
     passed: bool
-    figures: Mapping[str, Any]
+    figures: Mapping[str, object]
     message: str
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the result as the ledger stores it."""
         return {"gate": self.gate, "passed": self.passed, "figures": dict(self.figures), "message": self.message}
 

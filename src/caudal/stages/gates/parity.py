@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
 from caudal.stages.metrics.scores import error_metric, scores
@@ -50,7 +50,7 @@ class Parity(JudgingGate):
             error = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
             if error is not None:
                 errors[str(group)], counts[str(group)] = error, len(places)
-        figures: dict[str, Any] = {
+        figures: dict[str, object] = {
             "metric": metric, "groups": errors, "rows": counts, "max_ratio": self.max_ratio, "min_rows": self.min_rows, "groups_left_out": small,
         }  # fmt: skip
         if len(errors) < 2:

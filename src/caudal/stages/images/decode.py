@@ -10,13 +10,16 @@ import time
 import warnings
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 if TYPE_CHECKING:
-    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
     from PIL import Image
 
-Octets = Any  # bytes, or a buffer of them that is not copied
+Octets: TypeAlias = "bytes | pa.Buffer"  # a buffer's bytes are not copied
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _WHOLE = 0.875  # of the shorter side; the share that the networks were evaluated with
 _WHITE = (255, 255, 255)
@@ -52,7 +55,7 @@ def header(content: Octets) -> Header:
 
 def pixels(
     content: Octets, side: int, max_pixels: int, spent_s: MutableMapping[str, float] | None = None, room: int | None = None
-) -> np.ndarray[Any, Any]:
+) -> NDArray[np.uint8]:
     """Return the middle square of an image, upright, as uint8 [side, side, 3].
 
     The square has seven eighths of the shorter side. A JPEG is decoded at the smallest scale that is at least twice the requested size.
@@ -66,7 +69,6 @@ def pixels(
     ------
     UnreadableImage : it is not an image, is cut off, has more pixels than allowed, or takes more memory than available
     """
-    import numpy as np
     from PIL import Image, ImageOps
 
     start = time.perf_counter()

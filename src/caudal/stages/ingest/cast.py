@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.declarations.schema import element_of
 from caudal.engine.marks import quoted
 from caudal.engine.settings import WIDE_COLUMNS
@@ -52,8 +54,6 @@ def cast_columns(
     names : the file's names of ``_r0``, ``_r1`` …, in order
     texts : facts about all values of text columns: those whose values are all of the type are not checked for faults
     """
-    from pyspark.sql import functions as F
-
     texts = texts or forms.TextColumns()
     raw_columns = {name: f"_r{i}" for i, name in enumerate(names)}
     reasons = [reason for take in takes if not _is_surely_valid(take, texts) for reason in _reasons(take, raw_columns, options)]
@@ -121,8 +121,6 @@ def _is_surely_valid(take: ColumnBinding, texts: forms.TextColumns) -> bool:
 
 def _any(conditions: list[Column]) -> Column:
     """Return whether any condition holds, as a balanced tree: Spark's recursion would overflow its stack on a chain of thousands."""
-    from pyspark.sql import functions as F
-
     if len(conditions) < 2:
         return conditions[0] if conditions else F.lit(False)
     half = len(conditions) // 2
@@ -131,8 +129,6 @@ def _any(conditions: list[Column]) -> Column:
 
 def _stored_value(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
     """Return the file's column; times and durations stored as counts are converted to microseconds, null where they are finer."""
-    from pyspark.sql import functions as F
-
     assert take.column is not None
     name = raw_columns[take.column.name]
     unit = take.column.unit
@@ -151,8 +147,6 @@ def _stored_value(take: ColumnBinding, raw_columns: dict[str, str]) -> Column:
 
 def _value(take: ColumnBinding, raw_columns: dict[str, str], options: Options, tz: str) -> Column:
     """Return the value in the schema's type, null where it does not fit."""
-    from pyspark.sql import functions as F
-
     target, rule = spark_type(take.field.type), take.rule
     if rule == "null":  # the file lacks the column, or has no value in it
         return F.lit(None).cast(target)
@@ -184,8 +178,6 @@ def _value(take: ColumnBinding, raw_columns: dict[str, str], options: Options, t
 
 def _reasons(take: ColumnBinding, raw_columns: dict[str, str], options: Options) -> list[tuple[Column, str]]:
     """Return the faults that a column can have: the condition and the reason."""
-    from pyspark.sql import functions as F
-
     field, reasons = take.field, []
     value = F.col(f"`{field.name}`")
     needs_unit = take.column is not None and take.column.unit is not None and take.rule not in ("count", "null", "json")

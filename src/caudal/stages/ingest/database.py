@@ -14,6 +14,9 @@ from caudal.declarations.connection import Connection
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.stages.ingest.arrival import Arrival, Clock, Engine, KnownFile, fetches
+from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
+from caudal.stages.ingest.sql.extract import extract
+from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
 
 if TYPE_CHECKING:
     from caudal.stages.ingest.sql.earlier import EarlierExtractions
@@ -73,8 +76,6 @@ def fetch(
 
 def _by_sqlalchemy(source: Database, earlier: EarlierExtractions | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by SQLAlchemy's driver."""
-    from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
-    from caudal.stages.ingest.sql.extract import extract
 
     def extract_once() -> list[Range]:
         engine = open_engine(source, data)
@@ -88,7 +89,6 @@ def _by_sqlalchemy(source: Database, earlier: EarlierExtractions | None, data: P
 
 def _by_jdbc(source: Database, earlier: EarlierExtractions | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
     """Return the files of an extraction by the run's Spark."""
-    from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
     from caudal.stages.ingest.sql.jdbc.extract import extract
 
     if engine is None:

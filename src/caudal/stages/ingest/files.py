@@ -13,6 +13,7 @@ from caudal.errors import SourceProblem, nearest
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.origin import base_folder, origin
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
+from caudal.stages.ingest.remote import fetch_remote
 
 FRESH_S = 2.0  # a file that changed this recently may still be growing
 LOOK_AGAIN_S = 0.05
@@ -25,8 +26,6 @@ def fetch(
     """Return the files that match the pattern and are new, have changed, or are still being written."""
     assert isinstance(connection, Files)
     if connection.remote:
-        from caudal.stages.ingest.remote import fetch_remote
-
         return fetch_remote(connection, scratch=scratch, landed=landed, clock=clock)
     arrivals = list_changed(connection, data=data, landed=landed, clock=clock)
     for arrival in arrivals:

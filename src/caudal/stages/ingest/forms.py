@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from functools import partial, reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import types as T
+from pyspark.sql.types import StructField, StructType
 
 from caudal.engine.settings import is_local
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import null_words
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import DataType
 
 
 class Form(IntFlag):
@@ -181,8 +186,6 @@ def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], opti
     columns : mapping of a new column's name to the text column (``_r0`` …) and the type that it is read as
     keep_texts : bool, whether the source texts are kept, too
     """
-    from pyspark.sql.types import StructField, StructType
-
     schema_before = frame.schema
     replaced = set() if keep_texts else {text for text, _ in columns.values()}
     kept_fields = [field for field in schema_before.fields if field.name not in replaced]
@@ -197,9 +200,7 @@ def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], opti
     return frame.mapInArrow(read_columns, schema)
 
 
-def _spark_type(type: str) -> Any:
-    from pyspark.sql import types as T
-
+def _spark_type(type: str) -> DataType:
     return {
         "int": T.IntegerType, "long": T.LongType, "double": T.DoubleType, "boolean": T.BooleanType, "date": T.DateType,
         "timestamp": T.TimestampNTZType, "timestamp_utc": T.TimestampType, "string": T.StringType,
@@ -210,9 +211,6 @@ def _survey(
     batches: Iterable[pa.RecordBatch], places: Sequence[int], line: int | None, nulls: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
     """Yield one row: for each column the forms of the texts in rows, and in all."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     rows, forms_elsewhere = [_NO_FORM] * len(places), [_NO_FORM] * len(places)
     for batch in batches:
         columns = [_without_nulls(batch.column(place), nulls) for place in places]
@@ -234,8 +232,6 @@ def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
     ----------
     likely : Form, the forms to try first
     """
-    import pyarrow.compute as pc
-
     forms = _NO_FORM
     remaining = texts.drop_null()
     remaining = remaining.filter(pc.not_equal(pc.utf8_trim(remaining, " "), ""))
@@ -258,9 +254,6 @@ def _related_forms(form: Form) -> Form:
 
 def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
     """Return the forms of texts that match a form's pattern."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if form is Form.WORD:
         booleans = pc.match_substring_regex(texts, _BOOLEAN)
         padded = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
@@ -299,9 +292,6 @@ def _digits(number: str) -> str:
 
 def _without_nulls(texts: pa.Array, nulls: Sequence[str]) -> pa.Array:
     """Return the texts with null in place of null words."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not nulls:
         return texts
     return pc.if_else(pc.is_in(texts, pa.array(nulls, pa.string())), pa.scalar(None, pa.string()), texts)
@@ -311,8 +301,6 @@ def _read(
     batches: Iterable[pa.RecordBatch], columns: Sequence[tuple[str, str]], kept_places: Sequence[int], places: Mapping[str, int], nulls: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:  # fmt: skip
     """Yield the typed columns, and the others unchanged."""
-    import pyarrow as pa
-
     for batch in batches:
         values = [as_type(_without_nulls(batch.column(places[text]), nulls), type) for text, type in columns]
         arrays = [*values, *(batch.column(place) for place in kept_places)]
@@ -322,9 +310,6 @@ def _read(
 
 def as_type(texts: pa.Array, type: str) -> pa.Array:
     """Return texts as values of a type that reads them (`arrow_reads`); blank ones are null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if type == "string":
         return texts
     blank = pc.equal(pc.utf8_trim(texts, " "), "")

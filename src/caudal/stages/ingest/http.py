@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from caudal.declarations.connection import Connection, Http
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
+from caudal.stages.ingest.pages import fetch_pages
 from caudal.stages.ingest.secret import without_user
 from caudal.stages.ingest.web import AT_ONCE, Client, TryAgain, cause
 
@@ -38,8 +39,6 @@ def fetch(
             )
     with Client(connection) as client:
         if connection.pages or connection.since:
-            from caudal.stages.ingest.pages import fetch_pages
-
             return fetch_pages(connection, client, scratch=scratch, landed=landed, clock=clock)
         with ThreadPoolExecutor(max_workers=min(AT_ONCE, max(1, len(connection.urls)))) as threads:
             downloads = threads.map(

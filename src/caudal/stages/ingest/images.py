@@ -12,22 +12,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from caudal.declarations.connection import Connection, Files
 from caudal.declarations.images import COLUMNS, Images
 from caudal.extras import require
+from caudal.stages.images import decode
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.files import growing_files, matching_files
 from caudal.stages.ingest.origin import base_folder, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
+from caudal.stages.ingest.remote import listing
 from caudal.stages.ingest.secret import without_user
 from caudal.storage.parquet import WRITTEN, open_parquet
 from caudal.storage.place import Place, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 PACK_BYTES = 64 * 2**20
@@ -108,8 +112,6 @@ def list_changed_images(
 
     above = ""
     if connection.remote:
-        from caudal.stages.ingest.remote import listing
-
         remote_listing = listing(
             Files(connection.pattern, storage=connection.storage, required=connection.required, address=connection.address),
             attempts,
@@ -159,8 +161,6 @@ def write_packs(
     new: Sequence[ListedImage], read_image: Callable[[str], bytes], limits: Images, folder: Path, stamp: int
 ) -> list[Path]:
     """Write images into packs and return these; a pack gets its name only when it is complete."""
-    import pyarrow.parquet as pq
-
     packs: list[Path] = []
     folder.mkdir(parents=True, exist_ok=True)
     for part in folder.glob("*.part"):
@@ -186,7 +186,7 @@ def write_packs(
                 )
             for group in _groups(rows):
                 writer.write_batch(_batch(group))
-            pack_bytes += sum(len(row["content"] or b"") for row in rows)
+            pack_bytes += sum(_size(row) for row in rows)
             image_count += len(rows)
             if pack_bytes >= PACK_BYTES or image_count >= PACK_IMAGES:
                 end_pack()
@@ -225,8 +225,6 @@ _ZSTD = dict.fromkeys(("path", "label", "sha256", "bytes", "width", "height", "f
 
 
 def _schema() -> pa.Schema:
-    import pyarrow as pa
-
     kinds = {
         "path": pa.string(), "label": pa.string(), "sha256": pa.string(), "bytes": pa.int64(), "width": pa.int32(), "height": pa.int32(),
         "format": pa.string(), "modified_at": pa.timestamp("us", "UTC"), "content": pa.binary(), "modified_ns": pa.int64(),
@@ -235,11 +233,9 @@ def _schema() -> pa.Schema:
     return pa.schema(kinds.items())
 
 
-def _row(image: ListedImage, read_image: Callable[[str], bytes], max_bytes: int) -> dict[str, Any] | None:
+def _row(image: ListedImage, read_image: Callable[[str], bytes], max_bytes: int) -> dict[str, object] | None:
     """Return an image as a row, with its fault; None when it was removed meanwhile."""
-    from caudal.stages.images import decode
-
-    row: dict[str, Any] = {
+    row: dict[str, object] = {
         "path": _printable(image.path), "label": _printable(image.label), "sha256": None, "bytes": image.bytes, "width": None, "height": None,
         "format": None, "modified_at": image.modified_ns // 1000, "content": None, "modified_ns": image.modified_ns, "etag": image.etag, "fault": None,
     }  # fmt: skip
@@ -259,9 +255,7 @@ def _row(image: ListedImage, read_image: Callable[[str], bytes], max_bytes: int)
     return {**row, "width": header.width, "height": header.height, "format": header.format}
 
 
-def _batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
-    import pyarrow as pa
-
+def _batch(rows: Sequence[Mapping[str, object]]) -> pa.RecordBatch:
     schema = _schema()
     return pa.RecordBatch.from_arrays(
         [pa.array([row[column.name] for row in rows], column.type) for column in schema], schema=schema
@@ -281,11 +275,17 @@ def _windows(new: Sequence[ListedImage], max_bytes: int) -> Iterator[list[Listed
         yield window
 
 
-def _groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    group, size = list[Mapping[str, Any]](), 0
+def _size(row: Mapping[str, object]) -> int:
+    """Return the bytes of a row's image; 0 where it was not copied."""
+    content = row["content"]
+    return len(content) if isinstance(content, bytes) else 0
+
+
+def _groups(rows: Sequence[Mapping[str, object]]) -> Iterator[list[Mapping[str, object]]]:
+    group, size = list[Mapping[str, object]](), 0
     for row in rows:
         group.append(row)
-        size += len(row["content"] or b"")
+        size += _size(row)
         if size >= ROW_GROUP_BYTES:
             yield group
             group, size = [], 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.stages.ingest.forms import ColumnForms, types
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import has_value, without_loss, without_null_words
@@ -55,8 +57,6 @@ def _drop_contradicted(
     frame: DataFrame, possible: dict[int, frozenset[str]], options: Options, tz: str
 ) -> dict[int, frozenset[str]]:
     """Return the possible types that no value contradicts, for the columns that have a possible type and a value."""
-    from pyspark.sql import functions as F
-
     columns = [i for i, types in possible.items() if types]
     if not columns:
         return {}

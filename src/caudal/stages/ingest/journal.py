@@ -8,7 +8,6 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 LASTS_S = 3600.0  # older pages are fetched again: the pages before them may have changed
 _FILE = "journal.json"
@@ -55,7 +54,9 @@ class Journal:
         self.pages, self.requests, self.request, self.finished, self.continued = [], [], None, False, False
         return self
 
-    def add(self, content: bytes, records: int, since: Any, request: dict[str, Any], following: dict[str, Any] | None) -> None:
+    def add(
+        self, content: bytes, records: int, since: object, request: dict[str, object], following: dict[str, object] | None
+    ) -> None:
         """Store a page and the next request in one step."""
         name = f"{len(self.pages) + 1:06}"
         (self.folder / name).write_bytes(content)

@@ -33,8 +33,8 @@ class PageResponse:
     """A fetched page."""
 
     content: bytes
-    document: Any
-    records: list[Any] | None
+    document: object
+    records: list[object] | None
     answer: requests.Response
 
 
@@ -79,7 +79,7 @@ class EarlierPages:
 
     folder: str
     contents: list[str]
-    since: Any
+    since: object
 
 
 def _earlier_pages(landed: Mapping[str, KnownFile], declared: str) -> EarlierPages | None:
@@ -106,7 +106,7 @@ def _declaration_key(connection: Http) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, start: Any) -> list[Page]:
+def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, start: object) -> list[Page]:
     """Return the pages of an address; pages in the journal are not fetched again."""
     pages = connection.pages or _ONE
     request = journal.request if journal.pages else _first_request(pages, url, connection, start)
@@ -139,7 +139,7 @@ def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, sta
     return journal.pages
 
 
-def _first_request(pages: Pages, url: str, connection: Http, start: Any) -> dict[str, Any]:
+def _first_request(pages: Pages, url: str, connection: Http, start: object) -> dict[str, Any]:
     params: dict[str, Any] = {}
     if pages.kind in ("page", "offset"):
         params[pages.parameter] = pages.first
@@ -169,7 +169,7 @@ def _fetch_page(client: Client, request: Mapping[str, Any], connection: Http) ->
     return PageResponse(content, document, _records(document, str(connection.options.get("records", "")), address), answer)
 
 
-def _records(document: Any, path: str, address: str) -> list[Any]:
+def _records(document: object, path: str, address: str) -> list[object]:
     records = lookup(document, path)
     if records is None and path:
         missing = not isinstance(document, dict) or path.partition(".")[0] not in document
@@ -206,7 +206,7 @@ def _next_request(
     return {"url": _same_host(urljoin(body.answer.url, str(link)), url, client), "params": {}, "link": True}
 
 
-def _link_at(body: PageResponse, path: str, url: str, is_first: bool) -> Any:
+def _link_at(body: PageResponse, path: str, url: str, is_first: bool) -> object:
     parent_path, _, key = path.rpartition(".")
     parent = lookup(body.document, parent_path) if parent_path else body.document
     if parent is None and is_first and body.records:  # later pages may omit it: no page follows
@@ -239,13 +239,13 @@ def _same_host(next_url: str, url: str, client: Client) -> str:
     return urlunsplit((scheme, host, next_parts.path, query, ""))
 
 
-def _newest(connection: Http, body: PageResponse) -> Any:
+def _newest(connection: Http, body: PageResponse) -> object:
     if connection.since is None:
         return None
     return _greatest([lookup(record, connection.since.at) for record in body.records or ()])
 
 
-def _greatest(values: list[Any]) -> Any:
+def _greatest(values: list[Any]) -> object:
     """Return the greatest of some numbers or texts; numbers in texts are numbers."""
     present = [value for value in values if value is not None]
     try:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cache, reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.node import Source
@@ -18,7 +18,9 @@ from caudal.declarations.schema import Schema
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.kinds import FORMATS
+from caudal.stages.ingest import forms
 from caudal.stages.ingest.added_columns import AddedColumn, Outgrown, rename_notes, retype_notes
+from caudal.stages.ingest.cast import cast_columns, spark_type
 from caudal.stages.ingest.contract import (
     agreed_schema,
     bind,
@@ -28,7 +30,10 @@ from caudal.stages.ingest.contract import (
     resolve_schema,
     unknown_columns,
 )
+from caudal.stages.ingest.formats import csv
 from caudal.stages.ingest.forms import ColumnForms, TextColumns
+from caudal.stages.ingest.images import frame
+from caudal.stages.ingest.infer import of_cells, possible_types
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import RawFile, format_of
@@ -36,7 +41,11 @@ from caudal.storage.place import local
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from pyspark.sql import DataFrame, SparkSession
+
+    from caudal.stages.ingest.contract import ColumnBinding
 
 _AT_ONCE = 8
 _SMALL_BYTES = 4 << 20
@@ -90,8 +99,6 @@ def read(
     Outgrown : these files contradict names or types in ``added_columns``: read the earlier files again, with these and without ``published``
     """
     if isinstance(source.connection, Images):
-        from caudal.stages.ingest.images import frame
-
         return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
@@ -188,9 +195,6 @@ def _inspect(
 
 def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | None, options: Options, tz: str) -> TextColumns:
     """Return facts about the values of text columns; where all columns are declared and few, no data is read."""
-    from caudal.stages.ingest import forms
-    from caudal.stages.ingest.infer import of_cells, possible_types
-
     file = group[0]
     added_columns = [column for column in unknown_columns(base, file) if column.type == "text"] if base is None or base.open else []
     agreed = [column for column in (match_columns(base, file).values() if base else ()) if column.type == "text"]
@@ -211,9 +215,6 @@ def _column_forms(
     spark: SparkSession, group: list[Inspected], columns: list[PhysicalColumn], options: Options
 ) -> dict[str, ColumnForms]:
     """Return the forms of text columns; small files that Arrow reads like Spark are surveyed without Spark, which needs seconds to plan."""
-    from caudal.stages.ingest import forms
-    from caudal.stages.ingest.formats import csv
-
     format, files, physical = _format(group[0].physical.format), [file.file for file in group], group[0].physical
     names = [column.name for column in columns]
     if format is csv and _bytes(group) < _SURVEYED_BYTES:
@@ -275,8 +276,9 @@ def _groups(inspected: list[Inspected]) -> list[list[Inspected]]:
     return list(groups.values())
 
 
-def _format(format: str) -> Any:
-    return FORMATS[format]
+def _format(format: str) -> ModuleType:
+    module: ModuleType = FORMATS[format]
+    return module
 
 
 def _read_from_disk(file: RawFile) -> bool:
@@ -284,15 +286,13 @@ def _read_from_disk(file: RawFile) -> bool:
     return any(file.path.suffix in format.ENDINGS for format in FORMATS.values() if getattr(format, "READ_FROM_DISK", False))
 
 
-def _cast(raw: DataFrame, bindings: Any, names: list[str], options: Options, tz: str, texts: TextColumns) -> DataFrame:
-    from caudal.stages.ingest.cast import cast_columns
-
+def _cast(
+    raw: DataFrame, bindings: Sequence[ColumnBinding], names: list[str], options: Options, tz: str, texts: TextColumns
+) -> DataFrame:
     return cast_columns(raw, bindings, names, options, tz, texts)
 
 
 def _empty_frame(spark: SparkSession, source: Source, schema: Schema) -> DataFrame:
-    from caudal.stages.ingest.cast import spark_type
-
     if not schema.fields:
         raise SourceProblem(
             f"Source '{source.name}' has no file yet and no declared schema.", fix="Declare its schema, or deliver a file."

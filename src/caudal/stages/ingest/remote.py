@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from caudal.declarations.connection import Files
@@ -22,6 +22,10 @@ from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
 from caudal.stages.ingest.raw import fault, format_of, is_temporary
 from caudal.stages.ingest.remote_errors import is_final, no_match_problem, summary, translate_file_system_error
 from caudal.stages.ingest.secret import reveal_settings, without_user
+from caudal.storage.remote import storage
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 ATTEMPTS = 5
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
@@ -46,11 +50,11 @@ class RemotePattern:
     connect : returns the file system, newly connected, and the pattern in its notation
     """
 
-    def __init__(self, address: str, connect: Callable[[], tuple[Any, str]]) -> None:
+    def __init__(self, address: str, connect: Callable[[], tuple[AbstractFileSystem, str]]) -> None:
         self.address, self._connect, self._lock = address, connect, threading.Lock()
         self.fs, self.pattern = connect()
 
-    def renew(self, broken: Any) -> None:
+    def renew(self, broken: AbstractFileSystem) -> None:
         """Reconnect, once for all threads that found the connection broken."""
         with self._lock:
             if self.fs is broken:
@@ -162,7 +166,7 @@ def _remote_pattern(connection: Files, attempts: int | None = None) -> RemotePat
             pattern=address,
         )
 
-    def connect() -> tuple[Any, str]:
+    def connect() -> tuple[AbstractFileSystem, str]:
         if protocol in _LIBRARIES:
             library, extra = _LIBRARIES[protocol]
             require(library, extra=extra, for_=f"'{address}'")
@@ -181,7 +185,7 @@ def _remote_pattern(connection: Files, attempts: int | None = None) -> RemotePat
     return _with_retries(address, lambda: RemotePattern(address, connect), user=user, attempts=attempts)
 
 
-def _login(protocol: str, connection: Files) -> dict[str, Any]:
+def _login(protocol: str, connection: Files) -> dict[str, object]:
     """Return user and password of the address under the argument names of its file system; fsspec does not decode ``%2F``."""
     import fsspec
 
@@ -191,10 +195,9 @@ def _login(protocol: str, connection: Files) -> dict[str, Any]:
     return {name: unquote(str(arguments[name])) for name in ("user", "username", "password") if arguments.get(name)}
 
 
-def _hdfs(address: str, options: Mapping[str, Any]) -> tuple[Any, str]:
+def _hdfs(address: str, options: Mapping[str, object]) -> tuple[AbstractFileSystem, str]:
     """Return HDFS by the lake's client; that of fsspec needs a Hadoop installation."""
     from caudal.storage.hdfs import Hdfs
-    from caudal.storage.remote import storage
 
     host, _, path = address.removeprefix("hdfs://").partition("/")
     name, _, port = host.partition(":")
@@ -202,7 +205,7 @@ def _hdfs(address: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     return fs, f"/{path}"
 
 
-def _defaults(protocol: str) -> dict[str, Any]:
+def _defaults(protocol: str) -> dict[str, object]:
     if protocol in ("s3", "s3a"):
         return {"config_kwargs": {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 2}}}
     if protocol in ("sftp", "ssh"):
@@ -241,7 +244,7 @@ def _remote(path: str, info: Mapping[str, Any]) -> RemoteFile:
     return RemoteFile(path, int(info.get("size") or 0), at_ns, etag)
 
 
-def _nanoseconds(time_: Any) -> int:
+def _nanoseconds(time_: str | datetime | float) -> int:
     """Return a time as nanoseconds since 1970; file systems give dates, seconds and (WebHDFS) milliseconds."""
     if isinstance(time_, str):
         time_ = datetime.fromisoformat(re.sub(r"Z$", "+00:00", time_))
@@ -322,7 +325,7 @@ def _append(place: RemotePattern, file_info: RemoteFile, part_file: Path) -> Non
         raise ConnectionError(f"{part_bytes} of {file_info.bytes} bytes arrived")
 
 
-def _buffer_options(fs: Any) -> dict[str, Any]:
+def _buffer_options(fs: AbstractFileSystem) -> dict[str, object]:
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol
     return {} if {"sftp", "ssh", "hdfs"} & set(protocols) else {"block_size": _READ_AHEAD, "cache_type": "readahead"}
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem, nearest
 from caudal.stages.ingest.secret import mask_secrets
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 _CREDENTIALS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; of a public bucket pass storage={'anon': True}.",
@@ -73,7 +76,7 @@ def translate_file_system_error(error: BaseException, address: str, user: str | 
     )
 
 
-def no_match_problem(fs: object, pattern: str, address: str) -> SourceProblem:
+def no_match_problem(fs: AbstractFileSystem, pattern: str, address: str) -> SourceProblem:
     """Return why nothing matches a pattern: no such bucket or folder, or no such file in it."""
     parts = pattern.split("/")
     fixed = parts[: next((i for i, part in enumerate(parts[:-1]) if any(sign in part for sign in "*?[")), len(parts) - 1)]
@@ -99,7 +102,7 @@ def no_match_problem(fs: object, pattern: str, address: str) -> SourceProblem:
     return SourceProblem(f"Nothing is at '{address}'.", nearest=nearest(fixed[0], buckets), pattern=address)
 
 
-def _names(fs: Any, folder: str) -> list[str] | None:
+def _names(fs: AbstractFileSystem, folder: str) -> list[str] | None:
     """Return the names in a folder, None when it does not exist or may not be listed."""
     try:
         entries = fs.ls(folder, detail=False)

@@ -12,7 +12,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.secret import Secret, hide_in_addresses, redact
 
 
-def reveal(value: Any, user: str | None = None) -> str:
+def reveal(value: object, user: str | None = None) -> str:
     """Return the text of a declared value; for an `Env` the variable's content, which is masked in all output from then on."""
     if isinstance(value, Secret):
         return value.reveal()
@@ -28,7 +28,7 @@ def reveal(value: Any, user: str | None = None) -> str:
     return Secret(content, user=user).reveal()
 
 
-def reveal_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+def reveal_settings(values: Mapping[str, object]) -> dict[str, Any]:
     """Return nested settings with every `Env` and every `Secret` replaced by its content."""
     return {
         name: reveal(value) if isinstance(value, Env | Secret) else reveal_settings(value) if isinstance(value, Mapping) else value

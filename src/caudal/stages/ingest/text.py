@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.widen import decimal_of
 
@@ -25,16 +27,12 @@ def null_words(options: Options) -> list[str]:
 
 def without_null_words(raw: Column, options: Options) -> Column:
     """Return the text to parse: null for the declared null words."""
-    from pyspark.sql import functions as F
-
     words = null_words(options)
     return F.when(~raw.isin(words), raw) if words else raw
 
 
 def has_value(raw: Column, type: str, options: Options) -> Column:
     """Return whether there is a value to parse; blanks are none, unless the type is string."""
-    from pyspark.sql import functions as F
-
     text = without_null_words(raw, options)
     return text.isNotNull() if type == "string" else text.isNotNull() & (F.trim(text) != "")
 
@@ -45,8 +43,6 @@ def parse_text(text: Column, type: str, options: Options, tz: str) -> Column:
     ``timestamp`` is wall time: text with an offset is an instant and is converted to the wall time of ``tz``.
     ``timestamp_utc`` is an instant: text without an offset is UTC. Fractions that do not fit into a decimal are refused, not rounded.
     """
-    from pyspark.sql import functions as F
-
     if type == "string":
         return text
     if type == "binary":
@@ -78,8 +74,6 @@ def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
     Types are inferred by this: '007', '+1' and '1E5' are identifiers, not amounts, and a number with more digits than a
     double is not a double. A number keeps its value, not its blanks or the zeros at the end of its fraction.
     """
-    from pyspark.sql import functions as F
-
     value = parse_text(text, type, options, tz)
     if type == "boolean":
         return F.when(F.lower(F.trim(text)).isin("true", "false"), value)
@@ -107,8 +101,6 @@ _BELOW_MICROSECONDS = r"\.[0-9]{6}[0-9]*[1-9]"
 
 def _moment(text: Column, type: str, options: Options, tz: str) -> Column:
     """Return a date or a time: the date has to be complete, unless a format is declared."""
-    from pyspark.sql import functions as F
-
     if pattern := options.get("date_format" if type == "date" else "timestamp_format"):
         instant = F.try_to_timestamp(text, F.lit(str(pattern)))  # the session's zone is UTC, so the fields stay unchanged
         return instant.cast({"timestamp": "timestamp_ntz", "timestamp_utc": "timestamp_ltz", "date": "date"}[type])
@@ -125,15 +117,11 @@ def _moment(text: Column, type: str, options: Options, tz: str) -> Column:
 
 def _parse_dated(text: Column, type: str) -> Column:
     """Return the time of text that begins with a complete date: Spark reads '2023' as the first of January, and '12:30' as today."""
-    from pyspark.sql import functions as F
-
     return F.when(text.rlike(_DATED), text.try_cast(type))
 
 
 def _in_range(moment: Column, type: str) -> Column:
     """Return a date or time of the years 1 to 9999, else null: Python and most readers of tables have no others."""
-    from pyspark.sql import functions as F
-
     if type == "date":
         return F.when(moment.between(F.lit("0001-01-01").cast("date"), F.lit("9999-12-31").cast("date")), moment)
     spark_type = "timestamp_ntz" if type == "timestamp" else "timestamp_ltz"
@@ -146,22 +134,16 @@ def _with_decimal_point(text: Column) -> Column:
 
     Points may only separate groups of three digits; elsewhere (12.50) they are decimal points, and the value is null.
     """
-    from pyspark.sql import functions as F
-
     plain = F.replace(F.replace(text, F.lit("."), F.lit("")), F.lit(","), F.lit("."))
     return F.when(text.rlike(_GROUPED) | ~text.rlike(r"[.,]"), plain)
 
 
 def _digits(number: Column) -> Column:
     """Return a number's significant digits, as text."""
-    from pyspark.sql import functions as F
-
     mantissa = F.regexp_replace(number, r"[eE].*$", "")
     return F.regexp_replace(F.replace(F.regexp_replace(mantissa, "^-", ""), F.lit("."), F.lit("")), "^0+|0+$", "")
 
 
 def _has_offset(text: Column) -> Column:
     """Return whether a time is followed by a zone: anything but digits, colons and a fraction after the date's ten characters."""
-    from pyspark.sql import functions as F
-
     return F.substring(text, 12, 40).rlike("[-+A-Za-z]")

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -20,6 +20,9 @@ from caudal.declarations.web import Env, rate_of
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.secret import Address, Secret
 from caudal.stages.ingest.secret import mask_secrets, reveal, without_user
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
 
 ATTEMPTS = 5
 BACKOFF_S = 0.25  # before the second attempt; doubled before each one after it
@@ -66,9 +69,9 @@ class _Session(requests.Session):
 
     secret_headers: tuple[str, ...] = ()
 
-    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+    def rebuild_auth(self, prepared_request: PreparedRequest, response: Response) -> None:
         super().rebuild_auth(prepared_request, response)
-        if self.should_strip_auth(response.request.url, prepared_request.url):
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
             for name in self.secret_headers:
                 prepared_request.headers.pop(name, None)
 
@@ -105,7 +108,12 @@ class Client:
         return (*declared, *(name for address in self._addresses.values() for name, _ in address.secret_parameters))
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, params: Mapping[str, Any] | None = None, *, link: bool = False
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int | float] | None = None,
+        *,
+        link: bool = False,
     ) -> requests.Response:
         """Return the answer of a declared address (as shown) or of a ``link`` from a server, with its body unread.
 
@@ -191,7 +199,7 @@ def _pause_s(state: RetryCallState) -> float:
 
 def cause(error: BaseException) -> str:
     """Return the innermost reason of a network error, without addresses of objects."""
-    innermost: Any = error
+    innermost: BaseException = error
     while True:
         inner = (
             getattr(innermost, "reason", None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+
 from caudal.declarations.join import Shape
 from caudal.engine.marks import KNOWN, quoted
 from caudal.errors import StepFailed
@@ -25,8 +27,6 @@ def batch(
     known : column → the column that holds when it is known; stored in the columns' metadata
     unmatched_before_us : left rows without a match are returned only before this moment; None returns all of them, if the join is a left join
     """
-    from pyspark.sql import functions as F
-
     _check_types(left, right, shape)
     left_rows = _distinct_rows(left, shape.left_keys, (*shape.left, *shape.on))
     right_rows = _distinct_rows(right, shape.right_keys, (*shape.right, *shape.on))
@@ -57,8 +57,6 @@ def batch(
 
 def _distinct_rows(rows: DataFrame, keys: tuple[str, ...], columns: tuple[str, ...]) -> DataFrame:
     """Return columns of rows, each key once (without keys, all rows); a declared channel that has not arrived yet is null."""
-    from pyspark.sql import functions as F
-
     names = dict.fromkeys((*keys, *columns))
     present = [F.col(quoted(name)) if name in rows.columns else F.lit(None).cast("float").alias(name) for name in names]
     chosen = rows.select(*present)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +11,11 @@ import pyarrow as pa
 from caudal.declarations.join import Shape
 from caudal.errors import StepFailed
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
-def pairs(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[Array, Array]:
+def pairs(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the row numbers of the left and the right row of each pair: int64 [n], int64 [n]."""
     low, high, order = _match_ranges(left, right, shape)
     counts = high - low
@@ -23,14 +24,16 @@ def pairs(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[Array, Array]:
     return left_numbers, order[np.repeat(low, counts) + ahead]
 
 
-def has_match(left: pa.Table, right: pa.Table, shape: Shape) -> Array:
+def has_match(left: pa.Table, right: pa.Table, shape: Shape) -> NDArray[np.bool_]:
     """Return which left rows have a right row: bool [n]."""
     low, high, _ = _match_ranges(left, right, shape)
-    matched: Array = high > low
+    matched: NDArray[np.bool_] = high > low
     return matched
 
 
-def join_pairs(left: pa.Table, right: pa.Table, shape: Shape, left_numbers: Array, right_numbers: Array) -> pa.Table:
+def join_pairs(
+    left: pa.Table, right: pa.Table, shape: Shape, left_numbers: NDArray[np.int64], right_numbers: NDArray[np.int64]
+) -> pa.Table:
     """Return the joined rows of pairs."""
     columns = [left.column(name).take(pa.array(left_numbers)) for name in shape.left]
     columns += [right.column(name).take(pa.array(right_numbers)) for name in shape.right]
@@ -60,19 +63,19 @@ def new_rows(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> pa.Table
     return rows if new.all() else rows.filter(pa.array(new))
 
 
-def is_known(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> Array:
+def is_known(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> NDArray[np.bool_]:
     """Return which rows have keys that are among the earlier rows: bool [n]."""
     earlier_codes, codes = _codes(earlier, rows, keys)
-    matched: Array = np.isin(codes, earlier_codes)
+    matched: NDArray[np.bool_] = np.isin(codes, earlier_codes)
     return matched
 
 
-def micros(rows: pa.Table, column: str) -> Array:
+def micros(rows: pa.Table, column: str) -> NDArray[np.int64]:
     """Return a column of moments in microseconds since 1970: int64 [n]."""
     return np.asarray(rows.column(column).cast(pa.timestamp("us", "UTC")).cast(pa.int64()), dtype=np.int64)
 
 
-def _match_ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[Array, Array, Array]:
+def _match_ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the start and end of each left row's matches in an order of the right rows, and that order."""
     for name in shape.on:
         _check_types(left.schema.field(name).type, right.schema.field(name).type, name, shape)
@@ -90,13 +93,15 @@ def _match_ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[Array,
     return (*_between(place, low, high, left_codes), order)
 
 
-def _between(place: Array, low: Array, high: Array, codes: Array) -> tuple[Array, Array]:
+def _between(
+    place: NDArray[np.int64], low: NDArray[np.int64], high: NDArray[np.int64], codes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     null = codes < 0
     start, end = np.searchsorted(place, low), np.searchsorted(place, high)
     return np.where(null, 0, start), np.where(null, 0, end)
 
 
-def _codes(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[Array, Array]:
+def _codes(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return a code for the values of some columns, equal where the values are equal; -1 where one is null, which matches nothing."""
     left_count = len(left)
     codes, null = np.zeros(left_count + len(right), np.int64), np.zeros(left_count + len(right), bool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.metrics import Better
 from caudal.declarations.model import Task
@@ -14,6 +14,7 @@ from caudal.declarations.signature import PREDICTION
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 MIN_PROBABILITY = 1e-15  # keeps the logarithm finite, as scikit-learn does for float64
 
@@ -34,24 +35,24 @@ class Judged:
     classes: Sequence[str] = ()
 
     @cached_property
-    def values(self) -> np.ndarray[Any, Any]:
+    def values(self) -> NDArray[np.float64]:
         """Return the labels of a regression, float64 [n]."""
         return self.actual.to_numpy("float64")
 
     @cached_property
-    def absolute_error(self) -> np.ndarray[Any, Any]:
+    def absolute_error(self) -> NDArray[np.float64]:
         """Return the distance of each prediction of a regression from its label, float64 [n], not negative."""
         import numpy as np
 
-        return np.abs(np.asarray(self.predicted[PREDICTION], "float64") - self.values)  # type: ignore[no-any-return]
+        return np.abs(np.asarray(self.predicted[PREDICTION], "float64") - self.values)
 
     @cached_property
-    def truth(self) -> np.ndarray[Any, Any]:
+    def truth(self) -> NDArray[np.object_]:
         """Return the true classes, object [n]."""
         return self.actual.to_numpy(object)
 
     @cached_property
-    def guess(self) -> np.ndarray[Any, Any]:
+    def guess(self) -> NDArray[np.object_]:
         """Return the predicted classes, object [n]."""
         return self.predicted[PREDICTION].to_numpy(object)
 
@@ -61,7 +62,7 @@ class Judged:
         return len(self.classes) == 2
 
     @cached_property
-    def probabilities(self) -> np.ndarray[Any, Any] | None:
+    def probabilities(self) -> NDArray[np.float64] | None:
         """Return the probability of each class, float64 [n, classes], each row's sum 1; None where the candidate gives none."""
         import numpy as np
 

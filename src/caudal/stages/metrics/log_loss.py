@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.metrics.judged import Judged, Metric
 
 ORDER = 20
@@ -9,8 +11,6 @@ ORDER = 20
 
 def score(judged: Judged) -> float | None:
     """Return the mean negative logarithm of the probability that was predicted for the true class."""
-    import numpy as np
-
     share = judged.probabilities
     if share is None:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.metrics.judged import Judged, Metric
 
 ORDER = 13
@@ -9,8 +11,6 @@ ORDER = 13
 
 def score(judged: Judged) -> float | None:
     """Return the share of the labels' variance that predictions explain; None where all labels are equal."""
-    import numpy as np
-
     scatter = float(np.square(judged.values - judged.values.mean()).sum())
     return 1 - float(np.square(judged.absolute_error).sum()) / scatter if scatter else None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sklearn.metrics import roc_auc_score
+
 from caudal.stages.metrics.judged import Judged, Metric
 
 ORDER = 23
@@ -9,8 +11,6 @@ ORDER = 23
 
 def score(judged: Judged) -> float | None:
     """Return the area under the curve; with more than two classes, the mean of each against the rest; None where some class has no label."""
-    from sklearn.metrics import roc_auc_score
-
     share = judged.probabilities
     if share is None or len(set(judged.truth)) != len(judged.classes):
         return None

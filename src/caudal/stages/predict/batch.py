@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from caudal.declarations.node import Features
 from caudal.declarations.signature import PREDICTION
+from caudal.engine.ml import scored_columns
 from caudal.errors import StepFailed, nearest
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame
+
+    from caudal.declarations.signature import SignatureDocument
 
 Which = Literal["unlabelled", "all", "latest"]
 
@@ -24,7 +30,7 @@ class Model(Protocol):
         """Return its number."""
 
     @property
-    def signature(self) -> dict[str, Any]:
+    def signature(self) -> SignatureDocument:
         """Return its inputs and its output."""
 
     @property
@@ -33,6 +39,14 @@ class Model(Protocol):
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` and perhaps ``probability_<class>``."""
+
+
+@runtime_checkable
+class SparkModel(Model, Protocol):
+    """A loaded version of Spark ML."""
+
+    def transform(self, frame: DataFrame) -> DataFrame:
+        """Return a Spark frame with the model's predictions."""
 
 
 def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_version: int) -> pd.DataFrame:
@@ -53,10 +67,8 @@ def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, inpu
 
     A scikit-learn model is sent to each worker once and predicts there, batch by batch; a Spark ML model transforms the frame.
     """
-    from pyspark.sql import functions as F
-
     keys = _keys(features, frame.columns)
-    predictions = _by_spark(model, frame, keys) if model.format == "spark" else _by_workers(model, frame, keys)
+    predictions = _by_spark(model, frame, keys) if isinstance(model, SparkModel) else _by_workers(model, frame, keys)
     return predictions.withColumns(
         {"model_version": F.lit(model.version).cast("long"), "input_version": F.lit(input_version).cast("long")}
     )
@@ -64,8 +76,6 @@ def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, inpu
 
 def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: str) -> DataFrame:
     """Return the rows of a Spark frame of features to predict: all, those without a label, or each entity's newest."""
-    from pyspark.sql import Window, functions as F
-
     if which == "unlabelled":
         return frame.where(F.col(label).isNull())
     if which == "latest":
@@ -75,8 +85,6 @@ def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: s
 
 
 def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
-    from pyspark.sql.types import DoubleType, StringType, StructField, StructType
-
     inputs = [input_["name"] for input_ in model.signature["inputs"]]
     classes = model.signature["output"]["classes"] or []
     has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")
@@ -85,17 +93,14 @@ def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFram
     prediction_fields += [StructField(f"probability_{name}", DoubleType()) for name in classes if has_shares]
     shared = frame.sparkSession.sparkContext.broadcast(model)  # pickled once, and loaded once per worker process
 
-    def batches(parts: Iterable[Any]) -> Iterable[Any]:
+    def batches(parts: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
         for part in parts:
             yield part[list(keys)].join(shared.value.predict(part))
 
     return input_frame.mapInPandas(batches, StructType([*(input_frame.schema[name] for name in keys), *prediction_fields]))
 
 
-def _by_spark(model: Any, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
-    from pyspark.sql import functions as F
-
-    from caudal.engine.ml import scored_columns
+def _by_spark(model: SparkModel, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
 
     # The model casts its inputs, and a key may be one of them, so the keys are carried under other names.
     carried = frame.withColumns({f"_key_{name}": F.col(name) for name in keys})

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.merge import merge_partials
+from caudal.stages.statistics.numbering import Flags, Floats, Integers, Readings
 from caudal.stages.statistics.partial import FINER, LARGEST, SQUARE_UNITS, SUM_UNITS, Partials, group_of
 from caudal.stages.statistics.sketch import merge_sketch, quantiles_of_counted, quantiles_of_loose, sketch_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Array = np.ndarray[Any, Any]
 _MOST_MISSING = 0.1  # of a window's samples
 _CANCELS = (
     2.0**-20
@@ -26,8 +23,6 @@ _TINY_VARIANCE = 2.0**-54  # below it, rounding squares to multiples of 2^-70 wo
 
 def schema(declared: Statistics) -> pa.Schema:
     """Return the schema of the rows."""
-    import pyarrow as pa
-
     moment = pa.timestamp("us", "UTC")
     fields = [
         ("device", pa.int64()), ("sensor", pa.string()), ("window_start", moment), ("window_end", moment), ("readings", pa.int64()),
@@ -65,8 +60,6 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
 
 def rows(parts: Partials, declared: Statistics) -> pa.Table:
     """Return the rows of windows (see `windows`), in order of device, window and sensor."""
-    import pyarrow as pa
-
     g, c = parts.count.shape
     end = parts.newest + declared.gap_us if declared.gap_us else (parts.pane + 1) * declared.pane_us
     start = parts.oldest if declared.gap_us else end - declared.width_us
@@ -79,7 +72,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     has, is_constant = n > 0, parts.low == parts.high
     has_mean = has & ((magnitude == 0) | (magnitude >= _TINY))
     has_std = (n > 1) & (is_constant | (differences >= n * _TINY_VARIANCE))
-    columns: list[Any] = [
+    columns: list[Integers | pa.Array] = [
         np.repeat(parts.device, c), pa.array(list(declared.channels) * g, pa.string()),
         _moments(np.repeat(start, c)), _moments(np.repeat(end, c)),
         n.ravel(), (parts.samples[:, None] - n).ravel(),
@@ -97,7 +90,7 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     return pa.table([pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=schema(declared))
 
 
-def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
+def band_power(parts: Partials, declared: Statistics) -> dict[str, Floats]:
     """Return the power in each band, float64 [g, c], in the unit of the values squared; NaN where too many samples are missing.
 
     The one-sided periodogram of the window without its mean, under a Hann window (Harris 1978, Proc. IEEE 66(1), table 1). Up to
@@ -129,22 +122,22 @@ def band_power(parts: Partials, declared: Statistics) -> dict[str, Array]:
     return power
 
 
-def _number(pieces: Array, units: tuple[float, ...]) -> Array:
+def _number(pieces: Integers, units: tuple[float, ...]) -> Floats:
     """Return the sum of pieces as doubles; the same however the sum was split into pieces."""
     pieces = pieces.copy()
     for place in range(len(units) - 1, 0, -1):
         carry = (pieces[place] + (1 << (FINER - 1))) >> FINER
         pieces[place] -= carry << FINER
         pieces[place - 1] += carry
-    total: Array = sum(piece * unit for piece, unit in zip(pieces, units, strict=True))
+    total: Floats = sum(piece * unit for piece, unit in zip(pieces, units, strict=True))
     return total
 
 
-def _squared_differences(parts: Partials) -> Array:
+def _squared_differences(parts: Partials) -> Floats:
     """Return Σ(x − m)² about the mean, float64 [g, c]: Σx² − (Σx)²/n, in integers where most digits would cancel."""
     n = parts.count
     squares, total = _number(parts.squares, SQUARE_UNITS), _number(parts.sums, SUM_UNITS)
-    differences: Array = squares - total * (total / n)
+    differences: Floats = squares - total * (total / n)
     differences[parts.low == parts.high] = 0.0
     for cell in np.argwhere((parts.low < parts.high) & (n > 0) & (differences < squares * _CANCELS)):
         place = (slice(None), *cell)
@@ -155,7 +148,7 @@ def _squared_differences(parts: Partials) -> Array:
     return differences
 
 
-def _exact_integer(pieces: Array) -> int:
+def _exact_integer(pieces: Integers) -> int:
     """Return the sum of pieces as an integer in the finest unit."""
     total = 0
     for piece in pieces.tolist():
@@ -163,7 +156,7 @@ def _exact_integer(pieces: Array) -> int:
     return total
 
 
-def _quantiles(parts: Partials, declared: Statistics) -> Array:
+def _quantiles(parts: Partials, declared: Statistics) -> Floats:
     """Return the quantiles, float64 [g, c, quantiles]; a group that is partly in the sketch is counted as a whole."""
     g, c = parts.count.shape
     settings = (declared.quantiles, declared.centre, declared.resolution)
@@ -177,13 +170,9 @@ def _quantiles(parts: Partials, declared: Statistics) -> Array:
     return quantiles
 
 
-def _nullable(values: Array, is_known: Array) -> pa.Array:
-    import pyarrow as pa
-
+def _nullable(values: Readings | Floats, is_known: Flags) -> pa.Array:
     return pa.array(values.ravel().astype(np.float64), mask=~is_known.ravel())
 
 
-def _moments(micros: Array) -> pa.Array:
-    import pyarrow as pa
-
+def _moments(micros: Integers) -> pa.Array:
     return pa.array(micros, pa.int64()).cast(pa.timestamp("us", "UTC"))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caudal.stages.statistics.partial import Partials
 from caudal.stages.statistics.sketch import merge_sketch, sketch_of
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from caudal.stages.statistics.numbering import Integers
+
 MANY = 4096  # samples of a group; beyond it, a sketch has fewer keys than there are readings
 
 
@@ -38,7 +42,7 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
         loose = session_of[np.searchsorted(group, loose)]
         sketch = np.stack([session_of[np.searchsorted(group, sketch[0])], *sketch[1:]])
 
-    def add_up(name: str, axis: int = 0) -> Array:
+    def add_up(name: str, axis: int = 0) -> np.ndarray:
         return np.add.reduceat(np.take(_all(parts, name, axis), order, axis=axis), starts, axis=axis)
 
     loose, keys, sketch = _move_to_sketch(group[starts], loose, _all(parts, "keys"), sketch)
@@ -52,7 +56,7 @@ def merge_partials(parts: Sequence[Partials], gap_us: int = 0) -> Partials:
     )  # fmt: skip
 
 
-def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple[Array, Array]:
+def _sessions(device: Integers, oldest: Integers, newest: Integers, gap_us: int) -> tuple[Integers, Integers]:
     """Return the order of sessions' pieces by device and time, and which of the ordered pieces begin a session."""
     order = np.lexsort((oldest, device))
     # The greatest end so far, per device, as a position in the order of ends: those of a later device all come later.
@@ -65,7 +69,9 @@ def _sessions(device: Array, oldest: Array, newest: Array, gap_us: int) -> tuple
     return order, np.flatnonzero(begins)
 
 
-def _move_to_sketch(group: Array, loose: Array, keys: Array, sketch: Array) -> tuple[Array, Array, Array]:
+def _move_to_sketch(
+    group: Integers, loose: Integers, keys: NDArray[np.int16], sketch: Integers
+) -> tuple[Integers, NDArray[np.int16], Integers]:
     """Return the loose samples and the sketch; groups with too many loose samples are moved into the sketch."""
     at = np.searchsorted(group, loose)
     is_large = (np.bincount(at, minlength=len(group)) > MANY)[at]
@@ -78,5 +84,5 @@ def _move_to_sketch(group: Array, loose: Array, keys: Array, sketch: Array) -> t
     )
 
 
-def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> Array:
+def _all(parts: Sequence[Partials], name: str, axis: int = 0) -> np.ndarray:
     return np.concatenate([getattr(part, name) for part in parts], axis=axis)

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from caudal.declarations.statistics import Statistics
-from caudal.stages.statistics.numbering import PANE_BITS
+from caudal.stages.statistics.numbering import PANE_BITS, Flags, Floats, Integers, Readings
 from caudal.stages.statistics.samples import Samples
 from caudal.stages.statistics.sketch import MISSING, keys
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 LARGEST = float(1 << 24)
 SUM_UNITS = (2.0**-10, 2.0**-50)
 SQUARE_UNITS = (2.0**10, 2.0**-30, 2.0**-70)
@@ -50,28 +52,28 @@ class Partials:
     kept : whole samples, where bands need them: int64 [m, 3] (device, pane, at_us) and ``values`` float32 [m, c]
     """
 
-    device: Array
-    pane: Array
-    samples: Array
-    oldest: Array
-    newest: Array
-    count: Array
-    low: Array
-    high: Array
-    sums: Array
-    squares: Array
-    ranges: Array
-    loose: Array
-    keys: Array
-    sketch: Array
-    kept: Array
-    values: Array
+    device: Integers
+    pane: Integers
+    samples: Integers
+    oldest: Integers
+    newest: Integers
+    count: Integers
+    low: Readings
+    high: Readings
+    sums: Integers
+    squares: Integers
+    ranges: Integers
+    loose: Integers
+    keys: NDArray[np.int16]
+    sketch: Integers
+    kept: Integers
+    values: Readings
 
     def __len__(self) -> int:
         return len(self.device)
 
     @property
-    def group(self) -> Array:
+    def group(self) -> Integers:
         """Return one number for device and pane, in the same order as the pair."""
         return group_of(self.device, self.pane)
 
@@ -80,7 +82,7 @@ class Partials:
         """Return the bytes in memory."""
         return sum(getattr(self, field.name).nbytes for field in fields(self))
 
-    def where(self, mask: Array) -> Partials:
+    def where(self, mask: Flags) -> Partials:
         """Return the groups that a mask selects, with their sketch and samples."""
         if mask.all():
             return self
@@ -137,13 +139,13 @@ def partials(samples: Samples, declared: Statistics) -> Partials:
     )  # fmt: skip
 
 
-def group_of(device: Array, pane: Array) -> Array:
+def group_of(device: Integers, pane: Integers) -> Integers:
     """Return one number for device and pane in the same order as the pair; `Samples.within_key_bits` keeps both within their bits."""
-    group: Array = (device << PANE_BITS) + pane
+    group: Integers = (device << PANE_BITS) + pane
     return group
 
 
-def _sessions(samples: Samples, gap_us: int) -> tuple[Samples, Array, Array]:
+def _sessions(samples: Samples, gap_us: int) -> tuple[Samples, Integers, Integers]:
     """Return samples in order of device and time, the pane in which each one's session begins, and where sessions begin."""
     device, at_us = samples.device, samples.at_us
     if np.any((device[1:] < device[:-1]) | ((device[1:] == device[:-1]) & (at_us[1:] < at_us[:-1]))):
@@ -157,7 +159,7 @@ def _sessions(samples: Samples, gap_us: int) -> tuple[Samples, Array, Array]:
 class _Pieces:
     """Groups cut into pieces that are added as a whole; a long group has several."""
 
-    def __init__(self, samples: int, starts: Array, declared: Statistics) -> None:
+    def __init__(self, samples: int, starts: Integers, declared: Statistics) -> None:
         c, r = len(declared.channels), len(declared.ranges) + 1
         self._most = max(1, min(_AT_ONCE // c, _LONGEST))
         lengths = np.diff(np.append(starts, samples))
@@ -181,7 +183,7 @@ class _Pieces:
             yield first_piece, last_piece
             first_piece = last_piece
 
-    def take(self, values: Array, first_piece: int, last_piece: int) -> None:
+    def take(self, values: Readings, first_piece: int, last_piece: int) -> None:
         """Add up the readings of some pieces."""
         readings = values[self._bounds[first_piece] : self._bounds[last_piece]]
         starts, lengths = (
@@ -190,7 +192,7 @@ class _Pieces:
         )
         pieces = slice(first_piece, last_piece)
         low, high = np.minimum.reduceat(readings, starts, axis=0), np.maximum.reduceat(readings, starts, axis=0)
-        good: Array | None = None
+        good: Flags | None = None
         if not bool(np.isfinite(low).all() and np.isfinite(high).all() and max(-low.min(), high.max()) < LARGEST):
             with np.errstate(invalid="ignore"):
                 good = np.isfinite(readings) & (np.abs(readings) < LARGEST)
@@ -215,7 +217,7 @@ class _Pieces:
                 last_piece - first_piece, readings.shape[1], -1
             )
 
-    def of_groups(self) -> tuple[Array, ...]:
+    def of_groups(self) -> tuple[Integers, Readings, Readings, Integers, Integers, Integers]:
         """Return count, low, high, sums, squares and ranges of the groups."""
         all_ = (self._count, self._low, self._high, self._sums, self._squares, self._ranges)
         if len(self._bounds) == len(self._starts) + 1:
@@ -228,7 +230,7 @@ class _Pieces:
         )  # fmt: skip
 
 
-def _sums(values: Array, starts: Array, coarse: bool, sums: Array, squares: Array) -> None:
+def _sums(values: Readings, starts: Integers, coarse: bool, sums: Integers, squares: Integers) -> None:
     """Write the pieces of the sum and of the sum of squares to their arrays; each step is exact, because scales are powers of two.
 
     Where all readings are multiples of 2^-15 (``coarse``) a sum of doubles is exact by itself, and squares need no third piece.
@@ -244,7 +246,7 @@ def _sums(values: Array, starts: Array, coarse: bool, sums: Array, squares: Arra
     _piecewise(square, starts, SQUARE_UNITS[: 2 if coarse else 3], squares)
 
 
-def _piecewise(x: Array, starts: Array, units: tuple[float, ...], out: Array) -> None:
+def _piecewise(x: Floats, starts: Integers, units: tuple[float, ...], out: Integers) -> None:
     """Add numbers in pieces, first the multiples of the first unit, then the multiples of the next unit in the remainder; ``x`` is overwritten."""
     multiples = np.empty_like(x)
     np.multiply(x, 1 / units[0], out=x)
@@ -256,7 +258,7 @@ def _piecewise(x: Array, starts: Array, units: tuple[float, ...], out: Array) ->
             np.multiply(x, unit / units[place + 1], out=x)
 
 
-def _ranges(values: Array, good: Array | None, cell: Array, edges: tuple[float, ...]) -> Array:
+def _ranges(values: Readings, good: Flags | None, cell: NDArray[np.int32], edges: tuple[float, ...]) -> Integers:
     """Return the number of readings in each range of each cell, int64 [cells × (edges + 1)]."""
     width = len(edges) + 1
     place = cell * np.int32(width)

@@ -4,49 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from caudal.messaging.wire.block import Block
-from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Array
+from caudal.stages.statistics.numbering import DEVICES, PANE_BITS, SEQ_BITS, Flags, Integers, Readings
 from caudal.stages.statistics.seen import Seen as Seen  # old checkpoints of streams name the class in this module
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
 class Samples:
     """Samples in order of arrival: device, seq, at_us int64 [n], values float32 [n, channels]."""
 
-    device: Array
-    seq: Array
-    at_us: Array
-    values: Array
+    device: Integers
+    seq: Integers
+    at_us: Integers
+    values: Readings
 
     def __len__(self) -> int:
         return len(self.seq)
 
-    def where(self, mask: Array) -> Samples:
+    def where(self, mask: Integers | Flags) -> Samples:
         """Return the samples that a mask (or positions) selects."""
         return Samples(self.device[mask], self.seq[mask], self.at_us[mask], self.values[mask])
 
     @property
-    def within_key_bits(self) -> Array:
+    def within_key_bits(self) -> Flags:
         """Return which samples have a device, a number and a time within the bits of a key: bool [n]."""
         good = (self.device >= 0) & (self.device < DEVICES) & (self.seq >= 0) & (self.seq < 1 << SEQ_BITS)
         return good & (self.at_us >= 0) & (self.at_us < 1 << 54)
 
-    def group(self, pane_us: int) -> Array:
+    def group(self, pane_us: int) -> Integers:
         """Return one number for device and pane, int64 [n], in the same order as the pair."""
-        group: Array = (self.device << PANE_BITS) + self.at_us // pane_us
+        group: Integers = (self.device << PANE_BITS) + self.at_us // pane_us
         return group
 
     def table(self, channels: Sequence[str]) -> pa.Table:
         """Return the samples as rows: device, seq, at (UTC), one column a channel; NaN is null."""
-        import pyarrow as pa
-
         at = pa.array(self.at_us, pa.int64()).cast(pa.timestamp("us", "UTC"))
         readings = [pa.array(np.ascontiguousarray(self.values[:, i]), from_pandas=True) for i in range(len(channels))]
         return pa.table([pa.array(self.device), pa.array(self.seq), at, *readings], names=["device", "seq", "at", *channels])
@@ -75,9 +70,8 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
 
 def of_table(rows: pa.Table, channels: Sequence[str]) -> Samples:
     """Return the samples of rows, the reverse of `Samples.table`."""
-    import pyarrow as pa
 
-    def numbers(name: str) -> Array:
+    def numbers(name: str) -> Integers:
         column = rows.column(name)
         return np.asarray(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()) if name == "at" else column.cast(pa.int64()))
 

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
 
 import numpy as np
 
-from caudal.stages.statistics.numbering import PANE_BITS, SEQ_BITS, Array
+from caudal.stages.statistics.numbering import PANE_BITS, SEQ_BITS, Flags, Integers
 
 STRAIGHT_US = 1000
 """How far times of a run may lie from its line; enough for a clock that is read to the millisecond."""
@@ -23,7 +22,7 @@ SAME_US = 2 * STRAIGHT_US
 _ANY_US = 1 << 60
 
 
-def _none() -> Array:
+def _none() -> Integers:
     return np.empty(0, np.int64)
 
 
@@ -42,19 +41,19 @@ class Seen:
     slack_us : int64 [k], the greatest distance of a sample's time from the line between them
     """
 
-    group: Array = field(default_factory=_none)
-    low: Array = field(default_factory=_none)
-    high: Array = field(default_factory=_none)
-    first_us: Array = field(default_factory=_none)
-    last_us: Array = field(default_factory=_none)
-    slack_us: Array = field(default_factory=_none)
+    group: Integers = field(default_factory=_none)
+    low: Integers = field(default_factory=_none)
+    high: Integers = field(default_factory=_none)
+    first_us: Integers = field(default_factory=_none)
+    last_us: Integers = field(default_factory=_none)
+    slack_us: Integers = field(default_factory=_none)
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, Integers]) -> None:
         """Restore stored runs; in states stored before runs had times, every number of the pane's runs counts as arrived."""
         unknown = np.zeros(len(state["low"]), np.int64)
         self.__dict__.update({"first_us": unknown, "last_us": unknown, "slack_us": unknown + _ANY_US, **state})
 
-    def new(self, group: Array, seq: Array, at_us: Array) -> Array:
+    def new(self, group: Integers, seq: Integers, at_us: Integers) -> Flags:
         """Return which samples are new, neither among the stored ones nor earlier in the arguments: bool [n]."""
         own_groups, other_groups = _common_numbering(self.group, group)
         key, low, high = (other_groups << SEQ_BITS) + seq, (own_groups << SEQ_BITS) + self.low, (own_groups << SEQ_BITS) + self.high
@@ -97,15 +96,15 @@ class Seen:
         is_kept = (self.group & ((1 << PANE_BITS) - 1)) > pane
         return self if is_kept.all() else self.where(is_kept)
 
-    def where(self, mask: Array) -> Seen:
+    def where(self, mask: Integers | Flags) -> Seen:
         """Return the runs that a mask (or positions) selects."""
         return Seen(*(getattr(self, name)[mask] for name in _FIELDS))
 
-    def _line(self, run: Array, seq: Array) -> Array:
+    def _line(self, run: Integers, seq: Integers) -> Integers:
         """Return the times of samples on the lines of their runs, int64 microseconds."""
         low, first = self.low[run], self.first_us[run]
         share = (seq - low) / np.maximum(self.high[run] - low, 1)
-        due: Array = first + np.rint(share * (self.last_us[run] - first)).astype(np.int64)
+        due: Integers = first + np.rint(share * (self.last_us[run] - first)).astype(np.int64)
         return due
 
     @property
@@ -117,7 +116,7 @@ class Seen:
 _FIELDS = tuple(field.name for field in fields(Seen))
 
 
-def seen_of(group: Array, seq: Array, at_us: Array) -> Seen:
+def seen_of(group: Integers, seq: Integers, at_us: Integers) -> Seen:
     """Return the runs of samples."""
     if len(seq) == 0:
         return Seen()
@@ -137,7 +136,7 @@ def seen_of(group: Array, seq: Array, at_us: Array) -> Seen:
     return runs
 
 
-def _runs(group: Array, seq: Array, at_us: Array, begins: Array) -> Seen:
+def _runs(group: Integers, seq: Integers, at_us: Integers, begins: Flags) -> Seen:
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(seq)) - 1
     none = np.zeros(len(starts), np.int64)
@@ -166,7 +165,7 @@ def _join_runs(runs: Seen) -> Seen:
     return joined
 
 
-def _chained_runs(runs: Seen, begins: Array) -> Seen:
+def _chained_runs(runs: Seen, begins: Flags) -> Seen:
     starts = np.flatnonzero(begins)
     ends = np.append(starts[1:], len(begins)) - 1
     none = np.zeros(len(starts), np.int64)
@@ -178,7 +177,7 @@ def _chained_runs(runs: Seen, begins: Array) -> Seen:
     return Seen(joined.group, joined.low, joined.high, joined.first_us, joined.last_us, slack)
 
 
-def _without_overlap(low: Array, high: Array) -> Iterator[Array]:
+def _without_overlap(low: Integers, high: Integers) -> Iterator[Integers]:
     """Yield positions of runs whose numbers do not overlap; all at once, except where a device restarted its count within a pane."""
     remaining = np.arange(len(low))
     while len(remaining):
@@ -188,7 +187,7 @@ def _without_overlap(low: Array, high: Array) -> Iterator[Array]:
         remaining = remaining[~is_clear]
 
 
-def _common_numbering(left: Array, right: Array) -> tuple[Array, Array]:
+def _common_numbering(left: Integers, right: Integers) -> tuple[Integers, Integers]:
     """Return the positions of both sides' groups among all groups in order."""
     groups = np.unique(np.concatenate([left, right]))
     return np.searchsorted(groups, left), np.searchsorted(groups, right)

@@ -7,11 +7,15 @@ The keys are those of a log-linear histogram, as in HdrHistogram: the bits of ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from caudal.stages.statistics.numbering import Floats, Integers, Readings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _SHIFT = 17  # of the 23 bits of a float32's mantissa, 6 remain
 MISSING = np.int16(-(1 << 15))
 _KEY_BITS = 15  # keys are within ±2^13
@@ -20,7 +24,7 @@ _SLOT_BITS = 31  # with up to 2^16 sensors
 _ONE = int(np.float32(1).view(np.int32)) >> _SHIFT
 
 
-def keys(values: Array, centre: float, resolution: float) -> Array:
+def keys(values: Readings, centre: float, resolution: float) -> NDArray[np.int32]:
     """Return the key of each value, int32; keys ascend with the values.
 
     Examples
@@ -37,16 +41,17 @@ def keys(values: Array, centre: float, resolution: float) -> Array:
     return key
 
 
-def values_of(key: Array, centre: float, resolution: float) -> Array:
+def values_of(key: NDArray[np.integer], centre: float, resolution: float) -> Floats:
     """Return the middle of each key's bin, float64."""
     size = np.abs(key).astype(np.int32) + np.int32(_ONE)
     low = (size << _SHIFT).view(np.float32).astype(np.float64)
     high = ((size + 1) << _SHIFT).view(np.float32).astype(np.float64)
     middle = np.where(key == 0, 0.0, (low + high) / 2 - 1)
-    return centre + np.sign(key) * middle * resolution
+    values: Floats = centre + np.sign(key) * middle * resolution
+    return values
 
 
-def sketch_of(group: Array, keys: Array) -> Array:
+def sketch_of(group: Integers, keys: NDArray[np.int16]) -> Integers:
     """Return the sketch of readings.
 
     Parameters
@@ -61,7 +66,7 @@ def sketch_of(group: Array, keys: Array) -> Array:
     return np.stack([groups[at], (sensor << _KEY_BITS) + key, np.diff(np.append(firsts, len(code)))])
 
 
-def _sorted_codes(at: Array, keys: Array, groups: int) -> Array:
+def _sorted_codes(at: Integers, keys: NDArray[np.int16], groups: int) -> Integers:
     """Return one number for group, sensor and key of each reading, sorted."""
     c = keys.shape[1]
     kind = np.int32 if groups * c << _KEY_BITS < 1 << 31 else np.int64
@@ -70,11 +75,11 @@ def _sorted_codes(at: Array, keys: Array, groups: int) -> Array:
     code += kind(_MIDDLE)
     code = code.ravel() if keys.min(initial=0) > MISSING else code[keys > MISSING]
     code.sort()
-    codes: Array = code
+    codes: Integers = code
     return codes
 
 
-def merge_sketch(rows: Array) -> Array:
+def merge_sketch(rows: Integers) -> Integers:
     """Return a sketch in order, with the counts of equal keys added.
 
     Groups in one piece are moved to their position; only groups in several pieces are sorted.
@@ -102,12 +107,14 @@ def merge_sketch(rows: Array) -> Array:
     return added if is_split.all() else merge_sketch(np.concatenate([rows[:, ~is_split], added], axis=1))
 
 
-def _changes(numbers: Array) -> Array:
+def _changes(numbers: Integers) -> Integers:
     """Return the positions where the number differs from the one before."""
     return np.flatnonzero(np.concatenate(([True], numbers[1:] != numbers[:-1]))[: len(numbers)])
 
 
-def quantiles_of_loose(at: Array, keys: Array, count: Array, quantiles: Sequence[float], centre: float, resolution: float) -> Array:
+def quantiles_of_loose(
+    at: Integers, keys: NDArray[np.int16], count: Integers, quantiles: Sequence[float], centre: float, resolution: float
+) -> Floats:
     """Return the quantiles of readings that are not in a sketch, float64 [g, c, quantiles]; NaN where there are none.
 
     Parameters
@@ -127,8 +134,8 @@ def quantiles_of_loose(at: Array, keys: Array, count: Array, quantiles: Sequence
 
 
 def quantiles_of_counted(
-    at: Array, sketch: Array, groups: int, channels: int, quantiles: Sequence[float], centre: float, resolution: float
-) -> Array:
+    at: Integers, sketch: Integers, groups: int, channels: int, quantiles: Sequence[float], centre: float, resolution: float
+) -> Floats:
     """Return the quantiles of a sketch, float64 [groups, channels, quantiles]; NaN where there are no readings.
 
     Parameters

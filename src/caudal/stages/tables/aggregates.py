@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Column, functions as F
+from pyspark.sql.types import BooleanType, NumericType
+
 from caudal.engine.exact import Aggregate, exact_mean, exact_sum, sorted_std
 from caudal.engine.marks import quoted, require_columns
 from caudal.errors import DeclarationProblem, nearest
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
 ADDITIVE = ("count", "sum")  # without rows they are 0; a mean without rows is null
@@ -29,8 +32,6 @@ def aggregate(frame: DataFrame, name: str, declared: object, caller: str) -> Agg
     ------
     DeclarationProblem : no such statistic or column, or a statistic of numbers applied to another type
     """
-    from pyspark.sql import Column, functions as F
-
     if isinstance(declared, Column):
         return _single(declared)
     statistic, column = parse_aggregate(name, declared, caller)
@@ -62,44 +63,30 @@ def parse_aggregate(name: str, declared: object, caller: str) -> tuple[str, str 
 
 
 def _is_number(kind: DataType) -> bool:
-    from pyspark.sql.types import BooleanType, NumericType
-
     return isinstance(kind, NumericType | BooleanType)
 
 
 def _single(aggregate: Column) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return Aggregate([aggregate], lambda parts: F.col(parts[0]))
 
 
 def _count(value: str, kind: DataType) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return _single(F.count(F.col(value)))
 
 
 def _count_distinct(value: str, kind: DataType) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return _single(F.count_distinct(F.col(value)))
 
 
 def _std(value: str, kind: DataType) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return Aggregate([F.collect_list(F.col(value).cast("double"))], lambda parts: sorted_std(F.col(parts[0])))
 
 
 def _min(value: str, kind: DataType) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return _single(F.min(F.col(value)))
 
 
 def _max(value: str, kind: DataType) -> Aggregate:
-    from pyspark.sql import functions as F
-
     return _single(F.max(F.col(value)))
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.errors import StepFailed
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    import pandas as pd
+    from pyspark.pandas import DataFrame as PandasOnSpark
 
+Frame = TypeVar("Frame", "PandasOnSpark[Any]", "pd.DataFrame")
 LARGEST_PANDAS_ROWS = 1_000_000
 
 
-def as_frame(result: Any, name: str) -> DataFrame:
+def as_frame(result: object, name: str) -> DataFrame:
     """Return the result of the function of table ``name`` as a Spark frame.
 
     A pandas-on-Spark frame or a pandas frame is converted; a named index (the result of ``groupby``) becomes columns, an unnamed
@@ -24,8 +30,6 @@ def as_frame(result: Any, name: str) -> DataFrame:
     ------
     StepFailed : the function returned nothing, or something that is not a frame
     """
-    from pyspark.sql import DataFrame
-
     if isinstance(result, DataFrame):
         return result
     # Neither library is imported for this check: if it was never imported, its frames cannot have been returned.
@@ -49,16 +53,16 @@ def as_frame(result: Any, name: str) -> DataFrame:
     raise StepFailed(f"The function of table '{name}' returned a {kind}, which is no frame.", fix=hint, table=name)
 
 
-def _convert_pandas_on_spark(frame: Any) -> DataFrame:
+def _convert_pandas_on_spark(frame: PandasOnSpark[Any]) -> DataFrame:
     from pyspark.pandas.utils import PandasAPIOnSparkAdviceWarning
 
     with warnings.catch_warnings():
         # It advises against losing the index; a named one is a column by now, an unnamed one is a row number.
         warnings.simplefilter("ignore", PandasAPIOnSparkAdviceWarning)
-        return _flatten(frame).to_spark()  # type: ignore[no-any-return]
+        return _flatten(frame).to_spark()
 
 
-def _flatten(frame: Any) -> Any:
+def _flatten(frame: Frame) -> Frame:
     """Return a pandas-like frame whose named index levels are columns and whose columns have plain string names."""
     if frame.columns.nlevels > 1:
         frame = frame.copy()
@@ -69,14 +73,14 @@ def _flatten(frame: Any) -> Any:
     new_columns = [
         level for level in index_names if level not in frame.columns
     ]  # an index level that is also a column is not repeated
-    return frame.reset_index(level=new_columns) if new_columns else frame
+    if not new_columns:
+        return frame
+    flat = frame.reset_index(level=new_columns)
+    assert flat is not None  # pandas-on-Spark says that None is given, which is where it works in place
+    return flat
 
 
-def _convert_pandas(frame: Any, name: str) -> DataFrame:
-    import pyarrow as pa
-    from pyspark.sql import SparkSession
-    from pyspark.sql.pandas.types import from_arrow_schema
-
+def _convert_pandas(frame: pd.DataFrame, name: str) -> DataFrame:
     if len(frame) > LARGEST_PANDAS_ROWS:
         raise StepFailed(
             f"The function of table '{name}' returned a pandas frame of {len(frame):,} rows; {LARGEST_PANDAS_ROWS:,} are allowed.",

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+from pyspark.sql.types import NumericType, TimestampNTZType, TimestampType
+
 from caudal.declarations.zone import DAY_S, zone
 from caudal.engine import marks
 from caudal.engine.clock import MICROS, Clock, slot_of
@@ -52,9 +55,6 @@ def fill_gaps(
     -------
     DataFrame, the same columns; ``window_end``, where the frame has it, is the end of the window
     """
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import TimestampNTZType, TimestampType
-
     caller = "fill_gaps"
     if within != "day":
         raise DeclarationProblem(f'fill_gaps got within="{within}".', fix='Pass within="day", the only extent.')
@@ -123,8 +123,6 @@ class _Grid:
         return (2 * slots if self._shows_times_twice else slots) - 1
 
     def _wall(self, start: str) -> Column:
-        from pyspark.sql import functions as F
-
         if self._shows_times_twice:
             return self.clock.shown(F.unix_micros(start))
         if self.instants:
@@ -133,8 +131,6 @@ class _Grid:
 
     def with_numbers(self, frame: DataFrame, start: str) -> DataFrame:
         """Return the frame with the midnight of each window's day (microseconds of wall time) and the window's number in it."""
-        from pyspark.sql import functions as F
-
         wall, slot = F.col("__wall"), F.col("__slot")
         frame = frame.withColumn("__wall", self._wall(start)).withColumn(MIDNIGHT, slot_of(wall, DAY_S * MICROS))
         number = F.floor((wall - F.col(MIDNIGHT)) / F.lit(self._width_us)).cast("int")
@@ -146,8 +142,6 @@ class _Grid:
 
     def with_bounds(self, windows: DataFrame) -> DataFrame:
         """Return the existing rows and the added rows whose window the clocks show, with `START` and ``__end``."""
-        from pyspark.sql import functions as F
-
         number = F.floor(F.col("__window") / 2) if self._shows_times_twice else F.col("__window")
         slot, width = F.col("__slot"), self._width_us
         # One column after another, so that each long expression is computed once.
@@ -164,8 +158,6 @@ class _Grid:
         return windows.withColumn(START, self._moment(F.col("__begin"))).withColumn("__end", self._moment(ends))
 
     def _moment(self, at: Column) -> Column:
-        from pyspark.sql import functions as F
-
         return F.timestamp_micros(at) if self.instants else F.expr(_EPOCH) + at * F.expr(_MICROSECOND)
 
 
@@ -174,8 +166,6 @@ def _fill_days(numbered: DataFrame, group: Sequence[str], last: int) -> DataFram
 
     This takes one shuffle and no join: a row knows from its neighbour how many windows are missing.
     """
-    from pyspark.sql import Window, functions as F
-
     row = Window.partitionBy(*(F.col(quoted(name)) for name in group), F.col(MIDNIGHT)).orderBy(AT)
     first_window = F.when(F.row_number().over(row) == 1, F.lit(0)).otherwise(F.col(AT))
     last_window = F.greatest(F.col(AT), F.coalesce(F.lead(AT).over(row) - 1, F.lit(last)))
@@ -186,8 +176,6 @@ def _fill_days(numbered: DataFrame, group: Sequence[str], last: int) -> DataFram
 
 def _fill_keys(numbered: DataFrame, keys: DataFrame, group: Sequence[str], last: int) -> DataFrame:
     """Return a row for every key of ``keys``, day of the frame and window, with the frame's row where there is one."""
-    from pyspark.sql import functions as F
-
     marks.require_columns(keys, group, "fill_gaps(keys=…)")
     distinct_keys = keys.select(*(F.col(quoted(name)) for name in group)).distinct()
     days = numbered.select(MIDNIGHT).distinct()
@@ -211,8 +199,6 @@ def _fill_keys(numbered: DataFrame, keys: DataFrame, group: Sequence[str], last:
 
 
 def _values(frame: DataFrame, value: object, excluded: Sequence[str]) -> Mapping[str, object]:
-    from pyspark.sql.types import NumericType
-
     if value is None:
         return {}
     if isinstance(value, Mapping):

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import TimestampType
+
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import zone
 from caudal.engine import reach
@@ -58,7 +61,6 @@ class Windows:
         """
         caller = f'tumble(…, "{text(self.width_s)}").agg'
         self._check_names(aggregates, fill, caller)
-        from pyspark.sql import functions as F
 
         # The parts get temporary names: under the final ones, Spark could use one aggregate's result as another's input.
         by_name = {name: aggregate(self.frame, name, declared, caller) for name, declared in aggregates.items()}
@@ -78,9 +80,6 @@ class Windows:
 
     def _assign_windows(self, caller: str) -> tuple[DataFrame, Column]:
         """Return the rows that have a time, and the window that each is in: a struct of start and end."""
-        from pyspark.sql import functions as F
-        from pyspark.sql.types import TimestampType
-
         column = F.col(quoted(self.time))
         if not isinstance(self.frame.schema[self.time].dataType, TimestampType) or Clock(zone()).steady:
             return self.frame, F.window(column, f"{self.width_s} seconds").alias("__window")

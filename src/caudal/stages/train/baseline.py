@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from caudal.declarations.signature import prediction_frame
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Baseline:
         )
         return FittedBaseline(values.agg(statistic), by_group, self.group_by, self.classes)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the statistic that it predicts and the columns of its groups."""
         statistic = "prior" if self.classes else ("median" if self.metric in ("mae", "mape") else "mean")
         return {"says": statistic, "group_by": list(self.group_by)}
@@ -47,8 +50,8 @@ class Baseline:
 class FittedBaseline:
     """A fitted baseline: ``overall`` is one number (or one per class), ``by_group`` the same per group."""
 
-    overall: Any
-    by_group: Any
+    overall: ArrayLike
+    by_group: pd.Series | pd.DataFrame | None
     group_by: Sequence[str]
     classes: tuple[str, ...] | None
 
@@ -57,9 +60,6 @@ class FittedBaseline:
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the group's figure for each row."""
-        import numpy as np
-        import pandas as pd
-
         width = len(self.classes or (0,))
         values = np.tile(np.atleast_1d(np.asarray(self.overall, "float64")), (len(frame), 1))
         if self.by_group is not None:
@@ -76,6 +76,4 @@ class FittedBaseline:
 
 def _shares(label: pd.Series, classes: Sequence[str]) -> pd.DataFrame:
     """Return one 0/1 column per class, whose means are the shares; a median would be 0 or 1."""
-    import pandas as pd
-
     return pd.DataFrame({name: (label == name).astype("float64") for name in classes}, index=label.index)

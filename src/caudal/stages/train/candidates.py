@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from caudal.declarations.estimator import Estimator
 from caudal.declarations.model import BASELINE, Model
 from caudal.errors import DeclarationProblem
 from caudal.stages.train.baseline import Baseline
@@ -26,7 +27,7 @@ class Fitted(Protocol):
         """Return its kind: ``sklearn``, ``spark`` or ``baseline``."""
 
     @property
-    def estimator(self) -> Any:
+    def estimator(self) -> object:
         """Return the fitted object, to be stored."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +40,7 @@ class Candidate(Protocol):
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> Fitted:
         """Return the candidate fitted to some rows."""
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return its parameters, ready for JSON."""
 
 
@@ -68,7 +69,7 @@ def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | Non
     return by_name
 
 
-def _estimator(model: Model, name: str, declared: Any, spark: Callable[[], SparkSession] | None) -> Any:
+def _estimator(model: Model, name: str, declared: object, spark: Callable[[], SparkSession] | None) -> object:
     if not inspect.isfunction(declared) and not isinstance(declared, type):
         return declared
     if inspect.isfunction(declared) and inspect.signature(declared).parameters:
@@ -76,7 +77,7 @@ def _estimator(model: Model, name: str, declared: Any, spark: Callable[[], Spark
     return declared()
 
 
-def _candidate(model: Model, name: str, estimator: Any, rows: Rows, spark: Callable[[], SparkSession] | None) -> Candidate:
+def _candidate(model: Model, name: str, estimator: object, rows: Rows, spark: Callable[[], SparkSession] | None) -> Candidate:
     if is_spark_ml(estimator):
         if any(input_["name"] == LABEL for input_ in rows.inputs):
             raise DeclarationProblem(
@@ -84,7 +85,7 @@ def _candidate(model: Model, name: str, estimator: Any, rows: Rows, spark: Calla
                 fix="Rename the input.", where=str(model.where or ""), column=LABEL,
             )  # fmt: skip
         return SparkCandidate(estimator, rows.inputs, rows.classes, model.seed, _session(model, name, spark))
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "predict") and hasattr(estimator, "get_params")):
+    if not isinstance(estimator, Estimator):
         raise DeclarationProblem(
             f"Candidate '{name}' of model '{model.name}' is a {type(estimator).__name__}, which cannot be trained.",
             fix="Use a scikit-learn estimator, a Spark ML estimator, or a function that returns one.",

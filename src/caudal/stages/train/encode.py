@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+    from caudal.declarations.estimator import Estimator
+    from caudal.declarations.signature import InputDocument
 
 Kind = Literal["boosting", "trees", "other"]
 
@@ -13,7 +26,7 @@ MAX_NATIVE_CATEGORIES = 254
 MIN_SHARE = 0.0005
 
 
-def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> Any:
+def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> Estimator:
     """Return a pipeline that prepares the raw inputs and ends in the estimator.
 
     - histogram boosting: strings as native categories, the rarest beyond 254 as one; nulls stay nulls
@@ -22,15 +35,13 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
 
     An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` is returned unchanged.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
 
     if _prepares_itself(estimator):
         return estimator
     kind = kind_of(estimator)
     strings = [input_["name"] for input_ in inputs if input_["type"] == "string"]
     numbers = [input_["name"] for input_ in inputs if input_["type"] != "string"]
-    parts: list[tuple[str, Any, list[str]]] = []
+    parts: list[tuple[str, BaseEstimator | Literal["passthrough"], list[str]]] = []
     if strings:
         parts.append(("strings", _for_strings(kind), strings))
     if numbers:
@@ -38,14 +49,13 @@ def encoding_pipeline(estimator: Any, inputs: Sequence[Mapping[str, Any]]) -> An
     if kind == "boosting" and strings and estimator.get_params().get("categorical_features") == "from_dtype":
         estimator = estimator.set_params(categorical_features=list(range(len(strings))))
     # Sparse columns only where the estimator takes them.
-    sparse = 0.3 if estimator.__sklearn_tags__().input_tags.sparse else 0.0
-    return Pipeline([("inputs", ColumnTransformer(parts, sparse_threshold=sparse)), ("model", estimator)])
+    sparse = 0.3 if get_tags(estimator).input_tags.sparse else 0.0
+    pipeline: Estimator = Pipeline([("inputs", ColumnTransformer(parts, sparse_threshold=sparse)), ("model", estimator)])
+    return pipeline
 
 
-def kind_of(estimator: Any) -> Kind:
+def kind_of(estimator: Estimator) -> Kind:
     """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
@@ -54,17 +64,12 @@ def kind_of(estimator: Any) -> Kind:
     return "trees" if any(name.startswith(trees) for name in modules) else "other"
 
 
-def _prepares_itself(estimator: Any) -> bool:
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import Pipeline
-
+def _prepares_itself(estimator: Estimator) -> bool:
     parts = [estimator, *estimator.get_params(deep=True).values()]
     return any(isinstance(part, Pipeline | ColumnTransformer) for part in parts)
 
 
-def _for_strings(kind: Kind) -> Any:
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-
+def _for_strings(kind: Kind) -> BaseEstimator:
     nan = float("nan")
     if kind == "boosting":
         return OrdinalEncoder(
@@ -75,12 +80,8 @@ def _for_strings(kind: Kind) -> Any:
     return OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=MIN_SHARE)
 
 
-def _for_numbers(kind: Kind, estimator: Any) -> Any:
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    if kind != "other" and estimator.__sklearn_tags__().input_tags.allow_nan:
+def _for_numbers(kind: Kind, estimator: Estimator) -> BaseEstimator | Literal["passthrough"]:
+    if kind != "other" and get_tags(estimator).input_tags.allow_nan:
         return "passthrough"
     fill = SimpleImputer(strategy="median", keep_empty_features=True)
     return fill if kind == "trees" else make_pipeline(fill, StandardScaler())

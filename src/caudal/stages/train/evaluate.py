@@ -40,7 +40,7 @@ class Result:
     spread: float | None
     folds: tuple[Mapping[str, Any], ...]
     seconds: float
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     error: str | None = None
     warnings: tuple[str, ...] = ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pandas.api.types import infer_dtype
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -12,9 +14,6 @@ from caudal.errors import DeclarationProblem, StepFailed, nearest
 from caudal.stages.metrics.scores import scores
 from caudal.stages.train.candidates import Fitted
 from caudal.stages.train.rows import Rows
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def split_holdout(model: Model, features: Features, frame: pd.DataFrame, table: 
     return split
 
 
-def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, Any]:
+def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, object]:
     """Return the score of a fitted version on the held-out rows: every metric of the task, and which rows they were.
 
     Parameters
@@ -91,8 +90,6 @@ def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit
 
 
 def _hold_out_newest(model: Model, features: Features, frame: pd.DataFrame) -> HoldoutSplit:
-    import pandas as pd
-
     assert model.holdout is not None
     if not features.as_of:
         raise DeclarationProblem(
@@ -126,8 +123,6 @@ def _hold_out_newest(model: Model, features: Features, frame: pd.DataFrame) -> H
 
 
 def _hold_out_flagged(model: Model, features: Features, frame: pd.DataFrame, flag: str) -> HoldoutSplit:
-    from pandas.api.types import infer_dtype
-
     _require_columns(model, f"features '{features.name}' do not have", frame, [flag])
     if infer_dtype(frame[flag], skipna=True) not in ("boolean", "empty"):
         raise DeclarationProblem(

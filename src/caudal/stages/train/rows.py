@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pandas.api import types as kinds
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
-from caudal.declarations.signature import class_names
+from caudal.declarations.signature import InputDocument, class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+class TrainingInput(InputDocument):
+    """An input as training sees it."""
+
+    nullable: bool
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Rows:
     frame: pd.DataFrame
     y: pd.Series
     as_of: pd.Series
-    inputs: tuple[Mapping[str, Any], ...]
+    inputs: tuple[TrainingInput, ...]
     classes: tuple[str, ...] | None
     unlabelled: int
     older: int
@@ -50,8 +55,6 @@ def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema:
     DeclarationProblem : the frame lacks the label, ``as_of`` or any input, or has an input of a type that no model takes
     StepFailed : no row has a label, or a row has no time
     """
-    import pandas as pd
-
     for name in (model.label, *features.key, *model.group_by):
         if name not in frame.columns:
             raise DeclarationProblem(
@@ -83,8 +86,6 @@ def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema:
 def _rows(
     model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, labelled_count: int
 ) -> Rows:
-    import pandas as pd
-
     newest = chosen.reset_index(drop=True)
     inputs = tuple(input_types(model, features, newest, schema))
     label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
@@ -100,7 +101,7 @@ def _rows(
 
 def input_types(
     model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None
-) -> list[dict[str, Any]]:
+) -> list[TrainingInput]:
     """Return name, type and nullability of every input: all columns except keys, time, labels, kept columns, and those that begin with ``_``."""
     flag = model.holdout.flag if model.holdout else None
     left_out = {*features.not_inputs, model.label, flag}
@@ -118,8 +119,6 @@ def input_types(
 
 
 def _type(model: Model, features: Features, column: pd.Series, declared: Field | None) -> str:
-    from pandas.api import types as kinds
-
     if kinds.is_bool_dtype(column.dtype):
         return "boolean"
     if kinds.is_integer_dtype(column.dtype):

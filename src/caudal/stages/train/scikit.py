@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sklearn.base import clone
 
 from caudal.declarations.signature import coerce_inputs, prediction_frame
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from caudal.declarations.estimator import Estimator
+    from caudal.declarations.signature import InputDocument
 
 
 @dataclass(frozen=True)
@@ -23,22 +28,20 @@ class ScikitCandidate:
     seed : for every ``random_state`` that was left None
     """
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Estimator
+    inputs: Sequence[InputDocument]
     classes: tuple[str, ...] | None
     seed: int
 
     def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedScikit:
         """Return the estimator fitted to some rows."""
-        from sklearn.base import clone
-
         from caudal.stages.train.encode import encoding_pipeline
 
         pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
         pipeline.fit(coerce_inputs(frame, self.inputs), label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the estimator's class and every parameter, with those of its parts."""
         parameters = {name: _plain(value) for name, value in self.estimator.get_params(deep=True).items() if not _is_part(value)}
         return {"class": _class(self.estimator), **parameters}
@@ -48,8 +51,8 @@ class ScikitCandidate:
 class FittedScikit:
     """A fitted scikit-learn pipeline."""
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Estimator
+    inputs: Sequence[InputDocument]
 
     format = "sklearn"
 
@@ -61,7 +64,7 @@ class FittedScikit:
         return prediction_frame(frame, self.estimator.predict(inputs), shares, classes)
 
 
-def with_seed(estimator: Any, seed: int) -> Any:
+def with_seed(estimator: Estimator, seed: int) -> Estimator:
     """Return the estimator with the seed in every ``random_state`` that was left None, those of its parts included."""
     unseeded = {
         name: seed
@@ -71,7 +74,7 @@ def with_seed(estimator: Any, seed: int) -> Any:
     return estimator.set_params(**unseeded)
 
 
-def _class(value: Any) -> str:
+def _class(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
@@ -82,7 +85,7 @@ def _is_part(value: object) -> bool:
     return hasattr(value, "get_params") and not isinstance(value, type)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """Return a parameter as JSON; for objects and functions their name, not their address."""
     if value is None or isinstance(value, bool | int | float | str):
         return value

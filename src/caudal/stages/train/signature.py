@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -15,6 +15,8 @@ from caudal.stages.train.rows import Rows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from caudal.declarations.signature import InputDocument
+
 MAX_VALUES = 1000  # categories that are listed; a column with more is free text to a form
 FIELD_KEYS = ("label", "unit", "description", "minimum", "maximum", "default", "values")
 
@@ -24,8 +26,8 @@ def signature(
     features: Features,
     rows: Rows,
     schema: Iterable[Field] | None = None,
-    fields: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, Any]:
+    fields: Mapping[str, Mapping[str, object]] | None = None,
+) -> dict[str, object]:
     """Return the signature as a JSON-ready document: ranges, medians, modes and categories of the training rows.
 
     Labels, units and descriptions come from the schema; values that ``fields`` gives for an input (as ``product.serve`` declares them)
@@ -54,9 +56,11 @@ def signature(
     }
 
 
-def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, Any]], place: str = "") -> list[dict[str, Any]]:
+def with_fields(
+    inputs: list[dict[str, object]], fields: Mapping[str, Mapping[str, object]], place: str = ""
+) -> list[dict[str, object]]:
     """Return inputs with declared values in place of those from the data."""
-    names = [input_["name"] for input_ in inputs]
+    names = [str(input_["name"]) for input_ in inputs]
     for name, declared in fields.items():
         if name not in names:
             raise DeclarationProblem(
@@ -68,12 +72,12 @@ def with_fields(inputs: list[dict[str, Any]], fields: Mapping[str, Mapping[str, 
                     f"Inputs have no '{key}', as declared for '{name}'.", nearest=nearest(key, FIELD_KEYS),
                     fix=f"Use {', '.join(FIELD_KEYS)}.", where=place,
                 )  # fmt: skip
-    return [{**input_, **fields.get(input_["name"], {})} for input_ in inputs]
+    return [{**input_, **fields.get(str(input_["name"]), {})} for input_ in inputs]
 
 
-def _input(input_: Mapping[str, Any], column: pd.Series, declared: Field | None) -> dict[str, Any]:
+def _input(input_: InputDocument, column: pd.Series, declared: Field | None) -> dict[str, object]:
     present = column.dropna()
-    field: dict[str, Any] = {
+    field: dict[str, object] = {
         **input_,
         "label": declared.label if declared else None,
         "unit": declared.unit if declared else None,

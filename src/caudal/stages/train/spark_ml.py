@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from pyspark.ml import Pipeline
+from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
 
 from caudal.engine.ml import ROW, ml_frame, ml_scored
 
 if TYPE_CHECKING:
     import pandas as pd
+    from pyspark.ml import Estimator, Transformer
     from pyspark.sql import SparkSession
+
+    from caudal.declarations.signature import InputDocument
 
 LABEL = "label"
 FEATURES = "_features"
 
 
-def is_spark_ml(estimator: object) -> bool:
+def is_spark_ml(estimator: object) -> TypeGuard[Estimator[Any]]:
     """Return whether an object is a Spark ML estimator, without importing Spark."""
     return any(kind.__module__.startswith("pyspark.ml.") for kind in type(estimator).__mro__)
 
@@ -30,8 +36,8 @@ class SparkCandidate:
     (for classes their position in sorted order) named ``label``.
     """
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Estimator[Any]
+    inputs: Sequence[InputDocument]
     classes: tuple[str, ...] | None
     seed: int
     spark: Callable[[], SparkSession]
@@ -47,18 +53,16 @@ class SparkCandidate:
         finally:
             rows.unpersist()
 
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Return the estimator's class and its parameters, for a pipeline those of each stage."""
         stages = self.estimator.getStages() if hasattr(self.estimator, "getStages") else [self.estimator]
-        parameters: dict[str, Any] = {"class": f"{type(self.estimator).__module__}.{type(self.estimator).__qualname__}"}
+        parameters: dict[str, object] = {"class": f"{type(self.estimator).__module__}.{type(self.estimator).__qualname__}"}
         for number, stage in enumerate(stages):
             prefix = f"{number}_{type(stage).__name__}__" if len(stages) > 1 else ""
             parameters |= {prefix + param.name: _plain(value) for param, value in stage.extractParamMap().items()}
         return parameters
 
-    def _pipeline(self, frame: pd.DataFrame) -> Any:
-        from pyspark.ml import Pipeline
-
+    def _pipeline(self, frame: pd.DataFrame) -> Pipeline:
         if hasattr(self.estimator, "getStages"):
             return Pipeline(stages=[self._with_seed(stage.copy()) for stage in self.estimator.getStages()])
         predictor = self._with_seed(self.estimator.copy())
@@ -78,8 +82,8 @@ class SparkCandidate:
 class FittedSpark:
     """A fitted Spark ML pipeline."""
 
-    estimator: Any
-    inputs: Sequence[Mapping[str, Any]]
+    estimator: Transformer
+    inputs: Sequence[InputDocument]
     classes: tuple[str, ...] | None
     spark: Callable[[], SparkSession]
 
@@ -90,11 +94,11 @@ class FittedSpark:
         return ml_scored(self.estimator, self.spark(), frame, self.inputs, self.classes)
 
 
-def _preparation_stages(predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame) -> list[Any]:
+def _preparation_stages(
+    predictor: Any, strings: list[str], numbers: list[str], frame: pd.DataFrame
+) -> list[Estimator[Any] | Transformer]:
     """Return the stages that assemble the inputs into one vector."""
-    from pyspark.ml.feature import Imputer, OneHotEncoder, StringIndexer, VectorAssembler
-
-    stages: list[Any] = []
+    stages: list[Estimator[Any] | Transformer] = []
     vector: list[str] = []
     if numbers:
         filled = [f"_filled_{name}" for name in numbers]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
 
 from caudal.declarations.duration import text
 from caudal.declarations.model import Hashed, Temporal, TemporalRows
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
+    from numpy.typing import NDArray
 
 MIN_TRAIN_ROWS = 10
 US = 1_000_000  # microseconds a second; they reach the year 9999, nanoseconds only 2262
@@ -32,8 +34,8 @@ class Fold:
 
     cut: pd.Timestamp
     until: pd.Timestamp
-    train: np.ndarray[Any, Any]
-    test: np.ndarray[Any, Any]
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
 
 
 def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") -> tuple[Fold, ...]:
@@ -50,9 +52,6 @@ def folds(as_of: pd.Series, split: Temporal, horizon_s: float, model: str = "") 
     ------
     StepFailed : the data do not reach back far enough; the error has the figures
     """
-    import numpy as np
-    import pandas as pd
-
     zone = as_of.dt.tz
     times = (as_of if zone is None else as_of.dt.tz_convert("UTC").dt.tz_localize(None)).to_numpy("datetime64[us]").astype("int64")
     test, step, horizon = (round(length * US) for length in (split.test_s, split.step_s or split.test_s, horizon_s + split.gap_s))
@@ -108,9 +107,6 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
     ----------
     scikit-learn 1.6, ``sklearn.model_selection.TimeSeriesSplit``
     """
-    import numpy as np
-    import pandas as pd
-
     count = len(as_of)
     test = split.test if split.test is not None else count // (split.folds + 1)
     folds_: list[Fold] = []
@@ -144,9 +140,6 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     StepFailed : a fold has too few rows
     DeclarationProblem : the column that groups rows does not exist
     """
-    import numpy as np
-    import pandas as pd
-
     keys = [split.by] if split.by else list(entity)
     for name in keys:
         if name not in frame.columns:
@@ -172,8 +165,6 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
 
 def iso(time: pd.Timestamp) -> str | None:
     """Return a time as text; None for rows that have none."""
-    import pandas as pd
-
     return None if pd.isna(time) else str(time.isoformat())
 
 

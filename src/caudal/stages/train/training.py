@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Hashed, Model, TemporalRows
 from caudal.declarations.node import Features
@@ -47,17 +47,17 @@ class Trained:
     chosen: str
     rule: str
     fitted: Fitted
-    signature: dict[str, Any]
+    signature: dict[str, object]
     gates: tuple[GateResult, ...]
     metric: str
     metrics: dict[str, float | None]
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     rows: int
     training_from: str | None
     training_until: str | None
     rows_unlabelled: int
     rows_older: int
-    holdout: dict[str, Any] | None = None
+    holdout: dict[str, object] | None = None
 
     @property
     def passed(self) -> bool:
@@ -73,7 +73,7 @@ def train(
     champion: Champion | None = None,
     spark: Callable[[], SparkSession] | None = None,
     schema: Iterable[Field] | None = None,
-    fields: Mapping[str, Mapping[str, Any]] | None = None,
+    fields: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[str], None] | None = None,
     held_out: pd.DataFrame | None = None,
 ) -> Trained:

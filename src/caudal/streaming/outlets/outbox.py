@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 import pyarrow as pa
@@ -169,6 +169,6 @@ class Outbox(threading.Thread):
         return has_batch
 
 
-def as_json(row: Mapping[str, Any]) -> bytes:
+def as_json(row: Mapping[str, object]) -> bytes:
     """Return one row as a line of JSON."""
     return orjson.dumps(row, option=orjson.OPT_UTC_Z)

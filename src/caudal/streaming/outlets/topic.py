@@ -7,7 +7,7 @@ ask for ``isolation.level=read_committed``: librdkafka does so by itself, Kafka'
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -17,6 +17,9 @@ from caudal.errors import EnvironmentProblem
 from caudal.extras import require
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
 from caudal.streaming.outlets.outbox import as_json
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, KafkaException
 
 OUTLET = "topic"
 _WAIT_S = 10.0
@@ -108,11 +111,11 @@ class TopicSender:
             except BufferError:
                 self._producer.poll(0.05)
 
-    def _on_delivery(self, error: Any, _: Any) -> None:
+    def _on_delivery(self, error: KafkaError | None, _: object) -> None:
         if error is not None:
             self._failed = error.str()
 
-    def _delivery_error(self, error: Any) -> EnvironmentProblem:
+    def _delivery_error(self, error: KafkaException) -> EnvironmentProblem:
         reason = error.args[0] if error.args else error
         reason = self._refusal.text or (reason.str() if hasattr(reason, "str") else reason)
         return EnvironmentProblem(

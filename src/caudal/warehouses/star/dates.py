@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from psycopg.sql import SQL, Identifier, Literal
 
 from caudal.declarations.star import Dates, Star
 from caudal.warehouses import ddl
@@ -12,6 +14,7 @@ from caudal.warehouses.target import Column, Target
 
 if TYPE_CHECKING:
     from psycopg import Connection
+    from psycopg.rows import TupleRow
 
 _ROWS = """
 INSERT INTO {table}
@@ -42,10 +45,8 @@ def target(star: Star, dates: Dates) -> Target:
     return Target(star.schema, dates.name, columns, (dates.surrogate,), (), "The calendar, by day.", star.grant)
 
 
-def fill(connection: Connection[Any], calendar: Target, years: Iterable[int]) -> None:
+def fill(connection: Connection[TupleRow], calendar: Target, years: Iterable[int]) -> None:
     """Make the calendar hold exactly these years, and the row that stands for no day."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     table, surrogate = ddl.identifier(calendar), Identifier(calendar.columns[0].name)
     existing = {year for (year,) in connection.execute(SQL("SELECT DISTINCT year FROM {} WHERE year IS NOT NULL").format(table))}
     required = set(years)

@@ -6,7 +6,9 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.types as t
 
 from caudal.declarations.star import OF_VERSIONS, Dimension
 from caudal.errors import StepFailed, nearest
@@ -17,12 +19,9 @@ from caudal.warehouses.star.history import END, Span
 from caudal.warehouses.target import HIDDEN, Column, schema_of
 from caudal.warehouses.types import copy_values, type_of
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 UNKNOWN = -1  # the member that stands for every missing one
 CONTENT = "_content"
-History = dict[Any, list[Span]]
+History = dict[object, list[Span]]
 
 
 @dataclass
@@ -37,10 +36,10 @@ class Change:
     touched : natural keys of all changed members
     """
 
-    written: dict[int, tuple[Any, Span]] = field(default_factory=dict)
+    written: dict[int, tuple[object, Span]] = field(default_factory=dict)
     moved: dict[int, dt.datetime] = field(default_factory=dict)
     removed: list[int] = field(default_factory=list)
-    touched: set[Any] = field(default_factory=set)
+    touched: set[object] = field(default_factory=set)
 
 
 def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
@@ -104,19 +103,19 @@ def compute_change(
     rows_of : reads the versions' rows, from which new rows are taken
     """
     history_: History = {key: list(spans) for key, spans in published_history.items()}
-    touched: set[Any] = set()
+    touched: set[object] = set()
     for version, at in versions:
         touched |= _step(dimension, history_, rows_of, version, at)
     return _difference(published_history, history_, touched, dimension.changes == "keep")
 
 
-def _step(dimension: Dimension, history_: History, rows_of: Rows, version: Version, at: float | None) -> set[Any]:
+def _step(dimension: Dimension, history_: History, rows_of: Rows, version: Version, at: float | None) -> set[object]:
     keys, contents = rows_of.of(version)
     touched = set()
     if dimension.since:
         moments = [_moment(value) for value in rows_of.table(version.number).column(dimension.since).to_pylist()]
         _once(dimension, list(zip(keys, moments, strict=True)))
-        by_key: dict[Any, list[Span]] = {}
+        by_key: dict[object, list[Span]] = {}
         for index, (key, start, content) in enumerate(zip(keys, moments, contents, strict=True)):
             if start is None:
                 raise StepFailed(
@@ -140,14 +139,14 @@ def _step(dimension: Dimension, history_: History, rows_of: Rows, version: Versi
     return touched
 
 
-def _set(history_: History, key: Any, spans: list[Span]) -> set[Any]:
+def _set(history_: History, key: object, spans: list[Span]) -> set[object]:
     if history_.get(key, []) == spans:
         return set()
     history_[key] = spans
     return {key}
 
 
-def _difference(published_history: History, history_: History, touched: set[Any], dated: bool) -> Change:
+def _difference(published_history: History, history_: History, touched: set[object], dated: bool) -> Change:
     change = Change()
     for key in touched:
         old_spans = {history.surrogate(key, span.start if dated else None): span for span in published_history.get(key, [])}
@@ -172,7 +171,7 @@ class Rows:
         self.versions: dict[int, Version] = {}
         self._read: tuple[int, pa.Table] | None = None
 
-    def of(self, version: Version) -> tuple[list[Any], list[int]]:
+    def of(self, version: Version) -> tuple[list[object], list[int]]:
         """Return the keys and content digests of a version's rows."""
         self.versions[version.number] = version
         table = self.table(version.number)
@@ -186,8 +185,6 @@ class Rows:
 
     def table(self, number: int) -> pa.Table:
         """Return a version's rows; a column that was added later is null."""
-        import pyarrow as pa
-
         if self._read is None or self._read[0] != number:
             version = self.versions[number]
             existing = schema_of(version).names
@@ -201,8 +198,6 @@ class Rows:
 
     def taken(self, change: Change) -> Iterator[pa.Table]:
         """Yield the rows to insert, with surrogate keys and spans."""
-        import pyarrow as pa
-
         by_version: dict[int, list[int]] = {}
         for number, (_, span) in change.written.items():
             assert span.row is not None
@@ -235,9 +230,6 @@ def contents(table: pa.Table, names: list[str]) -> list[int]:
 
 def _texts(column: pa.ChunkedArray) -> list[str | None]:
     """Return values as texts that do not depend on a library's version."""
-    import pyarrow as pa
-    import pyarrow.types as t
-
     whole = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if t.is_floating(whole.type):
         return [None if value is None else repr(value) for value in whole.to_pylist()]
@@ -246,7 +238,7 @@ def _texts(column: pa.ChunkedArray) -> list[str | None]:
     return list(copy_values(whole)[0].cast(pa.large_string()).to_pylist())
 
 
-def _once(dimension: Dimension, keys: list[Any]) -> None:
+def _once(dimension: Dimension, keys: list[object]) -> None:
     repeated = [key for key, times in Counter(keys).items() if times > 1]
     if repeated:
         more = f" and {len(repeated) - 5:,} more" if len(repeated) > 5 else ""
@@ -258,11 +250,11 @@ def _once(dimension: Dimension, keys: list[Any]) -> None:
         )
 
 
-def _key_text(key: Any) -> str:
+def _key_text(key: object) -> str:
     return f"({', '.join(map(str, key))})" if isinstance(key, tuple) else str(key)
 
 
-def _moment(value: Any) -> dt.datetime | None:
+def _moment(value: dt.date | None) -> dt.datetime | None:
     if value is None or isinstance(value, dt.datetime):
         return value.astimezone(dt.UTC) if value is not None and value.tzinfo else value
     return dt.datetime(value.year, value.month, value.day)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from psycopg.sql import SQL, Identifier
 
 from caudal.declarations.star import Dimension, Fact, Star, stem
 from caudal.errors import StepFailed, nearest
@@ -16,7 +18,8 @@ from caudal.warehouses.types import type_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.sql import Composed, Identifier
+    from psycopg.rows import TupleRow
+    from psycopg.sql import Composed
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,8 @@ def _pointer_comment(link: Link, fact: Fact) -> str:
     return f"The row of {link.dimension.name}{validity}; {UNKNOWN} where there is none."
 
 
-def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identifier) -> None:
+def insert_staged_rows(connection: Connection[TupleRow], facts: Facts, staged: Identifier) -> None:
     """Move staged rows into the fact's table, each with references to its dimension rows."""
-    from psycopg.sql import SQL, Identifier
-
     names = [*(link.pointer for link in facts.links), *facts.dates, *facts.lake_columns]
     joins = SQL("").join(_join_clause(facts, link, n) for n, link in enumerate(facts.links))
     values = [
@@ -109,14 +110,12 @@ def insert_staged_rows(connection: Connection[Any], facts: Facts, staged: Identi
     connection.execute(statement.format(ddl.identifier(facts.target), column_list, SQL(", ").join(values), staged, joins))
 
 
-def update_references(connection: Connection[Any], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
+def update_references(connection: Connection[TupleRow], facts: Facts, touched: Mapping[str, Identifier | None]) -> int:
     """Update facts of changed members to refer to the rows that are valid now; ``touched`` names the table of their keys, by
     dimension.
 
     None means all members.
     """
-    from psycopg.sql import SQL, Identifier
-
     moved = 0
     for link in facts.links:
         if link.dimension.name not in touched:
@@ -138,8 +137,6 @@ def update_references(connection: Connection[Any], facts: Facts, touched: Mappin
 
 def _join_clause(facts: Facts, link: Link, number: int) -> Composed:
     """Return the join of rows ``n`` with the dimension's row that was valid at their time."""
-    from psycopg.sql import SQL, Identifier
-
     alias = f"d{number}"
     table = Identifier(facts.target.schema, link.dimension.name)
     join = SQL(" LEFT JOIN {} {} ON {} = {} AND {} <> {}").format(
@@ -154,10 +151,8 @@ def _join_clause(facts: Facts, link: Link, number: int) -> Composed:
     )
 
 
-def years(connection: Connection[Any], all_facts: Iterable[Facts]) -> set[int]:
+def years(connection: Connection[TupleRow], all_facts: Iterable[Facts]) -> set[int]:
     """Return the years of all facts."""
-    from psycopg.sql import SQL, Identifier
-
     result: set[int] = set()
     for facts in all_facts:
         for pointer in facts.dates:

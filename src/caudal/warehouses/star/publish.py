@@ -6,9 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from caudal.declarations.star import Dimension, Star
+from psycopg import errors
+from psycopg.sql import SQL, Identifier
+
+from caudal.declarations.star import Dimension, Fact, Star
 from caudal.errors import NotThere, StepFailed
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -24,7 +27,7 @@ from caudal.warehouses.target import Column, Target, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.sql import Identifier
+    from psycopg.rows import TupleRow
 
 _TICK_S = 1e-6  # so that versions with the same time still have an order
 
@@ -37,6 +40,18 @@ class LakeTable:
     version: int
     comment: str | None = None
     comments: Mapping[str, str] = field(default_factory=dict)
+
+
+class TableNote(TypedDict, total=False):
+    """What is recorded of a table with a publication: a dimension has the first five entries, a fact its version, days and rows."""
+
+    version: int
+    files: str
+    at: float
+    declared: str
+    changed: int
+    days: dict[str, str]
+    rows: int
 
 
 @dataclass
@@ -57,7 +72,7 @@ class StarTable:
     staged: Any = None
     days: set[str] = field(default_factory=set)
     whole: bool = False
-    note: dict[str, Any] = field(default_factory=dict)
+    note: TableNote = field(default_factory=TableNote)
 
     @property
     def anew(self) -> bool:
@@ -65,15 +80,15 @@ class StarTable:
         return bool(self.existing_columns) and not ddl.has_same_columns(self.target, self.existing_columns)
 
 
-def publish(connection: Connection[Any], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str) -> Outcome:
+def publish(
+    connection: Connection[TupleRow], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str
+) -> Outcome:
     """Bring a star to the versions of its tables, and return what was done.
 
     Raises
     ------
     StepFailed : a table belongs to another product, a key is violated, a column is missing, or a view uses a removed one
     """
-    from psycopg import errors
-
     place = f"{star.schema}.*"
     lock_place(connection, place)
     known.prepare(connection, star.schema)
@@ -110,7 +125,7 @@ def publish(connection: Connection[Any], star: Star, product: str, lake_tables: 
 
 
 def _together(
-    connection: Connection[Any], star: Star, dimensions: Mapping[str, StarTable], facts: list[tuple[Facts, StarTable]], calendar: StarTable | None,
+    connection: Connection[TupleRow], star: Star, dimensions: Mapping[str, StarTable], facts: list[tuple[Facts, StarTable]], calendar: StarTable | None,
     now: known.Published,
 ) -> Outcome:  # fmt: skip
     """Make the staged changes, all or none."""
@@ -165,7 +180,7 @@ def _together(
 
 
 def _dimension(
-    connection: Connection[Any], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
+    connection: Connection[TupleRow], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
 ) -> StarTable:
     """Return a dimension's table with its changes staged, if there are any."""
     newest = delta.read(lake_table.folder, lake_table.version)
@@ -205,7 +220,7 @@ def _dimension(
 
 
 def _versions(
-    dimension: Dimension, lake_table: LakeTable, last: Mapping[str, Any], note: dict[str, Any]
+    dimension: Dimension, lake_table: LakeTable, last: TableNote, note: TableNote
 ) -> Iterator[tuple[delta.Version, float | None]]:
     """Yield the versions that the warehouse does not have yet, each with a later time than the one before."""
     first = int(last["version"]) + 1 if last else 0
@@ -219,7 +234,9 @@ def _versions(
         yield version, at
 
 
-def _facts(connection: Connection[Any], star: Star, fact: Any, lake_tables: Mapping[str, LakeTable]) -> tuple[Facts, StarTable]:
+def _facts(
+    connection: Connection[TupleRow], star: Star, fact: Fact, lake_tables: Mapping[str, LakeTable]
+) -> tuple[Facts, StarTable]:
     lake_table = lake_tables[fact.of]
     version = delta.read(lake_table.folder, lake_table.version)
     facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
@@ -238,10 +255,8 @@ def _changed_days(table: StarTable, before: known.Published | None, name: str) -
     table.days = known.changed_days(published_days, days)
 
 
-def _stage_fact(connection: Connection[Any], fact: Facts, table: StarTable) -> None:
+def _stage_fact(connection: Connection[TupleRow], fact: Facts, table: StarTable) -> None:
     """Load the rows of changed days into a temporary table."""
-    from psycopg.sql import SQL, Identifier
-
     if not table.days:
         return
     assert table.version is not None
@@ -256,7 +271,7 @@ def _stage_fact(connection: Connection[Any], fact: Facts, table: StarTable) -> N
     table.staged = (into, loaded.rows)
 
 
-def _check_owner(connection: Connection[Any], star: Star, before: known.Published | None, product: str) -> None:
+def _check_owner(connection: Connection[TupleRow], star: Star, before: known.Published | None, product: str) -> None:
     own_tables = before.more["tables"] if before is not None else {}
     if before is not None and (before.product, before.source) != (product, star.name):
         raise StepFailed(
@@ -277,8 +292,9 @@ def _declaration_digest(star: Star, tables: list[StarTable]) -> str:
     ).hexdigest()
 
 
-def _last_state(before: known.Published | None, name: str) -> dict[str, Any]:
-    return dict(before.more["tables"].get(name, {})) if before is not None else {}
+def _last_state(before: known.Published | None, name: str) -> TableNote:
+    tables: Mapping[str, TableNote] = before.more["tables"] if before is not None else {}
+    return tables.get(name, {})
 
 
 def _record_state(before: known.Published, tables: list[StarTable]) -> bool:
@@ -290,7 +306,7 @@ def _files(version: delta.Version) -> str:
     return hashlib.sha256(json.dumps(known.days_of(version), sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _same_lake(lake_table: LakeTable, last: Mapping[str, Any]) -> bool:
+def _same_lake(lake_table: LakeTable, last: TableNote) -> bool:
     """Return whether the version in the warehouse comes from this lake."""
     if last["version"] > lake_table.version:
         return False

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from psycopg.sql import SQL, Identifier, Literal
 
 from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
@@ -16,7 +19,7 @@ from caudal.warehouses.target import Column, Target, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.sql import Identifier
+    from psycopg.rows import TupleRow
 
 LATE = END.date() - dt.timedelta(days=1)  # a span that ends later has no end, in any time zone
 
@@ -31,10 +34,8 @@ class StagedChanges:
     touched: Identifier
 
 
-def read(connection: Connection[Any], dimension: Dimension, target: Target) -> History:
+def read(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
     """Return the history of a dimension's members from the warehouse."""
-    from psycopg.sql import SQL, Identifier
-
     dated = dimension.changes == "keep"
     names = [dimension.key, CONTENT, *(["valid_from", "valid_until"] if dated else [])]
     statement = SQL("SELECT {} FROM {} WHERE {} <> {} ORDER BY {}")
@@ -51,12 +52,9 @@ def read(connection: Connection[Any], dimension: Dimension, target: Target) -> H
 
 
 def stage_changes(
-    connection: Connection[Any], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
+    connection: Connection[TupleRow], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
 ) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
-    import pyarrow as pa
-    from psycopg.sql import SQL, Identifier
-
     staged = StagedChanges(*(Identifier(f"{role}_{dimension.name}"[:60]) for role in ("written", "moved", "removed", "touched")))
     key = next(column for column in target.columns if column.name == dimension.key)
     _temporary(connection, staged.written, target.columns)
@@ -77,10 +75,8 @@ def stage_changes(
     return staged
 
 
-def apply_changes(connection: Connection[Any], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
+def apply_changes(connection: Connection[TupleRow], dimension: Dimension, target: Target, staged: StagedChanges) -> None:
     """Apply staged changes, and insert the unknown member if it is missing."""
-    from psycopg.sql import SQL, Identifier, Literal
-
     table, surrogate = ddl.identifier(target), Identifier(dimension.surrogate)
     delete_statement = SQL("DELETE FROM {0} WHERE {1} IN (SELECT row FROM {2} UNION ALL SELECT {1} FROM {3})")
     connection.execute(delete_statement.format(table, surrogate, staged.removed, staged.written))
@@ -89,7 +85,7 @@ def apply_changes(connection: Connection[Any], dimension: Dimension, target: Tar
         connection.execute(statement.format(table, Literal(LATE), staged.moved, surrogate))
     names = SQL(", ").join(Identifier(name) for name in target.names)
     connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(table, names, staged.written))
-    unknown: dict[str, Any] = {dimension.surrogate: UNKNOWN}
+    unknown: dict[str, object] = {dimension.surrogate: UNKNOWN}
     if dimension.changes == "keep":
         unknown |= {"valid_from": FIRST, "valid_until": END, "is_current": True}
     connection.execute(
@@ -103,9 +99,7 @@ def apply_changes(connection: Connection[Any], dimension: Dimension, target: Tar
     )
 
 
-def _temporary(connection: Connection[Any], name: Identifier, columns: tuple[Column, ...]) -> None:
-    from psycopg.sql import SQL, Identifier
-
+def _temporary(connection: Connection[TupleRow], name: Identifier, columns: tuple[Column, ...]) -> None:
     definitions = SQL(", ").join(SQL("{} {}").format(Identifier(column.name), SQL(column.type)) for column in columns)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(name, definitions))
 
@@ -114,10 +108,8 @@ def _plain(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(dt.UTC) if moment.tzinfo else moment
 
 
-def surrogates(connection: Connection[Any], dimension: Dimension, target: Target) -> list[int]:
+def surrogates(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> list[int]:
     """Return the surrogate keys of a dimension's rows."""
-    from psycopg.sql import SQL, Identifier
-
     statement = SQL("SELECT {0} FROM {1} WHERE {0} <> {2}").format(
         Identifier(dimension.surrogate), ddl.identifier(target), SQL(str(UNKNOWN))
     )

@@ -11,14 +11,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyspark import TaskContext
+from pyspark.sql.types import ArrayType
 
 from caudal.engine.settings import WIDE_COLUMNS, is_local
 from caudal.stages.enforce.judging.content import SEGMENT, VERDICT
 from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
@@ -77,8 +82,6 @@ def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence
 
 
 def _is_supported(kind: DataType) -> bool:
-    from pyspark.sql.types import ArrayType
-
     return (kind.elementType if isinstance(kind, ArrayType) else kind).typeName() in _FLAT
 
 
@@ -86,9 +89,6 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
     """Return the function that each task runs: it writes the task's rows and yields its files' names and the folders that they belong to."""
 
     def write_rows(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        import pyarrow as pa
-        from pyspark import TaskContext
-
         context = TaskContext.get()
         assert context is not None
         files: dict[str, _File] = {}
@@ -114,9 +114,6 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
 
 def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield the rows of each folder, without the columns that the folder's name holds."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     folders = pc.binary_join_element_wise(
         *(pc.binary_join_element_wise(f"{name}=", pc.fill_null(piece.column(name), NULL), "") for name in by), "/"
     )
@@ -132,13 +129,10 @@ class _File:
     def __init__(self, path: str) -> None:
         self.path = path
         self.pending: list[pa.RecordBatch] = []
-        self._writer: Any = None
+        self._writer: pq.ParquetWriter | None = None
 
     def write(self) -> None:
         """Write the collected rows as a row group."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not self.pending:
             return
         rows = pa.Table.from_batches(self.pending)
@@ -152,4 +146,5 @@ class _File:
     def close(self) -> None:
         """Write the remaining rows and the file's footer."""
         self.write()
+        assert self._writer is not None  # a file has been opened for some rows
         self._writer.close()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, StructType
+
+from caudal.engine.marks import quoted
+
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
@@ -21,23 +26,15 @@ def columns(frame: DataFrame) -> list[str]:
 
 def orderable_columns(frame: DataFrame) -> list[Column]:
     """Return the columns that can be ordered, from left to right."""
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     return [F.col(quoted(name)) for name in columns(frame) if _is_orderable(frame.schema[name].dataType)]
 
 
 def is_readable(frame: DataFrame) -> Column:
     """Return the condition that a row has no format errors."""
-    from pyspark.sql import functions as F
-
     return F.col(FORMAT_ERRORS).isNull() if FORMAT_ERRORS in frame.columns else F.lit(True)
 
 
 def _is_orderable(kind: DataType) -> bool:
-    from pyspark.sql.types import ArrayType, StructType
-
     if isinstance(kind, ArrayType):
         return _is_orderable(kind.elementType)
     if isinstance(kind, StructType):
@@ -47,10 +44,6 @@ def _is_orderable(kind: DataType) -> bool:
 
 def as_json(frame: DataFrame) -> Column:
     """Return the row's published columns as JSON, nulls included."""
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     published = [name for name in columns(frame) if not name.startswith("_")]
 
     def as_field(name: str) -> Column:

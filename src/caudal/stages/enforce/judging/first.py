@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pyspark.sql import Window, functions as F
+
+from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging.content import TEMPORARY, is_readable, orderable_columns
 from caudal.stages.enforce.unique import Unique
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import Column, DataFrame
 
 
@@ -20,8 +24,6 @@ def mark_repeats(marked: DataFrame, rule: Unique, scope: ComparisonScope, flag: 
     bad : str, boolean column: the row is quarantined for another reason, and must not take the place of a good one
     acting : bool, True: repeats become ``bad`` too, because the rule sets rows aside
     """
-    from pyspark.sql import Window, functions as F
-
     rank = F.when(~is_readable(marked), 2).when(F.col(bad), 1).otherwise(0)
     window = Window.partitionBy(*_columns((*scope.within, *rule.keys))).orderBy(rank, *rule.order(), *orderable_columns(marked))
     position = f"{TEMPORARY}place"
@@ -44,8 +46,6 @@ def is_unique_by_plan(frame: DataFrame, keys: tuple[str, ...]) -> bool:
 
 
 def _has_complete_key(rule: Unique) -> Column:
-    from pyspark.sql import functions as F
-
     is_complete = F.lit(True)
     for column in _columns(rule.keys) if rule.nulls == "distinct" else ():
         is_complete = is_complete & column.isNotNull()
@@ -53,13 +53,9 @@ def _has_complete_key(rule: Unique) -> Column:
 
 
 def _columns(names: tuple[str, ...]) -> list[Column]:
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     return [F.col(quoted(name)) for name in names]
 
 
-def _scala_list(seq: Any) -> list[Any]:
+def _scala_list(seq: JavaObject) -> list[JavaObject]:
     """Return a Scala sequence as a list."""
     return [seq.apply(place) for place in range(seq.size())]

@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Observation, functions as F
 
 from caudal.declarations.expectation import Expectation
+from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, Declared, RowExpectation
 from caudal.stages.enforce.judging.bind import bind
 from caudal.stages.enforce.judging.content import (
@@ -35,7 +38,7 @@ from caudal.stages.enforce.unique import Unique
 from caudal.storage.place import Place, place
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, Observation
+    from pyspark.sql import Column, DataFrame
 
 _BAD = f"{TEMPORARY}bad"
 
@@ -80,7 +83,7 @@ class Judged:
             set_aside_repeats(self.frame, target, by, self.compared_later, self.scope, rules, {rule.name for rule in warning})
         )
 
-    def outcome(self, written: Place | str, history: Sequence[Mapping[str, Any]] = (), now: float = 0.0) -> Outcome:
+    def outcome(self, written: Place | str, history: Sequence[Mapping[str, object]] = (), now: float = 0.0) -> Outcome:
         """Return the counts, the figures and the results of all expectations for the written rows.
 
         Parameters
@@ -131,7 +134,6 @@ def judge(
     ------
     DeclarationProblem : an expectation names a table or column that does not exist
     """
-
     declared = bind(frame, expectations, others or {}, table)
     scope = ComparisonScope(
         table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns)
@@ -182,8 +184,6 @@ def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("war
 
 def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
     """Return the condition under which a row breaks an expectation, by the expectation's name; nothing for one of the whole table."""
-    from pyspark.sql import functions as F
-
     if isinstance(expectation, RowExpectation):
         return {expectation.name: expectation.violation(frame.schema)}
     return {expectation.name: F.col(flag)} if isinstance(expectation, ComparedExpectation) else {}
@@ -191,8 +191,6 @@ def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, 
 
 def _any(conditions: Sequence[Column]) -> Column:
     """Return the condition that any of these is true; null counts as false."""
-    from pyspark.sql import functions as F
-
     return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
@@ -200,8 +198,6 @@ def _observe(
     frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[Declared]
 ) -> tuple[DataFrame, Observation | None]:
     """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
-    from pyspark.sql import Observation, functions as F
-
     counts = [
         F.count_if(is_readable(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
         for i, expectation in enumerate(warning)
@@ -215,10 +211,6 @@ def _observe(
 
 def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     """Return the published columns with ``_reasons``, ``_raw`` and ``_verdict``."""
-    from pyspark.sql import functions as F
-
-    from caudal.engine.marks import quoted
-
     published = columns(frame)
     reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
@@ -56,7 +59,7 @@ class Outcome:
     good: int
     quarantined: int
     checks: tuple[CheckResult, ...]
-    profile: Mapping[str, Mapping[str, Any]]
+    profile: Mapping[str, Mapping[str, object]]
     reasons: Mapping[str, int]
     stop: ExpectationStopped | None = None
 
@@ -66,7 +69,7 @@ def outcome(
     table: str,
     expectations: Sequence[Declared],
     count_warnings: Callable[[], Mapping[str, int]],
-    history: Sequence[Mapping[str, Any]],
+    history: Sequence[Mapping[str, object]],
     now: float,
     tz: str,
 ) -> Outcome:
@@ -108,9 +111,6 @@ def outcome(
 
 def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int, int]:
     """Return the number of rows by reason, of all quarantined rows, and of those quarantined for their format."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     by_reason: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:

@@ -12,16 +12,19 @@ import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.engine.settings import usable_cores
 from caudal.storage.place import Place, readable
 from caudal.storage.storage_errors import translate_storage_errors
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+Value: TypeAlias = str | bytes | float | Decimal | dt.date | dt.time | None
 BATCH_ROWS = 1 << 17
 
 
@@ -59,10 +62,10 @@ class RunningFigures:
             self.least = least if self.least is None else min(self.least, least)
             self.greatest = greatest if self.greatest is None else max(self.greatest, greatest)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the figures JSON-ready; ``stddev`` is that of a sample (n − 1)."""
         least, greatest = (None, None) if self.bounds_unknown else (self.least, self.greatest)
-        figures: dict[str, Any] = {"nulls": self.nulls, "min": _as_json_value(least), "max": _as_json_value(greatest)}
+        figures: dict[str, object] = {"nulls": self.nulls, "min": _as_json_value(least), "max": _as_json_value(greatest)}
         if self.number:
             figures["mean"] = self.mean if self.count else None
             figures["stddev"] = math.sqrt(self.squares / (self.count - 1)) if self.count > 1 else None
@@ -76,12 +79,10 @@ def parquet(folder: Place) -> list[Place]:
 
 def rows(files: Sequence[Place]) -> int:
     """Return how many rows the files have, by their footers."""
-    import pyarrow.parquet as pq
-
     return sum(pq.read_metadata(readable(file)).num_rows for file in files)
 
 
-def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
+def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
     """Return the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
     Columns whose names begin with ``_`` are internal and left out. Times are ISO text. Where a file does not hold the least
@@ -98,8 +99,6 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, Any]]:
 
 def _profile_file(path: Place) -> dict[str, RunningFigures]:
     """Return the figures of one file's columns."""
-    import pyarrow.parquet as pq
-
     with translate_storage_errors(path), pq.ParquetFile(readable(path)) as file:
         kinds = {
             field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _is_nested(field.type)
@@ -116,7 +115,7 @@ def _profile_file(path: Place) -> dict[str, RunningFigures]:
     return by_column
 
 
-def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Any, Any, bool]]:
+def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Value, Value, bool]]:
     """Yield name, nulls, least, greatest and whether these bounds are known, for each column of each row group."""
     requested = set(names)
     for group_number in range(file.metadata.num_row_groups):
@@ -139,10 +138,6 @@ def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[s
 
 
 def _add_values(running: RunningFigures, values: pa.Array) -> None:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     running.nulls += values.null_count
     if not pa.types.is_floating(values.type):
         bounds = pc.min_max(values).as_py()
@@ -160,18 +155,14 @@ def _add_values(running: RunningFigures, values: pa.Array) -> None:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_nested(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
     return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _as_json_value(value: Any) -> Any:
+def _as_json_value(value: Value) -> str | float | None:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -12,7 +12,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from caudal.engine.settings import usable_cores
 from caudal.stages.enforce.judging.content import REASONS
@@ -21,10 +26,22 @@ from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, overwrite, readable, relative_path, writable
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
+    from numpy.typing import NDArray
 
-    Mask = np.ndarray[Any, Any]  # bool, one a row of a file
+    Mask = NDArray[np.bool_]  # bool, one a row of a file
+
+
+class UniqueRule(Protocol):
+    """What is read of a rule ``unique``."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns whose values together occur once."""
+
+    @property
+    def nulls(self) -> str:
+        """Whether nulls are ``equal`` or ``distinct``."""
+
 
 MANY = 50_000_000  # rows of a partition up to which this process compares keys; in a larger one, Spark compares all rows
 
@@ -67,10 +84,6 @@ def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Seq
 
 def _find_repeats(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
     """Return for each file (given with whether its rows have reasons) which of its rows have a key that occurs more than once in all files."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     lengths = [pq.read_metadata(readable(file)).num_rows for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
@@ -97,10 +110,6 @@ def _find_repeats(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rule
 
 def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
     """Return which rows were set aside because they could not be read; no rule judges them."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if reasons.null_count == len(reasons):
         return np.zeros(len(reasons), bool)
     has_reasons = pc.greater(pc.list_value_length(reasons), 0).fill_null(False)
@@ -110,25 +119,19 @@ def _unreadable(reasons: pa.ChunkedArray, rules: set[str]) -> Mask:
     return unread
 
 
-def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[Mask, Mask]:
+def _codes(columns: Sequence[pa.ChunkedArray]) -> tuple[NDArray[np.int64], Mask]:
     """Return a code for each row, equal only for rows with equal keys, and whether no part of the key is null."""
-    import numpy as np
-
-    codes: Any = None
-    complete: Any = True
-    for column in columns:
+    codes: NDArray[np.int64] = np.zeros(0, np.int64)
+    complete: Mask = np.zeros(0, bool)
+    for place, column in enumerate(columns):
         code, is_valid, size = _codes_of_column(column)
-        complete = complete & is_valid
+        complete = is_valid if place == 0 else complete & is_valid
         # Renumbered each time, so that the product of sizes cannot overflow.
-        codes = code if codes is None else np.unique(codes * size + code, return_inverse=True)[1]
+        codes = code if place == 0 else np.unique(codes * size + code, return_inverse=True)[1]
     return codes, complete
 
 
-def _codes_of_column(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
+def _codes_of_column(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], Mask, int]:
     values = pa.array([repr(value) for value in column.to_pylist()]) if pa.types.is_nested(column.type) else column.combine_chunks()
     if pa.types.is_floating(values.type):
         values = pc.add(values, pa.scalar(0.0, values.type))  # -0.0 and 0.0 are one value, as they are for Spark
@@ -140,8 +143,6 @@ def _codes_of_column(column: pa.ChunkedArray) -> tuple[Mask, Mask, int]:
 
 def _move_rows(file: Place, mask: Mask, waiting: Place) -> None:
     """Move the rows of a file that a mask selects into another file; the remaining rows replace the file."""
-    import pyarrow.parquet as pq
-
     with pq.ParquetFile(readable(file)) as parquet_file:
         codec = parquet_file.metadata.row_group(0).column(0).compression.lower()
         table = parquet_file.read()
@@ -157,7 +158,7 @@ def _move_rows(file: Place, mask: Mask, waiting: Place) -> None:
     overwrite(file, remainder)
 
 
-def keys_of(rules: Sequence[Any], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
+def keys_of(rules: Sequence[UniqueRule], within: Sequence[str], by: Sequence[str]) -> Iterator[Key]:
     """Yield the key of each ``unique`` rule, with the columns that divide the table and are not folders."""
     for rule in rules:
         yield Key(

@@ -13,6 +13,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pyspark.sql import Observation, functions as F
+from pyspark.sql.types import DateType
+
+from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging import by_arrow
 from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, as_json
@@ -34,8 +38,6 @@ _EPOCH = dt.date(1970, 1, 1)
 
 def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
     """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
-    from pyspark.sql import functions as F
-
     if by_arrow.is_suited(frame, folder, by):
         by_arrow.write(frame, folder, by, segments)
         return
@@ -74,9 +76,6 @@ def set_aside_repeats(
     keys = list(keys_of(uniques, scope.within, by))
     if not uniques or not move_repeats(folder, [f"{VERDICT}={verdict}" for verdict in VERDICTS], WAITING, keys, rules):
         return {}
-    from pyspark.sql import Observation, functions as F
-
-    from caudal.engine.marks import quoted
 
     rows = (
         reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
@@ -123,11 +122,6 @@ def _parquet_options(frame: DataFrame) -> dict[str, str]:
 
 def _folder_number(frame: DataFrame, by: Sequence[str], segments: Sequence[str]) -> Column | None:
     """Return a number (bigint) that stands for a row's folder below its verdict, or None where no cheap one exists."""
-    from pyspark.sql import functions as F
-    from pyspark.sql.types import DateType
-
-    from caudal.engine.marks import quoted
-
     number, size = F.lit(0).cast("bigint"), 1
     for name in by:
         if name == SEGMENT and 0 < len(segments) <= _MANY:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from caudal.errors import EnvironmentProblem, SourceProblem
@@ -87,7 +88,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     )
 
 
-def _nests_deeper_than(schema: Any, limit: int) -> bool:
+def _nests_deeper_than(schema: object, limit: int) -> bool:
     """Return whether types are nested deeper than ``limit``."""
     level, depth = [schema], 0
     while level and depth <= limit:
@@ -158,7 +159,7 @@ _PLAIN = {
 }  # fmt: skip
 
 
-def _column(field: dict[str, Any]) -> PhysicalColumn:
+def _column(field: Mapping[str, Any]) -> PhysicalColumn:
     type = _type(field["type"])
     declared = field["type"]
     return PhysicalColumn(str(field["name"]), type, declared if isinstance(declared, str) else type)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import TextSurvey, open_plain, survey_text
@@ -131,7 +131,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")  # otherwise Spark accepts only a few charsets
     # All columns are parsed, whichever are used: Spark counts only the fields that it parses.
     ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_line"))
-    options: dict[str, Any] = {
+    options: dict[str, str | bool | int | None] = {
         **dialect_options, "escape": dialect_options["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_line", "columnPruning": False,
         "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
     }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.extras import require
@@ -22,6 +22,10 @@ from caudal.storage.place import Place, reader, spark_path
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
+    from python_calamine import CalamineWorkbook
+
+    SheetCell = int | float | str | bool | datetime.time | datetime.date | datetime.timedelta
+    Row = tuple[int, list[SheetCell]]  # a row's number in the sheet, from 1, and its cells
 
 FORMAT, ORDER, ENDINGS = "excel", 14, (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 READ_FROM_DISK = True
@@ -30,7 +34,6 @@ OPTIONS = ("sheet", "header", "null", "decimal", "timestamp_format", "date_forma
 _BATCH = 20_000
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # [MS-CFB] 2.2: the container of old workbooks, and of encrypted new ones
 _MIDNIGHT = datetime.time()
-Row = tuple[int, list[Any]]  # a row's number in the sheet, from 1, and its cells
 
 
 def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
@@ -102,7 +105,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     )
 
 
-def _open(file: RawFile) -> tuple[Any, list[str], list[str]]:
+def _open(file: RawFile) -> tuple[CalamineWorkbook, list[str], list[str]]:
     """Return the workbook, the names of its worksheets, and those of the visible ones."""
     require("python_calamine", extra="excel", for_=f"Reading the workbook '{file.name}'")
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum, SheetVisibleEnum
@@ -202,7 +205,7 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
     return result
 
 
-def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path, note: str | None) -> bool:
+def _write(file: RawFile, book: CalamineWorkbook, sheet: str, options: Options, target: Path, note: str | None) -> bool:
     """Write a sheet's rows as texts; return False if it has none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -218,7 +221,7 @@ def _write(file: RawFile, book: Any, sheet: str, options: Options, target: Path,
     return True
 
 
-def _sheet(file: RawFile, book: Any, sheet: str, options: Options) -> SheetRows | None:
+def _sheet(file: RawFile, book: CalamineWorkbook, sheet: str, options: Options) -> SheetRows | None:
     """Return a sheet's rows as texts, None when it has none."""
     assert isinstance(file.path, Path)  # a local copy where the lake is remote
     errors = check_rectangle(file, sheet)
@@ -257,7 +260,7 @@ class _ErrorText(str):
     """The text of a cell with an error: it is not a value, and does not count for its column's type."""
 
 
-def _rows(file: RawFile, book: Any, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
+def _rows(file: RawFile, book: CalamineWorkbook, sheet: str, errors: dict[int, dict[int, str]]) -> Iterator[Row]:
     """Yield the rows that have a value; cells with an error hold its name."""
     from python_calamine import CalamineError
 
@@ -297,11 +300,11 @@ def _header(file: RawFile, sheet: str, rows: Iterator[Row], declared: object) ->
     )
 
 
-def _name(cell: Any) -> str:
+def _name(cell: object) -> str:
     return (_text(cell)[0] or "").strip().replace("\n", " ")
 
 
-def _text(cell: Any) -> tuple[str | None, str]:
+def _text(cell: object) -> tuple[str | None, str]:
     """Return a cell as text, and its type."""
     if isinstance(cell, _ErrorText):
         return str(cell), ""

@@ -110,7 +110,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         ("utf-16", "utf-32")
     ):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
-    options: dict[str, Any] = {
+    options: dict[str, str | bool | int | None] = {
         "sep": UNUSED_SEPARATOR.decode(), "quote": "", "header": False, "encoding": dialect["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,
         "columnNameOfCorruptRecord": "_bad", "columnPruning": False, "emptyValue": "",
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from caudal.errors import SourceProblem, nearest
 from caudal.stages.ingest.formats.json_rows import scan
@@ -46,7 +45,7 @@ def spans(text: str, path: str, name: str) -> list[tuple[int, int]]:
         raise SourceProblem(f"'{name}' is no JSON: {error}.", fix=f"It begins with {text[:60]!r}.", file=name) from None
 
 
-def lookup(document: Any, path: str) -> Any:
+def lookup(document: object, path: str) -> object:
     """Return the value at a path of a JSON document, None where there is none.
 
     Examples
@@ -93,7 +92,7 @@ def _value_of_key(text: str, at: int, key: str, path_so_far: list[str], name: st
         while text[at] == '"':
             current_key, end = scan(text, at)
             at = _space(text, _space(text, end) + 1)
-            keys.append(current_key)
+            keys.append(str(current_key))
             if current_key == key:
                 places.append(at)
             at = _space(text, _end(text, at))

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,7 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _BLANKS = " \t\r\n\ufeff"
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{}]', re.DOTALL)
 _CONSTANTS = {True: "true", False: "false"}
-Pairs = tuple[tuple[str, Any], ...]
+Pairs = tuple[tuple[str, object], ...]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Rows:
     faults : by row, why it is not a row
     """
 
-    values: list[dict[str, Any]] = field(default_factory=list)
+    values: list[dict[str, object]] = field(default_factory=list)
     texts: list[tuple[str, int, int]] = field(default_factory=list)
     faults: dict[int, str] = field(default_factory=dict)
 
@@ -66,7 +66,7 @@ class Rows:
             self._row(value, (line, start, end))
         return len(values)
 
-    def add_item(self, text: str, item: tuple[Any, int, int]) -> int:
+    def add_item(self, text: str, item: tuple[object, int, int]) -> int:
         """Add an item of a document."""
         return self._row(item[0], (text, *item[1:]))
 
@@ -80,12 +80,12 @@ class Rows:
         except (pa.ArrowException, TypeError, UnicodeEncodeError):
             return pa.array([self._text(i, name, value) for i, value in enumerate(values)], pa.string())
 
-    def _text(self, i: int, name: str, value: Any) -> str | None:
+    def _text(self, i: int, name: str, value: object) -> str | None:
         if value is True or value is False:
             return _CONSTANTS[value]
         if isinstance(value, tuple | list):
             return self._members(i)[name]
-        if value is None or _is_text(value):
+        if value is None or _is_text(str(value)):
             return None if value is None else str(value)
         self.faults[i] = f"'{name}' holds half of a surrogate pair, which is no character"
         return None
@@ -98,7 +98,7 @@ class Rows:
         row.update(texts)
         return texts
 
-    def _row(self, value: Any, text: tuple[str, int, int]) -> int:
+    def _row(self, value: object, text: tuple[str, int, int]) -> int:
         if type(value) is not tuple:
             return self._fault(text, NO_OBJECT)
         row = dict(value)
@@ -115,7 +115,7 @@ class Rows:
         return 1
 
 
-def items(text: str) -> Iterator[tuple[Any, int, int]]:
+def items(text: str) -> Iterator[tuple[object, int, int]]:
     """Yield the values of all documents of a text with their positions; for an array its items.
 
     Examples
@@ -149,7 +149,7 @@ def items(text: str) -> Iterator[tuple[Any, int, int]]:
         at = _after_space(text, end)
 
 
-def scan(text: str, at: int) -> tuple[Any, int]:
+def scan(text: str, at: int) -> tuple[object, int]:
     """Return the value at a position and where it ends; numbers are text.
 
     Raises

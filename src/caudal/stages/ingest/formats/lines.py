@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.stages.ingest.limits import MB, bound, line_too_long
 from caudal.stages.ingest.raw import RawFile
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 UNUSED_SEPARATOR = b"\1"  # a separator that no line contains, for Spark's reader, which needs one
 _NEWLINE, _RETURN = 10, 13
@@ -88,7 +89,9 @@ class Lines:
         self._offset += len(block)
         self._before = int(octets[-1])
 
-    def _line_ends(self, block: bytes, octets: Any, newlines: Any, following: bytes) -> np.ndarray[Any, Any] | None:
+    def _line_ends(
+        self, block: bytes, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes
+    ) -> NDArray[np.int64] | None:
         """Record the kinds of line ends, and return the carriage returns without a line feed."""
         import numpy as np
 
@@ -105,10 +108,10 @@ class Lines:
             self.kinds.add("\n")
         if paired < len(places):
             self.kinds.add("\r")
-        alone: np.ndarray[Any, Any] = places[after != _NEWLINE]
+        alone: NDArray[np.int64] = places[after != _NEWLINE]
         return alone
 
-    def _check_length(self, ends: Any, length: int) -> None:
+    def _check_length(self, ends: NDArray[np.int64], length: int) -> None:
         """Raise SourceProblem for a line too long to hold in memory."""
         if self._max_bytes is None:
             return
@@ -121,7 +124,7 @@ class Lines:
         if len(ends):
             self._line_begins = self._offset + int(ends[-1])
 
-    def _check_quotes(self, octets: Any, newlines: Any, following: bytes) -> None:
+    def _check_quotes(self, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes) -> None:
         import numpy as np
 
         assert self._quote is not None

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+from sqlalchemy import inspect, text, types
+
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem, nearest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from sqlalchemy import Connection
+    from sqlalchemy.types import TypeEngine
 
 DIGITS = 38  # of the widest decimal
 
@@ -30,7 +33,7 @@ class Column:
     name: str
     sql: str
     type: pa.DataType | None
-    sqlalchemy_type: Any = None
+    sqlalchemy_type: TypeEngine[Any] | None = None
     why: str | None = None
 
 
@@ -91,8 +94,6 @@ def _parts(table: str) -> tuple[str | None, str]:
 
 
 def _check_table(connection: Connection, table: str, source: Database) -> None:
-    from sqlalchemy import inspect
-
     schema, name = _parts(table)
     inspector = inspect(connection)
     if schema is not None and schema not in (schemas := inspector.get_schema_names()):
@@ -129,8 +130,6 @@ WHERE t.oid = ANY(:oids)
 
 def _postgres(connection: Connection, source: Database) -> list[Column]:
     """Return the columns as PostgreSQL describes a result, where a domain is its base type."""
-    from sqlalchemy import text
-
     result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's SQL
     assert result.cursor is not None
     cursor: Any = result.cursor
@@ -161,8 +160,6 @@ def text_cast(arrow: pa.DataType, type: str, is_list: bool) -> str:
 
 
 def _list_type(arrow: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-
     return pa.list_(arrow)
 
 
@@ -174,8 +171,6 @@ def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.Dat
     kind : ``e`` for an enum, as ``pg_type`` says
     precision, scale : int, declared digits of a numeric, 0 where none are
     """
-    import pyarrow as pa
-
     if name in _SAME:
         return getattr(pa, _SAME[name])() if _SAME[name] != "bool" else pa.bool_(), None
     if name == "timestamp":
@@ -196,8 +191,6 @@ def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.Dat
 
 def _by_inspector(connection: Connection, source: Database) -> list[Column]:
     """Return the columns by SQLAlchemy's inspector; for a query, only their names."""
-    from sqlalchemy import inspect, text
-
     if source.table is None:
         result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} WHERE 1 = 0"))  # noqa: S608
         return [Column(name, quote_name(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
@@ -208,10 +201,7 @@ def _by_inspector(connection: Connection, source: Database) -> list[Column]:
     ]
 
 
-def _column_of(name: str, sql: str, type: Any) -> Column:
-    import pyarrow as pa
-    from sqlalchemy import types
-
+def _column_of(name: str, sql: str, type: TypeEngine[Any]) -> Column:
     plain = [
         (types.Boolean, pa.bool_()), (types.Integer, pa.int64()), (types.Float, pa.float64()), (types.DateTime, pa.timestamp("us")),
         (types.Date, pa.date32()), (types.LargeBinary, pa.binary()), (types.Time, pa.string()), (types.Enum, pa.string()),

@@ -6,34 +6,34 @@ import io
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.csv as pc
+import pyarrow.types as t
+
 from caudal.stages.ingest.sql.columns import Column
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import psycopg
     from sqlalchemy import Connection
+    from sqlalchemy.sql import ClauseElement
 
 BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read through the driver's cursor
 
 
 def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
     """Return whether each column's text is its value: lists and bytes have another notation."""
-    import pyarrow.types as t
-
     return connection.dialect.name == "postgresql" and not any(
         column.type is None or t.is_nested(column.type) or t.is_binary(column.type) for column in columns
     )
 
 
-def copy_batches(connection: Connection, statement: Any, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
+def copy_batches(connection: Connection, statement: ClauseElement, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a statement.
 
     Raises
     ------
     pyarrow.ArrowInvalid : a value that Arrow cannot read, such as an infinite time
     """
-    import pyarrow as pa
-    import pyarrow.csv as pc
-
     compiled = statement.compile(dialect=connection.dialect)
     parameters = dict(compiled.params)
     sql = str(compiled) if parameters else str(compiled).replace("%%", "%")
@@ -61,7 +61,7 @@ def copy_batches(connection: Connection, statement: Any, columns: Sequence[Colum
 class _Rows(io.RawIOBase):
     """The output of COPY, as a file."""
 
-    def __init__(self, copy: Any) -> None:
+    def __init__(self, copy: psycopg.Copy) -> None:
         self.copy, self.rest = copy, memoryview(b"")
 
     def readable(self) -> bool:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from caudal.declarations.database import Database
 from caudal.stages.ingest.arrival import KnownFile
 from caudal.stages.ingest.sql.text_watermark import step_back
 from caudal.storage.parquet import open_parquet
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+Watermark: TypeAlias = datetime | date | Decimal | int | float | str
 
 DIGEST = 16  # bytes of the digest that identifies a row
 
@@ -37,7 +39,7 @@ class EarlierExtractions:
     newest: int
 
     @property
-    def watermark(self) -> Any:
+    def watermark(self) -> Watermark | None:
         """Return the greatest watermark of these extractions, or None."""
         watermarks = [watermark_from_json(notes["watermark"]) for _, notes in self.files if notes.get("watermark")]
         return max(watermarks) if watermarks else None
@@ -70,7 +72,7 @@ def earlier_extractions(source: Database, landed: Mapping[str, KnownFile]) -> Ea
     return EarlierExtractions(folder, files, newest)
 
 
-def overlap_start(source: Database, last: Any) -> Any:
+def overlap_start(source: Database, last: Watermark) -> Watermark:
     """Return the watermark from which rows are read again."""
     if isinstance(last, datetime):
         return last - timedelta(seconds=source.overlap)
@@ -79,10 +81,10 @@ def overlap_start(source: Database, last: Any) -> Any:
     if isinstance(last, str):
         return step_back(last, source.overlap)
     # Rounded away from zero, as integers have no fractions.
-    return last - (source.overlap if isinstance(last, float) else type(last)(-(-source.overlap // 1)))
+    return last - source.overlap if isinstance(last, float) else last - type(last)(-(-source.overlap // 1))
 
 
-def resume_from(source: Database, earlier: EarlierExtractions | None) -> tuple[Any, LandedRows | None]:
+def resume_from(source: Database, earlier: EarlierExtractions | None) -> tuple[Watermark | None, LandedRows | None]:
     """Return the watermark from which rows are read, and those of them that were landed; None for both where all rows are read."""
     last = earlier.watermark if earlier is not None and source.watermark else None
     if earlier is None or last is None:
@@ -95,8 +97,6 @@ class LandedRows:
     """The landed rows from a watermark on: for each key the digest of the newest one."""
 
     def __init__(self, source: Database, earlier: EarlierExtractions, low: Any) -> None:
-        import pyarrow.compute as pc
-
         self.key = source.key
         self.newest: dict[bytes, bytes] = {}
         assert source.watermark is not None
@@ -113,8 +113,6 @@ class LandedRows:
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the rows that were not landed before unchanged."""
-        import pyarrow as pa
-
         is_new = [self.newest.get(key) != digest for key, digest in self._digests_by_key(batch)]
         return batch if all(is_new) else batch.filter(pa.array(is_new, pa.bool_()))
 
@@ -127,17 +125,15 @@ class LandedRows:
             yield (_digest([columns[name][i] for name in self.key]) if self.key else digest), digest
 
 
-def _digest(values: Sequence[Any]) -> bytes:
+def _digest(values: Sequence[object]) -> bytes:
     return hashlib.blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
 
-def _scalar(low: Any, type: pa.DataType) -> Any:
-    import pyarrow as pa
-
+def _scalar(low: Watermark, type: pa.DataType) -> pa.Scalar:
     return pa.scalar(low, type)
 
 
-def watermark_as_json(last: Any) -> list[str]:
+def watermark_as_json(last: Watermark) -> list[str]:
     """Return a watermark as the ledger stores it.
 
     Examples
@@ -149,12 +145,13 @@ def watermark_as_json(last: Any) -> list[str]:
     return [kind.__name__, last.isoformat() if isinstance(last, date) else str(last)]
 
 
-def watermark_from_json(stored: Sequence[str]) -> Any:
+def watermark_from_json(stored: Sequence[str]) -> Watermark:
     """Return a watermark from its form in the ledger."""
     kind, text = stored
     if kind in ("datetime", "date"):
         return (datetime if kind == "datetime" else date).fromisoformat(text)
-    return {"Decimal": Decimal, "int": int, "float": float, "str": str}[kind](text)
+    values: dict[str, Callable[[str], Watermark]] = {"Decimal": Decimal, "int": int, "float": float, "str": str}
+    return values[kind](text)
 
 
 def stamp(at: int) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.secret import passwords_of, shown
@@ -19,10 +23,6 @@ CONNECT_S = 10  # seconds to wait for a server's answer
 
 def open_engine(source: Database, data: Path | None) -> Engine:
     """Return an engine that keeps no connection after its use."""
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-    from sqlalchemy.pool import NullPool
-
     address = source.address.url()
     if source.by_jdbc:
         raise SourceProblem(
@@ -57,8 +57,6 @@ def open_engine(source: Database, data: Path | None) -> Engine:
 
 def translate_sqlalchemy_error(error: Exception, source: Database) -> CaudalError | None:
     """Return a database's error as a CaudalError without the password; None where the error is not the database's."""
-    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
     if not isinstance(error, SQLAlchemyError) and not type(error).__module__.startswith(("psycopg", "sqlite3")):
         return None
     origin = getattr(error, "orig", None) or error

@@ -13,17 +13,27 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pyarrow.types as t
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import ArgumentError
+
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.sql.columns import Column, columns, quote_name, relation
 from caudal.stages.ingest.sql.copy import can_copy, copy_batches
-from caudal.stages.ingest.sql.earlier import EarlierExtractions, LandedRows, resume_from
+from caudal.stages.ingest.sql.earlier import EarlierExtractions, LandedRows, Watermark, resume_from
 from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
 from caudal.storage.parquet import WRITTEN
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from contextlib import AbstractContextManager
+
     from sqlalchemy import Connection, Engine
+    from sqlalchemy.sql.expression import BindParameter
+    from sqlalchemy.sql.selectable import TextualSelect
 
 ROWS = 20_000  # rows of each range that are in memory at once
 
@@ -40,7 +50,7 @@ class Range:
 
     file: Path
     rows: int
-    last: Any
+    last: Watermark | None
     has_null: bool
 
 
@@ -80,7 +90,7 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
             )
 
 
-Open = Callable[[], Any]
+Open = Callable[[], "AbstractContextManager[Connection]"]
 
 
 def _with_connection(open_connection: Open, work: Callable[[Connection], Range]) -> Range:
@@ -91,9 +101,6 @@ def _with_connection(open_connection: Open, work: Callable[[Connection], Range])
 @contextmanager
 def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
     """Yield a connection that sees one state of the database, and where possible a function that opens more with the same state."""
-    from sqlalchemy import text
-    from sqlalchemy.exc import ArgumentError
-
     if engine.dialect.name != "postgresql":
         with engine.connect() as connection:
             with suppress(ArgumentError):  # SQLite's transactions are serializable
@@ -118,10 +125,10 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
         yield connection, lambda: reader(str(snapshot))
 
 
-def _bounds(connection: Connection, source: Database, columns: Sequence[Column], low: Any) -> list[tuple[int | None, int | None]]:
+def _bounds(
+    connection: Connection, source: Database, columns: Sequence[Column], low: Watermark | None
+) -> list[tuple[int | None, int | None]]:
     """Return the key ranges, each with its first key and the first key after it; open at both ends."""
-    from sqlalchemy import text
-
     if source.parallel == 1:
         return [(None, None)]
     key = next(column for column in columns if column.name == source.key[0])
@@ -141,11 +148,9 @@ def _bounds(connection: Connection, source: Database, columns: Sequence[Column],
 
 
 def _write(
-    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any,
+    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Watermark | None,
     landed_rows: LandedRows | None, file: Path, mark: str,
 ) -> Range:  # fmt: skip
-    import pyarrow as pa
-
     statement = _statement(connection, source, columns, bounds, low)
     if can_copy(connection, columns):
         try:
@@ -166,9 +171,6 @@ def write_batches(
     mark: str,
 ) -> Range:
     """Write rows into a file, without those that were landed before unchanged."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
     rows, newest, has_null = 0, None, False
     first_batch = next(batches, None)
     first_batch = _batch([], columns, None, source) if first_batch is None else first_batch
@@ -194,9 +196,6 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     ------
     SourceProblem : they are bytes, booleans, or NaN
     """
-    import pyarrow.compute as pc
-    import pyarrow.types as t
-
     type = column.type
     ordered = t.is_integer(type) or t.is_floating(type) or t.is_decimal(type) or t.is_string(type) or t.is_temporal(type)
     if not (ordered or t.is_null(type)) or (t.is_floating(type) and pc.any(pc.is_nan(column)).as_py()):
@@ -209,7 +208,9 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
     return column
 
 
-def _fetch(connection: Connection, statement: Any, source: Database, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+def _fetch(
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column]
+) -> Iterator[pa.RecordBatch]:
     """Yield rows through the driver's cursor, which knows every type."""
     result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
     schema: pa.Schema | None = None
@@ -226,7 +227,7 @@ def _fetch(connection: Connection, statement: Any, source: Database, columns: Se
 
 
 def _invalid_value_problem(
-    connection: Connection, statement: Any, source: Database, columns: Sequence[Column], error: Exception
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column], error: Exception
 ) -> SourceProblem:
     """Return the problem of a value that is not of its column's type; the rows are read again, unconverted, to name the column."""
     converters = [
@@ -254,12 +255,14 @@ def _invalid_value_problem(
 
 
 def _statement(
-    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Any
-) -> Any:
-    from sqlalchemy import bindparam, text
-
+    connection: Connection,
+    source: Database,
+    columns: Sequence[Column],
+    bounds: tuple[int | None, int | None],
+    low: Watermark | None,
+) -> TextualSelect:
     conditions: list[str] = []
-    parameters: list[Any] = []
+    parameters: list[BindParameter[Any]] = []
     key = quote_name(connection, source.key[0]) if source.key else ""
     if bounds[0] is not None:
         conditions.append(f"{key} >= :least")
@@ -278,10 +281,10 @@ def _statement(
     return statement.columns(**{column.name: column.sqlalchemy_type for column in columns if column.sqlalchemy_type is not None})
 
 
-def _batch(rows: Sequence[Any], columns: Sequence[Column], schema: pa.Schema | None, source: Database) -> pa.RecordBatch:
+def _batch(
+    rows: Sequence[Sequence[object]], columns: Sequence[Column], schema: pa.Schema | None, source: Database
+) -> pa.RecordBatch:
     """Return rows as Arrow; a column without a declared type has the type of its first values."""
-    import pyarrow as pa
-
     arrays = []
     values_by_column = list(zip(*rows, strict=True)) or [()] * len(columns)
     for place, (column, values) in enumerate(zip(columns, values_by_column, strict=True)):

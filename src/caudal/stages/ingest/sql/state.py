@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import bindparam, text
+from sqlalchemy.exc import SQLAlchemyError
+
 from caudal.declarations.database import Database
 from caudal.stages.ingest.sql.columns import quote_name, relation
 from caudal.stages.ingest.sql.earlier import overlap_start
@@ -17,9 +20,6 @@ def state(source: Database, data: Path | None) -> tuple[object, int] | None:
     ------
     CaudalError : the database does not answer, or refuses this query
     """
-    from sqlalchemy import bindparam, text
-    from sqlalchemy.exc import SQLAlchemyError
-
     assert source.watermark is not None
     engine = open_engine(source, data)
     try:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+from sqlalchemy import text
+
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.sql.columns import Column, relation
@@ -94,8 +97,6 @@ def check_watermarks(connection: Connection, source: Database, columns: Sequence
     ------
     SourceProblem : two watermarks differ in form, or one is not a time, date or number: as text, '10' comes before '9'
     """
-    from sqlalchemy import text
-
     column = next((candidate for candidate in columns if candidate.name == source.watermark), None)
     if column is None or not _as_text(connection, column):
         return None
@@ -114,8 +115,6 @@ def check_watermarks(connection: Connection, source: Database, columns: Sequence
 
 
 def _as_text(connection: Connection, column: Column) -> bool:
-    import pyarrow as pa
-
     if connection.dialect.name == "sqlite":  # SQLite keeps times as text
         return column.type is None or pa.types.is_string(column.type) or pa.types.is_temporal(column.type)
     return column.type is not None and pa.types.is_string(column.type)

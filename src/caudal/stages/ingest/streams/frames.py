@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from caudal.declarations.connection import Connection
 from caudal.errors import DeclarationProblem, nearest
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from caudal.stages.ingest.streams.tap import Tap
+
+
+class StreamModule(Protocol):
+    """A module of this package: what it gives for a connection of its ``KIND``."""
+
+    def frame(
+        self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_blocks: int | None
+    ) -> DataFrame:
+        """Return a stream of messages."""
+
+    def batch(
+        self, spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]
+    ) -> DataFrame:
+        """Return messages between offsets."""
+
+    def tap(self, connection: Connection, place: Path, data: Path | None) -> Tap:
+        """Return a reader by offset in this process."""
 
 
 def frame(
@@ -30,23 +47,20 @@ def frame(
     data : Path, optional, the folder that a relative pattern of ``folder`` refers to
     max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
     """
-    stream: DataFrame = _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
-    return stream
+    return _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``."""
-    rows: DataFrame = _module(connection).batch(spark, connection, Path(place), start, end)
-    return rows
+    return _module(connection).batch(spark, connection, Path(place), start, end)
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:
     """Return the object that reads a stream by offset in this process; ``place`` and ``data`` as for `frame`."""
-    tap: Tap = _module(connection).tap(connection, place, data)
-    return tap
+    return _module(connection).tap(connection, place, data)
 
 
-def kinds() -> Mapping[str, Any]:
+def kinds() -> Mapping[str, StreamModule]:
     """Return the module of every kind of stream source.
 
     Examples
@@ -57,7 +71,7 @@ def kinds() -> Mapping[str, Any]:
     return STREAM_SOURCES
 
 
-def _module(connection: Connection) -> Any:
+def _module(connection: Connection) -> StreamModule:
     if connection.kind not in kinds():
         raise DeclarationProblem(
             f"A connection of the kind '{connection.kind}' does not stream.",

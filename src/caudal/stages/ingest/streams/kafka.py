@@ -6,7 +6,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +19,7 @@ from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, c
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 
 if TYPE_CHECKING:
+    from confluent_kafka import Message
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "kafka"
@@ -89,7 +90,7 @@ class KafkaTap(Tap):
         self._connection = connection
         self._servers = servers(connection)
         self._refusal = LoginRefusal()
-        broker: dict[str, Any] = {
+        broker: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
         consumer_options = {
@@ -100,7 +101,7 @@ class KafkaTap(Tap):
         self._admin = AdminClient(broker)
         self._partitions = self._count_partitions()
         self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
-        self._ahead: dict[int, list[Any]] = {}  # messages read beyond the last micro-batch
+        self._ahead: dict[int, list[Message]] = {}  # messages read beyond the last micro-batch
         self._bytes_a_message = 65536.0  # a first guess, so that a first micro-batch of large messages is not larger than the next
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
@@ -235,7 +236,7 @@ class KafkaTap(Tap):
                 )  # fmt: skip
 
 
-def _messages(partition: int, messages: Sequence[Any]) -> pa.RecordBatch:
+def _messages(partition: int, messages: Sequence[Message]) -> pa.RecordBatch:
     moments = pa.array([max(0, message.timestamp()[1]) * 1000 for message in messages], pa.int64())
     return pa.record_batch(
         [

@@ -9,13 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.connection import Kafka
 from caudal.declarations.outlet import Topic
 from caudal.errors import DeclarationProblem
 from caudal.secret import secrets_hidden
 from caudal.stages.ingest.secret import reveal_settings
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError
 
 Options = dict[str, str]
 LOGIN_FIX = (
@@ -69,7 +72,7 @@ def client_options(connection: Kafka | Topic) -> Options:
     return chosen
 
 
-def properties(file: Path) -> dict[str, Any]:
+def properties(file: Path) -> dict[str, object]:
     """Return the options of a properties file of Kafka's Java client, under their names in declarations.
 
     Raises
@@ -99,7 +102,7 @@ class LoginRefusal:
 
     text = ""
 
-    def __call__(self, error: Any) -> None:
+    def __call__(self, error: KafkaError) -> None:
         """Remember an error of the login or of certificates."""
         from confluent_kafka import KafkaError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.connection import Connection
+from caudal.stages.ingest.streams import log
 from caudal.stages.ingest.streams.tap import LogTap
 
 if TYPE_CHECKING:
@@ -19,15 +20,11 @@ def frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    from caudal.stages.ingest.streams import log
-
     return log.frame(spark, connection, place, max_blocks=max_blocks)
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    from caudal.stages.ingest.streams import log
-
     return log.batch(spark, connection, place, start, end)
 
 

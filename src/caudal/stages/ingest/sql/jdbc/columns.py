@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem, nearest
 from caudal.stages.ingest.sql.columns import DIGITS, Column, check_named, known_type, text_cast
 from caudal.stages.ingest.sql.jdbc.server import Server, tables
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
 
 # Of java.sql.Types.
 _NUMERIC, _DECIMAL, _TIME, _TIME_WITH_ZONE = 2, 3, 92, 2013
@@ -95,7 +98,7 @@ def _no_table_problem(server: Server, source: Database, schema: str, name: str) 
     )
 
 
-def _postgres(server: Server, metadata: Any, source: Database) -> list[Column]:
+def _postgres(server: Server, metadata: JavaObject, source: Database) -> list[Column]:
     """Return the columns of PostgreSQL, with the same types as through psycopg."""
     enums = {name for (name,) in server.rows("SELECT typname::text FROM pg_catalog.pg_type WHERE typtype = 'e'")}
     columns = []
@@ -136,7 +139,7 @@ def _check_watermark(server: Server, source: Database, relation: str, columns: l
         )
 
 
-def _any(server: Server, metadata: Any) -> list[Column]:
+def _any(server: Server, metadata: JavaObject) -> list[Column]:
     """Return the columns of another database: Spark's dialect knows their types, except those whose values fit no Spark type."""
     columns = []
     for place in range(1, metadata.getColumnCount() + 1):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, SourceProblem
 from caudal.secret import passwords_of
 from caudal.stages.ingest.sql.engine import database_problem
+
+if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
 
 _READER = "datasources.jdbc"  # the package of Spark's reader, in a stack
 _LOST = ("Recoverable", "SQLTransient", "SQLNonTransientConnection", "SQLTimeout", "CommunicationsException")
@@ -41,7 +44,7 @@ def translate_jdbc_error(error: Exception, source: Database) -> CaudalError | No
     )
 
 
-def _chain(java: Any) -> list[Any]:
+def _chain(java: JavaObject) -> list[JavaObject]:
     """Return an exception followed by its causes."""
     chain = [java]
     while len(chain) < 20 and (cause := chain[-1].getCause()) is not None:
@@ -49,7 +52,7 @@ def _chain(java: Any) -> list[Any]:
     return chain
 
 
-def _state(java: Any) -> str | None:
+def _state(java: JavaObject) -> str | None:
     """Return the SQLSTATE of a ``java.sql.SQLException``, None for another exception."""
     with suppress(Exception):  # py4j raises where there is no such method
         return str(java.getSQLState() or "")

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import Observation, functions as F
 
 from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
@@ -20,8 +24,9 @@ from caudal.stages.ingest.sql.text_watermark import unordered_text_problem
 from caudal.storage.place import Place, readable as opened, remove, spark_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from caudal.stages.ingest.sql.earlier import Watermark
 
 # An unchanged table is returned in the same order again, and texts have one notation.
 _POSTGRESQL = "SET synchronize_seqscans = off; SET datestyle = 'ISO'; SET intervalstyle = 'iso_8601'; SET timezone = 'UTC'"
@@ -94,10 +99,8 @@ def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str
     }  # fmt: skip
 
 
-def _write_rows(spark: SparkSession, source: Database, query: JdbcQuery, low: Any, folder: Place) -> int:
+def _write_rows(spark: SparkSession, source: Database, query: JdbcQuery, low: Watermark | None, folder: Place) -> int:
     """Write the rows to ``folder`` by the executors, and return how many they report."""
-    from pyspark.sql import Observation, functions as F
-
     frame = spark.read.format("jdbc").options(**query.options).load()
     if source.watermark and frame.schema[source.watermark].dataType.typeName() in ("string", "char", "varchar"):
         raise unordered_text_problem(source, "by a database whose order of texts may differ from the order of their values")
@@ -111,10 +114,8 @@ def _write_rows(spark: SparkSession, source: Database, query: JdbcQuery, low: An
     return int(observation.get["rows"])
 
 
-def _overlap_condition(frame: DataFrame, watermark: str, low: Any, postgresql: bool) -> Any:
+def _overlap_condition(frame: DataFrame, watermark: str, low: Watermark | None, postgresql: bool) -> Column:
     """Return the condition of the rows to read again; the dialect writes the value into the statement."""
-    from pyspark.sql import functions as F
-
     column = F.col(_name(watermark))
     if not isinstance(low, datetime):
         is_late = column >= F.lit(low)
@@ -142,9 +143,6 @@ def _parts(folder: Place) -> list[list[Place]]:
 
 def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some files; at least one batch, which may be empty."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     rows = 0
     for file in files:
         with pq.ParquetFile(opened(file)) as opened_file:
@@ -156,8 +154,6 @@ def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
 
 def _check_complete(source: Database, expected: int, parts: list[list[Place]], folder: Place) -> None:
     """Raise EnvironmentProblem where the executors report more rows than the files have: each may write to another disk."""
-    import pyarrow.parquet as pq
-
     present = sum(pq.read_metadata(opened(file)).num_rows for files in parts for file in files)
     if expected != present or not parts:
         raise EnvironmentProblem(

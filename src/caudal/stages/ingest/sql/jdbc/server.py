@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.database import Database, connector
+from caudal.engine import connectors
 from caudal.errors import SourceProblem
 
 if TYPE_CHECKING:
+    from py4j.java_gateway import JavaObject
     from pyspark.sql import SparkSession
 
 CONNECT_S = 10  # seconds to wait for a server's answer, by drivers that support it
@@ -31,8 +33,8 @@ class Server:
     """
 
     driver: str
-    connection: Any
-    dialect: Any
+    connection: JavaObject
+    dialect: JavaObject
 
     @property
     def postgresql(self) -> bool:
@@ -96,8 +98,6 @@ def classes(source: Database) -> list[str]:
     ------
     SourceProblem : they declare none
     """
-    from caudal.engine import connectors
-
     connector_name = connector(source)
     assert connector_name is not None
     jars = connectors.jars({connector_name})
@@ -139,7 +139,7 @@ def tables(server: Server, names: Sequence[str | None]) -> list[tuple[str | None
     return tables_
 
 
-def _rows(answer: Any, width: int) -> list[tuple[Any, ...]]:
+def _rows(answer: JavaObject, width: int) -> list[tuple[Any, ...]]:
     rows = []
     while answer.next():
         rows.append(tuple(answer.getObject(place + 1) for place in range(width)))
