@@ -242,7 +242,7 @@ def test_a_new_file_in_a_folder_is_found_without_another_line(tmp_path: Path) ->
     shutil.copytree(source, tmp_path / "caudal", ignore=shutil.ignore_patterns("__pycache__", "assets", "templates"))
     (tmp_path / "caudal" / "stages" / "metrics" / "worst.py").write_text(
         "from caudal.stages.metrics.judged import Judged, Metric\n\n\n"
-        'METRIC = Metric("worst", "regression", "lower", lambda judged: float(judged.off.max()))\n'
+        'METRIC = Metric("worst", "regression", "lower", lambda judged: float(judged.absolute_error.max()))\n'
     )
     asked = "import caudal; from caudal.declarations.metrics import METRICS; print(caudal.__file__, METRICS['regression']['worst'])"
     done = subprocess.run(

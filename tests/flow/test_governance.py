@@ -214,7 +214,7 @@ def test_a_trace_says_so_where_rows_cannot_be_told(shop, copy):
     assert "changed" in {one["state"] for one in trace(PRODUCT, copy, "sales_day", where="country = 'France'")["files"]}
     with pytest.raises(NotThere, match="No row"):
         trace(PRODUCT, shop["settings"], "sales_day", where="country = 'Atlantis'")
-    with pytest.raises(DeclarationProblem, match="no value of type"):
+    with pytest.raises(DeclarationProblem, match="is not a value of type"):
         trace(PRODUCT, shop["settings"], "sales_day", where="lines = 'many'")
 
 

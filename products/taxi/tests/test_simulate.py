@@ -131,7 +131,7 @@ def test_the_reader_finds_exactly_the_planted_format_faults(
         ),
     )
     landed = []
-    for one in arrivals(source.connection, data=folder, scratch=tmp_path, seen={}):
+    for one in arrivals(source.connection, data=folder, scratch=tmp_path, landed={}):
         content = one.local.read_bytes()
         sha256 = hashlib.sha256(content).hexdigest()
         path = tmp_path / f"{sha256}{one.local.suffix}"

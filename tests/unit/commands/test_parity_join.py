@@ -35,7 +35,7 @@ def test_spark_gives_each_pair_once(spark: Any, how: str, on: tuple[str, ...]) -
     frames = [spark.createDataFrame(table([*rows, *rows[:9]], name)) for rows, name in ((left, "x"), (right, "y"))]
     declared = shape(made.nodes["ab"], made.nodes["a"], made.nodes["b"])
     until = 20
-    rows = batch(*frames, declared, given_us=T0 + until * 1_000_000).toArrow().to_pylist()
+    rows = batch(*frames, declared, unmatched_before_us=T0 + until * 1_000_000).toArrow().to_pylist()
     got = Counter((row["device"], row["seq"], round(row["at"].timestamp() - T0 / 1e6), row["b_at"] and row["y"]) for row in rows)
     pairs = brute(left, right, on)
     lone = set(left) - {mine for mine, _ in pairs}

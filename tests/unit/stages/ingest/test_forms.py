@@ -58,7 +58,7 @@ def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
     assert len(texts) > 5
     frame = spark.createDataFrame([(text,) for text in texts], "_r0 string")
     by_spark = [row[0] for row in frame.select(parse_text(F.col("_r0"), type, {}, "America/New_York").cast("string")).collect()]
-    typed = forms.cast_by_arrow(frame, {"value": ("_r0", type)}, {}, keep=True)
+    typed = forms.cast_by_arrow(frame, {"value": ("_r0", type)}, {}, keep_texts=True)
     by_arrow = {row["_r0"]: row["value"] for row in typed.select("_r0", F.col("value").cast("string")).collect()}
     assert [by_arrow[text] for text in texts] == by_spark
 
