@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+from caudal.engine.lineage import column_lineage
 from caudal.ledger.rows import LineageDocument
 
 if TYPE_CHECKING:
@@ -18,7 +19,5 @@ def lineage_document(rows: DataFrame, inputs: Mapping[str, DataFrame]) -> Lineag
     ----------
     inputs : the frames that the rows are made of, by the alias that each has
     """
-    from caudal.engine.lineage import column_lineage
-
     lineage = column_lineage(rows, {name: frame.columns for name, frame in inputs.items()})
     return cast(LineageDocument, lineage)

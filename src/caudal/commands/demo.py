@@ -21,8 +21,9 @@ from caudal.extras import require
 from caudal.ledger.records import model_versions
 from caudal.report.terminal import Progress as Display, summary
 from caudal.runtime.opening import open_home
-from caudal.runtime.progress import Progress
+from caudal.runtime.progress import NoProgress, Progress
 from caudal.serve.app import create_app
+from caudal.web.server import serve_in_thread
 
 # NYC Taxi & Limousine Commission, trip record data.
 OFFICIAL = "https://d37ci6vzurychx.cloudfront.net"
@@ -76,8 +77,6 @@ def product_folder() -> Path:
 
 def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
     """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
-    from caudal.web.server import serve_in_thread
-
     home = open_home(settings)
     with serve_in_thread(
         create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port
@@ -91,8 +90,6 @@ def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, o
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Run the taxi product, serve its champions and print the results."""
-    from caudal.runtime.progress import NoProgress
-
     trips = prepare(settings, simulate=simulate)
     settings = replace(settings, data=trips.folder)
     if not as_json:

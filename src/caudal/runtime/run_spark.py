@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sqlalchemy import func, select
+
 from caudal.declarations.database import Database, connector
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -15,6 +17,7 @@ from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.progress import Progress
+from caudal.stages.ingest.needs import connectors
 from caudal.storage.place import Place, spark_needs
 
 if TYPE_CHECKING:
@@ -116,8 +119,6 @@ class RunSpark:
 
 def has_little_data(product: Product, ledger: Ledger) -> bool:
     """Return whether all that was ever landed is so little that a run over it takes seconds; images are not counted, Java does not read them."""
-    from sqlalchemy import func, select
-
     kinds = {name: source.connection.kind for name, source in product.sources.items()}
     if not _LANDED_KINDS.issuperset(kinds.values()) or database_connectors(product):
         return False  # Spark itself reads those, and how much is not known before
@@ -134,6 +135,4 @@ def database_connectors(product: Product) -> frozenset[str]:
 
 def file_connectors(product: Product) -> frozenset[str]:
     """Return the connectors that reading the files of the product's sources may need."""
-    from caudal.stages.ingest.needs import connectors
-
     return connectors(source.connection for source in product.sources.values())

@@ -28,6 +28,7 @@ from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.storage import check_raw_files
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
 from caudal.stages.ingest.explain import explain
 from caudal.stages.ingest.read import read
 from caudal.storage import delta, storage_errors
@@ -130,7 +131,6 @@ def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days:
 def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     """Read files and publish their rows; when days are read again, only the rows of these days."""
     tables, ledger, product, data = ws.tables, ws.record.ledger, ws.product, ws.settings.data
-    from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
 
     check_raw_files(tables.verified_raw_files, source.name, pending.files)
     raw = raw_files(source, pending.files)

@@ -25,6 +25,10 @@ from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fi
 from caudal.graph.check_models import problems_of_model_columns
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
+from caudal.runtime.opening import open_home
+from caudal.runtime.product_tables import mark_event_time
+from caudal.runtime.progress import NoProgress
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
 from caudal.stages.enforce.declared import Declared
 from caudal.stages.features.future import InputShape, sees_future
@@ -167,8 +171,6 @@ class _Analyser:
         )
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
-        from caudal.runtime.product_tables import mark_event_time
-
         return {
             name: mark_event_time(empty(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
             for name in table.inputs
@@ -184,10 +186,6 @@ class _Analyser:
 
     @cached_property
     def _spark(self) -> SparkSession:
-        from caudal.runtime.opening import open_home
-        from caudal.runtime.progress import NoProgress
-        from caudal.runtime.run_spark import RunSpark
-
         home = open_home(self._settings)
         return RunSpark(self._product, self._settings, home.lake, NoProgress(), is_brief=lambda: True).session
 

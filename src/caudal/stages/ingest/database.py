@@ -14,6 +14,7 @@ from caudal.declarations.connection import Connection
 from caudal.declarations.database import Database
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.stages.ingest.arrival import Arrival, Clock, Engine, KnownFile, fetches
+from caudal.stages.ingest.sql.earlier import declaration_key, earlier_extractions, stamp, watermark_as_json
 from caudal.stages.ingest.sql.engine import open_engine, translate_sqlalchemy_error
 from caudal.stages.ingest.sql.extract import extract
 from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
@@ -38,7 +39,6 @@ def fetch(
 ) -> list[Arrival]:
     """Return the files of one extraction, none if it found nothing new; without JDBC all are of the same state of the database."""
     assert isinstance(connection, Database)
-    from caudal.stages.ingest.sql.earlier import declaration_key, earlier_extractions, stamp
 
     earlier = earlier_extractions(connection, landed)
     at_us = max(int(clock() * 1e6), earlier.newest + 1 if earlier is not None else 0)
@@ -53,7 +53,6 @@ def fetch(
     if not continues and earlier is not None and connection.watermark is None and _is_unchanged(ranges_kept, earlier):
         return []
     set_name = earlier.set if continues and earlier is not None else f"{connection.address!r}/{connection.what}/{stamp(at_us)}"
-    from caudal.stages.ingest.sql.earlier import watermark_as_json
 
     watermarks = [range_.last for range_ in ranges if range_.last is not None]
     notes = {

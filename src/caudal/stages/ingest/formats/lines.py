@@ -6,11 +6,12 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caudal.stages.ingest.limits import MB, bound, line_too_long
 from caudal.stages.ingest.raw import RawFile
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 UNUSED_SEPARATOR = b"\1"  # a separator that no line contains, for Spark's reader, which needs one
@@ -70,7 +71,6 @@ class Lines:
     def _scan(self, block: bytes, following: bytes) -> None:
         if not block:
             return
-        import numpy as np
 
         octets = np.frombuffer(block, dtype=np.uint8)
         newlines = np.flatnonzero(octets == _NEWLINE)
@@ -93,8 +93,6 @@ class Lines:
         self, block: bytes, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes
     ) -> NDArray[np.int64] | None:
         """Record the kinds of line ends, and return the carriage returns without a line feed."""
-        import numpy as np
-
         if b"\r" not in block:
             if len(newlines):
                 self.kinds.add("\n")
@@ -115,7 +113,6 @@ class Lines:
         """Raise SourceProblem for a line too long to hold in memory."""
         if self._max_bytes is None:
             return
-        import numpy as np
 
         begins = np.concatenate([[self._line_begins - self._offset], ends])
         lengths = np.append(ends, length) - begins
@@ -125,8 +122,6 @@ class Lines:
             self._line_begins = self._offset + int(ends[-1])
 
     def _check_quotes(self, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes) -> None:
-        import numpy as np
-
         assert self._quote is not None
         mark = self._quote[0]
         at = np.flatnonzero(octets == mark)
