@@ -88,11 +88,17 @@ def feeding() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture
-def page() -> Iterator[Any]:
-    """A page of a real browser; the test is skipped where there is none."""
+def browser() -> Iterator[Any]:
+    """A real browser with one page; the test is skipped where there is none."""
     module = beside("browser")
     binary = module.chromium()
     if binary is None:
         pytest.skip("no chromium: install Debian's chromium, or name one in CAUDAL_CHROMIUM")
-    with module.browser(binary) as found:
-        yield found
+    with module.browser(binary) as started:
+        yield started
+
+
+@pytest.fixture
+def page(browser: Any) -> Any:
+    """The browser's page."""
+    return browser.page
