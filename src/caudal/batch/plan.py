@@ -8,7 +8,7 @@ from typing import Literal
 
 from caudal.batch.registered import work_of
 from caudal.batch.step import Step, StepResult
-from caudal.batch.steps.metastore import work as register
+from caudal.batch.steps.metastore import register_table
 from caudal.declarations.product import Product
 from caudal.graph.build import build
 from caudal.graph.node_kind import REGISTER, StepKind
@@ -39,7 +39,7 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
             steps += node_steps
     if metastore:
         steps += [
-            _step(REGISTER, table, (writer,), partial(register, table=table))
+            _step(REGISTER, table, (writer,), partial(register_table, table=table))
             for table, writer in writers.items()
         ]  # fmt: skip
     return steps

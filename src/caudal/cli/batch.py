@@ -34,10 +34,10 @@ def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = No
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
          simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without trying the network.")] = False) -> None:  # fmt: skip
     """Run the taxi product from raw trips to a served prediction."""
-    from caudal.commands.demo import demo as work
+    from caudal.commands import demo
 
     with exit_on_error(as_json):
-        work(
+        demo.demo(
             settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), lake=lake, data=data),
             as_json=as_json,
             keep=serve,
@@ -65,11 +65,11 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
 def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
           static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
     """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
-    from caudal.commands.check.check import check as work
+    from caudal.commands.check import check
 
     with exit_on_error(as_json):
         notes: list[str] = []
-        problems = work(folder, settings(home=home, data=data), static=static, note=notes.append)
+        problems = check.check(folder, settings(home=home, data=data), static=static, note=notes.append)
         lines = [f"  {note}" for note in notes]
         if not problems:
             return print_result(
@@ -109,13 +109,13 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
 def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
-    from caudal.batch.batch import run as work
+    from caudal.batch import batch
     from caudal.runtime.process import Process
 
     with exit_on_error(as_json):
         process = Process(lambda error: show_problem(error, as_json))
         with show_progress(as_json) as progress:
-            result = work(
+            result = batch.run(
                 folder, settings(home=home, lake=lake, data=data), pipeline=only, progress=progress, wait_s=wait, process=process
             )
         finish_run(as_json, result)
@@ -138,15 +138,15 @@ def predict(
 def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show how long steps took, the usual duration, and its trend."""
-    from caudal.commands.times import times as work
+    from caudal.commands import times
 
     with exit_on_error(as_json):
-        document = work(settings(home=home), product, step)
+        document = times.times(settings(home=home), product, step)
         if as_json:
             return print_json(document)
-        from caudal.report.terminal import times as show
+        from caudal.report import terminal
 
-        return show(document, with_history=step is not None)
+        return terminal.times(document, with_history=step is not None)
 
 
 @app.command()
@@ -154,21 +154,21 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            why: Annotated[bool, typer.Option("--why", help="Show for each step why it ran or was skipped the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
-    from caudal.commands.status import status as work
+    from caudal.commands import status
 
     with exit_on_error(as_json):
         if why:
             from caudal.commands.why import why_steps_ran
-            from caudal.report.terminal import why as show_why
+            from caudal.report import terminal
 
             document = why_steps_ran(settings(home=home, lake=lake), folder)
-            return print_json(document) if as_json else show_why(document)
-        status_document = work(settings(home=home, lake=lake), folder)
+            return print_json(document) if as_json else terminal.why(document)
+        status_document = status.status(settings(home=home, lake=lake), folder)
         if as_json:
             return print_json(status_document)
-        from caudal.report.terminal import status as show
+        from caudal.report import terminal
 
-        show(status_document)
+        terminal.status(status_document)
     return None
 
 
@@ -180,12 +180,12 @@ def serve(folder: Annotated[Path | None, typer.Argument(help="The product's fold
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
     from caudal.commands.status import product_name
     from caudal.runtime.opening import open_home
-    from caudal.serve.server import serve as work
+    from caudal.serve import server
 
     with exit_on_error(False):
         set_to = settings(home=home, key=key, lake=lake)
         served_home = open_home(set_to)
-        work(
+        server.serve(
             served_home.path,
             served_home.url,
             host=host,

@@ -39,7 +39,7 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
        seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C or SIGTERM]")] = None,
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
     """Keep products running: by the clock, by files that arrive, by tables that are published. Ctrl-C or SIGTERM stops it."""
-    from caudal.daemon.daemon import up as work
+    from caudal.daemon import daemon
     from caudal.daemon.rounds import Pace
     from caudal.report.terminal import up_line
 
@@ -53,7 +53,7 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
 
     with exit_on_error(as_json):
         pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
-        work(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
+        daemon.up(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
 @app.command()
@@ -63,7 +63,8 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
-    from caudal.commands.backfill import backfill as work, plan, rebuild
+    from caudal.commands import backfill
+    from caudal.commands.backfill import plan, rebuild
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.process import Process
 
@@ -91,6 +92,6 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
                 return None
         with show_progress(as_json) as progress:
             process = Process(lambda error: show_problem(error, as_json))
-            result = work(folder, set_to, first, last, progress=progress, wait_s=wait, process=process)
+            result = backfill.backfill(folder, set_to, first, last, progress=progress, wait_s=wait, process=process)
         finish_run(as_json, result)
     return None

@@ -34,15 +34,15 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
           run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
           limit: Annotated[int, typer.Option(help="Rows to trace.")] = 100, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show where rows come from: model, features, tables, source rows, raw files with their hashes."""
-    from caudal.governance.trace import trace as work
+    from caudal.governance import trace
 
     with exit_on_error(as_json):
-        document = work(folder, settings(home=home), table, where=where, version=version, run_id=run_id, limit=limit)
+        document = trace.trace(folder, settings(home=home), table, where=where, version=version, run_id=run_id, limit=limit)
         if as_json:
             return print_json(document)
-        from caudal.report.terminal.governance import trace as show
+        from caudal.report.terminal import governance
 
-        show(document)
+        governance.trace(document)
     return None
 
 
@@ -70,10 +70,10 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
 def search(word: Annotated[str, typer.Argument(help="Part of a name or of a description.")], limit: Annotated[int, typer.Option(help="Lines to show.")] = 30,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Find tables, columns, models by name, description or owner."""
-    from caudal.governance.catalog import catalog, search as work
+    from caudal.governance import catalog
 
     with exit_on_error(as_json):
-        rows = work(catalog(settings(home=home)), word)[:limit]
+        rows = catalog.search(catalog.catalog(settings(home=home)), word)[:limit]
         print_rows(as_json, rows, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
 
 
@@ -81,16 +81,16 @@ def search(word: Annotated[str, typer.Argument(help="Part of a name or of a desc
 def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Check that a home's ledger, raw files, tables and models are unchanged, and say how to repair what is not."""
-    from caudal.commands.verify.verify import verify as work
+    from caudal.commands.verify import verify
 
     with exit_on_error(as_json):
-        document = work(settings(home=home, lake=lake), product, deep=deep)
+        document = verify.verify(settings(home=home, lake=lake), product, deep=deep)
         if as_json:
             print_json(document)
         else:
-            from caudal.report.terminal.verify import verify as show
+            from caudal.report.terminal.verify import verification
 
-            show(document)
+            verification(document)
         if document["faults"]:
             raise typer.Exit(StorageDamaged.exit_code)
 
@@ -99,10 +99,10 @@ def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--
 def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show what is older than the declared retention times, and delete it with --yes."""
-    from caudal.governance.retain import retain as work
+    from caudal.governance import retain
 
     with exit_on_error(as_json):
-        document = work(folder, settings(home=home), yes=yes)
+        document = retain.retain(folder, settings(home=home), yes=yes)
         if as_json:
             return print_json(document)
         from caudal.report.terminal.governance import retention
@@ -116,11 +116,12 @@ def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help
           yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only show where the rows are.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""
-    from caudal.governance.erase import erase as work, unsearched
+    from caudal.governance import erase
+    from caudal.governance.erase import unsearched
 
     with exit_on_error(as_json):
         with show_progress(as_json) as progress:
-            document = work(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
+            document = erase.erase(folder, settings(home=home, data=data), subject, yes=yes, progress=progress)
         if as_json:
             print_json(document)
         else:

@@ -37,9 +37,9 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
         document = card(settings(home=home), model, version, product)
         if as_json:
             return print_json(document)
-        from caudal.report.terminal import card as show
+        from caudal.report import terminal
 
-        show(document)
+        terminal.card(document)
     return None
 
 

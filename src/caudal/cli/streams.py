@@ -25,10 +25,10 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.batch.batch import train
     from caudal.report.terminal import streams
-    from caudal.streaming.stream import stream as work
+    from caudal.streaming import stream
 
     with exit_on_error(as_json):
-        document = work(
+        document = stream.stream(
             folder,
             settings(home=home, lake=lake, data=data),
             train=train,
@@ -47,12 +47,12 @@ def parity(
     folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """Compare what the streams have published with a run over the captured samples: row for row."""
-    from caudal.commands.parity import parity as work
-    from caudal.report.terminal import parity as show
+    from caudal.commands import parity
+    from caudal.report import terminal
 
     with exit_on_error(as_json):
-        document = work(folder, settings(home=home, lake=lake, data=data))
-        print_result(as_json, document, show(document))
+        document = parity.parity(folder, settings(home=home, lake=lake, data=data))
+        print_result(as_json, document, terminal.parity(document))
         if not document["equal"]:
             raise typer.Exit(1)
 
@@ -125,7 +125,7 @@ def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Add
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
     with exit_on_error(False):
-        from caudal.console import console as work
+        from caudal import console
 
         set_to = settings(home=home, key=key)
-        work(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)
+        console.console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)

@@ -34,10 +34,12 @@ def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotat
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
            product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Write a table as Parquet, Avro or CSV, as it is now or as an earlier run left it."""
-    from caudal.commands.export import export as work
+    from caudal.commands import export
 
     with exit_on_error(as_json):
-        document = work(settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product)
+        document = export.export(
+            settings(home=home, lake=lake), table, to, format=format, version=version, run_id=run_id, product=product
+        )
         print_result(
             as_json, document, f"Wrote {document['rows']:,} rows of {table} (version {document['version']}) to {document['to']}."
         )

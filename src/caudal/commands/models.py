@@ -7,13 +7,13 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from caudal import registry
 from caudal.commands.status import products, resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
-from caudal.registry import card as of_version, history as decisions, listing as versions, promote as decide
 from caudal.registry.card import Card, Listed
 from caudal.runtime.lifecycle import user_name
 from caudal.runtime.opening import open_home
@@ -27,30 +27,28 @@ def listing(settings: Settings, product: str | None = None) -> list[VersionDocum
     """Return every model version with its score and whether it is in production."""
     with _ledger(settings) as (home, ledger):
         names = [resolve_product(home, ledger, product)] if product else products(ledger)
-        return [_version_line(row) for name in names for row in versions(ledger, name)]
+        return [_version_line(row) for name in names for row in registry.listing(ledger, name)]
 
 
 def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
     """Return the card of a model version; of the champion when ``version`` is None."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return of_version(ledger, name, model, version)
+        return registry.card(ledger, name, model, version)
 
 
 def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
+        return registry.promote(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
 
 
 def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
     """Put an earlier version back into production: the previous champion when ``to`` is None."""
-    from caudal.registry import rollback as decide
-
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
-        return decide(ledger, name, model, to, who=user_name(), reason=reason)
+        return registry.rollback(ledger, name, model, to, who=user_name(), reason=reason)
 
 
 def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
@@ -58,7 +56,8 @@ def history(settings: Settings, model: str, product: str | None = None) -> list[
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return [
-            {**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))} for row in decisions(ledger, name, model)
+            {**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))}
+            for row in registry.history(ledger, name, model)
         ]
 
 

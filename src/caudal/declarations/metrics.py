@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
+from caudal import kinds
 from caudal.declarations.model import Task
-from caudal.kinds import METRICS as FILES
 
 Better = Literal["lower", "higher"]
 
@@ -18,14 +18,14 @@ class _OfTask(Mapping[str, Better]):
         self._task = task
 
     def __getitem__(self, name: str) -> Better:
-        metric = FILES[name]
+        metric = kinds.METRICS[name]
         if metric.task != self._task:
             raise KeyError(name)
         better: Better = metric.better
         return better
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, metric in FILES.items() if metric.task == self._task)
+        return (name for name, metric in kinds.METRICS.items() if metric.task == self._task)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -42,4 +42,4 @@ def needs_probabilities(metric: str) -> bool:
     >>> needs_probabilities("log_loss"), needs_probabilities("accuracy")
     (True, False)
     """
-    return metric in FILES and bool(FILES[metric].of_probabilities)
+    return metric in kinds.METRICS and bool(kinds.METRICS[metric].of_probabilities)

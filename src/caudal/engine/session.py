@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.engine import cds, connectors as known, settings
+from caudal.engine import cds, settings
+from caudal.engine.connectors import jars
 from caudal.engine.java import JavaHome, java_home
 from caudal.engine.jvm import Jvm, common_options, environment, join_options, start_error
 from caudal.errors import EnvironmentProblem
@@ -195,14 +196,14 @@ def plan(
 ) -> Plan:
     """Decide how a session starts; fetch connectors that are not in the cache."""
     java = java_home()
-    jars = tuple(known.jars(connectors)) if connectors else ()
+    connector_jars = tuple(jars(connectors)) if connectors else ()
     return Plan(
         app=app,
         master=(conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
         cores=cores or settings.usable_cores(),
         memory=memory or os.environ.get("CAUDAL_MEMORY") or settings.default_memory(),
         connectors=connectors,
-        class_path=jars,
+        class_path=connector_jars,
         conf=dict(conf or {}),
         java=java,
         archive=cds.archive_file(java),

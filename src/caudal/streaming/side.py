@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from caudal.declarations.join import stream_keys
 from caudal.declarations.node import Node, Source
 from caudal.declarations.statistics import Statistics
+from caudal.stages import statistics
 from caudal.stages.join import first_of_keys, micros, new_rows
-from caudal.stages.statistics import schema as schema_of_statistics
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.added import Lookup, added_files, has_version
@@ -128,7 +128,7 @@ class Fixed:
 def _schema(node: Source | Statistics) -> pa.Schema:
     """Return the declared Arrow schema of a stream's table."""
     if isinstance(node, Statistics):
-        return schema_of_statistics(node)
+        return statistics.schema(node)
     connection: Any = node.connection
     fixed = [("device", pa.int64()), ("seq", pa.int64()), ("at", pa.timestamp("us", "UTC"))]
     return pa.schema([*fixed, *((name, pa.float32()) for name in connection.channels)])

@@ -19,7 +19,7 @@ from caudal.ledger.records import runs, steps
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
-from caudal.runtime.lifecycle import abandon, begin, end as ended, new_run_id
+from caudal.runtime.lifecycle import abandon, begin, end, new_run_id
 from caudal.runtime.opening import checked_product, open_home
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
@@ -138,12 +138,12 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         yield
     except CaudalError as error:
         try:
-            ended(ws, error)
+            end(ws, error)
         except Exception as secondary:  # noqa: BLE001 (a full disk: the user has to see the first error)
             log.warning("The ledger could not record how the stream ended: %s", translate_stream_error(secondary, _LEDGER).what)
         raise
     with translate_errors(_LEDGER):
-        ended(ws, None)
+        end(ws, None)
 
 
 def _note(record: RunRecord, tables: ProductTables, engine: Engine, before: Mapping[str, int], since: float) -> None:

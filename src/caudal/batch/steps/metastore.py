@@ -14,7 +14,7 @@ from caudal.storage import delta
 from caudal.warehouses.metastore import MetastoreTable, hive_type, register
 
 
-def work(ws: Workspace, table: str) -> StepResult:
+def register_table(ws: Workspace, table: str) -> StepResult:
     """Register a published table in the metastore of the settings."""
     uri, number = str(ws.settings.metastore), ws.tables.version(table)
     if number is None:

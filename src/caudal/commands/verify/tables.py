@@ -15,7 +15,7 @@ from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
 from caudal.storage.place import Place, relative_path
 from caudal.tables.intact import fault_of
-from caudal.tables.version_files import FOLDER as KEPT
+from caudal.tables.version_files import FOLDER
 
 _AT_ONCE = 8
 
@@ -109,7 +109,7 @@ def _check_files(
 
 
 def _check_fitted_files(verification: Verification, product: str, folder: Place, name: str) -> None:
-    for file in (folder / KEPT).iterdir() if (folder / KEPT).is_dir() else ():
+    for file in (folder / FOLDER).iterdir() if (folder / FOLDER).is_dir() else ():
         verification.findings.checked["kept"] += 1
         if hashlib.sha256(file.read_bytes()).hexdigest() != file.name:
             verification.findings.faults.append(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from caudal.report import step_words
 from caudal.report.figures import count, duration, plural, size
-from caudal.report.step_words import days as stretches
 from caudal.report.terminal.console import mark
 
 if TYPE_CHECKING:
@@ -66,7 +66,9 @@ def backfill_plan(document: Mapping[str, Any], files_shown: int = 5) -> str:
     """Return the plan of a backfill as text: the days and tables that it would rebuild, and from which files."""
     lines = [f"{document['product']}, {document['from']} to {document['to']}: made again would be", ""]
     for source in (*document["sources"], *document["tables"]):
-        when = "all of it" if source["days"] is None else f"{plural(len(source['days']), 'day')} ({stretches(source['days'])})"
+        when = (
+            "all of it" if source["days"] is None else f"{plural(len(source['days']), 'day')} ({step_words.days(source['days'])})"
+        )
         lines.append(f"  {source['table']:<26} {when}, {count(source['rows'])} rows now")
         files = source.get("files", ())
         lines += [f"    from {file['path']} ({size(file['bytes'])})" for file in files[:files_shown]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _NAMES = {"raw": "raw file", "files": "data file", "tables": "table", "models": "model version", "kept": "fitted thing"}
 
 
-def verify(document: VerifyDocument, to: Console | None = None) -> None:
+def verification(document: VerifyDocument, to: Console | None = None) -> None:
     """Print the faults, each with its fix, and what was checked."""
     out = to or console()
     for fault in document["faults"]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from caudal.stages.images import weights as pinned
+from caudal.stages.images import weights
 from caudal.stages.images.built_in import BuiltInNetwork
 
 if TYPE_CHECKING:
@@ -98,4 +98,4 @@ def _fold_normalisation(
     return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor
 
 
-NETWORK = BuiltInNetwork("efficientnet-lite0", pinned.SHA256, lambda: graph(pinned.weights()))
+NETWORK = BuiltInNetwork("efficientnet-lite0", weights.SHA256, lambda: graph(weights.weights()))

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from caudal import kinds
 from caudal.declarations.metrics import METRICS, Better
 from caudal.declarations.model import Model, Task
 from caudal.errors import DeclarationProblem, nearest
-from caudal.kinds import METRICS as FILES
 from caudal.stages.metrics.judged import Judged
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def better(metric: str) -> Better:
     >>> better("mae"), better("roc_auc")
     ('lower', 'higher')
     """
-    direction: Better = FILES[metric].better
+    direction: Better = kinds.METRICS[metric].better
     return direction
 
 
@@ -76,5 +76,5 @@ def scores(task: Task, actual: pd.Series, predicted: pd.DataFrame, classes: Sequ
     predicted : DataFrame, ``prediction`` and ``probability_<class>``, in the same order
     """
     judged = Judged(actual, predicted, classes or ())
-    figures = {name: FILES[name].score(judged) for name in METRICS[task]}
+    figures = {name: kinds.METRICS[name].score(judged) for name in METRICS[task]}
     return {name: float(value) if value is not None and math.isfinite(value) else None for name, value in figures.items()}

@@ -21,7 +21,7 @@ from caudal.stages.ingest.sql.extract import ROWS, Range, write_batches
 from caudal.stages.ingest.sql.jdbc.columns import JdbcTable, jdbc_table
 from caudal.stages.ingest.sql.jdbc.server import Server, connect
 from caudal.stages.ingest.sql.text_watermark import unordered_text_problem
-from caudal.storage.place import Place, readable as opened, remove, spark_path
+from caudal.storage.place import Place, readable, remove, spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -145,7 +145,7 @@ def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of some files; at least one batch, which may be empty."""
     rows = 0
     for file in files:
-        with pq.ParquetFile(opened(file)) as opened_file:
+        with pq.ParquetFile(readable(file)) as opened_file:
             rows += opened_file.metadata.num_rows
             yield from opened_file.iter_batches(batch_size=ROWS)
             if not rows and file is files[-1]:
@@ -154,7 +154,7 @@ def _batches(files: list[Place]) -> Iterator[pa.RecordBatch]:
 
 def _check_complete(source: Database, expected: int, parts: list[list[Place]], folder: Place) -> None:
     """Raise EnvironmentProblem where the executors report more rows than the files have: each may write to another disk."""
-    present = sum(pq.read_metadata(opened(file)).num_rows for files in parts for file in files)
+    present = sum(pq.read_metadata(readable(file)).num_rows for files in parts for file in files)
     if expected != present or not parts:
         raise EnvironmentProblem(
             f"Spark's executors have written {expected} rows of '{source.what}', and {present} are in '{folder}': they do not share this machine's disk.",
