@@ -84,6 +84,16 @@ def test_figures_are_kept_over_runs(mine):
     assert [score.value for score in scores] == [row["score"] for row in trained]
 
 
+@pytest.mark.slow
+def test_the_sample_s_own_tests_pass(mine):
+    folder, _ = mine
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
 def test_nothing_new_imports_no_engine(mine):
     folder, settings = mine
     assert run(folder, settings).error is None  # the copy lies elsewhere, so this one looks
