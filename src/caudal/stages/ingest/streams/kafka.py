@@ -231,7 +231,7 @@ class KafkaTap(Tap):
             if not low <= offset <= high:
                 raise EnvironmentProblem(
                     f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream continues at {offset}.",
-                    fix="Messages were deleted before they were read, or the topic was created again: retain them longer, or begin the stream anew.",
+                    fix="Messages were deleted before they were read, or the topic was made anew: retain them longer, or begin the stream anew.",
                     topic=self._connection.topic,
                 )  # fmt: skip
 
