@@ -305,7 +305,7 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert {one["name"] for one in plan["places"]} >= {"invoices", "sales", "customers_day", "habits", "spending_predictions"}
     assert {one["model"] for one in plan["models"]} == {"spending"}
     others = arrow(delta.read(home.table("retail", "sales"))).to_pandas().query("customer_id != @CUSTOMER")
-    acts = [(Path, "unlink"), (erasing, "run"), (erasing, "_what_is_left"), (erasing, "write_proof")]
+    acts = [(Path, "unlink"), (erasing, "run"), (erasing, "_erase_remaining"), (erasing, "write_proof")]
     for owner, name in acts:
         with monkeypatch.context() as patched:
             patched.setattr(owner, name, killed)

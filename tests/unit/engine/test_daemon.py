@@ -24,7 +24,7 @@ def test_workers_are_forked_with_their_modules_and_nothing_is_read_again(spark: 
 
     found = [row["said"] for row in spark.range(0, 1, 1, 1).mapInArrow(seen, "said string").collect()]
     assert "caudal.engine.daemon pyspark.worker" in found[0]
-    assert found[1:] == ["_as_it_was", "True"]
+    assert found[1:] == ["_keep_caches", "True"]
 
 
 def test_modules_that_come_later_are_found(spark: SparkSession, tmp_path) -> None:
@@ -63,7 +63,7 @@ def test_a_worker_that_java_has_left_ends_without_a_word() -> None:
         os.environ["PYTHON_DAEMON_KILL_WORKER_ON_FLUSH_FAILURE"] = "1"  # as Spark's Java side does
         here, there = socket.socketpair()
         there.close()
-        print(daemon._until_java_goes(here, True))
+        print(daemon._run_task(here, True))
         """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("1", "")
