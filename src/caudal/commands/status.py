@@ -19,7 +19,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
 from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
-from caudal.report.sections.others import CAUDAL_PARTS
+from caudal.report.sections.others import PARTS_OF_CAUDAL
 from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.storage.place import Place
@@ -132,7 +132,7 @@ def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:
     """Return the last results of nodes whose kinds other packages bring, by section; empty where there are none."""
     sections: dict[str, dict[str, dict[str, object]]] = {}
     for kind, step in step_kinds().items():
-        if step.section is None or step.section in CAUDAL_PARTS:
+        if step.section is None or step.section in PARTS_OF_CAUDAL:
             continue
         for row in ledger.find(steps, product=product, kind=kind, state="succeeded"):
             age_s = round(time.time() - (row["finished_at"] or 0.0), 1)

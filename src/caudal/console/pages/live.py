@@ -43,7 +43,7 @@ def layout(site: Site, path: str) -> Component | None:
         [
             html.P([html.A("Streams", href="/"), f" / {product}"], className="over"),
             html.Div([html.H1(product), _state()], className="title live-title"),
-            _controls(home, product, list(last["sensors"]) if last else []),
+            _controls(home, product, list(last.get("sensors", ())) if last else []),
             html.Div([_tile(*tile) for tile in TILES], className="readout"),
             _signals(),
             html.Div([_focus(), html.Div([_classes(), _anomalies()])], className="columns"),

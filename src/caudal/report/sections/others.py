@@ -9,7 +9,7 @@ from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
 
-CAUDAL_PARTS = ("landed", "tables", "models", "predictions", "warehouse")
+PARTS_OF_CAUDAL = ("landed", "tables", "models", "predictions", "warehouse")
 
 
 class Others(ReportSection):
@@ -22,7 +22,7 @@ class Others(ReportSection):
         parts: dict[str, dict[str, object]] = {}
         for row in record.steps:
             part = step_kind(row["kind"]).section
-            if part is not None and part not in CAUDAL_PARTS:
+            if part is not None and part not in PARTS_OF_CAUDAL:
                 parts.setdefault(part, {})[row["name"]] = kind_of_step(row["kind"]).step_document(row)
         return parts or None
 
