@@ -7,9 +7,6 @@ import json
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from pyspark.errors import AnalysisException
-from pyspark.sql import functions as F
-
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
@@ -73,6 +70,9 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as ``_r0``, ``_r1`` … and ``_file``."""
+    from pyspark.errors import AnalysisException
+    from pyspark.sql import functions as F
+
     try:
         rows = reader(spark).format("avro").load([spark_path(file.path) for file in files])
     except AnalysisException as error:

@@ -9,11 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyarrow import csv
-from pyspark.sql import functions as F
-
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import TextSurvey, open_plain, survey_text
 from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, records
@@ -23,6 +18,8 @@ from caudal.stages.ingest.raw import RawFile, check_whole
 from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import csv
     from pyspark.sql import DataFrame, SparkSession
 
 FORMAT, ORDER, ENDINGS = "csv", 11, (".csv", ".tsv", ".txt")
@@ -113,6 +110,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the text of a line that is not a record of the file's width."""
     # Columns get their final names while they are read: renaming thousands takes seconds.
+    from pyspark.sql import functions as F
+
     texts = {column.name: f"_r{i}" for i, column in enumerate(used)}
     names = [texts.get(column.name, f"_c{i}") for i, column in enumerate(physical.columns)]
     paths = [spark_path(file.path) for file in files]
@@ -156,6 +155,9 @@ def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[Physica
     ------
     UnlikeSpark : Spark splits the files into other records, or may
     """
+    import pyarrow as pa
+    from pyarrow import csv
+
     dialect_options = dict(physical.dialect)
     if (
         "recorded" in dialect_options
@@ -241,6 +243,9 @@ def _write_records(
     file: RawFile, encoding: str, dialect: Dialect, width: int, header: bool, trailing: bool, scratch: Path
 ) -> tuple[list[Record], Path]:
     """Write the records of a file as Parquet, and return the first faulty records and the path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     scratch.mkdir(parents=True, exist_ok=True)
     target = scratch / f"{stem(file)}-records.parquet"
     names = [f"c{i}" for i in range(width)]

@@ -11,10 +11,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import functions as F
-
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.extras import require
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
@@ -24,6 +20,7 @@ from caudal.stages.ingest.raw import RawFile, begins, check_whole, is_zip
 from caudal.storage.place import Place, reader, spark_path
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
     from python_calamine import CalamineWorkbook
 
@@ -75,6 +72,8 @@ def fault(path: Place) -> str | None:
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
     """Return the columns of a sheet that was written by `parts`."""
+    import pyarrow.parquet as pq
+
     schema = pq.read_schema(file.path)
     metadata = json.loads(schema.metadata[b"sheet"])
     names = metadata["names"]
@@ -96,6 +95,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``."""
+    from pyspark.sql import functions as F
+
     ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
     rows = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
     return rows.select(
@@ -206,6 +207,9 @@ def sheets(file: RawFile, options: Options) -> dict[str, SheetRows]:
 
 def _write(file: RawFile, book: CalamineWorkbook, sheet: str, options: Options, target: Path, note: str | None) -> bool:
     """Write a sheet's rows as texts; return False if it has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     rows_of_sheet = _sheet(file, book, sheet, options)
     if rows_of_sheet is None:
         return False
@@ -334,5 +338,7 @@ def _guess(kinds: set[str]) -> str | None:
 
 
 def _batch(texts: list[list[str | None]], schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
     columns = [pa.array([line[i] for line in texts], pa.string()) for i in range(len(schema))]
     return pa.record_batch(columns, schema=schema)

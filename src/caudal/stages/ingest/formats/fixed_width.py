@@ -12,10 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from pyspark.sql import functions as F
-
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
@@ -107,6 +103,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the text of a line that is too short or too long."""
+    from pyspark.sql import functions as F
+
     dialect = dict(physical.dialect)
     if dialect["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not dialect["encoding"].lower().startswith(
         ("utf-16", "utf-32")
@@ -156,6 +154,9 @@ def _occurs_later(file: RawFile, encoding: str, skipped: list[str]) -> bool:
 
 def _write_lines(file: RawFile, encoding: str, skip: int, scratch: Path) -> Path:
     """Write the lines of a file, except the skipped ones, as Parquet, and return the path."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     scratch.mkdir(parents=True, exist_ok=True)
     target = scratch / f"{stem(file)}-lines.parquet"
     schema = pa.schema([("line", pa.string()), ("_bad", pa.string())])

@@ -11,8 +11,6 @@ from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.json_records import records
@@ -81,6 +79,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
 def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -> DataFrame:
     """Return the bytes of each line, or of each whole file, and the file's name."""
+    from pyspark.sql import functions as F
+
     paths = [spark_path(file.path) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     if dialect["whole"] == "true":

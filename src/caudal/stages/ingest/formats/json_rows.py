@@ -13,8 +13,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from json.decoder import JSONDecodeError
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DEEPEST = 500  # levels of nested arrays and objects
 NO_OBJECT = "line is not a JSON object"
@@ -70,6 +72,8 @@ class Rows:
 
     def column(self, name: str) -> pa.Array:
         """Return the values of a key as text: strings decoded, all others as written."""
+        import pyarrow as pa
+
         values = [row.get(name) for row in self.values]
         try:
             return pa.array(values, pa.string())
@@ -216,6 +220,8 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
     ----------
     batches : of ``text`` (binary: a line, or a whole file) and ``_file``
     """
+    import pyarrow as pa
+
     for rows, files in parse_rows(_pairs(batches, encoding, spans_lines), spans_lines):
         columns = [rows.column(name) for name in names]
         columns += [
@@ -230,6 +236,8 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
 
 def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
     """Yield one row with the keys of lines, as JSON in ASCII, which can hold any key."""
+    import pyarrow as pa
+
     all_keys = Keys()
     for rows, _ in parse_rows(_pairs(batches, encoding, False), spans_lines=False):
         all_keys.add(rows)
@@ -291,6 +299,8 @@ def _pairs(batches: Iterable[pa.RecordBatch], encoding: str, spans_lines: bool) 
 
 
 def _decode(octets: pa.Array, encoding: str, spans_lines: bool) -> list[str]:
+    import pyarrow as pa
+
     if encoding == "utf-8" and not spans_lines:
         return octets.cast(pa.string()).to_pylist()  # type: ignore[no-any-return]
     return [(decompress(text) if spans_lines else text).decode(encoding) for text in octets.to_pylist()]

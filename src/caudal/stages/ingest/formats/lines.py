@@ -6,12 +6,11 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from caudal.stages.ingest.limits import MB, bound, line_too_long
 from caudal.stages.ingest.raw import RawFile
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 UNUSED_SEPARATOR = b"\1"  # a separator that no line contains, for Spark's reader, which needs one
@@ -69,6 +68,8 @@ class Lines:
             self.well_formed = False
 
     def _scan(self, block: bytes, following: bytes) -> None:
+        import numpy as np
+
         if not block:
             return
 
@@ -93,6 +94,8 @@ class Lines:
         self, block: bytes, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes
     ) -> NDArray[np.int64] | None:
         """Record the kinds of line ends, and return the carriage returns without a line feed."""
+        import numpy as np
+
         if b"\r" not in block:
             if len(newlines):
                 self.kinds.add("\n")
@@ -111,6 +114,8 @@ class Lines:
 
     def _check_length(self, ends: NDArray[np.int64], length: int) -> None:
         """Raise SourceProblem for a line too long to hold in memory."""
+        import numpy as np
+
         if self._max_bytes is None:
             return
 
@@ -122,6 +127,8 @@ class Lines:
             self._line_begins = self._offset + int(ends[-1])
 
     def _check_quotes(self, octets: NDArray[np.uint8], newlines: NDArray[np.int64], following: bytes) -> None:
+        import numpy as np
+
         assert self._quote is not None
         mark = self._quote[0]
         at = np.flatnonzero(octets == mark)

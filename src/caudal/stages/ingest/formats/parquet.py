@@ -5,11 +5,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pyarrow.types as t
-from pyspark.sql import functions as F
-
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
@@ -17,6 +12,7 @@ from caudal.storage.place import Place, readable, reader, spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 FORMAT, ORDER, ENDINGS = "parquet", 10, (".parquet", ".pq")
@@ -37,6 +33,9 @@ def fault(path: Place) -> str | None:
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...]) -> Inspected:
     """Return the columns that a file's footer names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     check_whole(file.path, "parquet", file.name)
     try:
         with translate_storage_errors(file.path), pq.ParquetFile(readable(file.path)) as parquet:
@@ -55,6 +54,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is passed, so that Spark does not read footers again."""
+    from pyspark.sql import functions as F
+
     if any(column.unit == "ns" for column in used):
         # Spark has microseconds and reads nanoseconds only as integers.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
@@ -67,6 +68,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
 
 def _column(field: pa.Field, int96: bool) -> PhysicalColumn:
+    import pyarrow.types as t
+
     if int96:  # an instant, by the convention of the systems that write it
         return PhysicalColumn(field.name, "timestamp_utc", "int96", "timestamp_ltz")
     type, ddl = _type(field.type)
@@ -76,6 +79,8 @@ def _column(field: pa.Field, int96: bool) -> PhysicalColumn:
 
 def _type(type: pa.DataType) -> tuple[str, str]:
     """Return a type's name in caudal and in Spark."""
+    import pyarrow.types as t
+
     if t.is_dictionary(type):
         return _type(type.value_type)
     if hasattr(type, "storage_type"):
@@ -111,6 +116,8 @@ _PLAIN = {
 
 def _element(type: pa.DataType) -> str | None:
     """Return the type of a list's elements, where they are plain values."""
+    import pyarrow.types as t
+
     if not (t.is_list(type) or t.is_large_list(type) or t.is_fixed_size_list(type)):
         return None
     value = type.value_type
@@ -120,6 +127,8 @@ def _element(type: pa.DataType) -> str | None:
 
 
 def _nested_ddl(type: pa.DataType) -> str | None:
+    import pyarrow.types as t
+
     if t.is_struct(type):
         parts = [(type.field(i).name, _nested_ddl(type.field(i).type)) for i in range(type.num_fields)]
         if not parts or any(ddl is None for _, ddl in parts):
