@@ -67,12 +67,12 @@ def soak(place: Path, event_s: float = EVENT_S, speed: float = SPEED) -> list[Lo
     return looks
 
 
-def growth(looks: Sequence[Look]) -> float:
-    """Return by which share the resident memory has grown since the first third: the median of its end beside that of the last tenth."""
+def growth(looks: Sequence[Look], since: float = 1 / 3) -> float:
+    """Return by which share the resident memory has grown since a share of the event time: the median about then beside that of the last tenth."""
     end = looks[-1].event_s
-    third = [one.rss_bytes for one in looks if 0.28 * end <= one.event_s <= 0.38 * end]
+    then = [one.rss_bytes for one in looks if abs(one.event_s / end - since) <= 0.05]
     last = [one.rss_bytes for one in looks if one.event_s >= 0.9 * end]
-    return float(np.median(last) / np.median(third) - 1)
+    return float(np.median(last) / np.median(then) - 1)
 
 
 def table(looks: Sequence[Look]) -> str:

@@ -25,7 +25,20 @@ COLUMNS = ("id", "k", "at", "until", "v", "n")
 LET_IN = ("extra", "EXTRA", "w t", "w_t")  # columns of files that nobody declared
 YEARS = range(1996, 2025)
 # What a run may be killed at; publishing, which is many acts, most often.
-KILLS = ("perform", "_copy", "commit", "commit", "_move_quarantined", "_move_quarantined", "write", "begin", "end", "store_manifest", "add", "change")
+KILLS = (
+    "perform",
+    "_copy",
+    "commit",
+    "commit",
+    "_move_quarantined",
+    "_move_quarantined",
+    "write",
+    "begin",
+    "end",
+    "store_manifest",
+    "add",
+    "change",
+)
 EVERYTHING = Grammar()
 
 

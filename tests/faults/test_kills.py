@@ -121,7 +121,11 @@ def finishes(folder, home, log, expected):
 def test_every_boundary(undisturbed, tmp_path):
     """One home; the run is killed at each boundary in turn, taking up what the one before it left, and must finish in the end."""
     folder, _, expected, _, events, _ = undisturbed
-    names = list(dict.fromkeys(name for _, name in events if name.split()[1] in ("commit", "_write_step", "_copy", "_move_quarantined", "_enter")))
+    names = list(
+        dict.fromkeys(
+            name for _, name in events if name.split()[1] in ("commit", "_write_step", "_copy", "_move_quarantined", "_enter")
+        )
+    )
     kills, home = 0, tmp_path / "home"
     for number, name in enumerate(names):
         code = caudal(f"at:{name}", folder, home, tmp_path / f"{number}.log")

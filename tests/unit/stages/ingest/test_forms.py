@@ -78,7 +78,7 @@ def wide(seed: int, columns: int = 110, rows: int = 9) -> str:
     return "\n".join([",".join(f"k{i}" for i in range(columns)), *lines]) + "\n"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     file = land(wide(seed))
     half = Schema(tuple(Field(f"k{i}", ["long", "double", "date", "string"][i % 4], nullable=i % 3 > 0) for i in range(50)), True)
