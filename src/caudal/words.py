@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isfunction
-from typing import Any
 
 from caudal.errors import nearest
 from caudal.kinds import WORDS
@@ -39,7 +38,7 @@ class UnknownName:
         return f"module 'caudal' has no attribute '{self.name}'" + (f". Did you mean '{near}'?" if near else "")
 
 
-def word(name: str, declared: Sequence[str] = ()) -> Any:
+def word(name: str, declared: Sequence[str] = ()) -> object:
     """Return the function of a name, imported now.
 
     Parameters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +23,7 @@ def ledger_problem(error: DBAPIError, step: str | None = None, file: Path | None
     file : the database, where it is a file
     """
     why = (str(error.orig).strip().splitlines() or ["no answer"])[0].rstrip(".")
-    about: dict[str, Any] = {"step": step} if step else {}
+    about: dict[str, str] = {"step": step} if step else {}
     during = f" in step '{step}'" if step else ""
     if not _sqlite(error):
         return EnvironmentProblem(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
@@ -31,7 +30,7 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
     """Return an error of Spark, the storage or the operating system as a CaudalError, or None when it is none of the known ones."""
     text = _whole_text(error)
     number = getattr(error, "errno", None)
-    about: dict[str, Any] = {"step": step} if step else {}
+    about: dict[str, str] = {"step": step} if step else {}
     during = f" in step '{step}'" if step else ""
     if (storage_error := storage_errors.of_spark(text)) is not None:
         storage_error.facts |= about

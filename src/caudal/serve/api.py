@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from flask import Response, jsonify
 from flask_openapi.openapi import OpenAPI
@@ -81,7 +81,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
         response.status_code = 200 if is_ready else 503
         return response
 
-    text: dict[str, Any] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
+    text: dict[str, object] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
     @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
              responses={200: text, **({401: Failure} if key else {})})  # fmt: skip

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 from caudal.errors import CaudalError
@@ -67,7 +66,7 @@ def fault_of(file: Place | str, *, bytes: int | None = None, sha256: str | None 
 
 
 @contextmanager
-def name_damaged_file(paths: Callable[[], Iterable[Any]], label: str) -> Iterator[None]:
+def name_damaged_file(paths: Callable[[], Iterable[Place | str]], label: str) -> Iterator[None]:
     """Raise an error that names the damaged file if the block cannot read many stored files; they are then checked one by one.
 
     Raises
