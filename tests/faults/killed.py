@@ -56,7 +56,7 @@ def main() -> None:
     def armed(function, name):
         @functools.wraps(function)
         def call(*args, **kwargs):
-            about = next((str(one.name) for one in args if hasattr(one, "name")), "")
+            about = next((str(one.name) for one in args if hasattr(one, "name") and type(one).__name__ != "Product"), "")
             event(f"before {name} {about}".strip())
             result = function(*args, **kwargs)
             event(f"after {name} {about}".strip())
