@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from caudal.ledger.rows import CheckDocument, LineageDocument, ProfileDocument, StepDetail
+from caudal.ledger.rows import CheckDocument, LineageDocument, ProfileDocument, StepDetail, StepRow
 
 if TYPE_CHECKING:
     from caudal.runtime.workspace import Workspace
@@ -70,3 +70,16 @@ def skipped(
 ) -> StepResult:
     """Return the result of a step that had nothing to do, with the reason."""
     return StepResult("skipped", fingerprint, inputs or {}, output_version, detail={"why": why})
+
+
+def up_to_date(last_row: StepRow | None, fingerprint: str, inputs: Mapping[str, int], version: int | None) -> StepResult | None:
+    """Return the result of a step whose last success has the same fingerprint and gave the version that is published; None for any other.
+
+    Parameters
+    ----------
+    last_row : the step's last success in the ledger, None where there is none
+    version : the published version
+    """
+    if last_row is None or last_row["fingerprint"] != fingerprint or last_row["output_version"] != version:
+        return None
+    return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)

@@ -15,7 +15,7 @@ from pyspark.sql.types import StructType, TimestampType
 
 from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
-from caudal.batch.step import StepResult, skipped
+from caudal.batch.step import StepResult, up_to_date
 from caudal.batch.steps.columns import other_columns
 from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_fit
 from caudal.declarations.days import shifted
@@ -64,12 +64,8 @@ def work(ws: Workspace, table: Table) -> StepResult:
     last_row = ws.record.ledger.last_success(ws.product.name, step)
     refit = request.trains and PUT_OFF in hashes(tables.folder(table.name), tables.version(table.name))
     if not days_to_build_again(tables, request.days_again, table) and table.name not in request.tables_again and not refit:
-        if (
-            last_row is not None
-            and last_row["fingerprint"] == fingerprint
-            and last_row["output_version"] == tables.version(table.name)
-        ):
-            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
+        if (current := up_to_date(last_row, fingerprint, inputs, tables.version(table.name))) is not None:
+            return current
         if (earlier_result := adopt(tables.folder(table.name), fingerprint)) is not None:
             return earlier_result
     before = read_version_files(tables.folder(table.name), tables.version(table.name)) if _same_code(tables, table, code) else {}

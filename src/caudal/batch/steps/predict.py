@@ -13,7 +13,7 @@ import pyarrow.dataset as ds
 from deltalake import Schema
 
 from caudal.batch.publish import adopt
-from caudal.batch.step import StepResult, skipped, waits
+from caudal.batch.step import StepResult, skipped, up_to_date, waits
 from caudal.batch.steps.own_fit import Champion, own_fits_if_changed, transformed_features
 from caudal.declarations.build_context import NothingFits
 from caudal.declarations.model import Model, Prediction
@@ -55,12 +55,8 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
     step = f"predict:{prediction.name}"
     last_row = ledger.last_success(ws.product.name, step)
     if prediction.name not in ws.request.tables_again:
-        if (
-            last_row is not None
-            and last_row["fingerprint"] == fingerprint
-            and last_row["output_version"] == tables.version(prediction.name)
-        ):
-            return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=last_row["output_version"])
+        if (current := up_to_date(last_row, fingerprint, inputs, tables.version(prediction.name))) is not None:
+            return current
         if (earlier_result := adopt(tables.folder(prediction.name), fingerprint)) is not None:
             return earlier_result
     predict_all = prediction.name in ws.request.tables_again

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.batch.step import StepResult, skipped
+from caudal.batch.step import StepResult, skipped, up_to_date
 from caudal.batch.steps.warehouse import comments_of
 from caudal.declarations.star import Star
 from caudal.extras import require
@@ -23,8 +23,8 @@ def work(ws: Workspace, star: Star) -> StepResult:
     fingerprint = digest(code_of(star), comments_by_table, shown(url), inputs)
     last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{star.name}")
     version = max(inputs.values())
-    if last_row is not None and last_row["fingerprint"] == fingerprint:
-        return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=version)
+    if (current := up_to_date(last_row, fingerprint, inputs, version)) is not None:
+        return current
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.star.publish import LakeTable, publish

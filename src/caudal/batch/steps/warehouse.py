@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from caudal.batch.step import StepResult, skipped
+from caudal.batch.step import StepResult, skipped, up_to_date
 from caudal.declarations.node import Node
 from caudal.declarations.warehouse import Publication
 from caudal.extras import require
@@ -29,8 +29,8 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     comment, comments = comments_of(ws.product.nodes.get(publication.of), publication.comments)
     fingerprint = digest(code_of(publication), comment, comments, shown(url), inputs)
     last_row = ws.record.ledger.last_success(ws.product.name, f"publish:{publication.name}")
-    if last_row is not None and last_row["fingerprint"] == fingerprint:
-        return skipped("up to date", fingerprint=fingerprint, inputs=inputs, output_version=number)
+    if (current := up_to_date(last_row, fingerprint, inputs, number)) is not None:
+        return current
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
