@@ -72,7 +72,7 @@ def snapshot(home):
 
 
 def rows_of(folder):
-    table = arrow(delta.read(folder))
+    table = arrow(delta.read_version(folder))
     kept = [name for name in table.column_names if name not in VOLATILE]
     return sorted(map(repr, table.select(kept).to_pylist()))
 

@@ -50,7 +50,7 @@ def rows(home: Path, lake: str) -> list[list[Any]]:
     from caudal.tables.frames import arrow
 
     there = open_home(settings(environment={}, home=home, lake=lake))
-    found = arrow(delta.read(there.table("meters", "readings")), ["id", "value"])
+    found = arrow(delta.read_version(there.table("meters", "readings")), ["id", "value"])
     return sorted([row["id"], row["value"]] for row in found.to_pylist())
 
 

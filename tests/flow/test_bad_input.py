@@ -52,7 +52,7 @@ def again(folder):
 
 
 def rows(folder, table="clean"):
-    return delta.read(Home(folder.parent / "home").table("p", table)).rows
+    return delta.read_version(Home(folder.parent / "home").table("p", table)).rows
 
 
 def refused(folder, kind, *words):
@@ -227,7 +227,7 @@ def test_a_full_disk(place, tmp_path):
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         result = run(place, Settings(home=small / "home"))
         assert result.error is None
-        assert delta.read(Home(small / "home").table("p", "clean")).rows == 60_002
+        assert delta.read_version(Home(small / "home").table("p", "clean")).rows == 60_002
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
 

@@ -57,7 +57,7 @@ def declared(folder: Path, text: str = PRODUCT) -> Path:
 
 
 def table(settings, name):
-    return arrow(delta.read(Home(settings.home.absolute(), settings.ledger).table("shop", name))).to_pylist()
+    return arrow(delta.read_version(Home(settings.home.absolute(), settings.ledger).table("shop", name))).to_pylist()
 
 
 def in_database(connection, query):

@@ -57,7 +57,7 @@ def write(path: Path, first: int, count: int, shift: float, *, labelled: str) ->
 
 
 def table(home: Path, name: str) -> pd.DataFrame:
-    return arrow(delta.read(Home(home).table("fits", name))).to_pandas().sort_values("id", ignore_index=True)
+    return arrow(delta.read_version(Home(home).table("fits", name))).to_pandas().sort_values("id", ignore_index=True)
 
 
 def state(document: dict[str, Any], step: str) -> str:

@@ -274,9 +274,9 @@ def test_retention_shows_then_deletes_what_is_over_and_nothing_that_a_model_lear
     kept = set(files_of(copy, "lake"))
     home = Home(copy.home)
     for one in plan["protected"]:  # all that a model in production learned from can still be read
-        version = delta.read(home.table("retail", one["table"]), one["version"])
+        version = delta.read_version(home.table("retail", one["table"]), one["version"])
         assert all(Path(path) in kept for path in version.paths())
-    assert delta.read(home.table("retail", "sales_day")).rows == 0
+    assert delta.read_version(home.table("retail", "sales_day")).rows == 0
     retain(PRODUCT, copy, yes=True, clock=lambda: later + 2 * 3600)
     assert not [path for path in files_of(copy, "lake") if "sales_day" in str(path)]
     with pytest.raises(NotThere, match="not kept any more"):
@@ -285,7 +285,7 @@ def test_retention_shows_then_deletes_what_is_over_and_nothing_that_a_model_lear
     habits = delta.version_of(home.table("retail", "habits"))
     assert run(PRODUCT, copy).error is None  # days that were let go are no change to what reads them
     assert delta.version_of(home.table("retail", "habits")) == habits
-    assert delta.read(home.table("retail", "sales_day")).rows == 0
+    assert delta.read_version(home.table("retail", "sales_day")).rows == 0
 
 
 class Killed(BaseException):
@@ -304,7 +304,7 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert plan["rows"]["raw"] == len(sold(shared_data))
     assert {one["name"] for one in plan["places"]} >= {"invoices", "sales", "customers_day", "habits", "spending_predictions"}
     assert {one["model"] for one in plan["models"]} == {"spending"}
-    others = arrow(delta.read(home.table("retail", "sales"))).to_pandas().query("customer_id != @CUSTOMER")
+    others = arrow(delta.read_version(home.table("retail", "sales"))).to_pandas().query("customer_id != @CUSTOMER")
     acts = [(Path, "unlink"), (erasing, "run"), (erasing, "_erase_remaining"), (erasing, "write_proof")]
     for owner, name in acts:
         with monkeypatch.context() as patched:
@@ -319,7 +319,7 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert str(CUSTOMER) not in Path(proof["page"]).read_text()
     again = erase(PRODUCT, copy, f"customer_id={CUSTOMER}", yes=True)
     assert (again["places"], again["earlier"][0]["proof_sha256"]) == ([], proof["sha256"])
-    after = arrow(delta.read(home.table("retail", "sales"))).to_pandas()
+    after = arrow(delta.read_version(home.table("retail", "sales"))).to_pandas()
     keys = ["invoice", "stock_code", "quantity", "at", "customer_id"]
     assert sorted(map(tuple, after[keys].astype(str).values)) == sorted(map(tuple, others[keys].astype(str).values))
     for raw in files_of(copy, "raw"):

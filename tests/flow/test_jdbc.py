@@ -207,7 +207,7 @@ def test_drivers_are_known_named_or_refused(shop, spark, tmp_path):
 
 
 def table(settings, name):
-    return arrow(delta.read(Home(settings.home.absolute()).table("shop", name))).to_pylist()
+    return arrow(delta.read_version(Home(settings.home.absolute()).table("shop", name))).to_pylist()
 
 
 def in_database(connection, query):

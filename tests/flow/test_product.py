@@ -48,7 +48,7 @@ def mine(shop, tmp_path):
 
 
 def rows(settings, table):
-    return sorted(map(repr, arrow(delta.read(Home(settings.home.absolute()).table("shop", table))).to_pylist()))
+    return sorted(map(repr, arrow(delta.read_version(Home(settings.home.absolute()).table("shop", table))).to_pylist()))
 
 
 def test_the_sample_is_sound_and_runs(shop):
@@ -132,7 +132,7 @@ def test_a_new_file_costs_its_days_and_equals_a_run_from_nothing(shop, tmp_path,
     assert document["tables"]["counts"]["partitions_written"] == 7
     assert document["tables"]["next_hour"]["partitions_written"] == 8  # and the day that looks back a day
     for table in ("counts_raw", "counts", "visitors_hour", "next_hour"):
-        whole = sorted(map(repr, arrow(delta.read(Home((shop / "home").absolute()).table("shop", table))).to_pylist()))
+        whole = sorted(map(repr, arrow(delta.read_version(Home((shop / "home").absolute()).table("shop", table))).to_pylist()))
         assert rows(settings, table) == whole, table
 
 
@@ -148,10 +148,10 @@ def test_corrections_take_the_place_of_what_they_correct(mine):
     assert len(seen) == 6
     assert "99999" in seen[0]["raw"]
     assert seen[0]["file"].endswith(".csv")
-    before = delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")).rows
+    before = delta.read_version(Home(settings.home.absolute()).table("shop", "counts_raw")).rows
     result = replay(folder, settings, "counts_raw", ["visitors = 42"], reason="between")
     assert result.error is None
-    table = arrow(delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")))
+    table = arrow(delta.read_version(Home(settings.home.absolute()).table("shop", "counts_raw")))
     assert table.num_rows == before + 6
     assert table.column("visitors").to_pylist().count(99999) == 0
     assert show(settings, "counts_raw") == []

@@ -65,7 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def forget() -> None:
         registered.clear_caches()
-        work.forget()
+        work.forget_steps()
         importlib.invalidate_caches()
 
     def installed(entry_points: str) -> None:

@@ -29,8 +29,8 @@ from caudal.errors import DeclarationProblem, printable
 from caudal.secret import redacted
 
 
-@app.command()
-def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
+@app.command("up")
+def up_command(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
        scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two full scans, besides those that a change triggers.")] = 10.0,
@@ -56,8 +56,8 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
         daemon.up(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
-@app.command()
-def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
+@app.command("backfill")
+def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
              last: Annotated[str | None, typer.Option("--to", help="Last day.", show_default=False)] = None,
              table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,

@@ -14,8 +14,8 @@ from caudal.declarations.settings import settings
 from caudal.errors import printable
 
 
-@app.command()
-def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
+@app.command("stream")
+def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C]")] = None,
            once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
            end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
@@ -42,8 +42,8 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
         print_result(as_json, document, streams(document))
 
 
-@app.command()
-def parity(
+@app.command("parity")
+def parity_command(
     folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """Compare what the streams have published with a run over the captured samples: row for row."""
@@ -75,8 +75,8 @@ def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where i
             running.wait()
 
 
-@app.command()
-def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
+@app.command("replay")
+def replay_command(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
            into: Annotated[Literal["log", "kafka", "folder", "socket"] | None, typer.Option("--into", help="Where to.  [default: the product's own, else log]")] = None,
            to: Annotated[str | None, typer.Option("--to", help="Folder, topic, or HOST:PORT to listen on.  [default: by name]")] = None,
            rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as possible.  [default: that of one device]")] = -1.0,
@@ -119,8 +119,8 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
         )
 
 
-@app.command()
-def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+@app.command("console")
+def console_command(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""

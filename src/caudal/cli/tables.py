@@ -27,8 +27,8 @@ quarantine_app = typer.Typer(help="Rows that broke an expectation: list, show, r
 app.add_typer(quarantine_app, name="quarantine")
 
 
-@app.command()
-def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
+@app.command("export")
+def export_command(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Taken from the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,

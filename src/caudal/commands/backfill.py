@@ -188,12 +188,12 @@ def _rebuilt_days(
     if any(rebuilt[name] is None for name in inputs):
         return None
     changed = {day for name in inputs for day in rebuilt[name] or ()}
-    existing = delta.read(tables.folder(table.name)).days
+    existing = delta.read_version(tables.folder(table.name)).days
     spread_days = extent_of_changes(tables, run_spark, table, changed | {day for day in days_again if day in existing})
     return spread_days.days
 
 
 def _planned_table(tables: ProductTables, name: str, days: set[str | None] | None) -> PlannedTable:
-    snapshot = delta.read(tables.folder(name))
+    snapshot = delta.read_version(tables.folder(name))
     rows = sum(file.rows for file in snapshot.files if days is None or file.day in days)
     return {"table": name, "days": None if days is None else sorted(map(str, days)), "rows": rows}

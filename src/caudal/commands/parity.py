@@ -69,7 +69,7 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
 def _compare_table(tables: ProductTables, spark: SparkSession, table: Statistics | Join) -> TableParity:
     if isinstance(table, Join):
         return compare_join(tables, spark, table)
-    streamed = _without_metadata(arrow(delta.read(tables.folder(table.name))))
+    streamed = _without_metadata(arrow(delta.read_version(tables.folder(table.name))))
     rows = in_any_magnitude(
         lambda: frame_of(tables.product, spark, table, {table.inputs[0]: tables.frame(spark, table.inputs[0])}).toArrow()
     )

@@ -28,7 +28,7 @@ from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import corrections
-from caudal.tables.frames import arrow, frame
+from caudal.tables.frames import arrow, version_frame
 from caudal.tables.home import Home
 from caudal.tables.landing import land
 
@@ -46,7 +46,7 @@ def listing(settings: Settings, product: str | None = None) -> list[QuarantineCo
     rows: list[QuarantineCount] = []
     for name in names:
         for table in _tables(home, name):
-            reasons = arrow(delta.read(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
+            reasons = arrow(delta.read_version(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
             counts = Counter(reason for row_reasons in reasons for reason in row_reasons or ["unknown"])
             rows += [{"product": name, "table": table, "reason": reason, "rows": count} for reason, count in counts.most_common()]
     return rows
@@ -124,7 +124,7 @@ def _correct(
     from pyspark.sql import functions as F
 
     version = _quarantined(tables.home, tables.product.name, source.name)
-    rows = frame(spark, version)
+    rows = version_frame(spark, version)
     columns = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
         if column not in columns:
@@ -155,7 +155,7 @@ def _correct(
     corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in columns])
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"corrections-{record.run_id}.parquet"
-        corrections.write(corrected.toArrow(), keys, segments, file)
+        corrections.write_corrections(corrected.toArrow(), keys, segments, file)
         correction = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
         land(
             [correction],
@@ -190,4 +190,4 @@ def _quarantined(home: Home, product: str, table: str) -> delta.Version:
             nearest=nearest(table, tables),
             fix=f"Tables with quarantined rows: {', '.join(tables) or 'none'}.",
         )
-    return delta.read(home.quarantine(product, table))
+    return delta.read_version(home.quarantine(product, table))

@@ -220,8 +220,8 @@ def _table(home: Home, product: str, name: str, kind: str, finished_at: float | 
         "table": name,
         "kind": kind,
         "version": number,
-        "rows": delta.read(folder).rows if number is not None else 0,
-        "quarantined": delta.read(quarantine).rows if delta.version_of(quarantine) is not None else 0,
+        "rows": delta.read_version(folder).rows if number is not None else 0,
+        "quarantined": delta.read_version(quarantine).rows if delta.version_of(quarantine) is not None else 0,
         "age_s": round(time.time() - (finished_at or _last_commit_at(folder)), 1),
     }
 

@@ -40,7 +40,7 @@ from caudal.runtime.opening import hold_product, open_home
 from caudal.runtime.progress import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
-from caudal.storage.parquet import WRITTEN, read
+from caudal.storage.parquet import WRITTEN, read_parquet
 from caudal.storage.place import Place, local, writable
 from caudal.streaming.sources import stream_lease
 from caudal.tables import changes, erased, lifespans
@@ -238,11 +238,11 @@ def _rewrite(
     folder: Place, paths: Sequence[str], columns: set[str], person_: Person, kind: str | None, erasure: str, now: float
 ) -> None:
     """Publish a version with the same files, without the subject's rows."""
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     days = {unquote(file.path): file.day for file in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
-        rows = read(folder / path)
+        rows = read_parquet(folder / path)
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
         with writable(below / f"{number}.parquet") as out:

@@ -24,7 +24,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.column_lineage import flows
 from caudal.storage import delta
-from caudal.storage.parquet import read
+from caudal.storage.parquet import read_parquet
 from caudal.storage.place import Place, local, readable, relative_path
 from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
@@ -60,7 +60,7 @@ def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dic
     declared = next(subject for subject in product.subjects if subject.column == who.column)
     columns_by_table: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
-        if who.column in fields_of(delta.read(folder).schema) and (not declared.tables or name in declared.tables):
+        if who.column in fields_of(delta.read_version(folder).schema) and (not declared.tables or name in declared.tables):
             columns_by_table.setdefault(name, set()).add(who.column)
     for name, node in product.sources.items():
         if node.schema is not None and who.column in node.schema and (not declared.tables or name in declared.tables):
@@ -115,7 +115,7 @@ def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str |
     """Return the type as which a source's text is read in a column: that of its table, else the declared one."""
     folder = home.table(product.name, name)
     if delta.version_of(folder) is not None:
-        kinds = (field["type"] for field in delta.read(folder).schema["fields"] if field["name"] in columns)
+        kinds = (field["type"] for field in delta.read_version(folder).schema["fields"] if field["name"] in columns)
         return next((kind for kind in kinds if isinstance(kind, str)), None)
     source = product.sources.get(name)
     return next((column.type for column in (source.schema or () if source else ()) if column.name in columns), None)
@@ -190,7 +190,7 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
 ) -> Iterator[Occurrence]:
-    current_paths = {unquote(file.path) for file in delta.read(folder).files}
+    current_paths = {unquote(file.path) for file in delta.read_version(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
     for path in files:
@@ -200,7 +200,7 @@ def _table(
             for name in names
             if name.name in columns or pa.types.is_nested(name.type) or (is_quarantine and name.name == RAW)
         ]
-        count = pc.sum(subject_mask(read(folder / path, searched_columns), columns, who, kind)).as_py() or 0
+        count = pc.sum(subject_mask(read_parquet(folder / path, searched_columns), columns, who, kind)).as_py() or 0
         if count:
             yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 

@@ -233,7 +233,7 @@ def _window(result: Trace, table: str, name: str, group: Sequence[MatchedRows]) 
         return None
     if any(origin["kind"] == "identity" for origin in lineage["from"]):
         return None
-    schema = delta.read(result.home.table(result.product.name, table), group[0].version).schema
+    schema = delta.read_version(result.home.table(result.product.name, table), group[0].version).schema
     marks: dict[str, Any] = next((field["metadata"] for field in schema["fields"] if field["name"] == node.event_time), {})
     return (input_node.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
@@ -310,7 +310,7 @@ def _by_version(matches: Sequence[MatchedRows]) -> Mapping[int, list[MatchedRows
 
 def _version(result: Trace, name: str, number: int) -> delta.Version | None:
     try:
-        return delta.read(result.home.table(result.product.name, name), number)
+        return delta.read_version(result.home.table(result.product.name, name), number)
     except NotThere:
         result.hops.append({"table": name, "kind": result.product.nodes[name].kind, "version": number, "rows": None, "exact": False,
                           "how": "this version is not kept any more", "sample": [], "versions": [number], "made_by": []})  # fmt: skip

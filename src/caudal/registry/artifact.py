@@ -45,7 +45,7 @@ class Written:
     types: tuple[str, ...] = ()
 
 
-def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_label: str) -> Written:
+def write_artifact(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_label: str) -> Written:
     """Write a fitted estimator into a folder and return its format and types.
 
     Raises
@@ -74,7 +74,7 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_la
     return Written("skops", types)
 
 
-def read(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
+def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
     """Return the fitted scikit-learn object in a folder, after its hash and its types have been verified.
 
     The bytes that were hashed are the bytes that are loaded.
@@ -124,7 +124,7 @@ def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], ver
     return PipelineModel.load((folder / SPARK).absolute().as_uri())
 
 
-def digest(folder: Path) -> str:
+def folder_digest(folder: Path) -> str:
     """Return one hash over the names and bytes of all files in a folder."""
     return _digest(_files(folder, folder.name))
 

@@ -100,7 +100,7 @@ def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str)
     """Return the version of an earlier training with this fingerprint, if its files are intact; training is skipped then."""
     for row in reversed(ledger.find(model_versions, product=product, model=model, fingerprint=fingerprint)):
         try:
-            if artifact.digest(home.path / row["artifact"]) == row["artifact_sha256"]:
+            if artifact.folder_digest(home.path / row["artifact"]) == row["artifact_sha256"]:
                 return row
         except EnvironmentProblem:
             continue
@@ -144,7 +144,7 @@ def register(
     folder = home.models(product, model) / str(version)
     with artifact.renamed_into(folder) as draft:
         label = _version_label(product, model, version)
-        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
+        written = artifact.write_artifact(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
         training_environment = environment(written.format, written.types)
         _describe(draft, trained, written, training_environment)
         write_fits(draft, fits or {})
@@ -153,7 +153,7 @@ def register(
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
         "training_rows": trained.rows, "training_from": trained.training_from, "training_until": trained.training_until,
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": training_environment,
-        "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
+        "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.folder_digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
         "holdout": trained.holdout, "mlflow_run": None,
     }  # fmt: skip

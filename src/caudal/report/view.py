@@ -9,7 +9,7 @@ from caudal.graph.shape import Graph, NodeState
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.rows import RunRow, StepRow
 from caudal.report.document import run_document, run_row, step_rows
-from caudal.report.figures import duration, moment, plural, score, share, size
+from caudal.report.figures import duration, plural, score, share_text, size, time_text
 from caudal.report.registered import sections
 from caudal.report.run_document import ModelDocument, RunDocument
 from caudal.report.section import ReportedRun
@@ -54,7 +54,7 @@ def node_states(graph: Graph, run_steps: Sequence[StepRow], document: RunDocumen
 
 def _header(run: RunRow, document: RunDocument) -> dict[str, object]:
     facts = [
-        ("Started", moment(run["started_at"])),
+        ("Started", time_text(run["started_at"])),
         ("Took", duration(document["seconds"])),
         ("By", f"{run['who'] or 'unknown'} on {run['host'] or 'unknown'}"),
         ("Command", f"caudal {run['command']}"),
@@ -76,7 +76,9 @@ def _tiles(document: RunDocument, run_steps: Sequence[StepRow]) -> list[tuple[st
     files, landed_bytes = sum(arrival["files"] for arrival in landed), sum(arrival["bytes"] for arrival in landed)
     rows_read = sum(arrival["rows"] for arrival in landed)
     written, quarantined = sum(table["rows_written"] for table in tables), sum(table["rows_quarantined"] for table in tables)
-    quarantined_note = f"{share(quarantined, written + quarantined)} of all judged" if written + quarantined else "no row judged"
+    quarantined_note = (
+        f"{share_text(quarantined, written + quarantined)} of all judged" if written + quarantined else "no row judged"
+    )
     return [
         ("Landed", plural(files, "file"), f"{size(landed_bytes)}, {plural(rows_read, 'row')} read")
         if files or not rows_read

@@ -39,7 +39,7 @@ def check_tables(tables: ProductTables, but: Collection[str] = ()) -> None:
         if name in but or is_streamed(tables.product, name):  # streams check their own, and may be at work
             continue
         for folder in (tables.folder(name), tables.quarantine(name)):
-            if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):
+            if delta.version_of(folder) is not None and (faults := missing(delta.read_version(folder))):
                 more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
                 raise damage_error(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
 
@@ -54,7 +54,7 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
         for folder in (home.table(product, name), home.quarantine(product, name)):
             if delta.version_of(folder) is not None:
                 within = relative_path(folder, tables)
-                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read(folder).files]
+                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read_version(folder).files]
     return files
 
 

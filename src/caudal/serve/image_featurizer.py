@@ -147,7 +147,7 @@ def _build_featurizer(home: Home, served: Served, table: str, version: int, fits
         return None
     network_content, images = network_source
     network, side = network_of(network_content)
-    return ImageFeaturizer(network, side, fitted, inputs, delta.read(folder, version), images)
+    return ImageFeaturizer(network, side, fitted, inputs, delta.read_version(folder, version), images)
 
 
 def _network_content(home: Home, product: str, table: str, version: int, prefix: str) -> tuple[bytes, delta.Version] | None:
@@ -158,7 +158,7 @@ def _network_content(home: Home, product: str, table: str, version: int, prefix:
     for name, content in read_version_files(folder, version).items():
         if name.startswith(prefix) and inputs:
             first, number = next(iter(inputs.items()))
-            return content, delta.read(home.table(product, first), number)
+            return content, delta.read_version(home.table(product, first), number)
     for name, number in inputs.items():
         if (source := _network_content(home, product, name, number, prefix)) is not None:
             return source

@@ -108,7 +108,7 @@ def version_of(folder: Place) -> int | None:
     return number
 
 
-def read(folder: Place, version: int | None = None) -> Version:
+def read_version(folder: Place, version: int | None = None) -> Version:
     """Return a version of a table, by default the newest.
 
     Raises
@@ -127,7 +127,7 @@ def read(folder: Place, version: int | None = None) -> Version:
     return cached
 
 
-def forget() -> None:
+def forget_tables() -> None:
     """Drop the cache of remote tables: a table may have been moved away and replaced by another."""
     _seen.clear()
 

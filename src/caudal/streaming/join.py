@@ -256,7 +256,7 @@ def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, fol
     given_us = identity.get("given_us")
     if given_us is None:  # written by a run, which gives what a stream would have given
         given_us = given_at(declared, nodes, folders, identity["inputs"])
-    counts = identity.get("counts") or {"rows": delta.read(folder, number).rows}
+    counts = identity.get("counts") or {"rows": delta.read_version(folder, number).rows}
     return JoinState(identity["inputs"], given_us, identity["code"], counts)
 
 

@@ -181,7 +181,7 @@ class LiveScorer(threading.Thread):
         """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
         return max(
-            (delta.read(self._ws.tables.folder(name)).rows for name in tables if self._ws.tables.version(name) is not None),
+            (delta.read_version(self._ws.tables.folder(name)).rows for name in tables if self._ws.tables.version(name) is not None),
             default=0,
         )
 
@@ -297,7 +297,7 @@ class LiveScorer(threading.Thread):
         if delta.version_of(self._folder) is None:
             return
         keys = (*self._features.entity, self._features.as_of)
-        for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
+        for row in _rows(arrow(delta.read_version(self._folder)).to_pandas()):
             self._predictions[_key(row[key] for key in keys)] = row
         self._predicted = len(self._predictions)
         self._drop_old_predictions()
@@ -306,7 +306,7 @@ class LiveScorer(threading.Thread):
         """Queue the last days of the published tables: rows from before this process, or before there was a champion."""
         for name in self._features.inputs:
             if self._ws.tables.version(name) is not None:
-                published = delta.read(self._ws.tables.folder(name))
+                published = delta.read_version(self._ws.tables.folder(name))
                 days = set(sorted(published.days, key=str)[-2:]) if published.partitioned else None
                 self._queues[name].append(_plain(arrow(published, days=days)))
 

@@ -119,7 +119,7 @@ class Fixed:
             newest = delta.version_of(self.folder)
             if newest is None:
                 return False
-            rows = arrow(delta.read(self.folder, newest))
+            rows = arrow(delta.read_version(self.folder, newest))
             self.rows = rows.select([name for name in rows.column_names if not name.startswith("_")])
             self.version = newest
         return True

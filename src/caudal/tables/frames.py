@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def frame(
+def version_frame(
     spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
 ) -> DataFrame:
     """Return a table version as a Spark frame, without its partition column; limited to some days or raw files, if given."""

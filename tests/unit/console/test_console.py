@@ -108,7 +108,7 @@ def test_platforms_are_compared_by_speed(fed: Path) -> None:
     file = fed / "live" / "eeg" / "platforms.json"
     slow, fast = {"platform": "slow", "readings_per_s": 10.0}, {"platform": "fast", "readings_per_s": 2e6, "p95_s": 0.47}
     file.write_text(json.dumps([slow, fast]))
-    assert [one["platform"] for one in platforms.read(fed, "eeg") or []] == ["fast", "slow"]
+    assert [one["platform"] for one in platforms.read_platforms(fed, "eeg") or []] == ["fast", "slow"]
     shown = page(create_console(fed), "/live/eeg")
     assert "2,000,000" in shown
     assert "0.47 s" in shown
@@ -123,8 +123,8 @@ def test_without_a_comparison_the_page_says_what_makes_one(fed: Path, text: str 
 
 def test_a_forged_product_reads_no_other_file(fed: Path) -> None:
     (fed / "platforms.json").write_text('[{"platform": "secret", "readings_per_s": 1}]')
-    assert platforms.read(fed, "..") is None
-    assert platforms.read(fed, "eeg/../..") is None
+    assert platforms.read_platforms(fed, "..") is None
+    assert platforms.read_platforms(fed, "eeg/../..") is None
 
 
 def test_all_addresses_are_refused_without_a_key(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def _as_registered(home, ledger, name: str, data: bytes, format: str) -> None:
     for file in folder.iterdir():
         file.unlink()
     (folder / name).write_bytes(data)
-    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.digest(folder), format=format)
+    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.folder_digest(folder), format=format)
 
 
 class Evil:

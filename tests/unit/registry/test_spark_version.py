@@ -51,6 +51,6 @@ def test_round_trip_and_refusal(spark, home, ledger, rides):
         file.write_text(file.read_text().replace("org.apache.spark.ml.PipelineModel", "java.lang.Runtime"))
     with pytest.raises(EnvironmentProblem, match="not those that were registered"):
         registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)
-    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.digest(folder))
+    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.folder_digest(folder))
     with pytest.raises(EnvironmentProblem, match=r"not Spark's: java.lang.Runtime"):
         registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)

@@ -224,7 +224,7 @@ def extent_of(
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the raw files whose rows have to be built."""
     number, input_by_file = tables.version(table.name), table.inputs[0]
-    segments = {file.segment for file in delta.read(tables.folder(input_by_file)).files}
+    segments = {file.segment for file in delta.read_version(tables.folder(input_by_file)).files}
     known_segments = {segment for segment in segments if segment is not None}
     if None in segments:
         raise StepFailed(
@@ -253,7 +253,7 @@ def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table
     number = tables.version(table.name)
     if not days_again or not table.partition or number is None:
         return set()
-    published_days = delta.read(tables.folder(table.name), number).days
+    published_days = delta.read_version(tables.folder(table.name), number).days
     return {day for day in days_again if day in published_days or _inputs_have_day(tables, table, day)}
 
 
@@ -314,7 +314,9 @@ def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Tab
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [
-            field for field in StructType.fromJson(dict(delta.read(tables.folder(name)).schema)).fields if field.name != delta.DAY
+            field
+            for field in StructType.fromJson(dict(delta.read_version(tables.folder(name)).schema)).fields
+            if field.name != delta.DAY
         ]
         node = tables.product.nodes[name]
         frames[name] = mark_event_time(empty(run_spark.session, StructType(fields)), node).alias(name)
@@ -336,18 +338,18 @@ def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str
 
 def _inputs_have_day(tables: ProductTables, table: Table, day: str | None) -> bool:
     """Return whether an input has rows of a day."""
-    return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
+    return any(day in delta.read_version(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 
 
 def _same_rows(tables: ProductTables, name: str, old: int, new: int) -> bool:
     """Return whether two versions of a table without partitions have the same rows, by their files."""
-    return old <= new and delta.read(tables.folder(name), old).files == delta.read(tables.folder(name), new).files
+    return old <= new and delta.read_version(tables.folder(name), old).files == delta.read_version(tables.folder(name), new).files
 
 
 def _rows_read(tables: ProductTables, table: Table, extent: Extent) -> int:
     total = 0
     for name in table.inputs:
-        version = delta.read(tables.folder(name))
+        version = delta.read_version(tables.folder(name))
         days = _days_of(tables.product, name, extent)
         segments = extent.segments if name == table.inputs[0] else None
         total += sum(

@@ -19,7 +19,7 @@ def register_table(ws: Workspace, table: str) -> StepResult:
     uri, number = str(ws.settings.metastore), ws.tables.version(table)
     if number is None:
         return skipped(f"'{table}' has not been published yet")
-    version = delta.read(ws.tables.folder(table), number)
+    version = delta.read_version(ws.tables.folder(table), number)
     comment, comments = comments_of(ws.product.nodes.get(table), {})
     location = version.folder.absolute().as_uri() if isinstance(version.folder, Path) else str(version.folder)
     fingerprint = digest("register", uri, location, dict(version.schema), comment, comments)

@@ -78,7 +78,7 @@ def transformed_features(
     ------
     NothingFits : the functions have changed, or fit something else now
     """
-    published = delta.read(tables.folder(features.name))
+    published = delta.read_version(tables.folder(features.name))
     stage = published.folder / f"part-{run_id}-own-fit-{features.name}"
     try:
         for table, table_fits in own_fits.items():

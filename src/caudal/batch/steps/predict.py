@@ -48,7 +48,7 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
         champion = load(tables.home, ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust)
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
-    published = delta.read(tables.folder(features.name))
+    published = delta.read_version(tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)

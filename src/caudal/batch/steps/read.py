@@ -30,7 +30,7 @@ from caudal.runtime.storage import check_raw_files
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
 from caudal.stages.ingest.explain import explain
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced_keys
 from caudal.tables.landing import LandedFile
@@ -119,7 +119,7 @@ def files_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: s
 def _published_versions(tables: ProductTables, source: Source) -> list[delta.Version]:
     """Return the newest versions of the source's table and of its quarantine, as far as they exist."""
     folders = (tables.folder(source.name), tables.quarantine(source.name))
-    return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
+    return [delta.read_version(folder) for folder in folders if delta.version_of(folder) is not None]
 
 
 def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> Change:
@@ -143,7 +143,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     unpacked = tables.home.scratch(product.name) / source.name / "unpacked"
     try:
         try:
-            result = read(
+            result = read_files(
                 ws.spark.session,
                 raw,
                 source,
@@ -156,7 +156,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
         except Outgrown as outgrown:
             pending = replace(pending, files=current_files(tables, ledger, source), replace="all")
             raw = raw_files(source, pending.files)
-            result = read(ws.spark.session, raw, source, tz=product.tz, scratch=unpacked, data=data)
+            result = read_files(ws.spark.session, raw, source, tz=product.tz, scratch=unpacked, data=data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", pending.code, pending.fingerprint, {}, pending.segments, tuple(file.segment for file in pending.files),
@@ -261,7 +261,9 @@ def _unchanged(record: RunRecord, tables: ProductTables, source: Source, number:
 def _published_schema(tables: ProductTables, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
-    fields = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
+    fields = [
+        field for field in delta.read_version(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")
+    ]
     return Schema(
         tuple(
             declared.get(field["name"]) or Field(field["name"], _declared_type(field["type"]), required=False) for field in fields

@@ -40,12 +40,12 @@ def work(ws: Workspace, model: Model) -> StepResult:
     tables, ledger, product = ws.tables, ws.record.ledger, ws.product
 
     features = product.features_by_model[model.name]
-    published = delta.read(tables.folder(model.features))
+    published = delta.read_version(tables.folder(model.features))
     fingerprint = fingerprint_of(tables, model)
     inputs = {model.features: published.number}
     held_out = None
     if model.holdout is not None and model.holdout.table is not None:
-        held_out = delta.read(tables.folder(model.holdout.table))
+        held_out = delta.read_version(tables.folder(model.holdout.table))
         inputs[model.holdout.table] = held_out.number
     if (row := find(tables.home, ledger, product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))

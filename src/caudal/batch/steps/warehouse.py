@@ -35,7 +35,7 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
     from caudal.warehouses.connect import connected
     from caudal.warehouses.swap import publish
 
-    version = delta.read(ws.tables.folder(publication.of), number)
+    version = delta.read_version(ws.tables.folder(publication.of), number)
     target = Target(
         publication.schema, publication.name, columns_of(version, publication.columns, comments, publication.place), publication.key,
         publication.indexes, comment, publication.grant, delta.DAY if version.partitioned else None,

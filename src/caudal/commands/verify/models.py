@@ -6,7 +6,7 @@ from caudal.commands.verify.fault import Fault, Verification
 from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
-from caudal.registry.artifact import digest
+from caudal.registry.artifact import folder_digest
 
 
 def check_models(verification: Verification, product: str, ledger: Ledger) -> None:
@@ -17,7 +17,9 @@ def check_models(verification: Verification, product: str, ledger: Ledger) -> No
         title = f"version {row['version']} of model '{row['model']}'"
         try:
             sentence = (
-                None if digest(folder) == row["artifact_sha256"] else f"The files of {title} are not those that were registered."
+                None
+                if folder_digest(folder) == row["artifact_sha256"]
+                else f"The files of {title} are not those that were registered."
             )
         except (CaudalError, OSError):
             sentence = f"The files of {title} are gone."

@@ -73,7 +73,7 @@ def _raw_fix(verification: Verification, product: str, source: str, row: LandedR
     table = verification.home.table(product, source)
     loss_note = ""
     if delta.version_of(table) is not None:
-        rows = sum(file.rows for file in delta.read(table).files if file.segment == sha256[:16])
+        rows = sum(file.rows for file in delta.read_version(table).files if file.segment == sha256[:16])
         loss_note = f" Its {rows:,} rows stand in table '{source}', and are lost when that is made again from raw."
     origin_note = f" Its origin '{row['path']}' does not hold these bytes any more." if row is not None else ""
     return f"Put it back from a backup.{origin_note}{loss_note}"

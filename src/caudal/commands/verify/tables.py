@@ -35,7 +35,7 @@ def check_table(verification: Verification, product: str, folder: Place, *, is_q
     verification.findings.checked["tables"] += 1
     try:
         adds, live, hashes = _replay_log(folder)
-        version = delta.read(folder)
+        version = delta.read_version(folder)
         if {unquote(file.path) for file in version.files} != live:
             raise ValueError("its checkpoint and its entries name different files")
     except (CaudalError, ValueError) as error:

@@ -55,7 +55,7 @@ def layout(site: Site, path: str) -> Component | None:
 
 def offer(app: Dash, site: Site) -> None:
     """Register the page's callbacks; those that follow the stream run in the browser."""
-    platforms.offer(app, site.home)
+    platforms.offer_panel(app, site.home)
     for name, inputs in (
         ("follow", [Input("followed", "data")]),
         ("choose", [Input("span", "value"), Input("sensors", "value")]),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from caudal.ledger.records import checks
 from caudal.ledger.rows import CheckRow, StepRow
 from caudal.report import charts
-from caudal.report.figures import count, plural, share
+from caudal.report.figures import count_text, plural, share_text
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportedRun, ReportSection, TerminalPart
 
@@ -67,8 +67,8 @@ class Expectations(ReportSection):
         for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1])):
             rows.add_row(
                 name,
-                count(number),
-                Text(share(number, table["rows_written"] + table["rows_quarantined"]), style="bright_black"),
+                count_text(number),
+                Text(share_text(number, table["rows_written"] + table["rows_quarantined"]), style="bright_black"),
                 Text(reason),
             )
         has_several = sum(number for _, _, number, _ in reasons_found) > sum(
@@ -86,9 +86,9 @@ def check_line(row: CheckRow, run_steps: Sequence[StepRow]) -> dict[str, object]
         "table": row["table"],
         "expectation": row["expectation"],
         "action": row["action"],
-        "rows": count(row["rows"]),
-        "broken": count(row["broken"]),
-        "share": share(row["broken"], row["rows"]),
+        "rows": count_text(row["rows"]),
+        "broken": count_text(row["broken"]),
+        "share": share_text(row["broken"], row["rows"]),
         "message": row["message"],
         "outcome": outcome,
         "state": state,
@@ -117,8 +117,8 @@ def reasons(document: RunDocument) -> list[dict[str, object]]:
         {
             "table": name,
             "reason": reason,
-            "rows": count(number),
-            "share": share(number, table["rows_written"] + table["rows_quarantined"]),
+            "rows": count_text(number),
+            "share": share_text(number, table["rows_written"] + table["rows_quarantined"]),
             "bar": charts.bar(0.0, number / largest, "aside", plural(number, "row")),
         }
         for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1]))

@@ -160,9 +160,9 @@ def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow])
     places = places_of(model["candidates"])
     candidate_lines = []
     for candidate in model["candidates"]:
-        score_text = score(candidate["score"], candidate["spread"], places)
-        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {score_text}") if scale else ""
-        candidate_lines.append({**candidate, "score_text": score_text, "seconds": duration(candidate["seconds"]), "chart": chart})
+        mean_and_spread = score(candidate["score"], candidate["spread"], places)
+        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {mean_and_spread}") if scale else ""
+        candidate_lines.append({**candidate, "score_text": mean_and_spread, "seconds": duration(candidate["seconds"]), "chart": chart})
     train = next((row for row in run_steps if row["step"] == f"train:{name}"), None)
     learned = detail_of(train)
     return {

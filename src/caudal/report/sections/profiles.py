@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import profiles
 from caudal.ledger.rows import ProfileRow
-from caudal.report.figures import count, plural, share, value
+from caudal.report.figures import count_text, plural, share_text, value
 from caudal.report.section import ReportedRun, ReportSection
 
 
@@ -50,8 +50,8 @@ def profile(ledger: Ledger, row: ProfileRow) -> dict[str, object]:
     columns = [
         {
             "name": name,
-            "nulls": count(column.get("nulls")),
-            "share": share(column.get("nulls"), row["rows"]) if column.get("nulls") else "",
+            "nulls": count_text(column.get("nulls")),
+            "share": share_text(column.get("nulls"), row["rows"]) if column.get("nulls") else "",
             **{figure: _short(value(column.get(figure))) for figure in ("min", "mean", "max", "stddev", "distinct")},
         }
         for name, column in row["columns"].items()

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count, duration
+from caudal.report.figures import count_text, duration
 from caudal.report.run_document import RunDocument, StepDocument
 from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
 from caudal.report.step_words import days, why
@@ -82,7 +82,7 @@ def _step(row: StepRow) -> StepDocument:
 
 
 def _figure(number: int | None) -> str:
-    return "" if number is None else count(number)
+    return "" if number is None else count_text(number)
 
 
 SECTION = Steps()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count, plural
+from caudal.report.figures import count_text, plural
 from caudal.report.run_document import PublicationDocument, RunDocument
 from caudal.report.section import ReportSection, RunRecord, TerminalPart
 
@@ -32,7 +32,7 @@ class Warehouse(ReportSection):
         for name, publication in document.get("warehouse", {}).items():
             if states.get(f"publish:{name}") == "succeeded":
                 zeros = "".join(
-                    f", zero characters taken out of {count(number)} texts of {column}"
+                    f", zero characters taken out of {count_text(number)} texts of {column}"
                     for column, number in publication["zeros"].items()
                 )
                 rows.add_row(

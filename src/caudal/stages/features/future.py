@@ -95,7 +95,7 @@ def sees_future(
     }
 
     def run_on(rows: Mapping[str, list[made_up_rows.Row]]) -> tuple[list[str], Values]:
-        frames = {name: made_up_rows.frame(spark, inputs[name], rows[name]) for name in inputs}
+        frames = {name: made_up_rows.made_up_frame(spark, inputs[name], rows[name]) for name in inputs}
         return in_any_magnitude(lambda: _collect_values(function(**frames), key, as_of, ignore, at), name=function)
 
     def change_rows(name: str, missing: bool) -> list[made_up_rows.Row]:
@@ -137,7 +137,7 @@ def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkS
     """Return how far the function may look; from its code alone where it cannot be called on frames without rows."""
     try:
         if empty_result is None:
-            empty_result = function(**{name: made_up_rows.frame(spark, shape, []) for name, shape in inputs.items()})
+            empty_result = function(**{name: made_up_rows.made_up_frame(spark, shape, []) for name, shape in inputs.items()})
         return reaches(function, empty_result)
     except Exception:  # the run on made-up rows raises and reports the same error
         return reaches(function, None)

@@ -161,7 +161,7 @@ def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> 
     return _as_time(known_time) if isinstance(known_time, dt.date) else event + dt.timedelta(seconds=shape.step_s or 0)
 
 
-def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
+def made_up_frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
     """Return rows as a Spark frame of one partition, in their order, with the event time marked."""
     fields = []
     for column in shape.schema.fields:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from caudal.declarations.connection import Connection
-from caudal.discovery import marked
+from caudal.discovery import mark_kind
 from caudal.errors import DeclarationProblem, nearest
 from caudal.kinds import SOURCES
 from caudal.storage.place import Place
@@ -91,7 +91,7 @@ def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
     def register(function: _F) -> _F:
         _FETCH[kind] = function
         (_WITH_ENGINE.add if engine else _WITH_ENGINE.discard)(kind)
-        return marked("sources", kind)(function)
+        return mark_kind("sources", kind)(function)
 
     return register
 

@@ -32,7 +32,7 @@ from caudal.stages.ingest.contract import (
 )
 from caudal.stages.ingest.formats import csv
 from caudal.stages.ingest.forms import ColumnForms, TextColumns
-from caudal.stages.ingest.images import frame
+from caudal.stages.ingest.images import image_frame
 from caudal.stages.ingest.infer import of_cells, possible_types
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
@@ -71,7 +71,7 @@ class ReadResult:
     added_columns: tuple[AddedColumn, ...] = ()
 
 
-def read(
+def read_files(
     spark: SparkSession,
     files: Sequence[RawFile],
     source: Source,
@@ -99,7 +99,7 @@ def read(
     Outgrown : these files contradict names or types in ``added_columns``: read the earlier files again, with these and without ``published``
     """
     if isinstance(source.connection, Images):
-        return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
+        return ReadResult(image_frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
         return _read(spark, [part for part, _ in parts], source, published, added_columns, tz, scratch or _process_folder())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _INTEGERS, _NUMBERS = ("tinyint", "smallint", "int", "bigint"), ("float", "double")
 
 
-def batch(
+def joined_rows(
     left: DataFrame, right: DataFrame, shape: Shape, known: Mapping[str, str] | None = None, unmatched_before_us: int | None = None
 ) -> DataFrame:
     """Return the rows of a join; a stream's row that arrives twice counts once.

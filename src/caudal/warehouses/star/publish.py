@@ -183,7 +183,7 @@ def _dimension(
     connection: Connection[TupleRow], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
 ) -> StarTable:
     """Return a dimension's table with its changes staged, if there are any."""
-    newest = delta.read(lake_table.folder, lake_table.version)
+    newest = delta.read_version(lake_table.folder, lake_table.version)
     indexes = ((dimension.key, "valid_from"),) if dimension.changes == "keep" else ((dimension.key,),)
     target = Target(
         star.schema, dimension.name, columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
@@ -207,7 +207,7 @@ def _dimension(
         return table
     names = attributes(dimension, schema_of(newest))
     rows = Rows(dimension, names)
-    known_history = store.read(connection, dimension, target) if continues else {}
+    known_history = store.read_history(connection, dimension, target) if continues else {}
     change = compute_change(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
     if not continues and table.existing_columns:  # rebuilt from the beginning: earlier rows are removed
         table.whole = True
@@ -228,7 +228,7 @@ def _versions(
         first = lake_table.version
     at = float(last.get("at", 0.0))
     for number in range(first, lake_table.version + 1):
-        version = delta.read(lake_table.folder, number)
+        version = delta.read_version(lake_table.folder, number)
         at = max(float(version.identity.get("at", 0.0)), at + _TICK_S)
         note["at"] = at
         yield version, at
@@ -238,7 +238,7 @@ def _facts(
     connection: Connection[TupleRow], star: Star, fact: Fact, lake_tables: Mapping[str, LakeTable]
 ) -> tuple[Facts, StarTable]:
     lake_table = lake_tables[fact.of]
-    version = delta.read(lake_table.folder, lake_table.version)
+    version = delta.read_version(lake_table.folder, lake_table.version)
     facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
     table = StarTable(facts.target, version, ddl.existing_columns(connection, facts.target))
     if table.anew:
@@ -311,6 +311,6 @@ def _same_lake(lake_table: LakeTable, last: TableNote) -> bool:
     if last["version"] > lake_table.version:
         return False
     try:
-        return bool(_files(delta.read(lake_table.folder, last["version"])) == last["files"])
+        return bool(_files(delta.read_version(lake_table.folder, last["version"])) == last["files"])
     except NotThere:
         return False

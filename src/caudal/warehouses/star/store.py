@@ -34,7 +34,7 @@ class StagedChanges:
     touched: Identifier
 
 
-def read(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
+def read_history(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
     """Return the history of a dimension's members from the warehouse."""
     dated = dimension.changes == "keep"
     names = [dimension.key, CONTENT, *(["valid_from", "valid_until"] if dated else [])]

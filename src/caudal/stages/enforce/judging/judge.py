@@ -51,8 +51,8 @@ class Judged:
     ----------
     frame : DataFrame, the columns of the input, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
         for good rows, and ``_verdict``: ``good`` or ``quarantined``
-    compared_later : the rules whose keys are compared after the rows are written (`write`)
-    repeat_counts : rows that repeat a key, by the name of the rule that only warns of them; known after `write`
+    compared_later : the rules whose keys are compared after the rows are written (`write_judged`)
+    repeat_counts : rows that repeat a key, by the name of the rule that only warns of them; known after `write_judged`
     """
 
     frame: DataFrame
@@ -73,10 +73,10 @@ class Judged:
         by : columns that the verdicts' folders are partitioned by, in order
         segments : the values of ``_segment``, where they are known
         """
-        from caudal.stages.enforce.judging.write import set_aside_repeats, write
+        from caudal.stages.enforce.judging.write import set_aside_repeats, write_judged
 
         target = place(folder) if isinstance(folder, str) else folder
-        write(self.frame, target, by, segments)
+        write_judged(self.frame, target, by, segments)
         warning = [rule for rule in self.compared_later if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
         self.repeat_counts.update(
@@ -88,7 +88,7 @@ class Judged:
 
         Parameters
         ----------
-        written : the folder that `write` wrote to
+        written : the folder that `write_judged` wrote to
         history : profiles of earlier versions, newest last
         now : float, seconds since 1970, UTC
         """

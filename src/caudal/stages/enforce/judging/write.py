@@ -36,10 +36,10 @@ _NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
 _EPOCH = dt.date(1970, 1, 1)
 
 
-def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
+def write_judged(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
     """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
     if by_arrow.is_suited(frame, folder, by):
-        by_arrow.write(frame, folder, by, segments)
+        by_arrow.write_by_arrow(frame, folder, by, segments)
         return
     place = _folder_number(frame, by, segments)
     if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.json_records import records
-from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parse_rows, read
+from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parse_rows, read_lines
 from caudal.stages.ingest.packed import stem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -71,7 +71,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
     read_rows = partial(
-        read, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
+        read_lines, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
     )
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
     return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))

@@ -213,7 +213,9 @@ def repeated_key(pairs: Pairs) -> str:
     return next(key for key, _ in pairs if key in keys_so_far or keys_so_far.add(key))  # type: ignore[func-returns-value]
 
 
-def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, spans_lines: bool) -> Iterator[pa.RecordBatch]:
+def read_lines(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, spans_lines: bool
+) -> Iterator[pa.RecordBatch]:
     """Yield rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a line is not a row.
 
     Parameters

@@ -21,14 +21,14 @@ _TASK_BYTES = 256 << 10
 Offsets = dict[str, int]
 
 
-def frame(
+def log_frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
     return stream(spark, LogSource, place, max_blocks=max_blocks)
 
 
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+def log_batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the records from ``start`` to before ``end``, one offset for each partition."""
     spark.dataSource.register(LogSource)
     ranges = json.dumps([list(start), list(end)])
