@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from caudal.declarations.connection import Connection, folder, kafka, socket, stream
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
-from caudal.stages.ingest.streams import batch_frame, kinds, stream_frame
+from caudal.stages.ingest.streams import batch_frame, stream_frame, stream_kinds
 from caudal.stages.ingest.streams.socket import _receivers
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ SENDERS = {"stream": to_log, "folder": to_folder, "socket": to_socket, "kafka": 
 
 
 def test_every_kind_has_a_sender() -> None:
-    assert set(kinds()) == set(SENDERS)
+    assert set(stream_kinds()) == set(SENDERS)
 
 
 class Killed(Exception):

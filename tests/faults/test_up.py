@@ -50,7 +50,7 @@ claim.process_is_dead = lambda holder: False
 from caudal.daemon import child, worker
 if sys.argv[1] == "child":
     sys.argv = sys.argv[1:]
-    sys.exit(child.main())
+    sys.exit(child.run_order())
 worker.COMMAND = (sys.executable, __file__, "child")
 from caudal.cli import main
 main()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from caudal.batch.batch import run
-from caudal.commands.new import create
+from caudal.commands.new import create_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
 from caudal.storage import delta
@@ -233,7 +233,7 @@ def test_a_full_disk(place, tmp_path):
 
 
 def test_the_command_line_says_it_in_one_sentence(tmp_path):
-    folder = create("shop", tmp_path)
+    folder = create_product("shop", tmp_path)
     (folder / "product.py").write_text("import caudal as cd\nproduct = cd.Product('shop'\n")
     done = subprocess.run(
         [sys.executable, "-m", "caudal", "run", str(folder), "--home", str(tmp_path / "home")],

@@ -294,12 +294,12 @@ def test_a_model_whose_files_changed_is_found(place):
     folder.mkdir(parents=True)
     (folder / "model.skops").write_bytes(b"model")
     from caudal.ledger.records import model_versions
-    from caudal.registry.artifact import folder_digest
+    from caudal.registry.artifact import model_digest
 
     row = {
         "product": "p", "model": "m", "version": 1, "candidate": "c", "created_at": 1.0, "run_id": "r", "fingerprint": "f", "code": "c",
         "training_table": "t", "training_version": 0, "training_rows": 1, "parameters": {}, "metrics": {}, "signature": {}, "environment": {},
-        "artifact": "models/p/m/1", "artifact_sha256": folder_digest(folder), "format": "skops",
+        "artifact": "models/p/m/1", "artifact_sha256": model_digest(folder), "format": "skops",
     }  # fmt: skip
     ledger = home.ledger()
     ledger.add(model_versions, row)

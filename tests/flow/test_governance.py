@@ -19,9 +19,9 @@ from caudal.commands.export import export
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.governance import erase as erasing
-from caudal.governance.catalog import HIDDEN, catalog, search
+from caudal.governance.catalog import HIDDEN, catalog, search_catalog
 from caudal.governance.erase import erase
-from caudal.governance.proof import digest
+from caudal.governance.proof import proof_digest
 from caudal.governance.retain import retain
 from caudal.governance.trace import trace
 from caudal.ledger.records import erasures, landed, lineages
@@ -159,7 +159,7 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
     import dataclasses
 
     from caudal.graph.load import load
-    from caudal.observers.openlineage import deliver, note
+    from caudal.observers.openlineage import deliver_events, queue_events
     from caudal.runtime.run_record import RunRecord
     from caudal.runtime.workspace import Workspace
 
@@ -174,12 +174,12 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
         connection.execute(delete(lineage_events))
     product = load(PRODUCT)
     observed = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, "again")).observed
-    note(observed, shop["runs"][0])
+    queue_events(observed, shop["runs"][0])
     lines = (tmp_path / "told" / "events.ndjson").read_text().splitlines()
     ledger.change(
         lineage_events, {"id": ledger.find(lineage_events)[-1]["id"]}, state="new"
     )  # as if it had died before it could say so
-    deliver(observed)
+    deliver_events(observed)
     ledger.close()
     assert len(lines) > 10
     assert (tmp_path / "told" / "events.ndjson").read_text().splitlines() == lines
@@ -253,8 +253,8 @@ def test_the_catalog_is_whole_and_needs_no_server(shop, tmp_path):
     write_catalog({**told, "products": []}, tmp_path, time.time())
     assert not (tmp_path / "retail" / "sales.html").exists()
     assert (tmp_path / "mine.html").exists()
-    assert search(told, "customer_id")[0]["kind"] == "column"
-    assert search(told, "buys again")[0]["name"] == "retail"
+    assert search_catalog(told, "customer_id")[0]["kind"] == "column"
+    assert search_catalog(told, "buys again")[0]["name"] == "retail"
 
 
 def files_of(settings, kind="*"):
@@ -315,7 +315,7 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert proof["done"]
     assert proof["before"]["rows"] == plan["rows"]  # as it was found before the first kill
     assert proof["after"]["places"] == []
-    assert digest(json.loads(Path(proof["json"]).read_text())) == proof["sha256"]
+    assert proof_digest(json.loads(Path(proof["json"]).read_text())) == proof["sha256"]
     assert str(CUSTOMER) not in Path(proof["page"]).read_text()
     again = erase(PRODUCT, copy, f"customer_id={CUSTOMER}", yes=True)
     assert (again["places"], again["earlier"][0]["proof_sha256"]) == ([], proof["sha256"])

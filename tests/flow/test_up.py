@@ -16,7 +16,7 @@ import pytest
 from tests import zygote
 
 from caudal.batch.batch import run
-from caudal.commands.backfill import backfill, plan
+from caudal.commands.backfill import backfill, plan_backfill
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import events, landed, runs, schedules
@@ -196,7 +196,7 @@ def _images(home: Path) -> int:
 def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> None:
     folder, settings = place / "shop", Settings(home=place / "home")
     with pytest.raises(NotThere, match="has not run yet"):
-        plan(folder, settings, "2024-01-01", "2024-01-02")
+        plan_backfill(folder, settings, "2024-01-01", "2024-01-02")
     drop(
         place,
         "a.csv",
@@ -206,7 +206,7 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
     )
     drop(place, "b.csv", "2024-01-02 12:00:00,50", "2024-01-09 12:00:00,9")
     assert run(folder, settings).error is None
-    told = plan(folder, settings, "2024-01-02", "2024-01-03")
+    told = plan_backfill(folder, settings, "2024-01-02", "2024-01-03")
     assert [(one["table"], one["days"], one["rows"]) for one in (*told["sources"], *told["tables"])] == [
         ("counts", ["2024-01-02", "2024-01-03"], 3),
         ("doubled", ["2024-01-02", "2024-01-03"], 3),
@@ -234,4 +234,4 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
 )
 def test_what_are_no_days_is_told(place: Path, first: str, last: str) -> None:
     with pytest.raises(DeclarationProblem, match="day"):
-        plan(place / "shop", Settings(home=place / "home"), first, last)
+        plan_backfill(place / "shop", Settings(home=place / "home"), first, last)

@@ -50,10 +50,10 @@ def demo_command(data: DataOption = None, home: HomeOption = None, lake: LakeOpt
 def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
         into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(), as_json: JsonOption = False) -> None:  # fmt: skip
     """Make a product's folder: a sample that runs, its data, its tests and a README."""
-    from caudal.commands.new import create
+    from caudal.commands.new import create_product
 
     with exit_on_error(as_json):
-        product_folder = create(name, into)
+        product_folder = create_product(name, into)
         print_result(
             as_json,
             {"product": name, "folder": str(product_folder)},
@@ -69,7 +69,7 @@ def check_command(folder: Folder, data: DataOption = None, home: HomeOption = No
 
     with exit_on_error(as_json):
         notes: list[str] = []
-        problems = check.check(folder, settings(home=home, data=data), static=static, note=notes.append)
+        problems = check.check_product(folder, settings(home=home, data=data), static=static, note=notes.append)
         lines = [f"  {note}" for note in notes]
         if not problems:
             return print_result(
@@ -141,12 +141,12 @@ def times_command(product: ProductOption = None, step: Annotated[str | None, typ
     from caudal.commands import times
 
     with exit_on_error(as_json):
-        document = times.times(settings(home=home), product, step)
+        document = times.step_times(settings(home=home), product, step)
         if as_json:
             return print_json(document)
         from caudal.report import terminal
 
-        return terminal.times(document, with_history=step is not None)
+        return terminal.print_times(document, with_history=step is not None)
 
 
 @app.command("status")
@@ -162,13 +162,13 @@ def status_command(folder: Annotated[Path | None, typer.Argument(help="The produ
             from caudal.report import terminal
 
             document = why_steps_ran(settings(home=home, lake=lake), folder)
-            return print_json(document) if as_json else terminal.why(document)
-        status_document = status.status(settings(home=home, lake=lake), folder)
+            return print_json(document) if as_json else terminal.print_why(document)
+        status_document = status.home_status(settings(home=home, lake=lake), folder)
         if as_json:
             return print_json(status_document)
         from caudal.report import terminal
 
-        terminal.status(status_document)
+        terminal.print_status(status_document)
     return None
 
 

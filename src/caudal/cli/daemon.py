@@ -40,7 +40,7 @@ def up_command(folders: Annotated[list[Path], typer.Argument(help="The products'
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
     """Keep products running: by the clock, by files that arrive, by tables that are published. Ctrl-C or SIGTERM stops it."""
     from caudal.daemon import daemon
-    from caudal.daemon.rounds import Pace
+    from caudal.daemon.rounds import DaemonPace
     from caudal.report.terminal import up_line
 
     def print_event(document: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ def up_command(folders: Annotated[list[Path], typer.Argument(help="The products'
         )
 
     with exit_on_error(as_json):
-        pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
+        pace = DaemonPace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
         daemon.up(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
@@ -64,7 +64,7 @@ def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands import backfill
-    from caudal.commands.backfill import plan, rebuild
+    from caudal.commands.backfill import plan_backfill, rebuild
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.process import Process
 
@@ -82,7 +82,7 @@ def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("
         assert first is not None
         assert last is not None
         if not yes:
-            plan_document = plan(folder, set_to, first, last)
+            plan_document = plan_backfill(folder, set_to, first, last)
             if as_json:
                 return print_json(plan_document)
             print(backfill_plan(plan_document))

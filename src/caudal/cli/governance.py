@@ -42,7 +42,7 @@ def trace_command(folder: Folder, table: Annotated[str, typer.Argument(help="A t
             return print_json(document)
         from caudal.report.terminal import governance
 
-        governance.trace(document)
+        governance.print_trace(document)
     return None
 
 
@@ -73,7 +73,7 @@ def search_command(word: Annotated[str, typer.Argument(help="Part of a name or o
     from caudal.governance import catalog
 
     with exit_on_error(as_json):
-        rows = catalog.search(catalog.catalog(settings(home=home)), word)[:limit]
+        rows = catalog.search_catalog(catalog.catalog(settings(home=home)), word)[:limit]
         print_rows(as_json, rows, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
 
 

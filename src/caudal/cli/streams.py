@@ -23,15 +23,15 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
-    from caudal.batch.batch import train
+    from caudal.batch.batch import run_training
     from caudal.report.terminal import streams
     from caudal.streaming import stream
 
     with exit_on_error(as_json):
-        document = stream.stream(
+        document = stream.run_streams(
             folder,
             settings(home=home, lake=lake, data=data),
-            train=train,
+            train=run_training,
             seconds=seconds,
             once=once,
             end=end,
@@ -51,8 +51,8 @@ def parity_command(
     from caudal.report import terminal
 
     with exit_on_error(as_json):
-        document = parity.parity(folder, settings(home=home, lake=lake, data=data))
-        print_result(as_json, document, terminal.parity(document))
+        document = parity.check_parity(folder, settings(home=home, lake=lake, data=data))
+        print_result(as_json, document, terminal.parity_text(document))
         if not document["equal"]:
             raise typer.Exit(1)
 
@@ -128,4 +128,4 @@ def console_command(home: HomeOption = None, host: Annotated[str, typer.Option(h
         from caudal import console
 
         set_to = settings(home=home, key=key)
-        console.console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)
+        console.serve_console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)

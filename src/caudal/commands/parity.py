@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def parity(folder: Path, settings: Settings) -> ParityDocument:
+def check_parity(folder: Path, settings: Settings) -> ParityDocument:
     """Return, for each table that a stream publishes, the comparison of its rows with those of a run over the captured samples.
 
     Rows of windows that are still open in the stream, and of samples that came too late for it, cannot be in both; they are counted separately.

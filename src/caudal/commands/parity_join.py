@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from caudal.declarations.join import Join, is_stream, shape, stream_keys
+from caudal.declarations.join import Join, is_stream, join_shape, stream_keys
 from caudal.declarations.node import Node
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.table_frame import frame_of_join
@@ -18,7 +18,7 @@ from caudal.storage import delta
 from caudal.streaming.join import read_join_state
 from caudal.streaming.side import Side
 from caudal.tables.added import added_files
-from caudal.tables.frames import arrow, empty, version_frame
+from caudal.tables.frames import arrow, empty_frame, version_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -68,7 +68,7 @@ def _at(tables: ProductTables, spark: SparkSession, stream: Node, version: int) 
     return (
         version_frame(spark, delta.read_version(folder, version))
         if version >= 0
-        else empty(spark, from_arrow_schema(Side(stream, folder).schema))
+        else empty_frame(spark, from_arrow_schema(Side(stream, folder).schema))
     )
 
 
@@ -109,7 +109,7 @@ def _without_match(
     """Return the rows of a left join of streams that have no match."""
     if declared.how != "left" or not is_stream(nodes[1]):
         return set()
-    matched_index = names.index(shape(declared, *nodes).matched)
+    matched_index = names.index(join_shape(declared, *nodes).matched)
     return {row for row in rows if row[matched_index] is None}
 
 

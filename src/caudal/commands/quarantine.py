@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from caudal.batch.batch import run
-from caudal.batch.result import Result
-from caudal.commands.status import products, resolve_product
+from caudal.batch.result import RunResult
+from caudal.commands.status import known_products, resolve_product
 from caudal.declarations.node import Source
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from caudal.report.documents import QuarantineCount, QuarantinedRow
 
 
-def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
+def count_quarantined(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
     """Return the number of rows in quarantine by product, table and reason; a row counts under each of its reasons."""
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        names = [resolve_product(home, ledger, product)] if product else products(ledger)
+        names = [resolve_product(home, ledger, product)] if product else known_products(ledger)
     rows: list[QuarantineCount] = []
     for name in names:
         for table in _tables(home, name):
@@ -71,10 +71,10 @@ def show(
     ]
 
 
-def replay(
+def replay_quarantine(
     folder: Path, settings: Settings, table: str, sets: Sequence[str], *, reason: str | None = None, where: str | None = None,
     progress: Progress | None = None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Judge quarantined rows again and bring the product up to date.
 
     Without ``sets`` the rows are judged unchanged, for use after the product's expectations were changed. With

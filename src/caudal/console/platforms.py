@@ -9,7 +9,7 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from caudal.console.feeds import products
+from caudal.console.feeds import streamed_products
 from caudal.tables.home import Home
 
 FILE = "platforms.json"
@@ -45,7 +45,7 @@ def offer_panel(app: Dash, home: Path) -> None:
 
 def read_platforms(home: Path, product: str) -> list[dict[str, Any]] | None:
     """Return the platforms, fastest first; None if there is no comparison (or it cannot be read)."""
-    if product not in products(home):  # the name comes from the browser, and must not lead out of the folder
+    if product not in streamed_products(home):  # the name comes from the browser, and must not lead out of the folder
         return None
     try:
         documents = json.loads((Home(home).live(product) / FILE).read_text())

@@ -52,7 +52,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
         return json_ready({"home": home.path.name, "products": list(products.values())}, text_or_number)  # type: ignore[no-any-return]
 
 
-def search(document: Thing, word: str) -> list[FoundDocument]:
+def search_catalog(document: Thing, word: str) -> list[FoundDocument]:
     """Return products, things and columns whose name, description or owner contains the word; exact names come first."""
     ranked_hits: list[tuple[int, FoundDocument]] = []
 

@@ -20,7 +20,7 @@ from caudal.declarations.settings import Settings
 from caudal.declarations.zone import window_end
 from caudal.errors import NotThere, nearest
 from caudal.governance.condition import condition
-from caudal.governance.origins import Trace, model_of, raw_files
+from caudal.governance.origins import Trace, model_origin, traced_files
 from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -66,7 +66,7 @@ def trace(
         whole: dict[str, Any] = json_ready(
             {
                 "product": product.name, "table": table, "where": where, "hops": result.hops, "models": list(result.models.values()),
-                "files": [file for source, names in result.segments.items() for file in raw_files(result, source, names)],
+                "files": [file for source, names in result.segments.items() for file in traced_files(result, source, names)],
             },
             text_or_number,
         )  # fmt: skip
@@ -181,7 +181,7 @@ def _of_predictions(result: Trace, table: str, group: Sequence[MatchedRows]) -> 
     }
 
     for of_model, of_input in sorted(pairs):
-        result.models.setdefault((model.name, of_model), model_of(result, model.name, of_model))
+        result.models.setdefault((model.name, of_model), model_origin(result, model.name, of_model))
         parts = [
             MatchedRows(
                 match_.file,

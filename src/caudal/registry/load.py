@@ -97,7 +97,7 @@ class LoadedSparkModel:
         return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))
 
 
-def load(
+def load_version(
     home: Home,
     ledger: Ledger,
     product: str,

@@ -16,7 +16,7 @@ from caudal.report.figures import age, count_text, duration, plural, share_text,
 Entry = Mapping[str, Any]  # a product, a node or a column, as the catalog document describes it
 
 
-class Pages:
+class CatalogPages:
     """Yields the pages of one catalog: for each its file name and the content of its template."""
 
     def __init__(self, document: Entry, made_at: float) -> None:

@@ -121,12 +121,12 @@ def share_text(part: int | None, whole: int | None) -> str:
     return f"{per_cent:.2f} %" if per_cent < 1 else f"{per_cent:.1f} %"
 
 
-def score(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
+def score_text(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
     """Return a score with as many decimal places as two digits of its spread need, or with ``places``.
 
     Examples
     --------
-    >>> score(3.4217, 0.0831), score(1234.5, 56.7), score(0.12345678), score(None)
+    >>> score_text(3.4217, 0.0831), score_text(1234.5, 56.7), score_text(0.12345678), score_text(None)
     ('3.422 ± 0.083', '1,234 ± 57', '0.1235', '–')
     """
     if mean is None or not math.isfinite(mean):

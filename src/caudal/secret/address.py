@@ -90,7 +90,7 @@ def shown(text: str) -> str:
     'jdbc:postgresql://db/shop?user=anna&ssl=true'
     """
     if jdbc.is_jdbc(text):
-        return jdbc.shown(text)
+        return jdbc.shown_jdbc_url(text)
     parts = _split(text)
     if parts is None:
         return text
@@ -109,7 +109,7 @@ def passwords_of(text: str) -> list[str]:
     (['a%2Fb', 'a/b', '12'], ['t0ken'])
     """
     if jdbc.is_jdbc(text):
-        return jdbc.passwords_of(text)
+        return jdbc.jdbc_passwords(text)
     parts = _split(text)
     if parts is None:
         return []

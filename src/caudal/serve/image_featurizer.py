@@ -26,7 +26,7 @@ from caudal.tables.home import Home
 from caudal.tables.version_files import read_version_files
 
 if TYPE_CHECKING:
-    from caudal.stages.features.pca import Fitted
+    from caudal.stages.features.pca import PrincipalComponents
 
 NEAREST = 6
 THUMBNAIL = 160
@@ -59,7 +59,7 @@ class ImageFeaturizer:
 
     network: Network
     side: int
-    fitted: Fitted
+    fitted: PrincipalComponents
     inputs: tuple[str, ...]
     features: delta.Version
     images: delta.Version
@@ -134,14 +134,14 @@ def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer
 
 def _build_featurizer(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
     from caudal.stages.features.embed import KEPT, network_of
-    from caudal.stages.features.pca import Fitted
+    from caudal.stages.features.pca import PrincipalComponents
 
     folder = home.table(served.product, table)
     components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
     network_source = _network_content(home, served.product, table, version, f"{KEPT}:")
-    fitted = Fitted.load(components[0])
+    fitted = PrincipalComponents.load(components[0])
     inputs = tuple(input_.name for input_ in served.signature.inputs)
     if network_source is None or len(inputs) != len(fitted.components):
         return None

@@ -13,7 +13,7 @@ from tests.unit.streaming.world import T0, Row, World, brute, product, table
 
 import caudal as cd
 from caudal.commands.parity_join import compare_join
-from caudal.declarations.join import shape
+from caudal.declarations.join import join_shape
 from caudal.runtime.product_tables import ProductTables
 from caudal.stages.join.batch import joined_rows
 from caudal.storage import delta
@@ -33,7 +33,7 @@ def test_spark_gives_each_pair_once(spark: Any, how: str, on: tuple[str, ...]) -
     made = product(how, on)
     left, right = chosen(60, 1), chosen(60, 2)
     frames = [spark.createDataFrame(table([*rows, *rows[:9]], name)) for rows, name in ((left, "x"), (right, "y"))]
-    declared = shape(made.nodes["ab"], made.nodes["a"], made.nodes["b"])
+    declared = join_shape(made.nodes["ab"], made.nodes["a"], made.nodes["b"])
     until = 20
     rows = joined_rows(*frames, declared, unmatched_before_us=T0 + until * 1_000_000).toArrow().to_pylist()
     got = Counter((row["device"], row["seq"], round(row["at"].timestamp() - T0 / 1e6), row["b_at"] and row["y"]) for row in rows)

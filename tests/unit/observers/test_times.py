@@ -12,8 +12,8 @@ import caudal as cd
 from caudal.batch import slow
 from caudal.batch.execute import execute
 from caudal.batch.step import Step, StepResult
-from caudal.commands.status import status
-from caudal.commands.times import times
+from caudal.commands.status import home_status
+from caudal.commands.times import step_times
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 from caudal.ledger.records import alerts, runs, steps
@@ -80,13 +80,13 @@ def test_history_and_what_is_usual(ws):
     ws.record.ledger.add(
         runs, {"run_id": "r0", "product": "shop", "command": "run", "state": "succeeded", "started_at": 1.0, "finished_at": 9.0}
     )
-    told = times(ws.settings, "shop")
+    told = step_times(ws.settings, "shop")
     assert [one["step"] for one in told["steps"]] == ["read:sales", "run"]
     read, whole = told["steps"]
     assert (read["usual"]["expected_s"], read["last_s"], read["history"][0]["rows"]) == (1.0, 1.2, 7)
     assert (whole["usual"], whole["last_s"]) == (None, 8.0)
     with pytest.raises(NotThere, match="read:sales"):
-        times(ws.settings, "shop", "read:sale")
+        step_times(ws.settings, "shop", "read:sale")
 
 
 def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, monkeypatch):
@@ -105,7 +105,7 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
             if at_hand and (not seen or seen[-1] != at_hand):
                 seen.append(at_hand)
             if at_hand and at_hand["slow"] and ws.record.ledger.find(alerts):
-                seen.append(status(ws.settings)["products"][0]["last_run"]["at_hand"])
+                seen.append(home_status(ws.settings)["products"][0]["last_run"]["at_hand"])
                 go_on.set()
             time.sleep(0.02)
         return StepResult(rows_written=1)

@@ -20,7 +20,7 @@ from caudal.storage.damage import of_text
 from caudal.storage.sweep import sweep
 from caudal.tables.frames import arrow, version_frame
 from caudal.tables.home import Home
-from caudal.tables.intact import fault_of, missing
+from caudal.tables.intact import fault_of, missing_files
 from caudal.tables.rows import write_rows
 
 ROWS = pa.table({"n": list(range(500)), "x": [n / 7 for n in range(500)], "word": [f"word {n % 13}" for n in range(500)]})
@@ -199,11 +199,11 @@ def test_an_entry_of_a_log_that_is_no_entry_is_damage_for_everybody(tmp_path, co
 def test_missing_and_cut_files_are_told_without_opening_any(tmp_path):
     version = lakes.write(tmp_path / "t", ROWS)
     (path,) = version.paths()
-    assert missing(version) == []
+    assert missing_files(version) == []
     Path(path).write_bytes(Path(path).read_bytes()[:-1])
-    assert "bytes, and" in missing(version)[0]
+    assert "bytes, and" in missing_files(version)[0]
     Path(path).unlink()
-    assert missing(version) == [f"'{path}' is gone"]
+    assert missing_files(version) == [f"'{path}' is gone"]
     with pytest.raises(StorageDamaged, match="is gone"):
         arrow(version)
 

@@ -22,7 +22,7 @@ from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.reach import Input, Reach, reach
+from caudal.engine.reach import FrameInput, LookBack, reach
 from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
@@ -35,8 +35,8 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
-from caudal.tables.frames import empty
-from caudal.tables.version_files import hashes, read_version_files, write_version_files
+from caudal.tables.frames import empty_frame
+from caudal.tables.version_files import read_version_files, version_hashes, write_version_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -62,7 +62,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last_row = ws.record.ledger.last_success(ws.product.name, step)
-    refit = request.trains and PUT_OFF in hashes(tables.folder(table.name), tables.version(table.name))
+    refit = request.trains and PUT_OFF in version_hashes(tables.folder(table.name), tables.version(table.name))
     if not days_to_build_again(tables, request.days_again, table) and table.name not in request.tables_again and not refit:
         if (current := up_to_date(last_row, fingerprint, inputs, tables.version(table.name))) is not None:
             return current
@@ -106,7 +106,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
         }
-        with spark_settings(ws.spark.session, context.settings):
+        with apply_spark_options(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 tables,
@@ -162,7 +162,7 @@ def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
 
 
 @contextmanager
-def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
+def apply_spark_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
     """Apply the Spark options that a table's function has set, during the block."""
     if not options:
         yield
@@ -259,7 +259,7 @@ def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table
 
 def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
     """Return the days to build when these days of the inputs have changed: the same days, and those that look back on them."""
-    reach = lookback_of(tables, run_spark, table) if changed else Reach()
+    reach = lookback_of(tables, run_spark, table) if changed else LookBack()
     if math.isinf(reach.seconds):
         return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
     tz = tables.product.tz
@@ -269,13 +269,13 @@ def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, 
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
-def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
     """Return how far a table looks back: the declared lookback or that of its function, whichever is longer."""
     own_reach = _lookback_of_function(tables, run_spark, table)
-    return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
+    return own_reach if own_reach.seconds >= table.lookback_s else LookBack(table.lookback_s)
 
 
-def _why_whole(reach: Reach) -> str:
+def _why_whole(reach: LookBack) -> str:
     if not reach.unbounded:
         return "it looks back without limit (give as_of_join a tolerance)"
     return f"{' and '.join(reach.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
@@ -307,10 +307,10 @@ def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | N
     return extent.read_days if product.nodes[name].partition else None
 
 
-def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
     """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
     if table.function is None and table.sql is None:
-        return Reach()
+        return LookBack()
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [
@@ -319,10 +319,10 @@ def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Tab
             if field.name != delta.DAY
         ]
         node = tables.product.nodes[name]
-        frames[name] = mark_event_time(empty(run_spark.session, StructType(fields)), node).alias(name)
+        frames[name] = mark_event_time(empty_frame(run_spark.session, StructType(fields)), node).alias(name)
         kinds = {field.name: field.dataType for field in fields}
         time = node.event_time if node.partition else None
-        inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
+        inputs[name] = FrameInput(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
     frame = frame_of(tables.product, run_spark.session, table, frames)
     with in_zone(tables.product.tz):
         return reach(frame, inputs, declared=table.lookback_s > 0)

@@ -15,7 +15,7 @@ from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of, digest
 from caudal.ledger.rows import HoldoutDocument, StepDetail
-from caudal.registry import find, load, register, warm_up
+from caudal.registry import find, load_version, register, warm_up
 from caudal.registry.fits import TableFits
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
@@ -96,7 +96,7 @@ def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByO
     if not any(gate.asks_champion for gate in model.gates):
         return None
     try:
-        champion = load(
+        champion = load_version(
             ws.tables.home, ws.record.ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
         )
     except NotThere:

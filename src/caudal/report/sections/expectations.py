@@ -45,7 +45,7 @@ class Expectations(ReportSection):
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return a row for each expectation, and one for each reason."""
         checks_content = [check_line(row, run.steps) for row in run.ledger.find(checks, run_id=run.run["run_id"])]
-        reasons_content = reasons(run.document)
+        reasons_content = quarantine_reasons(run.document)
         return {"checks": checks_content, "reasons": reasons_content} if checks_content or reasons_content else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
@@ -104,7 +104,7 @@ def _outcome(row: CheckRow, failed: bool) -> tuple[str, str]:
     return ("set aside", "waiting") if row["action"] == "quarantine" and not failed else ("stopped", "failed")
 
 
-def reasons(document: RunDocument) -> list[dict[str, object]]:
+def quarantine_reasons(document: RunDocument) -> list[dict[str, object]]:
     """Return the quarantined rows by table and reason, the most frequent first."""
     reasons_found = [
         (name, reason, number, table)

@@ -9,7 +9,7 @@ from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
 from caudal.report.figures import count_text
 from caudal.report.run_document import RunDocument, TableDocument
-from caudal.report.section import ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 from caudal.report.step_words import state_of_table
 
 
@@ -18,7 +18,7 @@ class Tables(ReportSection):
 
     name, order = "tables", 20
 
-    def document(self, record: RunRecord) -> dict[str, TableDocument]:
+    def document(self, record: RecordedRun) -> dict[str, TableDocument]:
         """Return each table's rows, days and reasons."""
         return {row["name"]: _table(row) for row in record.steps if row["kind"] in steps_where(section="tables")}
 

@@ -9,15 +9,15 @@ from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
 from caudal.report.figures import count_text, plural
 from caudal.report.run_document import PublicationDocument, RunDocument
-from caudal.report.section import ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 
 
-class Warehouse(ReportSection):
+class WarehouseSection(ReportSection):
     """The published tables and stars, in the document and in the terminal; on the page the table of steps shows them."""
 
     name, order = "warehouse", 95
 
-    def document(self, record: RunRecord) -> dict[str, PublicationDocument]:
+    def document(self, record: RecordedRun) -> dict[str, PublicationDocument]:
         """Return place, rows and version of each publication."""
         return {row["name"]: _publication(row) for row in record.steps if row["kind"] in steps_where(section="warehouse")}
 
@@ -56,4 +56,4 @@ def _publication(row: StepRow) -> PublicationDocument:
     }
 
 
-SECTION = Warehouse()
+SECTION = WarehouseSection()

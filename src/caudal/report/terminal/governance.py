@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STATES = {"verified": ("✓", "green"), "changed": ("✗", "bold red"), "missing": ("✗", "bold red")}
 
 
-def trace(document: Mapping[str, Any], to: Console | None = None) -> None:
+def print_trace(document: Mapping[str, Any], to: Console | None = None) -> None:
     """Print the tables, models and files that rows come from, nearest first."""
     out = to or console()
     for hop in document["hops"]:
@@ -78,7 +78,7 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     out.print()
 
 
-def rows(records: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
+def print_records(records: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their column names."""
     table([{name: value(record.get(name)) for name in columns} for record in records], columns, to)
 

@@ -21,7 +21,7 @@ STEP_WIDTH = 26
 SLOW_S = 10.0
 
 
-class Progress:
+class TerminalProgress:
     """Shows the steps of a run on standard error, so that standard output holds the summary alone.
 
     Parameters
@@ -39,7 +39,7 @@ class Progress:
         self._live: Live | None = None
         self._awaited: str | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> TerminalProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
 
 
-def status(document: StatusDocument, to: Console | None = None, now: float | None = None) -> None:
+def print_status(document: StatusDocument, to: Console | None = None, now: float | None = None) -> None:
     """Print the document of ``caudal status``.
 
     Parameters

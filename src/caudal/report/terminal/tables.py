@@ -28,7 +28,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Cons
     (to or console()).print(drawn)
 
 
-def card(document: Mapping[str, object], to: Console | None = None) -> None:
+def print_document(document: Mapping[str, object], to: Console | None = None) -> None:
     """Print a document: single values first, then a section for each mapping and list."""
     out = to or console()
     title = " ".join(str(document[name]) for name in ("product", "model") if document.get(name))

@@ -18,7 +18,7 @@ STROKES = 12  # executions shown of each step
 _STROKES = "▁▂▃▄▅▆▇█"
 
 
-def times(document: TimesDocument, to: Console | None = None, *, with_history: bool = False) -> None:
+def print_times(document: TimesDocument, to: Console | None = None, *, with_history: bool = False) -> None:
     """Print the document of ``caudal times``; with ``with_history`` also each execution of its first step."""
     out = to or console()
     if not document["steps"]:

@@ -88,10 +88,11 @@ def sees_future(
     DeclarationProblem : the function fails on made-up rows, so the test gives no result
     """
     key = [entity] if isinstance(entity, str) else list(entity)
-    at = made_up_rows.moment(list(inputs.values()))
+    at = made_up_rows.dividing_moment(list(inputs.values()))
     reach = _reaches(function, inputs, spark, empty_result)
     made_up = {
-        name: made_up_rows.rows(shape, key, at, _seed(seed, number), reach) for number, (name, shape) in enumerate(inputs.items())
+        name: made_up_rows.made_up_rows(shape, key, at, _seed(seed, number), reach)
+        for number, (name, shape) in enumerate(inputs.items())
     }
 
     def run_on(rows: Mapping[str, list[made_up_rows.Row]]) -> tuple[list[str], Values]:

@@ -85,13 +85,13 @@ class InputShape:
 Row = dict[str, object]
 
 
-def moment(shape: Sequence[InputShape]) -> dt.datetime:
+def dividing_moment(shape: Sequence[InputShape]) -> dt.datetime:
     """Return the moment that divides past from future; it lies on the grid of every input."""
     steps = [input_.step_s for input_ in shape if input_.step_s]
     return MOMENT if all(DAY_S / 2 % step == 0 for step in steps) else MIDNIGHT
 
 
-def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
+def made_up_rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
     """Return made-up rows in order of time, at distances that features with this reach compare."""
     draw = random.Random(seed)
     if shape.event_time is None:

@@ -121,7 +121,7 @@ def arrivals(
     )
 
 
-def kinds() -> tuple[str, ...]:
+def fetched_kinds() -> tuple[str, ...]:
     """Return the kinds of connection that can be fetched."""
     return tuple(sorted({*SOURCES, *_FETCH}))
 
@@ -131,7 +131,7 @@ def _fetch(kind: str) -> Fetch:
     if kind not in _FETCH and kind not in SOURCES:
         raise DeclarationProblem(
             f"No function fetches connections of the kind '{kind}'.",
-            nearest=nearest(kind, kinds()),
+            nearest=nearest(kind, fetched_kinds()),
             fix=f"Register a function with @fetches('{kind}').",
             kind=kind,
         )

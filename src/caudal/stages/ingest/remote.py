@@ -20,7 +20,7 @@ from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
 from caudal.stages.ingest.raw import format_of, is_temporary, why_incomplete
-from caudal.stages.ingest.remote_errors import is_final, no_match_problem, summary, translate_file_system_error
+from caudal.stages.ingest.remote_errors import is_final, no_match_problem, short_error, translate_file_system_error
 from caudal.stages.ingest.secret import reveal_settings, without_user
 from caudal.storage.remote import storage
 
@@ -356,7 +356,7 @@ def _with_retries(
             )
             if attempt > attempts:
                 raise SourceProblem(
-                    f"'{address}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {summary(error)}.",
+                    f"'{address}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {short_error(error)}.",
                     fix="Check the host, and run again when it answers; the run continues with the downloaded part.",
                     url=address,
                     attempts=attempts,

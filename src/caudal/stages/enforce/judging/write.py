@@ -19,7 +19,7 @@ from pyspark.sql.types import DateType
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging import by_arrow
-from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, as_json
+from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, row_as_json
 from caudal.stages.enforce.judging.first import mark_repeats
 from caudal.stages.enforce.judging.repeats import keys_of, move_repeats
 from caudal.stages.enforce.unique import Unique
@@ -94,7 +94,7 @@ def set_aside_repeats(
     rows = rows.withColumns(
         {
             REASONS: F.when(F.col(bad), reasons),
-            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), as_json(frame))),
+            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), row_as_json(frame))),
             VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
         }
     )

@@ -60,23 +60,23 @@ def open_tap(connection: Connection, place: Path, data: Path | None = None) -> T
     return _module(connection).tap(connection, place, data)
 
 
-def kinds() -> Mapping[str, StreamModule]:
+def stream_kinds() -> Mapping[str, StreamModule]:
     """Return the module of every kind of stream source.
 
     Examples
     --------
-    >>> sorted(kinds())
+    >>> sorted(stream_kinds())
     ['folder', 'kafka', 'socket', 'stream']
     """
     return STREAM_SOURCES
 
 
 def _module(connection: Connection) -> StreamModule:
-    if connection.kind not in kinds():
+    if connection.kind not in stream_kinds():
         raise DeclarationProblem(
             f"A connection of the kind '{connection.kind}' does not stream.",
-            nearest=nearest(connection.kind, kinds()),
-            fix=f"Kinds that do: {', '.join(sorted(kinds()))}.",
+            nearest=nearest(connection.kind, stream_kinds()),
+            fix=f"Kinds that do: {', '.join(sorted(stream_kinds()))}.",
             kind=connection.kind,
         )
-    return kinds()[connection.kind]
+    return stream_kinds()[connection.kind]
