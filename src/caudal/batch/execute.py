@@ -13,7 +13,6 @@ from caudal.batch.measured import rows_measured
 from caudal.batch.reasons import lost_versions, step_reasons
 from caudal.batch.retry import Attempts, perform_with_retries
 from caudal.batch.run_state import RunState
-from caudal.batch.slow import watch_duration
 from caudal.batch.step import State, Step, StepResult, waits
 from caudal.batch.tasks import perform_in_order
 from caudal.declarations.product import Product
@@ -24,7 +23,7 @@ from caudal.ledger.records import checks, lineages, profiles, steps
 from caudal.ledger.rows import ExpectationDocument, StepDetail
 from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
-from caudal.runtime.lifecycle import end
+from caudal.runtime.lifecycle import end, observed_step
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_spark import RunSpark
@@ -89,7 +88,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         if (lost := lost_versions(ws.tables, step, last)) is not None:
             consequence = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
             ws.reporting.progress.noted(f"'{step.subject}' {consequence}: {lost}.")
-        with watch_duration(ws, step):
+        with observed_step(ws, step.name):
             result = perform_with_retries(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)

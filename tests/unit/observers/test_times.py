@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, strategies as st
 
 import caudal as cd
-from caudal.batch import slow
 from caudal.batch.execute import execute
 from caudal.batch.step import Step, StepResult
 from caudal.commands.status import home_status
@@ -17,6 +16,7 @@ from caudal.commands.times import step_times
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 from caudal.ledger.records import alerts, runs, steps
+from caudal.observers import slow_steps
 from caudal.observers.registered import registered
 from caudal.observers.usual_times import usual_of
 from caudal.runtime.progress import NoProgress
@@ -90,7 +90,7 @@ def test_history_and_what_is_usual(ws):
 
 
 def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, monkeypatch):
-    monkeypatch.setattr(slow, "SEEN_S", 0.05)
+    monkeypatch.setattr(slow_steps, "SEEN_S", 0.05)
     monkeypatch.setattr("caudal.observers.usual_times._LONGER_S", 0.2)
     before(ws, [0.1] * 6)
     ws.record.ledger.add(
@@ -122,7 +122,7 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
 
 
 def test_a_step_that_is_as_quick_as_ever_leaves_no_trace(ws, monkeypatch):
-    monkeypatch.setattr(slow, "SEEN_S", 0.05)
+    monkeypatch.setattr(slow_steps, "SEEN_S", 0.05)
     before(ws, [0.2] * 6)
     execute(ws, [Step("read:sales", "read", "sales", (), lambda _: time.sleep(0.2) or StepResult(rows_written=1))])
     assert ws.reporting.progress.slow_steps == []
