@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.engine import session, stop
 from caudal.registry.track import QUIET
-from caudal.secret.value import forget
+from caudal.secret.value import forget_secrets
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -55,7 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def secrets_of_its_own() -> Iterator[None]:
     """Let no test hide the words of another that are the password of this one."""
     yield
-    forget()
+    forget_secrets()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -29,4 +29,4 @@ def write(folder: Path, table: pa.Table, day: str | None = None, *, replace: Any
     if day:
         schema["fields"].append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})
     version = delta.commit(folder, files, schema, partitioned=bool(day), replace=replace, identity={"at": at})
-    return delta.read(folder, version)
+    return delta.read_version(folder, version)

@@ -85,8 +85,8 @@ def accuracy(folder: Path) -> dict[str, Any]:
     fruits = Path(__file__).parents[2] / "products" / "fruits"
     ran(folder / "home", photographs()[0].parents[2], fruits)
     home = Home(folder / "home")
-    whole = arrow(delta.read(home.table("fruits", "embedding"))).to_pandas().sort_values("path")
-    small = arrow(delta.read(home.table("fruits", "principal"))).to_pandas().sort_values("path")
+    whole = arrow(delta.read_version(home.table("fruits", "embedding"))).to_pandas().sort_values("path")
+    small = arrow(delta.read_version(home.table("fruits", "principal"))).to_pandas().sort_values("path")
     names = [name for name in small.columns if name.startswith("pc_")]
     labels = whole["label"].to_numpy()
     told = {}
@@ -125,7 +125,7 @@ def faults(folder: Path, images: int) -> dict[str, Any]:
         killed: list[int] = []
         with kill_a_worker(killed, kill):
             document = ran(folder / name, folder / "data")
-        rows = arrow(delta.read(Home(folder / name).table("measured", "embedding"))).to_pandas().sort_values("path")
+        rows = arrow(delta.read_version(Home(folder / name).table("measured", "embedding"))).to_pandas().sort_values("path")
         aside = sum(document["tables"][table]["rows_quarantined"] for table in ("images", "embedding"))
         found[name] = {"rows": len(rows), "quarantined": aside, "workers killed": len(killed)}
         found[f"{name} rows"] = rows

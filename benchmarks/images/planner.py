@@ -110,7 +110,7 @@ def one(name: str, folder: Path) -> dict[str, Any]:
     make, told = CASES[name]
     largest = make(folder)
     network, side = cd.network("efficientnet-lite0"), told.get("size", 224)
-    plan = memory.plan(
+    plan = memory.plan_memory(
         memory=ROOM,
         workers=1,
         model=len(load_model(network).content),

@@ -31,9 +31,9 @@ def rate(files: Sequence[Path], processes: int) -> tuple[float, float]:
 def _work(files, ready, told) -> None:
     import caudal as cd
     from caudal.stages.images.decode import pixels
-    from caudal.stages.images.network import load_model, session
+    from caudal.stages.images.network import inference_session, load_model
 
-    opened = session(load_model(cd.network("efficientnet-lite0")).content)
+    opened = inference_session(load_model(cd.network("efficientnet-lite0")).content)
     opened.run(None, {"images": np.zeros((BATCH, 224, 224, 3), np.uint8)})
     ready.wait()
     began = time.process_time()

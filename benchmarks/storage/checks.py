@@ -18,7 +18,7 @@ import pyarrow.dataset as ds
 
 from caudal.storage.parquet import checked_format
 from caudal.tables.intact import sha256_of
-from caudal.tables.rows import write
+from caudal.tables.rows import write_rows
 
 ROWS = 2_000_000
 ROUNDS = 7
@@ -48,7 +48,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.parquet"
-        write(rows, file)
+        write_rows(rows, file)
         size_mb = file.stat().st_size / 1e6
         read, checked = least(
             lambda: ds.dataset([str(file)], format="parquet").to_table(),

@@ -193,5 +193,5 @@ def _runs(home: Path) -> dict[str, int]:
 
 
 def _rows(home: Path, table: str) -> list[str]:
-    rows = arrow(delta.read(Home(home).table("dropped", table)))
+    rows = arrow(delta.read_version(Home(home).table("dropped", table)))
     return sorted(map(repr, rows.to_pylist()))

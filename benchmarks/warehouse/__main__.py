@@ -28,13 +28,13 @@ from tests.postgres import server
 from benchmarks.etl.data import write as trips
 from caudal.storage import delta
 from caudal.warehouses.connect import connected
-from caudal.warehouses.swap import publish
-from caudal.warehouses.target import Target, columns_of
+from caudal.warehouses.swap import publish_table
+from caudal.warehouses.target import Target, warehouse_columns
 
 
 def by_copy(url: str, csv: bytes, version: delta.Version) -> None:
     """Send CSV that is there already."""
-    columns = ", ".join(f'"{one.name}" {one.type}' for one in columns_of(version, None, {}, "") if one.name != delta.DAY)
+    columns = ", ".join(f'"{one.name}" {one.type}' for one in warehouse_columns(version, None, {}, "") if one.name != delta.DAY)
     with psycopg.connect(url) as connection:
         connection.execute(f"CREATE TABLE by_copy ({columns})")
         with connection.cursor() as cursor, cursor.copy("COPY by_copy FROM STDIN (FORMAT csv)") as copy:
@@ -44,9 +44,11 @@ def by_copy(url: str, csv: bytes, version: delta.Version) -> None:
 
 def by_caudal(url: str, version: delta.Version, table: str, key: tuple[str, ...] = ()) -> None:
     """Publish as a run does, from the lake's files."""
-    target = Target("public", table, columns_of(version, None, {}, table), key, day=delta.DAY if version.partitioned else None)
+    target = Target(
+        "public", table, warehouse_columns(version, None, {}, table), key, day=delta.DAY if version.partitioned else None
+    )
     with connected(url, "UTC") as connection:
-        publish(connection, target, version, "bench", table, "run")
+        publish_table(connection, target, version, "bench", table, "run")
 
 
 def by_pandas(url: str, table: pa.Table) -> None:

@@ -150,7 +150,7 @@ def by_constant(constant: str, attribute: str | None = None) -> Brings:
     return brings
 
 
-def marked(group: str, name: str) -> Callable[[K], K]:
+def mark_kind(group: str, name: str) -> Callable[[K], K]:
     """Return a decorator that marks a function or a class as a kind of a group, with its name."""
 
     def mark(kind: K) -> K:
@@ -170,7 +170,7 @@ def by_mark(group: str) -> Brings:
     return brings
 
 
-def forget() -> None:
+def forget_kinds() -> None:
     """Clear the caches of all registries, so that packages installed since are found."""
     _installed.cache_clear()
     for kinds in Kinds.every.values():

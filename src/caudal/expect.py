@@ -10,21 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 from caudal.errors import nearest
-from caudal.stages.enforce.kinds import constructor, kinds
+from caudal.stages.enforce.kinds import constructor, expectation_kinds
 
 
 def __getattr__(name: str) -> Callable[..., Any]:
     if name.startswith("__"):  # a lookup by Python itself
         raise AttributeError(name)
-    if name in kinds():
+    if name in expectation_kinds():
         return constructor(name)
-    near = nearest(name, kinds())
+    near = nearest(name, expectation_kinds())
     raise AttributeError(
         f"module 'caudal.expect' has no expectation '{name}'."
-        + (f" Did you mean '{near}'?" if near else f" There are {', '.join(kinds())}."),
+        + (f" Did you mean '{near}'?" if near else f" There are {', '.join(expectation_kinds())}."),
         name=name,
     )
 
 
 def __dir__() -> list[str]:
-    return list(kinds())
+    return list(expectation_kinds())

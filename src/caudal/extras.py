@@ -27,18 +27,18 @@ def require(library: str, *, extra: str, for_: str) -> ModuleType:
     try:
         return import_module(library)
     except ModuleNotFoundError:
-        raise missing(library, extra=extra, for_=for_) from None
+        raise missing_library(library, extra=extra, for_=for_) from None
     except ImportError as error:
-        problem = missing(library, extra=extra, for_=for_, wrong=f"cannot be loaded: {error}")
+        problem = missing_library(library, extra=extra, for_=for_, wrong=f"cannot be loaded: {error}")
         raise problem from error
 
 
-def missing(library: str, *, extra: str, for_: str, wrong: str = "is not installed") -> EnvironmentProblem:
+def missing_library(library: str, *, extra: str, for_: str, wrong: str = "is not installed") -> EnvironmentProblem:
     """Return the problem of a library that is not there, with the command that installs it.
 
     Examples
     --------
-    >>> print(missing("confluent_kafka", extra="kafka", for_="caudal broker"))
+    >>> print(missing_library("confluent_kafka", extra="kafka", for_="caudal broker"))
     caudal broker needs confluent-kafka, which is not installed. Run: pip install 'caudal[kafka]'
     """
     package = _DISTRIBUTIONS.get(library, library.partition(".")[0].replace("_", "-"))

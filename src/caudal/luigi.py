@@ -50,11 +50,11 @@ class Published(luigi.Target):
         """Tell whether it is there; of a day, whether rows of that day are."""
         if self.version is None:
             return False
-        return self.day is None or self.day.isoformat() in delta.read(self.folder).days
+        return self.day is None or self.day.isoformat() in delta.read_version(self.folder).days
 
     def arrow(self) -> pa.Table:
         """Return its rows, without Spark."""
-        return arrow(delta.read(self.folder), days=None if self.day is None else [self.day.isoformat()])
+        return arrow(delta.read_version(self.folder), days=None if self.day is None else [self.day.isoformat()])
 
     def pandas(self) -> pd.DataFrame:
         """Return its rows as a data frame, without Spark."""

@@ -33,7 +33,7 @@ from caudal.discovery import Kinds
 from caudal.kinds import EXECUTORS, FORMATS, GATES, METRICS, NETWORKS, OUTLETS, PACKINGS, PAGES, SIMULATORS, WATCHERS, WIRES, WORDS
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.packings import zip as zip_packing
-from caudal.stages.ingest.raw import RawFile, fault, format_of, packing_of
+from caudal.stages.ingest.raw import RawFile, format_of, packing_of, why_incomplete
 from caudal.stages.metrics.judged import Judged
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
@@ -176,13 +176,13 @@ def test_a_format_is_told_by_its_ending(name: str) -> None:
 def test_a_packing_is_seen_and_taken_off(ending: str, tmp_path: Path) -> None:
     (file := tmp_path / f"rows.csv{ending}").write_bytes(packed := PACK[ending](CONTENT))
     assert packing_of(file.name) == ending
-    assert fault(file, "csv") is None
+    assert why_incomplete(file, "csv") is None
     module = PACKINGS[ending]
     if module is not zip_packing:
         with module.open_file(file) as stream:
             assert stream.read() == CONTENT
     (broken := tmp_path / f"broken.csv{ending}").write_bytes(b"no" + packed)
-    assert "does not begin with" in (fault(broken, "csv") or "")
+    assert "does not begin with" in (why_incomplete(broken, "csv") or "")
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -229,7 +229,7 @@ def test_a_page_is_shown_at_its_path(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("option", "kinds"), [("wire", WIRES), ("platform", EXECUTORS)])
 def test_commands_offer_all_kinds(option: str, kinds: Kinds[Any]) -> None:
-    hints = get_type_hints(commands.replay if option == "wire" else commands.stream)
+    hints = get_type_hints(commands.replay_command if option == "wire" else commands.stream_command)
     offered = {value for part in (hints[option], *get_args(hints[option])) for value in get_args(part) if isinstance(value, str)}
     assert offered == set(kinds.own())
 
@@ -253,4 +253,4 @@ def test_a_new_file_in_a_folder_is_found_without_another_line(tmp_path: Path) ->
 
 def test_a_file_that_is_no_raw_file_is_told(tmp_path: Path) -> None:
     (file := tmp_path / "0123456789abcdef.parquet").write_bytes(b"PAR1")
-    assert fault(RawFile(file, "0" * 64, "a.parquet").path, "parquet") == "is truncated: it has no Parquet footer"
+    assert why_incomplete(RawFile(file, "0" * 64, "a.parquet").path, "parquet") == "is truncated: it has no Parquet footer"

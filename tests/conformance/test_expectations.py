@@ -14,9 +14,9 @@ from caudal import expect as ex
 from caudal.declarations.expectation import Expectation
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import describe
-from caudal.stages.enforce import kinds
+from caudal.stages.enforce import expectation_kinds
 from caudal.stages.enforce.declared import TableExpectation
-from caudal.stages.enforce.judging import Outcome, judge
+from caudal.stages.enforce.judging import JudgingOutcome, judge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -74,7 +74,7 @@ EXAMPLES = {
     ),
 }  # fmt: skip
 
-every = pytest.mark.parametrize("kind", kinds())
+every = pytest.mark.parametrize("kind", expectation_kinds())
 
 
 def frame_of(spark: SparkSession, columns: str, rows: list[tuple[Any, ...]]) -> DataFrame:
@@ -82,7 +82,7 @@ def frame_of(spark: SparkSession, columns: str, rows: list[tuple[Any, ...]]) -> 
     return frame.withColumn("t", frame.t.cast("timestamp_ntz")) if columns.startswith("t ") else frame
 
 
-def judged(spark: SparkSession, example: Example, one: Expectation, rows: list[tuple[Any, ...]], folder: Path) -> Outcome:
+def judged(spark: SparkSession, example: Example, one: Expectation, rows: list[tuple[Any, ...]], folder: Path) -> JudgingOutcome:
     others = {name: spark.createDataFrame(content, columns) for name, (columns, content) in example.others.items()}
     result = judge(frame_of(spark, example.columns, rows), [one], others=others, table="examples")
     result.write(folder / "written")
@@ -90,14 +90,14 @@ def judged(spark: SparkSession, example: Example, one: Expectation, rows: list[t
 
 
 def test_every_kind_has_an_example() -> None:
-    assert set(EXAMPLES) == set(kinds())
+    assert set(EXAMPLES) == set(expectation_kinds())
 
 
 @every
 def test_it_is_told_in_full(kind: str) -> None:
     made, one = getattr(ex, kind), EXAMPLES[kind].made()
     assert kind in dir(ex)
-    assert isinstance(one, kinds()[kind])
+    assert isinstance(one, expectation_kinds()[kind])
     document = type(one).__doc__ or ""
     assert "Parameters\n" in document
     assert all(name in document for name in one.parameters() if name not in ("action", "max_share"))

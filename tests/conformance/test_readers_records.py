@@ -31,7 +31,7 @@ from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.formats import json as json_format
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "200"))
 SEED = int(os.environ.get("CAUDAL_SEED", "1"))
@@ -214,7 +214,7 @@ def test_json_is_read_as_the_standard_library_reads_it(spark: Any, tmp_path: Pat
         assert (parsed(text) is None) or why != "is no JSON" or "deeper" in problem.what, (text, problem)
         refused[why] += 1
     rows = defaultdict(list)
-    for row in read(spark, [file for file, _ in files.values()], source(wanted)).frame.collect():
+    for row in read_files(spark, [file for file, _ in files.values()], source(wanted)).frame.collect():
         rows[row["_file"]].append(row)
     for sha, (_, text) in files.items():
         good = Counter(tuple(seen(row[NAMES[key]]) for key in KEYS) for row in rows[sha] if row["_format_errors"] is None)
@@ -232,7 +232,7 @@ def test_json_of_the_usual_kind_is_read_as_duckdb_reads_it(spark: Any, tmp_path:
     ]  # fmt: skip
     kept = [{key: value for key, value in row.items() if key == "id" or drawn.random() < 0.8} for row in rows]
     file = landed(tmp_path, "\n".join(map(json.dumps, kept)).encode(), "usual.json")
-    ours = read(
+    ours = read_files(
         spark, [file], source(schema(id="long", amount="double", name="string", ok="boolean", at="timestamp", more="string"))
     )
     theirs = duckdb.sql(
@@ -247,7 +247,7 @@ def test_json_of_the_usual_kind_is_read_as_duckdb_reads_it(spark: Any, tmp_path:
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig", "windows-1252", "shift_jis", "utf-7"])
 def test_json_in_other_encodings(spark: Any, tmp_path: Path, encoding: str) -> None:
     text = '{"k": "caf\\u00e9", "n": 1.10}\r\n{"k": "~", "n": 123456789012345678.91}\n'
-    result = read(
+    result = read_files(
         spark, [landed(tmp_path, text.encode(encoding), "x.json")], source(schema(k="string", n="decimal(20,2)"), encoding=encoding)
     )
     assert sorted((row["k"], row["n"], row["_format_errors"]) for row in result.frame.collect()) == [
@@ -341,7 +341,7 @@ def test_parquet_is_read_as_arrow_and_duckdb_read_it(spark: Any, tmp_path: Path,
         if not number:
             theirs = duckdb.sql(f"SELECT id, uint64, dec, us, day FROM '{file.path}' ORDER BY id").fetchall()
             assert theirs == [tuple(row[name] for name in ("id", "uint64", "dec", "us", "day")) for row in table.to_pylist()]
-    result = read(spark, landed_files, source())
+    result = read_files(spark, landed_files, source())
     rows = defaultdict(list)
     for batch in result.frame.toArrow().to_batches():
         for row in batch.to_pylist():
@@ -376,11 +376,11 @@ def test_files_whose_types_differ_are_read_to_one_that_holds_both_or_told(spark:
     for place, values in enumerate(DRIFTS[number]):
         pq.write_table(pa.table({"id": [place], "v": values}), tmp_path / "x.parquet")
         files.append(landed(tmp_path, (tmp_path / "x.parquet").read_bytes(), f"{place}.parquet"))
-    problem = refusal(partial(read, spark, files, source()))
+    problem = refusal(partial(read_files, spark, files, source()))
     if problem is not None:
         assert "'v'" in problem.what
         return
-    result = read(spark, files, source())
+    result = read_files(spark, files, source())
     for row, values in zip(result.frame.sort("id").collect(), DRIFTS[number], strict=True):
         value = (
             values.cast(pa.int64())[0].as_py() * {"s": 10**6, "ns": 1e-3}[values.type.unit]
@@ -420,7 +420,7 @@ def test_avro_is_read_as_fastavro_reads_it(spark: Any, tmp_path: Path, drawn: ra
         files.append(landed(tmp_path, buffer.getvalue(), f"{number}.avro"))
         buffer.seek(0)
         theirs += list(fastavro.reader(buffer))
-    result = read(spark, files, source())
+    result = read_files(spark, files, source())
     ours = {row["id"]: row for row in (one.asDict(True) for one in result.frame.collect())}
     assert len(ours) == len(theirs)
     raw = {one.raw_name: one.name for one in result.schema}
@@ -455,10 +455,10 @@ def test_an_avro_schema_that_contains_itself_and_one_that_drifts_are_told_or_rea
         buffer = io.BytesIO()
         fastavro.writer(buffer, fastavro.parse_schema(described), rows)
         file = landed(tmp_path, buffer.getvalue(), f"{number}.avro")
-        problem = refusal(partial(read, spark, [file], source()))
+        problem = refusal(partial(read_files, spark, [file], source()))
         if problem is not None:
             assert f"'{number}.avro'" in problem.what
             continue
-        read_rows = [row.asDict() for row in read(spark, [file], source()).frame.sort("id").collect()]
+        read_rows = [row.asDict() for row in read_files(spark, [file], source()).frame.sort("id").collect()]
         assert [row["id"] for row in read_rows] == [row["id"] for row in rows]
         assert all(str(row["v"]) in read_rows[i]["v"] for i, row in enumerate(rows))

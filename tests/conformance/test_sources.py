@@ -19,7 +19,7 @@ from caudal.declarations.connection import Connection, files, http, simulated
 from caudal.declarations.database import database
 from caudal.declarations.images import images
 from caudal.errors import SourceProblem
-from caudal.stages.ingest import Arrival, KnownFile, arrivals, kinds
+from caudal.stages.ingest import Arrival, KnownFile, arrivals, fetched_kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
 
@@ -103,7 +103,7 @@ EXAMPLES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.fixture(params=kinds())
+@pytest.fixture(params=fetched_kinds())
 def connected(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Connection, Connection, Path]]:
     assert request.param in EXAMPLES, f"the kind '{request.param}' is registered and has no example here"
     data = tmp_path / "data"

@@ -23,7 +23,7 @@ from pyspark.sql import DataFrame, SparkSession
 from caudal.declarations.connection import Connection, folder, kafka, socket, stream
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
-from caudal.stages.ingest.streams import batch, frame, kinds
+from caudal.stages.ingest.streams import batch_frame, stream_frame, stream_kinds
 from caudal.stages.ingest.streams.socket import _receivers
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ SENDERS = {"stream": to_log, "folder": to_folder, "socket": to_socket, "kafka": 
 
 
 def test_every_kind_has_a_sender() -> None:
-    assert set(kinds()) == set(SENDERS)
+    assert set(stream_kinds()) == set(SENDERS)
 
 
 class Killed(Exception):
@@ -134,7 +134,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
     place, checkpoint = tmp_path / "place", tmp_path / "checkpoint"
     sent = [f"message {number}".encode() for number in range(25)]
     with SENDERS[kind](place) as (connection, send):
-        streaming = frame(spark, connection, place, max_blocks=7)
+        streaming = stream_frame(spark, connection, place, max_blocks=7)
         assert streaming.isStreaming
         assert [(field.name, field.dataType.simpleString()) for field in streaming.schema] == [
             ("_partition", "int"), ("_offset", "bigint"), ("payload", "binary"), ("arrived", "timestamp"),
@@ -142,11 +142,11 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
         send(sent[:10])
         lost = run(spark, streaming, checkpoint, 1, fail=True)
         send(sent[10:20])
-        first = run(spark, frame(spark, connection, place, max_blocks=7), checkpoint, 20)
+        first = run(spark, stream_frame(spark, connection, place, max_blocks=7), checkpoint, 20)
         # The micro-batch that was not committed comes again, the same rows.
         assert sorted(first[: len(lost)]) == sorted(lost)
         send(sent[20:])
-        second = run(spark, frame(spark, connection, place), checkpoint, 5)
+        second = run(spark, stream_frame(spark, connection, place), checkpoint, 5)
         got = first + second
         assert sorted(payload for _, _, payload in got) == sorted(sent)
         assert len({one[:2] for one in got}) == 25
@@ -154,7 +154,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
             max((one[1] for one in got if one[0] == partition), default=-1) + 1
             for partition in range(1 + max(one[0] for one in got))
         ]
-        again = batch(spark, connection, place, [0] * len(end), end)
+        again = batch_frame(spark, connection, place, [0] * len(end), end)
         assert sorted(rows(again)) == sorted(got)
         assert again.filter("arrived < current_timestamp() - INTERVAL 1 HOUR OR arrived > current_timestamp()").count() == 0
 

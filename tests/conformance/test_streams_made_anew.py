@@ -17,7 +17,7 @@ from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams import open_tap
-from caudal.streaming.engine import Engine
+from caudal.streaming.engine import StreamEngine
 from caudal.tables.home import Home
 
 
@@ -87,8 +87,10 @@ def test_a_source_that_was_made_anew_is_told(tmp_path: Path, kind: Callable[...,
         product = cd.Product("shown")
         product.source("samples", connection)
 
-        def engine() -> Engine:
-            return Engine(product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0)
+        def engine() -> StreamEngine:
+            return StreamEngine(
+                product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0
+            )
 
         send(messages(0, 20))
         at_work = engine()

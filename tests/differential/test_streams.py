@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
 from tests.differential.fresh import SMALL, forget
 
-from caudal.batch.batch import train
-from caudal.commands.parity import parity
+from caudal.batch.batch import run_training
+from caudal.commands.parity import check_parity
 from caudal.declarations.settings import Settings
 from caudal.messaging.log import Writer
 from caudal.messaging.wire.block import Block
 from caudal.messaging.wire.codec import codec
-from caudal.streaming.stream import stream
+from caudal.streaming.stream import run_streams
 from caudal.tables.home import Home
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -115,13 +115,13 @@ def test_a_stream_read_in_rounds_equals_one_reading_a_run_and_a_count(
     for number, samples in enumerate(rounds):
         send(homes["rounds"].home, wire, samples)
         forget(product)
-        stream(product, homes["rounds"], train=train, once=True, end=number == len(rounds) - 1)
+        run_streams(product, homes["rounds"], train=run_training, once=True, end=number == len(rounds) - 1)
     send(homes["once"].home, wire, whole)
     forget(product)
-    stream(product, homes["once"], train=train, once=True, end=True)
+    run_streams(product, homes["once"], train=run_training, once=True, end=True)
     assert published(homes["rounds"].home) == published(homes["once"].home)
     forget(product)
-    assert parity(product, homes["rounds"])["equal"]
+    assert check_parity(product, homes["rounds"])["equal"]
     width_us, every_us = (int(length.split()[0]) * 1_000_000 for length in window)
     rows = deltalake.DeltaTable(str(Home(homes["rounds"].home).table("drawn", "windows"))).to_pyarrow_table().to_pylist()
     have = {(row["device"], row["sensor"], int(row["window_start"].timestamp() * 1e6)): row for row in rows if row["readings"]}

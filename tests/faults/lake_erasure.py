@@ -134,10 +134,10 @@ def tables(set_to: Any) -> dict[str, list[str]]:
     home = open_home(set_to)
     found = {}
     for name in ("sales", "bought", "daily"):
-        rows = arrow(delta.read(home.table("shop", name))).to_pylist()
+        rows = arrow(delta.read_version(home.table("shop", name))).to_pylist()
         found[name] = sorted(f"{row['customer']} {row.get('at', row.get('window_start'))} {row['pounds']}" for row in rows)
     aside = home.quarantine("shop", "bought")
-    found["quarantine"] = sorted(row["_raw"] for row in arrow(delta.read(aside)).to_pylist())
+    found["quarantine"] = sorted(row["_raw"] for row in arrow(delta.read_version(aside)).to_pylist())
     return found
 
 

@@ -96,7 +96,7 @@ def main() -> None:
         said["again"] = run(product, set_to).document["state"]
         tables = [one for one in (place(lake) / "lake" / "meters").iterdir() if one.name != "_quarantine"]
         tables += list((place(lake) / "lake" / "meters" / "_quarantine").iterdir())
-        said["quarantined"] = sum(delta.read(one).rows for one in tables if "_quarantine" in str(one))
+        said["quarantined"] = sum(delta.read_version(one).rows for one in tables if "_quarantine" in str(one))
         said["swept later"] = sum(sweep(one) for one in tables)
         print(json.dumps({"moment": moment, **said}), flush=True)
     if isinstance(server, S3Server):

@@ -45,7 +45,7 @@ def test_from_s3_to_s3_and_killed_on_the_way(s3: Any, shared_data: Path, tmp_pat
     environment = {**os.environ, **s3.environ, "AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "CAUDAL_LAKE": lake}
     _killed(s3, product, home, environment)
     there = Home(home, None, place(lake))
-    assert delta.read(there.table("shelf", "images")).rows == len(KINDS) * EACH
+    assert delta.read_version(there.table("shelf", "images")).rows == len(KINDS) * EACH
     assert delta.version_of(there.table("shelf", "embedding")) is None
     assert delta.version_of(there.quarantine("shelf", "embedding")) is None
 
@@ -63,8 +63,8 @@ def test_from_s3_to_s3_and_killed_on_the_way(s3: Any, shared_data: Path, tmp_pat
     assert (third["state"], third["written"]["embedding"], third["files"]) == ("succeeded", 0, second["files"])
     assert said["asked"] == {"prediction": said["of"], "nearest": [said["of"], pytest.approx(0.0, abs=0.01)], "small": [160, 160]}
 
-    rows = arrow(delta.read(there.table("shelf", "embedding"))).to_pandas().set_index("path")
-    assert len(rows) == all_ == delta.read(there.table("shelf", "kind_predictions")).rows
+    rows = arrow(delta.read_version(there.table("shelf", "embedding"))).to_pandas().set_index("path")
+    assert len(rows) == all_ == delta.read_version(there.table("shelf", "kind_predictions")).rows
     some = [
         file for kind in KINDS for file in sorted((shared_data / "fruits" / "grocery" / kind).glob("*.jpg"))[EACH - 1 : EACH + 1]
     ]

@@ -27,7 +27,7 @@ product.source("z_other", cd.files("other.csv"))
 for name in ("in/good.csv", "in/deadly.csv", "other.csv"):
     (folder / name).write_text(f"a,name\\n1,{name}\\n")
     os.utime(folder / name, (time.time() - 60,) * 2)
-reader = reading.read
+reader = reading.read_files
 
 def read(spark, files, *args, **more):
     if any(file.name.endswith("deadly.csv") for file in files):
@@ -37,7 +37,7 @@ def read(spark, files, *args, **more):
         spark.range(1).count()
     return reader(spark, files, *args, **more)
 
-reading.read = read
+reading.read_files = read
 first = run(folder, Settings(home=folder / "home"))
 assert first.exit_code == 3, first.error
 assert "deadly.csv" in first.error.sentence() and "Java process ended" in first.error.sentence(), first.error
@@ -45,7 +45,7 @@ assert {step["step"]: step["state"] for step in first.document["steps"]}["read:z
 (folder / "in" / "deadly.csv").unlink()
 second = run(folder, Settings(home=folder / "home"))
 assert second.error is None, second.error
-assert delta.read(Home(folder / "home").table("p", "a_raw")).rows == 1
+assert delta.read_version(Home(folder / "home").table("p", "a_raw")).rows == 1
 """
 
 

@@ -66,7 +66,10 @@ def streamed(product: Path, home: Path, log: Path, when: str = "count", fresh: b
 def tables(home: Path) -> dict[str, pa.Table]:
     """Return what a reader sees, in an order of its own."""
     order = [("seq", "ascending"), ("at", "ascending")]
-    return {name: arrow(delta.read(Home(home).table("eeg", name))).sort_by(order).combine_chunks() for name in ("noted", "known")}
+    return {
+        name: arrow(delta.read_version(Home(home).table("eeg", name))).sort_by(order).combine_chunks()
+        for name in ("noted", "known")
+    }
 
 
 def test_killed_at_each_boundary_in_one_chain(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests import zygote
 
-from caudal.commands.new import create
+from caudal.commands.new import create_product
 from caudal.ledger.records import decisions, landed, model_versions, runs
 from caudal.storage import delta
 from caudal.storage.sweep import sweep
@@ -72,7 +72,7 @@ def snapshot(home):
 
 
 def rows_of(folder):
-    table = arrow(delta.read(folder))
+    table = arrow(delta.read_version(folder))
     kept = [name for name in table.column_names if name not in VOLATILE]
     return sorted(map(repr, table.select(kept).to_pylist()))
 
@@ -81,7 +81,7 @@ def rows_of(folder):
 def undisturbed(tmp_path_factory):
     """A product, its home after an undisturbed run, the snapshots of it and of one week more, the run's events and its length in seconds."""
     place = tmp_path_factory.mktemp("undisturbed")
-    folder = create("shop", place)
+    folder = create_product("shop", place)
     text = (folder / "product.py").read_text()
     for old, new in SMALLER.items():
         assert old in text

@@ -75,7 +75,7 @@ def test_each_delivery_is_what_it_is_called(tmp_path: Path) -> None:
         assert caudal("count", *stream) == 6  # rows wait, and that is told
         broker.start()
         assert caudal("count", *stream) == 0
-        rows = arrow(delta.read(Home(home).table("eeg", "seconds"))).to_pylist()
+        rows = arrow(delta.read_version(Home(home).table("eeg", "seconds"))).to_pylist()
         want = Counter((row["sensor"], row["window_start"].strftime("%Y-%m-%dT%H:%M:%S+00:00")) for row in rows)
         got = {topic: arrived(broker.address, topic) for topic in ("exactly", "at_least", "at_most")}
     assert killed >= 3

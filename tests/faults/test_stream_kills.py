@@ -42,7 +42,7 @@ def tables(home: Path) -> dict[str, pa.Table]:
     """Return what a reader sees, in an order of its own."""
     found = {}
     for name, keys in TABLES.items():
-        rows = arrow(delta.read(Home(home).table("eeg", name)))
+        rows = arrow(delta.read_version(Home(home).table("eeg", name)))
         found[name] = rows.sort_by([(key, "ascending") for key in keys]).combine_chunks()
     return found
 

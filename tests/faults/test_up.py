@@ -50,7 +50,7 @@ claim.process_is_dead = lambda holder: False
 from caudal.daemon import child, worker
 if sys.argv[1] == "child":
     sys.argv = sys.argv[1:]
-    sys.exit(child.main())
+    sys.exit(child.run_order())
 worker.COMMAND = (sys.executable, __file__, "child")
 from caudal.cli import main
 main()
@@ -115,6 +115,6 @@ def test_two_daemons_of_two_machines_never_do_a_step_at_once(tmp_path, postgres,
     lines = [line.split() for line in (folder / "log").read_text().splitlines()]
     marks = [word for _, _, word in sorted(lines, key=lambda line: int(line[0]))]
     assert marks == ["begin", "end"] * (len(marks) // 2)
-    assert sorted(row["n"] for row in arrow(delta.read(Home(home).table("both", "t"))).to_pylist()) == list(range(12))
+    assert sorted(row["n"] for row in arrow(delta.read_version(Home(home).table("both", "t"))).to_pylist()) == list(range(12))
     assert all('"what": "up"' in Path(out).read_text() for out in outs)
     assert sum(Path(out).read_text().count('"what": "ended"') for out in outs) >= 2

@@ -82,7 +82,7 @@ def rounds(folder: Path, lake: str, address: str, more: Path) -> dict[str, Any]:
         if done.error is not None:
             raise done.error
         document = done.document
-        version = delta.read(home.table("shelf", "embedding"))
+        version = delta.read_version(home.table("shelf", "embedding"))
         said.append(
             {
                 "state": document["state"], "written": {name: one["rows_written"] for name, one in document["tables"].items()},

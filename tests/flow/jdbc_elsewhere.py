@@ -83,7 +83,7 @@ def rows(set_to: Any, name: str) -> list[list[Any]]:
     from caudal.storage import delta
     from caudal.tables.frames import arrow
 
-    found = arrow(delta.read(open_home(set_to).table("shop", name))).to_pylist()
+    found = arrow(delta.read_version(open_home(set_to).table("shop", name))).to_pylist()
     values = [[one for name, one in row.items() if not name.startswith("_")] for row in found]
     return sorted([one if one is None or isinstance(one, int) else str(one) for one in row] for row in values)
 

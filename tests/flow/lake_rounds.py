@@ -50,7 +50,7 @@ def rows(home: Path, lake: str) -> list[list[Any]]:
     from caudal.tables.frames import arrow
 
     there = open_home(settings(environment={}, home=home, lake=lake))
-    found = arrow(delta.read(there.table("meters", "readings")), ["id", "value"])
+    found = arrow(delta.read_version(there.table("meters", "readings")), ["id", "value"])
     return sorted([row["id"], row["value"]] for row in found.to_pylist())
 
 
@@ -58,8 +58,8 @@ def rounds(folder: Path, lake: str) -> dict[str, Any]:
     """Run, run again, run with a new file, and look at what there is by every command that looks at a lake."""
     from caudal.batch.batch import run
     from caudal.commands.export import export
-    from caudal.commands.quarantine import listing, show
-    from caudal.commands.status import status
+    from caudal.commands.quarantine import count_quarantined, show
+    from caudal.commands.status import home_status
     from caudal.declarations.settings import settings
 
     product, home = made(folder / "product"), folder / "home"
@@ -74,9 +74,9 @@ def rounds(folder: Path, lake: str) -> dict[str, Any]:
     export(set_to, "totals", folder / "totals.csv")
     said["totals"] = sorted((folder / "totals.csv").read_text().splitlines()[1:])
     export(set_to, "readings", folder / "old.parquet", run_id=first.document["run_id"])
-    said["quarantine"] = {one["reason"]: one["rows"] for one in listing(set_to)}
+    said["quarantine"] = {one["reason"]: one["rows"] for one in count_quarantined(set_to)}
     said["shown"] = len(show(set_to, "readings"))
-    said["status"] = {one["table"]: [one["rows"], one["quarantined"]] for one in status(set_to)["products"][0]["tables"]}
+    said["status"] = {one["table"]: [one["rows"], one["quarantined"]] for one in home_status(set_to)["products"][0]["tables"]}
     return said
 
 

@@ -17,13 +17,13 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from caudal.batch.batch import run
-from caudal.commands.status import status
+from caudal.commands.status import home_status
 from caudal.daemon.messenger import Messenger
 from caudal.declarations.settings import Settings
 from caudal.graph.load import load
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import alerts
-from caudal.observers.alerts import deliver, undelivered
+from caudal.observers.alerts import deliver_alerts, undelivered
 from caudal.tables.home import Home
 
 PRODUCT = """
@@ -145,15 +145,15 @@ def test_a_place_that_does_not_answer_is_seen_and_tried_again(tmp_path, hooks) -
     write(folder, port, broken=True)
     answers.append(503)  # asked once a round, though two alerts wait for it
     assert run(folder, settings).document["state"] == "failed"
-    told = status(settings)["products"][0]["alerts"]
+    told = home_status(settings)["products"][0]["alerts"]
     assert {(one["to"], one["attempts"]) for one in told} == {("team@example.org", 1), (f"http://127.0.0.1:{port}", 1)}
     assert any("503" in one["error"] for one in told)
     ledger = open_ledger(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}")
     assert sorted(row["attempts"] for row in ledger.find(alerts)) == [0, 0, 1, 1]
     products = [load(folder)]
-    assert deliver(ledger, settings, products, clock=lambda: 0.0) == []  # not yet due
+    assert deliver_alerts(ledger, settings, products, clock=lambda: 0.0) == []  # not yet due
     later = max(row["next_at"] for row in ledger.find(alerts)) + 1
-    deliver(ledger, replace(settings), products, clock=lambda: later)
+    deliver_alerts(ledger, replace(settings), products, clock=lambda: later)
     assert [body["happening"] for _, body in got] == ["failure", "sla"]
     assert {row["kind"] for row in undelivered(ledger)} == {"mail"}
     assert {row["attempts"] for row in undelivered(ledger)} == {2}

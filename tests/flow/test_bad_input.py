@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from caudal.batch.batch import run
-from caudal.commands.new import create
+from caudal.commands.new import create_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed
 from caudal.storage import delta
@@ -52,7 +52,7 @@ def again(folder):
 
 
 def rows(folder, table="clean"):
-    return delta.read(Home(folder.parent / "home").table("p", table)).rows
+    return delta.read_version(Home(folder.parent / "home").table("p", table)).rows
 
 
 def refused(folder, kind, *words):
@@ -227,13 +227,13 @@ def test_a_full_disk(place, tmp_path):
         subprocess.run(["mount", "-o", "remount,size=64m", str(small)], check=True)
         result = run(place, Settings(home=small / "home"))
         assert result.error is None
-        assert delta.read(Home(small / "home").table("p", "clean")).rows == 60_002
+        assert delta.read_version(Home(small / "home").table("p", "clean")).rows == 60_002
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)
 
 
 def test_the_command_line_says_it_in_one_sentence(tmp_path):
-    folder = create("shop", tmp_path)
+    folder = create_product("shop", tmp_path)
     (folder / "product.py").write_text("import caudal as cd\nproduct = cd.Product('shop'\n")
     done = subprocess.run(
         [sys.executable, "-m", "caudal", "run", str(folder), "--home", str(tmp_path / "home")],

@@ -85,7 +85,7 @@ def command(place: Path, *words: str | Path, code: int):
 
 
 def rows(place: Path, table: str) -> list[dict[str, object]]:
-    version = delta.read(Home(place / "home").table("p", table))
+    version = delta.read_version(Home(place / "home").table("p", table))
     names = [name for name in arrow(version).column_names if name != "_file"]
     return sorted(arrow(version, names).to_pylist(), key=str)
 
@@ -109,7 +109,7 @@ def mend(place: Path, said: str) -> None:
 
 
 def data_file(place: Path, table: str) -> Path:
-    return Path(sorted(delta.read(Home(place / "home").table("p", table)).paths())[-1])
+    return Path(sorted(delta.read_version(Home(place / "home").table("p", table)).paths())[-1])
 
 
 def raw_file(place: Path) -> Path:
@@ -294,12 +294,12 @@ def test_a_model_whose_files_changed_is_found(place):
     folder.mkdir(parents=True)
     (folder / "model.skops").write_bytes(b"model")
     from caudal.ledger.records import model_versions
-    from caudal.registry.artifact import digest
+    from caudal.registry.artifact import model_digest
 
     row = {
         "product": "p", "model": "m", "version": 1, "candidate": "c", "created_at": 1.0, "run_id": "r", "fingerprint": "f", "code": "c",
         "training_table": "t", "training_version": 0, "training_rows": 1, "parameters": {}, "metrics": {}, "signature": {}, "environment": {},
-        "artifact": "models/p/m/1", "artifact_sha256": digest(folder), "format": "skops",
+        "artifact": "models/p/m/1", "artifact_sha256": model_digest(folder), "format": "skops",
     }  # fmt: skip
     ledger = home.ledger()
     ledger.add(model_versions, row)

@@ -11,8 +11,8 @@ import pytest
 from tests import zygote
 
 from caudal.batch.batch import run
-from caudal.commands.check.check import check
-from caudal.commands.quarantine import listing
+from caudal.commands.check.check import check_product
+from caudal.commands.quarantine import count_quarantined
 from caudal.declarations.settings import Settings
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.ledger.records import landed
@@ -57,7 +57,7 @@ def declared(folder: Path, text: str = PRODUCT) -> Path:
 
 
 def table(settings, name):
-    return arrow(delta.read(Home(settings.home.absolute(), settings.ledger).table("shop", name))).to_pylist()
+    return arrow(delta.read_version(Home(settings.home.absolute(), settings.ledger).table("shop", name))).to_pylist()
 
 
 def in_database(connection, query):
@@ -79,7 +79,7 @@ def states(result):
 
 def test_tables_follow_the_database(sakila_of_mine, tmp_path, spark, ledger_url):
     folder, settings = declared(tmp_path / "shop"), Settings(home=tmp_path / "home", ledger=ledger_url)
-    assert check(folder, settings) == []
+    assert check_product(folder, settings) == []
     assert set(states(run(folder, settings)).values()) == {"succeeded"}
     assert without(table(settings, "rentals")) == in_database(sakila_of_mine, "SELECT * FROM rental")
     assert without(table(settings, "films")) == in_database(
@@ -177,7 +177,10 @@ def test_the_contract_freezes_evolves_and_sets_aside(sakila_of_mine, tmp_path, s
     states(run(folder, settings))
     rows = {row["rental_id"]: row for row in table(settings, "rentals")}
     assert (rows[3]["coupon"], rows[4]["coupon"], len(rows)) == ("spring", None, 16042)
-    assert {(one["reason"], one["rows"]) for one in listing(settings)} == {("staff_id is missing", 1), ("positive(customer_id)", 1)}
+    assert {(one["reason"], one["rows"]) for one in count_quarantined(settings)} == {
+        ("staff_id is missing", 1),
+        ("positive(customer_id)", 1),
+    }
 
 
 def test_a_server_that_is_away_and_comes_back(postgres, sakila_of_mine, tmp_path, spark, monkeypatch):

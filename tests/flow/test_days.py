@@ -44,7 +44,7 @@ def product(folder: Path, body: str, *, tz: str = "UTC", type: str = "timestamp"
 
 
 def rows(home: Path, table: str) -> list[dict[str, Any]]:
-    found = arrow(delta.read(Home(home).table("inc", table))).to_pylist()
+    found = arrow(delta.read_version(Home(home).table("inc", table))).to_pylist()
     plain = [{name: value for name, value in row.items() if not name.startswith("_")} for row in found]
     return sorted(plain, key=lambda row: [(value is None, str(value)) for value in (row.get("window_start"), *row.values())])
 

@@ -172,7 +172,7 @@ def made(tmp_path_factory, spark) -> Made:
 def tables(home: Home) -> Iterator[tuple[str, pa.Table]]:
     """Yield the newest version of every table, those of quarantined rows too."""
     for folder in sorted({log.parent for log in home.path.rglob("_delta_log")}):
-        yield folder.relative_to(home.path).as_posix(), arrow(delta.read(folder))
+        yield folder.relative_to(home.path).as_posix(), arrow(delta.read_version(folder))
 
 
 def numbers(table: pa.Table) -> list[int]:
@@ -337,7 +337,9 @@ def test_what_cannot_be_searched_or_written_is_named_and_fails(tmp_path, kept, y
             assert any(b"Ann Ahlgren" in archive.read(part) for part in archive.namelist()) == hers
     home = Home(tmp_path / "home")
     if yes:
-        rows = {name: arrow(delta.read(home.table("kept", name))).column("name").to_pylist() for name in ("sheets", "packed")}
+        rows = {
+            name: arrow(delta.read_version(home.table("kept", name))).column("name").to_pylist() for name in ("sheets", "packed")
+        }
         assert {name: sorted(some) for name, some in rows.items()} == {"sheets": ["Bob"], "packed": ["Bob", "Cy"]}
     assert not list((tmp_path / "home").rglob("*tried*"))
     ledger = home.ledger()
@@ -360,7 +362,7 @@ def test_samples_of_a_subject_in_the_log_of_a_stream_are_counted_and_stay(tmp_pa
         assert "the log of samples holds 3 rows of the subject" in said
         assert "could not be searched" not in said
     assert {file: file.read_bytes() for file in log} == log
-    rows = arrow(delta.read(Home(tmp_path / "home").table("kept", "samples")))
+    rows = arrow(delta.read_version(Home(tmp_path / "home").table("kept", "samples")))
     assert set(rows.column("device").to_pylist()) == {70}
     nobody = CliRunner().invoke(app, [*kept, "device=8"])
     assert nobody.exit_code == 0, nobody.stdout + nobody.stderr

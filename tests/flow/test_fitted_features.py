@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from tests.flow.commands import caudal
 
-from caudal.registry import load
+from caudal.registry import load_version
 from caudal.registry.fits import read_fits
-from caudal.stages.features.pca import Fitted
+from caudal.stages.features.pca import PrincipalComponents
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -57,7 +57,7 @@ def write(path: Path, first: int, count: int, shift: float, *, labelled: str) ->
 
 
 def table(home: Path, name: str) -> pd.DataFrame:
-    return arrow(delta.read(Home(home).table("fits", name))).to_pandas().sort_values("id", ignore_index=True)
+    return arrow(delta.read_version(Home(home).table("fits", name))).to_pandas().sort_values("id", ignore_index=True)
 
 
 def state(document: dict[str, Any], step: str) -> str:
@@ -95,7 +95,7 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     # What is kept with the version gives the same numbers by itself, as a server does it.
     place = Home(home)
     ledger = place.ledger()
-    champion = load(place, ledger, "fits", "kind")
+    champion = load_version(place, ledger, "fits", "kind")
     ledger.close()
     assert champion.version == 1
     assert (
@@ -104,7 +104,7 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     fits = read_fits(place.path / champion.row["artifact"])
     assert fits is not None
     values = np.stack([raw.x, raw.y, raw.x + raw.y], axis=1)
-    components = Fitted.load(fits["scaled"].fits["pca:vector"]).transform(values)
+    components = PrincipalComponents.load(fits["scaled"].fits["pca:vector"]).transform(values)
     asked = pd.DataFrame({"pc_1": components[:, 0], "pc_2": components[:, 1], "z": (raw.x - one.mean()) / one.std(ddof=0)})
     said = champion.predict(asked)
     assert said.prediction.tolist() == after.prediction.tolist()

@@ -26,7 +26,7 @@ def put(photographs: Path, data: Path, first: int, count: int) -> None:
 
 
 def predictions(home: Path) -> pd.DataFrame:
-    rows = arrow(delta.read(Home(home).table("shelf", "kind_predictions"))).to_pandas()
+    rows = arrow(delta.read_version(Home(home).table("shelf", "kind_predictions"))).to_pandas()
     return rows.drop(columns="input_version").sort_values("sha256", ignore_index=True)
 
 
@@ -44,7 +44,7 @@ def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path:
     assert {step["step"]: step["state"] for step in document["steps"]}["predict:kind_predictions"] == "succeeded"
     before = predictions(home)
     assert (len(before), before.model_version.unique().tolist()) == (36, [1])
-    images = arrow(delta.read(Home(home).table("shelf", "images")), ["path", "sha256"]).to_pandas()
+    images = arrow(delta.read_version(Home(home).table("shelf", "images")), ["path", "sha256"]).to_pandas()
     assert len(images) == images.sha256.nunique() == 36
     assert images.path.str.startswith("in/").all()
 
@@ -53,7 +53,7 @@ def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path:
     refused = caudal("run", product, "--home", home, "--data", data)
     assert refused["tables"]["principal"]["rows_written"] == 36
     pca = Home(home).table("shelf", "principal")
-    assert len({delta.identity(pca, number)["kept"]["pca:embedding"] for number in range(delta.read(pca).number + 1)}) == 2
+    assert len({delta.identity(pca, number)["kept"]["pca:embedding"] for number in range(delta.read_version(pca).number + 1)}) == 2
     after = predictions(home)
     pd.testing.assert_frame_equal(after, before, rtol=1e-6)  # by version 1 and its own components, though newer ones are published
 

@@ -106,7 +106,7 @@ def test_every_format_is_read_by_the_command(tmp_path: Path) -> None:
     (product / "product.py").write_text("\n".join(lines))
     assert caudal("run", product, "--home", tmp_path / "home")["state"] == "succeeded"
     for family, count in files.items():
-        version = delta.read(Home(tmp_path / "home").table("formats", family))
+        version = delta.read_version(Home(tmp_path / "home").table("formats", family))
         got = pa.concat_tables([pq.ParquetFile(str(version.folder / file.path)).read() for file in version.files])
         expected = [(row["id"], row["name"]) for number in range(count) for row in rows(number)]
         assert sorted(zip(got["id"].to_pylist(), got["name"].to_pylist(), strict=True)) == expected, family

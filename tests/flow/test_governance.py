@@ -19,9 +19,9 @@ from caudal.commands.export import export
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.governance import erase as erasing
-from caudal.governance.catalog import HIDDEN, catalog, search
+from caudal.governance.catalog import HIDDEN, catalog, search_catalog
 from caudal.governance.erase import erase
-from caudal.governance.proof import digest
+from caudal.governance.proof import proof_digest
 from caudal.governance.retain import retain
 from caudal.governance.trace import trace
 from caudal.ledger.records import erasures, landed, lineages
@@ -159,7 +159,7 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
     import dataclasses
 
     from caudal.graph.load import load
-    from caudal.observers.openlineage import deliver, note
+    from caudal.observers.openlineage import deliver_events, queue_events
     from caudal.runtime.run_record import RunRecord
     from caudal.runtime.workspace import Workspace
 
@@ -174,12 +174,12 @@ def test_a_file_takes_events_too(shop, copy, tmp_path):
         connection.execute(delete(lineage_events))
     product = load(PRODUCT)
     observed = Workspace.compose(product, home, settings, RunRecord(product.name, ledger, "again")).observed
-    note(observed, shop["runs"][0])
+    queue_events(observed, shop["runs"][0])
     lines = (tmp_path / "told" / "events.ndjson").read_text().splitlines()
     ledger.change(
         lineage_events, {"id": ledger.find(lineage_events)[-1]["id"]}, state="new"
     )  # as if it had died before it could say so
-    deliver(observed)
+    deliver_events(observed)
     ledger.close()
     assert len(lines) > 10
     assert (tmp_path / "told" / "events.ndjson").read_text().splitlines() == lines
@@ -253,8 +253,8 @@ def test_the_catalog_is_whole_and_needs_no_server(shop, tmp_path):
     write_catalog({**told, "products": []}, tmp_path, time.time())
     assert not (tmp_path / "retail" / "sales.html").exists()
     assert (tmp_path / "mine.html").exists()
-    assert search(told, "customer_id")[0]["kind"] == "column"
-    assert search(told, "buys again")[0]["name"] == "retail"
+    assert search_catalog(told, "customer_id")[0]["kind"] == "column"
+    assert search_catalog(told, "buys again")[0]["name"] == "retail"
 
 
 def files_of(settings, kind="*"):
@@ -274,9 +274,9 @@ def test_retention_shows_then_deletes_what_is_over_and_nothing_that_a_model_lear
     kept = set(files_of(copy, "lake"))
     home = Home(copy.home)
     for one in plan["protected"]:  # all that a model in production learned from can still be read
-        version = delta.read(home.table("retail", one["table"]), one["version"])
+        version = delta.read_version(home.table("retail", one["table"]), one["version"])
         assert all(Path(path) in kept for path in version.paths())
-    assert delta.read(home.table("retail", "sales_day")).rows == 0
+    assert delta.read_version(home.table("retail", "sales_day")).rows == 0
     retain(PRODUCT, copy, yes=True, clock=lambda: later + 2 * 3600)
     assert not [path for path in files_of(copy, "lake") if "sales_day" in str(path)]
     with pytest.raises(NotThere, match="not kept any more"):
@@ -285,7 +285,7 @@ def test_retention_shows_then_deletes_what_is_over_and_nothing_that_a_model_lear
     habits = delta.version_of(home.table("retail", "habits"))
     assert run(PRODUCT, copy).error is None  # days that were let go are no change to what reads them
     assert delta.version_of(home.table("retail", "habits")) == habits
-    assert delta.read(home.table("retail", "sales_day")).rows == 0
+    assert delta.read_version(home.table("retail", "sales_day")).rows == 0
 
 
 class Killed(BaseException):
@@ -304,7 +304,7 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert plan["rows"]["raw"] == len(sold(shared_data))
     assert {one["name"] for one in plan["places"]} >= {"invoices", "sales", "customers_day", "habits", "spending_predictions"}
     assert {one["model"] for one in plan["models"]} == {"spending"}
-    others = arrow(delta.read(home.table("retail", "sales"))).to_pandas().query("customer_id != @CUSTOMER")
+    others = arrow(delta.read_version(home.table("retail", "sales"))).to_pandas().query("customer_id != @CUSTOMER")
     acts = [(Path, "unlink"), (erasing, "run"), (erasing, "_erase_remaining"), (erasing, "write_proof")]
     for owner, name in acts:
         with monkeypatch.context() as patched:
@@ -315,11 +315,11 @@ def test_one_customer_is_erased_everywhere_whatever_dies_in_between(copy, shared
     assert proof["done"]
     assert proof["before"]["rows"] == plan["rows"]  # as it was found before the first kill
     assert proof["after"]["places"] == []
-    assert digest(json.loads(Path(proof["json"]).read_text())) == proof["sha256"]
+    assert proof_digest(json.loads(Path(proof["json"]).read_text())) == proof["sha256"]
     assert str(CUSTOMER) not in Path(proof["page"]).read_text()
     again = erase(PRODUCT, copy, f"customer_id={CUSTOMER}", yes=True)
     assert (again["places"], again["earlier"][0]["proof_sha256"]) == ([], proof["sha256"])
-    after = arrow(delta.read(home.table("retail", "sales"))).to_pandas()
+    after = arrow(delta.read_version(home.table("retail", "sales"))).to_pandas()
     keys = ["invoice", "stock_code", "quantity", "at", "customer_id"]
     assert sorted(map(tuple, after[keys].astype(str).values)) == sorted(map(tuple, others[keys].astype(str).values))
     for raw in files_of(copy, "raw"):

@@ -22,7 +22,7 @@ import caudal as cd
 import caudal.stages.ingest.database as fetching
 import caudal.stages.ingest.sql.jdbc.extract as extracting
 from caudal.batch.batch import run
-from caudal.commands.check.check import check
+from caudal.commands.check.check import check_product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, EnvironmentProblem, SourceProblem
 from caudal.ledger.records import landed
@@ -207,7 +207,7 @@ def test_drivers_are_known_named_or_refused(shop, spark, tmp_path):
 
 
 def table(settings, name):
-    return arrow(delta.read(Home(settings.home.absolute()).table("shop", name))).to_pylist()
+    return arrow(delta.read_version(Home(settings.home.absolute()).table("shop", name))).to_pylist()
 
 
 def in_database(connection, query):
@@ -232,10 +232,10 @@ def test_a_product_follows_its_database_whatever_stops(shop, spark, tmp_path, mo
     folder, settings = tmp_path / "shop", Settings(home=tmp_path / "home")
     folder.mkdir()
     (folder / "product.py").write_text(PRODUCT.replace("partition=", "trigger=cd.on_arrival(), partition=", 1))
-    (problem,) = check(folder, settings, static=True)
+    (problem,) = check_product(folder, settings, static=True)
     assert "with a JDBC driver" in str(problem)
     (folder / "product.py").write_text(PRODUCT)
-    assert check(folder, settings) == []
+    assert check_product(folder, settings) == []
 
     assert set(states(run(folder, settings)).values()) == {"succeeded"}
     assert without(table(settings, "rentals")) == in_database(connection, "SELECT * FROM rental")

@@ -53,7 +53,7 @@ def product(tmp_path: Path) -> Path:
 
 def rows(home: Path, name: str) -> list[dict]:
     """Return a table's rows."""
-    return arrow(delta.read(Home(home).table("eeg", name))).to_pylist()
+    return arrow(delta.read_version(Home(home).table("eeg", name))).to_pylist()
 
 
 def test_a_run_makes_it_whole_a_stream_goes_on_and_both_are_what_spark_gives(product: Path, tmp_path: Path) -> None:
@@ -86,14 +86,14 @@ def test_joins_follow_while_samples_come(product: Path, tmp_path: Path) -> None:
     caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "4", "--labels")
     with streaming(product, "--home", home, "--publish", "0.2") as stream:
         until = time.monotonic() + 60
-        while (delta.version_of(noted) is None or not delta.read(noted).rows) and time.monotonic() < until:
+        while (delta.version_of(noted) is None or not delta.read_version(noted).rows) and time.monotonic() < until:
             time.sleep(0.05)
         caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "4", "--labels")
-        while delta.read(noted).rows < 4 * 256 * 16 and time.monotonic() < until:
+        while delta.read_version(noted).rows < 4 * 256 * 16 and time.monotonic() < until:
             time.sleep(0.05)
         stream.send_signal(signal.SIGTERM)
         told = json.loads(stream.stdout.read())["joins"]
         assert stream.wait(timeout=60) == 0
-    assert told["labelled_seconds"]["rows"] == delta.read(noted).rows
+    assert told["labelled_seconds"]["rows"] == delta.read_version(noted).rows
     assert told["known"]["waits_for"] == "headsets"
     assert feed.tail(0)[-1][1]["joins"]["noted"]["late"] == 0

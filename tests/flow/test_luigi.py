@@ -193,7 +193,7 @@ def test_a_task_of_the_users_that_fails_fails_the_source_with_its_reason(tmp_pat
     ]  # fmt: skip
     written(folder)
     assert run(folder, Settings(home=home.path)).error is None
-    assert arrow(delta.read(home.table("shop", "dear"))).num_rows == 1
+    assert arrow(delta.read_version(home.table("shop", "dear"))).num_rows == 1
     assert [row["state"] for row in ledger.find(runs)] == ["failed", "succeeded"]
     ledger.close()
 

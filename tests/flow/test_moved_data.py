@@ -31,7 +31,7 @@ def steps(document: dict) -> dict[str, str]:
 
 
 def rows(home: Path, table: str, *columns: str) -> list[tuple]:
-    return sorted(zip(*arrow(delta.read(Home(home).table("album", table)), columns).to_pydict().values(), strict=True))
+    return sorted(zip(*arrow(delta.read_version(Home(home).table("album", table)), columns).to_pydict().values(), strict=True))
 
 
 def test_a_data_folder_that_moved_is_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

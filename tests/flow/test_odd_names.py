@@ -20,7 +20,7 @@ from tests import lakes, zygote
 from caudal.storage import delta
 from caudal.storage.driver import sqlite_url
 from caudal.storage.mirror import delta_address, plain_folder
-from caudal.tables.frames import arrow, frame
+from caudal.tables.frames import arrow, version_frame
 from caudal.tables.home import Home
 
 ODD = "a%20b %?#[1]{x,y}\\g*h'i\"j ü:m~$&+=;@!^`|<>\nk"
@@ -90,8 +90,8 @@ def test_tables_and_databases_lie_in_a_folder_of_the_very_name(tmp_path, name, s
     for number in range(2):
         version = lakes.write(folder, pa.table({"x": [number]}), replace="none")
     assert version.number == 1
-    assert sorted(arrow(delta.read(folder)).column("x").to_pylist()) == [0, 1]
-    assert sorted(row.x for row in frame(spark, delta.read(folder)).collect()) == [0, 1]
+    assert sorted(arrow(delta.read_version(folder)).column("x").to_pylist()) == [0, 1]
+    assert sorted(row.x for row in version_frame(spark, delta.read_version(folder)).collect()) == [0, 1]
     assert (folder / "_delta_log").is_dir()
     assert DeltaTable(delta_address(folder)).version() == 1
     engine = create_engine(sqlite_url(tmp_path / name / "ledger.db"))

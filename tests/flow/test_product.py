@@ -16,11 +16,11 @@ from tests.documents import check_document
 
 from caudal.batch.batch import run
 from caudal.commands import models
-from caudal.commands.check.check import check
+from caudal.commands.check.check import check_product
 from caudal.commands.export import export
-from caudal.commands.new import create
-from caudal.commands.quarantine import listing, replay, show
-from caudal.commands.status import status
+from caudal.commands.new import create_product
+from caudal.commands.quarantine import count_quarantined, replay_quarantine, show
+from caudal.commands.status import home_status
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.ledger.measurements import measurements
@@ -34,7 +34,7 @@ from caudal.tables.home import Home
 def shop(tmp_path_factory, spark):
     """The sample product, run once; each test takes a copy."""
     place = tmp_path_factory.mktemp("shop")
-    folder = create("shop", place)
+    folder = create_product("shop", place)
     result = run(folder, Settings(home=place / "home"))
     assert result.error is None
     return place
@@ -48,15 +48,15 @@ def mine(shop, tmp_path):
 
 
 def rows(settings, table):
-    return sorted(map(repr, arrow(delta.read(Home(settings.home.absolute()).table("shop", table))).to_pylist()))
+    return sorted(map(repr, arrow(delta.read_version(Home(settings.home.absolute()).table("shop", table))).to_pylist()))
 
 
 def test_the_sample_is_sound_and_runs(shop):
-    assert check(shop / "shop", Settings(home=shop / "home")) == []
-    told = status(Settings(home=shop / "home"))["products"][0]
+    assert check_product(shop / "shop", Settings(home=shop / "home")) == []
+    told = home_status(Settings(home=shop / "home"))["products"][0]
     assert {one["table"]: one["rows"] for one in told["tables"]}["counts"] == 6 * 7 * 48 - 12
     assert told["models"][0]["champion"] == 1
-    reasons = {(one["table"], one["reason"]): one["rows"] for one in listing(Settings(home=shop / "home"))}
+    reasons = {(one["table"], one["reason"]): one["rows"] for one in count_quarantined(Settings(home=shop / "home"))}
     assert reasons == {
         ("counts", "unique(shop, counted_at)"): 6,
         ("counts", "between(visitors, 0, 1000)"): 6,
@@ -132,7 +132,7 @@ def test_a_new_file_costs_its_days_and_equals_a_run_from_nothing(shop, tmp_path,
     assert document["tables"]["counts"]["partitions_written"] == 7
     assert document["tables"]["next_hour"]["partitions_written"] == 8  # and the day that looks back a day
     for table in ("counts_raw", "counts", "visitors_hour", "next_hour"):
-        whole = sorted(map(repr, arrow(delta.read(Home((shop / "home").absolute()).table("shop", table))).to_pylist()))
+        whole = sorted(map(repr, arrow(delta.read_version(Home((shop / "home").absolute()).table("shop", table))).to_pylist()))
         assert rows(settings, table) == whole, table
 
 
@@ -148,10 +148,10 @@ def test_corrections_take_the_place_of_what_they_correct(mine):
     assert len(seen) == 6
     assert "99999" in seen[0]["raw"]
     assert seen[0]["file"].endswith(".csv")
-    before = delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")).rows
-    result = replay(folder, settings, "counts_raw", ["visitors = 42"], reason="between")
+    before = delta.read_version(Home(settings.home.absolute()).table("shop", "counts_raw")).rows
+    result = replay_quarantine(folder, settings, "counts_raw", ["visitors = 42"], reason="between")
     assert result.error is None
-    table = arrow(delta.read(Home(settings.home.absolute()).table("shop", "counts_raw")))
+    table = arrow(delta.read_version(Home(settings.home.absolute()).table("shop", "counts_raw")))
     assert table.num_rows == before + 6
     assert table.column("visitors").to_pylist().count(99999) == 0
     assert show(settings, "counts_raw") == []
@@ -185,9 +185,9 @@ def test_promote_and_rollback_by_hand(mine):
         text.replace("max_iter=80", "max_iter=81").replace("cd.beats_champion()", "cd.limit('mae', 0.001)")
     )
     assert run(folder, settings).document["models"]["visitors"]["decision"] == "refused"
-    assert models.promote(settings, "visitors", 2, "we know better")["replaced"] == 1
-    assert models.rollback(settings, "visitors", None, "we did not")["version"] == 1
-    told = models.history(settings, "visitors")
+    assert models.promote_version(settings, "visitors", 2, "we know better")["replaced"] == 1
+    assert models.rollback_version(settings, "visitors", None, "we did not")["version"] == 1
+    told = models.decision_history(settings, "visitors")
     assert [(one["decision"], one["version"]) for one in told] == [
         ("promoted", 1),
         ("refused", 2),
@@ -200,7 +200,7 @@ def test_promote_and_rollback_by_hand(mine):
 
 def test_export_now_and_as_an_earlier_run_left_it(mine, tmp_path):
     folder, settings = mine
-    first = status(settings)["products"][0]["last_run"]["run_id"]
+    first = home_status(settings)["products"][0]["last_run"]["run_id"]
     (folder / "landing" / "counts_2024-04-15.csv").write_text(
         "counted_at,shop,visitors,celsius\n2024-04-15 09:00:00,north,12,11.0\n"
     )

@@ -45,7 +45,7 @@ def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> No
     facts = sent["facts_per_device"]
     assert told["sources"]["samples"]["samples"] == sent["samples"]
     assert table["duplicates"] == facts["twice"]
-    rows = arrow(delta.read(Home(tmp_path).table("eeg", "sensor_seconds"))).to_pandas()
+    rows = arrow(delta.read_version(Home(tmp_path).table("eeg", "sensor_seconds"))).to_pandas()
     assert rows["readings"].sum() == table["readings"]
     assert rows["readings"].sum() + rows["missing"].sum() == (sent["samples"] - table["duplicates"] - table["late"]) * 16
     assert rows[rows["sensor"].isin(["O1", "O2"])]["alpha_power"].max() > 3 * rows["alpha_power"].median()
@@ -62,7 +62,7 @@ def test_spark_gives_the_same_rows_as_this_process(tmp_path: Path) -> None:
             subprocess.run(["rm", "-rf", str(log / "memory")], check=True)
         caudal("stream", EEG, "--home", tmp_path / platform, "--once", "--end", "--platform", platform)
     one, other = (
-        arrow(delta.read(Home(tmp_path / platform).table("eeg", "sensor_seconds"))).sort_by(
+        arrow(delta.read_version(Home(tmp_path / platform).table("eeg", "sensor_seconds"))).sort_by(
             [("window_start", "ascending"), ("sensor", "ascending")]
         )
         for platform in ("here", "spark")
@@ -77,7 +77,7 @@ def test_messages_that_hold_no_samples_are_set_aside_with_their_bytes(tmp_path: 
         log.append(0, [b"this is no block", b""])
     told = caudal("stream", EEG, "--home", tmp_path, "--once", "--end")["sources"]["samples"]
     assert told["unreadable_messages"] == 2
-    aside = arrow(delta.read(Home(tmp_path).quarantine("eeg", "samples"))).to_pylist()
+    aside = arrow(delta.read_version(Home(tmp_path).quarantine("eeg", "samples"))).to_pylist()
     assert sorted(row["message"] for row in aside) == [b"", b"this is no block"]
     assert all(row["_reasons"] for row in aside)
 
@@ -175,18 +175,20 @@ def test_a_model_learns_from_the_capture_and_follows_the_stream_each_window_once
             until = time.monotonic() + 240
             while delta.version_of(table) == before and time.monotonic() < until:
                 time.sleep(0.5)
-    rows = arrow(delta.read(table)).to_pandas()
+    rows = arrow(delta.read_version(table)).to_pandas()
     assert not rows.duplicated(["device", "window_end"]).any()
     assert len(rows) >= 138
     assert set(rows["prediction"]) == {"open", "closed"}
-    truth = arrow(delta.read(Home(home).table("eeg", "brain_seconds"))).to_pandas().dropna(subset=["eyes"])
+    truth = arrow(delta.read_version(Home(home).table("eeg", "brain_seconds"))).to_pandas().dropna(subset=["eyes"])
     both = rows.merge(truth[["device", "window_end", "eyes"]], on=["device", "window_end"])
     assert (both["prediction"] == both["eyes"]).mean() > 0.9
 
     # What only the end closes is classified before the command is over; a headset that restarts keeps its labels.
     caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "20", "--labels")
     caudal("stream", product, "--home", home, "--once", "--end")
-    closed = arrow(delta.read(Home(home).table("eeg", "sensor_seconds"))).to_pandas()[["device", "window_end"]].drop_duplicates()
-    last = arrow(delta.read(table)).to_pandas()[["device", "window_end"]]
+    closed = (
+        arrow(delta.read_version(Home(home).table("eeg", "sensor_seconds"))).to_pandas()[["device", "window_end"]].drop_duplicates()
+    )
+    last = arrow(delta.read_version(table)).to_pandas()[["device", "window_end"]]
     assert len(last) == len(closed)
     assert set(map(tuple, last.to_numpy())) == set(map(tuple, closed.to_numpy()))

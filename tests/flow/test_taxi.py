@@ -95,7 +95,7 @@ def db(taxi):
         "duration_predictions",
     ]
     for name in names:
-        base.register(f"c_{name}", arrow(delta.read(taxi["home"].table("taxi", name))))
+        base.register(f"c_{name}", arrow(delta.read_version(taxi["home"].table("taxi", name))))
     return base
 
 
@@ -121,7 +121,7 @@ def close(db, ours, theirs, keys, figures):
 def test_every_raw_row_is_somewhere_once(db, taxi):
     raw = db.execute("SELECT count(*) FROM raw").fetchone()[0]
     assert db.execute("SELECT count(*) FROM c_trips_raw").fetchone()[0] == raw
-    quarantined = delta.read(taxi["home"].quarantine("taxi", "trips")).rows
+    quarantined = delta.read_version(taxi["home"].quarantine("taxi", "trips")).rows
     assert db.execute("SELECT count(*) FROM c_trips").fetchone()[0] + quarantined == raw
 
 
@@ -142,7 +142,7 @@ def test_cleaned_trips(db):
 
 
 def test_quarantine_by_reason(db, taxi):
-    reasons = arrow(delta.read(taxi["home"].quarantine("taxi", "trips")), ["_reasons"]).column("_reasons").to_pylist()
+    reasons = arrow(delta.read_version(taxi["home"].quarantine("taxi", "trips")), ["_reasons"]).column("_reasons").to_pylist()
     found = {
         kind: sum(any(one.startswith(kind) for one in row) for row in reasons)
         for kind in ("unique", "between(duration_min", "between(miles", "between(fare_usd", "between(pickup_at")

@@ -41,7 +41,7 @@ def arrive(path, text):
 def table(home, name="raw"):
     import pyarrow.parquet as pq
 
-    version = delta.read(Home(home).table("p", name))
+    version = delta.read_version(Home(home).table("p", name))
     content = [pq.ParquetFile(version.folder / file.path).read().to_pylist() for file in version.files]
     return sorted(({key: value for key, value in row.items() if value is not None} for part in content for row in part), key=str)
 

@@ -17,7 +17,7 @@ from caudal.batch import registered as work
 from caudal.batch.batch import run
 from caudal.batch.plan import plan
 from caudal.commands.backfill import backfill
-from caudal.commands.status import status
+from caudal.commands.status import home_status
 from caudal.declarations.custom import CustomNode
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -29,8 +29,8 @@ from caudal.graph.draw import as_svg, as_text
 from caudal.graph.load import load
 from caudal.observers.openlineage.events import events_of
 from caudal.report.document import run_document
-from caudal.report.terminal.status import status as print_status
-from caudal.report.terminal.summary import summary
+from caudal.report.terminal.status import print_status
+from caudal.report.terminal.summary import print_summary
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
@@ -65,7 +65,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def forget() -> None:
         registered.clear_caches()
-        work.forget()
+        work.forget_steps()
         importlib.invalidate_caches()
 
     def installed(entry_points: str) -> None:
@@ -101,7 +101,7 @@ def test_it_is_run_reported_and_drawn_as_any_other(install: Install, shop: Path,
 
     told = {"rows": 2, "note": "for_accounts.csv"}
     assert result.document["others"] == {"exports": {"for_accounts": told}}
-    assert "Exports" in printed(lambda out: summary(result.document, out))
+    assert "Exports" in printed(lambda out: print_summary(result.document, out))
     page = Path(result.document["page"]).read_text()
     assert "for_accounts (export)" in page
     assert "export:for_accounts" in page
@@ -111,7 +111,7 @@ def test_it_is_run_reported_and_drawn_as_any_other(install: Install, shop: Path,
     assert "--export:#7a4f2a" in as_svg(graph)
     assert graph.downstream("sales") == ("dear", "for_accounts")
 
-    document = status(settings, shop)
+    document = home_status(settings, shop)
     (line,) = document["products"][0]["others"]["exports"]
     assert {name: line[name] for name in ("name", "rows", "note")} == {"name": "for_accounts", **told}
     assert "for_accounts.csv" in printed(lambda out: print_status(document, out))
@@ -194,7 +194,7 @@ def test_what_it_made_stays_in_the_ledger_when_it_is_uninstalled(install: Instal
         document = run_document(ledger, result.document["run_id"])
     assert "others" not in document
     assert "export:for_accounts" in [step["step"] for step in document["steps"]]
-    assert "others" not in status(settings)["products"][0]
+    assert "others" not in home_status(settings)["products"][0]
 
 
 def printed(show: Callable[[Console], None]) -> str:

@@ -16,7 +16,7 @@ import pytest
 from tests import zygote
 
 from caudal.batch.batch import run
-from caudal.commands.backfill import backfill, plan
+from caudal.commands.backfill import backfill, plan_backfill
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import events, landed, runs, schedules
@@ -93,7 +93,7 @@ def drop(place: Path, name: str, *rows: str) -> None:
 
 
 def numbers(place: Path, table: str) -> list[tuple[str, int]]:
-    found = arrow(delta.read(Home(place / "home").table("shop", table))).to_pylist()
+    found = arrow(delta.read_version(Home(place / "home").table("shop", table))).to_pylist()
     return sorted((row["at"].strftime("%d"), row["n"]) for row in found)
 
 
@@ -178,7 +178,7 @@ def test_images_dropped_by_the_hundred_are_a_few_runs_and_each_is_done_once(tmp_
     while (_images(home) < 1001 or {row["state"] for row in ledger.find(events)} != {"done"}) and time.monotonic() < until:
         time.sleep(0.5)
     up.stop()
-    names = [row["path"] for row in arrow(delta.read(Home(home).table("shelf", "images")), ["path"]).to_pylist()]
+    names = [row["path"] for row in arrow(delta.read_version(Home(home).table("shelf", "images")), ["path"]).to_pylist()]
     assert len(names) == len(set(names)) == 1001
     noted = ledger.find(events, product="shelf")
     assert {row["state"] for row in noted} == {"done"}
@@ -190,13 +190,13 @@ def test_images_dropped_by_the_hundred_are_a_few_runs_and_each_is_done_once(tmp_
 
 def _images(home: Path) -> int:
     table = Home(home).table("shelf", "images")
-    return 0 if delta.version_of(table) is None else delta.read(table).rows
+    return 0 if delta.version_of(table) is None else delta.read_version(table).rows
 
 
 def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> None:
     folder, settings = place / "shop", Settings(home=place / "home")
     with pytest.raises(NotThere, match="has not run yet"):
-        plan(folder, settings, "2024-01-01", "2024-01-02")
+        plan_backfill(folder, settings, "2024-01-01", "2024-01-02")
     drop(
         place,
         "a.csv",
@@ -206,7 +206,7 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
     )
     drop(place, "b.csv", "2024-01-02 12:00:00,50", "2024-01-09 12:00:00,9")
     assert run(folder, settings).error is None
-    told = plan(folder, settings, "2024-01-02", "2024-01-03")
+    told = plan_backfill(folder, settings, "2024-01-02", "2024-01-03")
     assert [(one["table"], one["days"], one["rows"]) for one in (*told["sources"], *told["tables"])] == [
         ("counts", ["2024-01-02", "2024-01-03"], 3),
         ("doubled", ["2024-01-02", "2024-01-03"], 3),
@@ -214,16 +214,16 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
     ]
     assert [Path(one["path"]).name for one in told["sources"][0]["files"]] == ["a.csv", "b.csv"]
     home = Home((place / "home").absolute())
-    before = {name: delta.read(home.table("shop", name)) for name in ("counts", "doubled", "both_days")}
+    before = {name: delta.read_version(home.table("shop", name)) for name in ("counts", "doubled", "both_days")}
     rows = {name: numbers(place, name) for name in before}
-    set_aside = arrow(delta.read(home.quarantine("shop", "counts"))).to_pylist()
+    set_aside = arrow(delta.read_version(home.quarantine("shop", "counts"))).to_pylist()
     result = backfill(folder, settings, "2024-01-02", "2024-01-03")
     assert result.error is None
     assert {step["step"] for step in result.document["steps"]} == {"read:counts", "table:doubled", "table:both_days"}
     for name, days in (("counts", {"2024-01-02", "2024-01-03"}), ("doubled", {"2024-01-02", "2024-01-03"}), ("both_days", {"2024-01-02", "2024-01-03", "2024-01-04"})):  # fmt: skip
         assert changes.changed_days(home.table("shop", name), before[name].number, before[name].number + 1) == days
         assert numbers(place, name) == rows[name]
-    again = arrow(delta.read(home.quarantine("shop", "counts"))).to_pylist()
+    again = arrow(delta.read_version(home.quarantine("shop", "counts"))).to_pylist()
     assert sorted(map(repr, again)) == sorted(map(repr, set_aside))
     assert run(folder, settings).error is None
     assert delta.version_of(home.table("shop", "doubled")) == before["doubled"].number + 1  # nothing more was to be done
@@ -234,4 +234,4 @@ def test_days_are_made_again_from_raw_and_no_others(place: Path, spark: Any) -> 
 )
 def test_what_are_no_days_is_told(place: Path, first: str, last: str) -> None:
     with pytest.raises(DeclarationProblem, match="day"):
-        plan(place / "shop", Settings(home=place / "home"), first, last)
+        plan_backfill(place / "shop", Settings(home=place / "home"), first, last)

@@ -1,4 +1,4 @@
-"""A product that publishes: by ``caudal run``, on a real server, with what `check`, `status` and the page tell of it."""
+"""A product that publishes: by ``caudal run``, on a real server, with what `check_product`, `home_status` and the page tell of it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from caudal.batch.batch import run
 from caudal.batch.plan import plan
-from caudal.commands.check.check import check
-from caudal.commands.status import status
+from caudal.commands.check.check import check_product
+from caudal.commands.status import home_status
 from caudal.declarations.settings import Settings
 from caudal.graph.load import load
 from caudal.ledger.records import steps
@@ -66,7 +66,7 @@ def states(result):
 
 def test_from_files_to_a_star(product, tmp_path, spark, postgres, postgres_url, monkeypatch):
     settings = Settings(home=tmp_path / "home", warehouse=postgres_url.replace("postgres@", "postgres:hunter2@"))
-    assert check(product, settings) == []
+    assert check_product(product, settings) == []
     unset = run(product, Settings(home=tmp_path / "home"))
     assert set(states(unset).values()) == {("skipped", "no warehouse is set (CAUDAL_WAREHOUSE)")}
     first = run(product, settings)
@@ -98,7 +98,7 @@ def test_from_files_to_a_star(product, tmp_path, spark, postgres, postgres_url, 
         assert second.document["warehouse"]["riding"]["note"] == "2 days of facts, 1 row of dimensions, 3 pointers set anew"
         assert reader.execute("SELECT count(*) FROM rides.rides").fetchone() == (13,)
         assert reader.execute(pointed).fetchall() == [("Astoria", 4), ("Bronx", 4), ("Harlem", 5)]
-    told = status(settings)["products"][0]["warehouse"]
+    told = home_status(settings)["products"][0]["warehouse"]
     assert {(one["place"], one["version"]) for one in told} == {
         ("rides.rides", 1),
         ("lookup.Zones of New York", 1),
@@ -129,20 +129,20 @@ def test_what_check_finds(product, tmp_path, spark):
     (product / "product.py").write_text(
         PRODUCT.replace('key="ride_id", indexes', 'key="ride", indexes').replace('measures=["miles"]', 'measures=["mile"]')
     )
-    found = [str(one) for one in check(product, Settings(home=tmp_path / "home"))]
+    found = [str(one) for one in check_product(product, Settings(home=tmp_path / "home"))]
     assert any("'rides.rides' names 'ride' in key=" in one and "Did you mean 'ride_id'?" in one for one in found)
     assert any("names the column 'mile'" in one and "Did you mean 'miles'?" in one for one in found)
     (product / "product.py").write_text(PRODUCT.replace('measures=["miles"]', 'measures=["miles"], links={"zone_id": "zone"}'))
-    assert "Did you mean 'zones'?" in str(check(product, Settings(home=tmp_path / "home"), static=True)[0])
+    assert "Did you mean 'zones'?" in str(check_product(product, Settings(home=tmp_path / "home"), static=True)[0])
     (product / "product.py").write_text(PRODUCT.replace('"lookup"', '"' + "l" * 64 + '"'))
     with pytest.raises(Exception, match="1 to 63 bytes"):
         load(product)
 
 
 def test_publications_of_predictions_come_with_them(tmp_path):
-    from caudal.commands.new import create
+    from caudal.commands.new import create_product
 
-    folder = create("shop", tmp_path)
+    folder = create_product("shop", tmp_path)
     text = (
         folder / "product.py"
     ).read_text() + "\nfor one in list(product.predictions.values()):\n    product.publish(one, to=cd.warehouse())\n"

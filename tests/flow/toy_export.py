@@ -47,7 +47,7 @@ class ExportKind(NodeKind[Export]):
 def export(ws: Workspace, declared: Export) -> StepResult:
     """Write the table's newest version, unless that is done."""
     table = declared.inputs[0]
-    version = delta.read(ws.tables.folder(table))
+    version = delta.read_version(ws.tables.folder(table))
     inputs = {table: version.number}
     fingerprint = digest(code_of(declared), inputs)
     last = ws.record.ledger.last_success(ws.product.name, f"export:{declared.name}")

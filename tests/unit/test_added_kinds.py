@@ -30,10 +30,10 @@ ADDED = Path(__file__).parents[1] / "added"
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     """Put a folder of packages on Python's path, as an installation does, and take away what came of it."""
     monkeypatch.syspath_prepend(str(ADDED))
-    discovery.forget()
+    discovery.forget_kinds()
     yield monkeypatch
     monkeypatch.undo()
-    discovery.forget()
+    discovery.forget_kinds()
     for name in [name for name in sys.modules if name.partition(".")[0] in ("more_kinds", "odd_kinds")]:
         del sys.modules[name]
     for name in ("doubled", "steady"):
@@ -52,7 +52,7 @@ def odd(installed: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (told / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-kinds\nVersion: 2.0\n")
         (told / "entry_points.txt").write_text(f"[caudal.metrics]\none = {value}\n")
         installed.syspath_prepend(str(tmp_path))
-        discovery.forget()
+        discovery.forget_kinds()
         return list(METRICS)
 
     return metrics
@@ -70,7 +70,7 @@ def test_kinds_of_a_package_stand_behind_caudals_own(installed: object) -> None:
 
 
 def test_without_the_package_there_is_no_such_kind() -> None:
-    discovery.forget()
+    discovery.forget_kinds()
     assert "even" not in EXPECTATIONS
     with pytest.raises(AttributeError, match="has no expectation 'even'"):
         _ = ex.even

@@ -14,7 +14,7 @@ import pytest
 
 import caudal
 from caudal.errors import EnvironmentProblem
-from caudal.extras import missing, require
+from caudal.extras import missing_library, require
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -225,7 +225,7 @@ def test_a_library_that_is_broken_is_not_said_to_be_missing(tmp_path, monkeypatc
 def test_a_missing_library_does_not_pass_by_itself():
     from caudal.batch.retry import is_transient
 
-    assert not is_transient(missing("dash", extra="console", for_="caudal console"))
+    assert not is_transient(missing_library("dash", extra="console", for_="caudal console"))
 
 
 def asked_for() -> set[tuple[str, str]]:
@@ -243,7 +243,7 @@ def asked_for() -> set[tuple[str, str]]:
 def test_each_extra_brings_what_is_asked_of_it():
     asked = {*asked_for(), ("s3fs", "s3"), ("sshfs", "sftp"), ("onnx", "images"), ("onnxruntime", "images"), ("PIL", "images")}
     for library, extra in asked:
-        package = missing(library, extra=extra, for_="").facts["package"]
+        package = missing_library(library, extra=extra, for_="").facts["package"]
         assert any(re.match(rf"{re.escape(package)}\b", requirement) for requirement in EXTRAS[extra]), (library, extra)
     assert {extra for _, extra in asked} | {"warehouse", "all", "dev"} == set(EXTRAS)
 

@@ -15,7 +15,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem
 from caudal.graph.fingerprint import describe
 from caudal.secret import Address, Secret, redact, redacted, shown
-from caudal.secret.value import forget
+from caudal.secret.value import forget_secrets
 
 HUSH = "Zq7-hush-9x"
 SCHEMES = ("http", "https", "sftp", "s3", "postgresql", "mysql+pymysql", "smtp+starttls", "webhdfs")
@@ -95,7 +95,7 @@ def test_no_password_is_shown_and_each_is_read_right_or_refused(scheme: str, pas
         assert password not in address.shown
         assert password not in redact(f"{scheme}://ann:{password}@host.example:9{path} failed")
     finally:
-        forget()
+        forget_secrets()
 
 
 @pytest.mark.parametrize("sign", ["/", "?", "#"])

@@ -30,7 +30,7 @@ def main() -> None:
         return {"steps": {one["step"]: one["seconds"] for one in done.document["steps"]}}
 
     task.measured(work)
-    rows = arrow(delta.read(Home(Path(f"{task.out}-home")).table("measured", "embedding")), ["path", "embedding"])
+    rows = arrow(delta.read_version(Home(Path(f"{task.out}-home")).table("measured", "embedding")), ["path", "embedding"])
     Path(task.out).mkdir()
     pq.write_table(rows, Path(task.out) / "rows.parquet")
     stop()

@@ -12,11 +12,11 @@ from deltalake import DeltaTable
 
 from benchmarks.stream.peers.task import Task, asked
 from benchmarks.stream.product import CHANNELS
-from caudal.batch.batch import train
+from caudal.batch.batch import run_training
 from caudal.declarations.settings import Settings
 from caudal.engine.session import session, stop
 from caudal.messaging.feed import Feed
-from caudal.streaming.stream import stream
+from caudal.streaming.stream import run_streams
 from caudal.tables.home import Home
 
 _PRODUCT = Path(__file__).parent.parent
@@ -25,7 +25,7 @@ _PRODUCT = Path(__file__).parent.parent
 def backlog(task: Task, settings: Settings, platform: str) -> None:
     """Read all that is there and answer with the published windows."""
     home = Home(settings.home)
-    stream(_PRODUCT, settings, train=train, once=True, end=True, platform=platform)
+    run_streams(_PRODUCT, settings, train=run_training, once=True, end=True, platform=platform)
     last_s = time.time()
     _, update = Feed(home.live("readings")).tail(0)[0]
     # The first micro-batch begins before its update.
@@ -48,7 +48,7 @@ def backlog(task: Task, settings: Settings, platform: str) -> None:
 def follow(task: Task, settings: Settings, platform: str) -> None:
     """Tell counts as they change until the time is up."""
     assert task.until is not None
-    stream(_PRODUCT, settings, train=train, seconds=task.until - time.time(), every_s=0, platform=platform)
+    run_streams(_PRODUCT, settings, train=run_training, seconds=task.until - time.time(), every_s=0, platform=platform)
     updates = [update for _, update in Feed(Home(settings.home).live("readings")).tail(0)]
     task.updates(
         [

@@ -81,8 +81,8 @@ def test_from_photographs_to_predictions(spark, data: Path, shared_data: Path, t
     assert tables["principal"]["rows_written"] == 72
     assert first["models"]["kind"]["decision"] == "promoted", first["models"]["kind"]
     home = Home(tmp_path / "home")
-    said = arrow(delta.read(home.table("fruits", "kind_predictions"))).to_pandas()
-    truth = arrow(delta.read(home.table("fruits", "principal"))).to_pandas().set_index("sha256")["label"]
+    said = arrow(delta.read_version(home.table("fruits", "kind_predictions"))).to_pandas()
+    truth = arrow(delta.read_version(home.table("fruits", "principal"))).to_pandas().set_index("sha256")["label"]
     assert (said["prediction"].to_numpy() == truth.loc[said["sha256"]].to_numpy()).mean() > 0.9
 
     # One has come again with other bytes, and more than a tenth are new, so components are fitted anew; the version that learns from them is refused.
@@ -95,11 +95,11 @@ def test_from_photographs_to_predictions(spark, data: Path, shared_data: Path, t
     assert second["models"]["kind"]["decision"] == "refused"
     # The old pack is made again, for a row of it counts no more.
     assert second["tables"]["embedding"]["rows_written"] <= 82
-    rows = arrow(delta.read(home.table("fruits", "embedding"))).to_pandas()
+    rows = arrow(delta.read_version(home.table("fruits", "embedding"))).to_pandas()
     assert len(rows) == 82
     assert rows["path"].str.endswith("/cut.jpg").sum() == 1
     # Predictions go on by what the champion itself was fitted with.
-    predicted = arrow(delta.read(home.table("fruits", "kind_predictions"))).to_pandas()
+    predicted = arrow(delta.read_version(home.table("fruits", "kind_predictions"))).to_pandas()
     assert (len(predicted), set(predicted["model_version"])) == (82, {1})
     ask(home, photograph, shared=data)  # by the components that version 1 has learned from
 
@@ -108,5 +108,5 @@ def test_from_photographs_to_predictions(spark, data: Path, shared_data: Path, t
     third = run(product, settings).document
     assert third["tables"]["embedding"]["rows_written"] in (0, None)
     assert (third["state"], third["models"]["kind"]["decision"]) == ("succeeded", "promoted")
-    predicted = arrow(delta.read(home.table("fruits", "kind_predictions"))).to_pandas()
+    predicted = arrow(delta.read_version(home.table("fruits", "kind_predictions"))).to_pandas()
     assert (len(predicted), set(predicted["model_version"])) == (82, {3})  # version 2 is the refused one

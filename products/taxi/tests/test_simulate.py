@@ -121,7 +121,7 @@ def test_the_reader_finds_exactly_the_planted_format_faults(
     from caudal.declarations.node import Source
     from caudal.declarations.schema import schema
     from caudal.stages.ingest import RawFile, arrivals
-    from caudal.stages.ingest.read import read
+    from caudal.stages.ingest.read import read_files
 
     source = Source(
         "trips_raw",
@@ -137,7 +137,7 @@ def test_the_reader_finds_exactly_the_planted_format_faults(
         path = tmp_path / f"{sha256}{one.local.suffix}"
         path.write_bytes(content)
         landed.append(RawFile(path, sha256, one.name))
-    frame = read(spark, landed, source).frame
+    frame = read_files(spark, landed, source).frame
     assert frame.count() == truth["rows"]
     counted = dict(tuple(row) for row in frame.selectExpr("explode(_format_errors) as reason").groupBy("reason").count().collect())
     planted = truth["format_faults"]

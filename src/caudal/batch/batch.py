@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.batch.result import Result
+from caudal.batch.result import RunResult
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.graph.load import product_file, with_data
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
     run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Bring a product up to date: land, read, build, train, promote and predict what is not up to date yet.
 
     Parameters
@@ -41,7 +41,7 @@ def run(
     settings = with_data(settings, file)
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
-            return Result(idle, None)
+            return RunResult(idle, None)
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
         return carry_out(
@@ -50,7 +50,7 @@ def run(
         )  # fmt: skip
 
 
-def train(folder: Path, settings: Settings) -> None:
+def run_training(folder: Path, settings: Settings) -> None:
     """Run the training pipeline on the data that is there; errors are recorded in the ledger and on the run's page."""
     with contextlib.suppress(CaudalError):
         run(folder, settings, pipeline="train")

@@ -10,10 +10,9 @@ from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
 from caudal.batch.measured import rows_measured
-from caudal.batch.reasons import lost_versions, reasons
+from caudal.batch.reasons import lost_versions, step_reasons
 from caudal.batch.retry import Attempts, perform_with_retries
 from caudal.batch.run_state import RunState
-from caudal.batch.slow import watch_duration
 from caudal.batch.step import State, Step, StepResult, waits
 from caudal.batch.tasks import perform_in_order
 from caudal.declarations.product import Product
@@ -21,10 +20,10 @@ from caudal.errors import CaudalError, StepFailed, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.measurements import write_measurements
 from caudal.ledger.records import checks, lineages, profiles, steps
-from caudal.ledger.rows import CheckDocument, StepDetail
+from caudal.ledger.rows import ExpectationDocument, StepDetail
 from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
-from caudal.runtime.lifecycle import end
+from caudal.runtime.lifecycle import end, observed_step
 from caudal.runtime.progress import Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_spark import RunSpark
@@ -89,7 +88,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         if (lost := lost_versions(ws.tables, step, last)) is not None:
             consequence = "is made again" if ws.tables.version(step.subject) is None else "is compared with its inputs again"
             ws.reporting.progress.noted(f"'{step.subject}' {consequence}: {lost}.")
-        with watch_duration(ws, step):
+        with observed_step(ws, step.name):
             result = perform_with_retries(ws, step, attempts, hung)
     except Exception as error:
         problem = as_problem(error, step)
@@ -101,7 +100,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
         _replace_dead_spark(ws.spark, ws.reporting.progress, step, error)
         return
     seconds = time.perf_counter() - started_s
-    explanation = reasons(ws.tables, bool(ws.request.days_again), step, result, last, lost)
+    explanation = step_reasons(ws.tables, bool(ws.request.days_again), step, result, last, lost)
     result = replace(result, detail={**result.detail, **_attempts_detail(attempts), **explanation})
     (run_state.waiting if result.state == "waiting" else run_state.completed)[step.name] = result
     try:
@@ -143,7 +142,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 
 def _write_step(
     record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[CheckDocument] = (),
+    error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[ExpectationDocument] = (),
 ) -> None:  # fmt: skip
     """Write a step's row, checks, profile, lineage and figures to the ledger in one transaction."""
     row: dict[str, object] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from caudal.batch.execute import execute
 from caudal.batch.plan import Pipeline, plan
-from caudal.batch.result import Result
+from caudal.batch.result import RunResult
 from caudal.declarations.settings import Settings
 from caudal.graph.load import load
 from caudal.ledger.ledger import Ledger
@@ -27,7 +27,7 @@ from caudal.tables.home import Home
 def carry_out(
     file: Path, home: Home, ledger: Ledger, settings: Settings, *, pipeline: Pipeline, progress: Progress, wait_s: float, run_id: str | None,
     process: Process | None, before_landing: BeforeLanding | None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Check the product, lock it, clean up after runs that died, execute its steps and end the run.
 
     Raises
@@ -49,4 +49,4 @@ def carry_out(
         document = end(ws, run_state.error)
         if run_state.error is None:
             store_manifest(file, settings, home, ledger, product, pipeline, document)
-        return Result(document, run_state.error)
+        return RunResult(document, run_state.error)

@@ -22,7 +22,7 @@ from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.ledger.records import profiles
-from caudal.ledger.rows import CheckDocument, LineageDocument, StepDetail
+from caudal.ledger.rows import ExpectationDocument, LineageDocument, StepDetail
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.stages.enforce.judging import judge
@@ -32,8 +32,8 @@ from caudal.storage.place import Place, move, remove
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    from caudal.stages.enforce.judging.judge import Judged
-    from caudal.stages.enforce.judging.outcome import CheckResult, Outcome
+    from caudal.stages.enforce.judging.judge import JudgedFrame
+    from caudal.stages.enforce.judging.outcome import CheckResult, JudgingOutcome
 
 GOOD, BAD = "_verdict=good", "_verdict=quarantined"  # the folders of rows that were written, by verdict
 JUDGED = ("_reasons", "_raw", "_verdict", "_format_errors")
@@ -108,7 +108,7 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     return F.to_date(event_time)
 
 
-def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> Judged:
+def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> JudgedFrame:
     """Return the judged rows; they are written to a folder that no version names yet."""
     other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
     judged = judge(
@@ -119,7 +119,7 @@ def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin
     return judged
 
 
-def _judgement_of(record: RunRecord, node: Node, judged: Judged, stage: Place) -> Outcome:
+def _judgement_of(record: RunRecord, node: Node, judged: JudgedFrame, stage: Place) -> JudgingOutcome:
     """Return the results of the expectations.
 
     Raises
@@ -158,7 +158,7 @@ def _publish_quarantine(
 
 
 def _step_result(
-    node: Node, origin: Origin, outcome: Outcome, files: Sequence[delta.DataFile], detail: StepDetail,
+    node: Node, origin: Origin, outcome: JudgingOutcome, files: Sequence[delta.DataFile], detail: StepDetail,
     lineage: LineageDocument | None,
 ) -> StepResult:  # fmt: skip
     return StepResult(
@@ -252,7 +252,7 @@ def _move_quarantined(origin: Place, target: Place, root: Place) -> list[delta.D
     return delta.staged(root, target)
 
 
-def _check(result: CheckResult) -> CheckDocument:
+def _check(result: CheckResult) -> ExpectationDocument:
     return {
         "expectation": result.expectation, "kind": result.kind, "action": result.action, "rows": result.rows, "broken": result.broken,
         "passed": result.passed, "message": result.message,

@@ -39,7 +39,7 @@ def lost_versions(tables: ProductTables, step: Step, last: StepRow | None) -> st
     return f"its table has version {newest} as its newest, and {in_ledger}" if newest < last["output_version"] else None
 
 
-def reasons(
+def step_reasons(
     tables: ProductTables, days_asked: bool, step: Step, result: StepResult, last: StepRow | None, lost: str | None = None
 ) -> StepDetail:
     """Return the parts of a completed step's fingerprint, and in words why it ran or was skipped, as details for the ledger.

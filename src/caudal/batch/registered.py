@@ -47,6 +47,6 @@ def work_of(kind: NodeKind[Any], step: StepKind, declaration: Any) -> Callable[[
     return lambda ws: work(ws, declaration)
 
 
-def forget() -> None:
+def forget_steps() -> None:
     """Clear the cache, so that the functions are searched again."""
     works.cache_clear()

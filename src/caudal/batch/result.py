@@ -9,7 +9,7 @@ from caudal.report.run_document import RunDocument
 
 
 @dataclass(frozen=True)
-class Result:
+class RunResult:
     """The result of a run: its document (what ``--json`` prints) and its error, if any."""
 
     document: RunDocument

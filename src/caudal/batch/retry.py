@@ -77,7 +77,7 @@ def perform_with_retries(
         nonlocal began
         began = time.perf_counter()
         return in_any_magnitude(
-            lambda: _run_attempt(Limit(ws.spark, step, policy, lambda: step.work(ws), on_hang), ws.tables.home.lake),
+            lambda: _run_attempt(TimeLimit(ws.spark, step, policy, lambda: step.work(ws), on_hang), ws.tables.home.lake),
             lambda: _sweep(ws.tables, step),
             name=(ws.product.name, step.name),
         )
@@ -112,7 +112,7 @@ def perform_with_retries(
     return retrying(attempt)
 
 
-def _run_attempt(limit: Limit, lake: Place) -> StepResult:
+def _run_attempt(limit: TimeLimit, lake: Place) -> StepResult:
     """Return the result of an attempt; an error that S3 or HDFS caused is raised as an error of the storage."""
     try:
         return limit.run()
@@ -141,7 +141,7 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-class Limit:
+class TimeLimit:
     """One attempt of a step, which is ended when its time limit has passed."""
 
     def __init__(

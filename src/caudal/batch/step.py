@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from caudal.ledger.rows import CheckDocument, LineageDocument, ProfileDocument, StepDetail, StepRow
+from caudal.ledger.rows import ExpectationDocument, LineageDocument, ProfileDocument, StepDetail, StepRow
 
 if TYPE_CHECKING:
     from caudal.runtime.workspace import Workspace
@@ -27,7 +27,7 @@ class StepResult:
     rows_quarantined: int | None = None
     partitions: list[str] | None = None
     detail: StepDetail = field(default_factory=StepDetail)
-    checks: tuple[CheckDocument, ...] = ()
+    checks: tuple[ExpectationDocument, ...] = ()
     profile: ProfileDocument | None = None
     lineage: LineageDocument | None = None
 

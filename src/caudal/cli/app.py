@@ -126,9 +126,9 @@ def show_progress(as_json: bool) -> Iterator[Any]:
 
         yield NoProgress()
         return
-    from caudal.report.terminal import Progress
+    from caudal.report.terminal import TerminalProgress
 
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         yield progress
 
 
@@ -137,9 +137,9 @@ def finish_run(as_json: bool, result: Any) -> None:
     if as_json:
         print_json(result.document)
     else:
-        from caudal.report.terminal import summary
+        from caudal.report.terminal import print_summary
 
-        summary(result.document)
+        print_summary(result.document)
     if result.error is not None:
         sys.stderr.write(f"✗ {result.error.sentence()}\n")
         raise typer.Exit(result.error.exit_code)

@@ -28,8 +28,8 @@ from caudal.cli.app import (
 from caudal.declarations.settings import settings
 
 
-@app.command()
-def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
+@app.command("demo")
+def demo_command(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
          serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
          simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without trying the network.")] = False) -> None:  # fmt: skip
@@ -50,10 +50,10 @@ def demo(data: DataOption = None, home: HomeOption = None, lake: LakeOption = No
 def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
         into: Annotated[Path, typer.Option("--into", help="Folder to make it in.")] = Path(), as_json: JsonOption = False) -> None:  # fmt: skip
     """Make a product's folder: a sample that runs, its data, its tests and a README."""
-    from caudal.commands.new import create
+    from caudal.commands.new import create_product
 
     with exit_on_error(as_json):
-        product_folder = create(name, into)
+        product_folder = create_product(name, into)
         print_result(
             as_json,
             {"product": name, "folder": str(product_folder)},
@@ -61,15 +61,15 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
         )
 
 
-@app.command()
-def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+@app.command("check")
+def check_command(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
           static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
     """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
     from caudal.commands.check import check
 
     with exit_on_error(as_json):
         notes: list[str] = []
-        problems = check.check(folder, settings(home=home, data=data), static=static, note=notes.append)
+        problems = check.check_product(folder, settings(home=home, data=data), static=static, note=notes.append)
         lines = [f"  {note}" for note in notes]
         if not problems:
             return print_result(
@@ -83,8 +83,8 @@ def check(folder: Folder, data: DataOption = None, home: HomeOption = None, as_j
         raise typer.Exit(2)
 
 
-@app.command()
-def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help="Write the drawing into this file.")] = None,
+@app.command("graph")
+def graph_command(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help="Write the drawing into this file.")] = None,
           as_json: JsonOption = False) -> None:  # fmt: skip
     """Draw a product's graph, as text or as SVG."""
     from caudal.graph.build import build
@@ -105,8 +105,8 @@ def graph(folder: Folder, svg: Annotated[Path | None, typer.Option("--svg", help
         )
 
 
-@app.command()
-def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
+@app.command("run")
+def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.batch import batch
@@ -121,8 +121,8 @@ def run(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: 
         finish_run(as_json, result)
 
 
-@app.command()
-def predict(
+@app.command("predict")
+def predict_command(
     folder: Folder,
     data: DataOption = None,
     home: HomeOption = None,
@@ -131,26 +131,26 @@ def predict(
     wait: WaitOption = 0.0,
 ) -> None:
     """Write predictions by the published champion; trains nothing."""
-    run(folder, data, home, lake, as_json, wait, "predict")
+    run_command(folder, data, home, lake, as_json, wait, "predict")
 
 
-@app.command()
-def times(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
+@app.command("times")
+def times_command(product: ProductOption = None, step: Annotated[str | None, typer.Option(help="One step, run by run.")] = None,
           home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show how long steps took, the usual duration, and its trend."""
     from caudal.commands import times
 
     with exit_on_error(as_json):
-        document = times.times(settings(home=home), product, step)
+        document = times.step_times(settings(home=home), product, step)
         if as_json:
             return print_json(document)
         from caudal.report import terminal
 
-        return terminal.times(document, with_history=step is not None)
+        return terminal.print_times(document, with_history=step is not None)
 
 
-@app.command()
-def status(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out. With --why also PRODUCT, STEP or PRODUCT/STEP.")] = None,
+@app.command("status")
+def status_command(folder: Annotated[Path | None, typer.Argument(help="The product's folder; all products of the home when left out. With --why also PRODUCT, STEP or PRODUCT/STEP.")] = None,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            why: Annotated[bool, typer.Option("--why", help="Show for each step why it ran or was skipped the last time.")] = False) -> None:  # fmt: skip
     """Show products, last runs, tables and champions."""
@@ -162,18 +162,18 @@ def status(folder: Annotated[Path | None, typer.Argument(help="The product's fol
             from caudal.report import terminal
 
             document = why_steps_ran(settings(home=home, lake=lake), folder)
-            return print_json(document) if as_json else terminal.why(document)
-        status_document = status.status(settings(home=home, lake=lake), folder)
+            return print_json(document) if as_json else terminal.print_why(document)
+        status_document = status.home_status(settings(home=home, lake=lake), folder)
         if as_json:
             return print_json(status_document)
         from caudal.report import terminal
 
-        terminal.status(status_document)
+        terminal.print_status(status_document)
     return None
 
 
-@app.command()
-def serve(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
+@app.command("serve")
+def serve_command(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
           home: HomeOption = None, lake: LakeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip

@@ -29,8 +29,8 @@ from caudal.errors import DeclarationProblem, printable
 from caudal.secret import redacted
 
 
-@app.command()
-def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
+@app.command("up")
+def up_command(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
        scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two full scans, besides those that a change triggers.")] = 10.0,
@@ -40,7 +40,7 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
        idle: Annotated[float | None, typer.Option(help="Stop when nothing has happened for so many seconds.")] = None) -> None:  # fmt: skip
     """Keep products running: by the clock, by files that arrive, by tables that are published. Ctrl-C or SIGTERM stops it."""
     from caudal.daemon import daemon
-    from caudal.daemon.rounds import Pace
+    from caudal.daemon.rounds import DaemonPace
     from caudal.report.terminal import up_line
 
     def print_event(document: dict[str, Any]) -> None:
@@ -52,19 +52,19 @@ def up(folders: Annotated[list[Path], typer.Argument(help="The products' folders
         )
 
     with exit_on_error(as_json):
-        pace = Pace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
+        pace = DaemonPace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
         daemon.up(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
 
 
-@app.command()
-def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
+@app.command("backfill")
+def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
              last: Annotated[str | None, typer.Option("--to", help="Last day.", show_default=False)] = None,
              table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
              yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands import backfill
-    from caudal.commands.backfill import plan, rebuild
+    from caudal.commands.backfill import plan_backfill, rebuild
     from caudal.report.terminal import backfill_plan
     from caudal.runtime.process import Process
 
@@ -82,7 +82,7 @@ def backfill(folder: Folder, first: Annotated[str | None, typer.Option("--from",
         assert first is not None
         assert last is not None
         if not yes:
-            plan_document = plan(folder, set_to, first, last)
+            plan_document = plan_backfill(folder, set_to, first, last)
             if as_json:
                 return print_json(plan_document)
             print(backfill_plan(plan_document))

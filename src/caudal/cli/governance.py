@@ -27,8 +27,8 @@ from caudal.declarations.settings import settings
 from caudal.errors import StorageDamaged
 
 
-@app.command()
-def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, features, or predictions.")],
+@app.command("trace")
+def trace_command(folder: Folder, table: Annotated[str, typer.Argument(help="A table, features, or predictions.")],
           where: Annotated[str | None, typer.Option(help="Which rows: an SQL condition, such as 'zone_id = 7 and day >= \\'2023-01-01\\''.")] = None,
           version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
           run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
@@ -42,7 +42,7 @@ def trace(folder: Folder, table: Annotated[str, typer.Argument(help="A table, fe
             return print_json(document)
         from caudal.report.terminal import governance
 
-        governance.trace(document)
+        governance.print_trace(document)
     return None
 
 
@@ -66,19 +66,19 @@ def catalog_build(folders: Annotated[list[Path] | None, typer.Argument(help="Fol
         print_result(as_json, {"out": str(out), "pages": pages}, f"Wrote {len(pages)} files. Open {out / 'index.html'}.")
 
 
-@app.command()
-def search(word: Annotated[str, typer.Argument(help="Part of a name or of a description.")], limit: Annotated[int, typer.Option(help="Lines to show.")] = 30,
+@app.command("search")
+def search_command(word: Annotated[str, typer.Argument(help="Part of a name or of a description.")], limit: Annotated[int, typer.Option(help="Lines to show.")] = 30,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Find tables, columns, models by name, description or owner."""
     from caudal.governance import catalog
 
     with exit_on_error(as_json):
-        rows = catalog.search(catalog.catalog(settings(home=home)), word)[:limit]
+        rows = catalog.search_catalog(catalog.catalog(settings(home=home)), word)[:limit]
         print_rows(as_json, rows, ("kind", "where", "name", "about"), f"Nothing is called '{word}'.")
 
 
-@app.command()
-def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
+@app.command("verify")
+def verify_command(product: ProductOption = None, deep: Annotated[bool, typer.Option("--deep", help="Decode every page of every table too.")] = False,
            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Check that a home's ledger, raw files, tables and models are unchanged, and say how to repair what is not."""
     from caudal.commands.verify import verify
@@ -95,8 +95,8 @@ def verify(product: ProductOption = None, deep: Annotated[bool, typer.Option("--
             raise typer.Exit(StorageDamaged.exit_code)
 
 
-@app.command()
-def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
+@app.command("retain")
+def retain_command(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show what is older than the declared retention times, and delete it with --yes."""
     from caudal.governance import retain
@@ -111,8 +111,8 @@ def retain(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Dele
     return None
 
 
-@app.command()
-def erase(folder: Folder, subject: Annotated[str, typer.Option("--subject", help="Whose rows: column=value, a column declared by product.subject.")],
+@app.command("erase")
+def erase_command(folder: Folder, subject: Annotated[str, typer.Option("--subject", help="Whose rows: column=value, a column declared by product.subject.")],
           yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only show where the rows are.")] = False,
           data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Erase one person's rows from raw files, tables, quarantine, predictions and old versions, and leave a proof."""

@@ -16,12 +16,12 @@ app.add_typer(model_app, name="model")
 @model_app.command("list")
 def model_list(product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """List models and their versions."""
-    from caudal.commands.models import listing
+    from caudal.commands.models import list_models
 
     with exit_on_error(as_json):
         print_rows(
             as_json,
-            listing(settings(home=home), product),
+            list_models(settings(home=home), product),
             ("product", "model", "version", "candidate", "metric", "score", "spread", "state", "created"),
             "No model yet.",
         )
@@ -31,15 +31,15 @@ def model_list(product: ProductOption = None, home: HomeOption = None, as_json: 
 def model_show(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int | None, typer.Option(help="The champion when left out.")] = None,
                product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show a model version's card: data, code, parameters, metrics, gates, decision, environment."""
-    from caudal.commands.models import card
+    from caudal.commands.models import model_card
 
     with exit_on_error(as_json):
-        document = card(settings(home=home), model, version, product)
+        document = model_card(settings(home=home), model, version, product)
         if as_json:
             return print_json(document)
         from caudal.report import terminal
 
-        terminal.card(document)
+        terminal.print_document(document)
     return None
 
 
@@ -48,10 +48,10 @@ def model_promote(model: Annotated[str, typer.Argument(help="The model.")], vers
                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Put a version into production by hand, whatever the results of its gates; the decision is recorded."""
-    from caudal.commands.models import promote
+    from caudal.commands.models import promote_version
 
     with exit_on_error(as_json):
-        decision = promote(settings(home=home), model, version, reason, product)
+        decision = promote_version(settings(home=home), model, version, reason, product)
         print_result(
             as_json,
             decision,
@@ -65,10 +65,10 @@ def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to:
                    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "rolled back by hand", product: ProductOption = None,
                    home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Put an earlier champion back into production."""
-    from caudal.commands.models import rollback
+    from caudal.commands.models import rollback_version
 
     with exit_on_error(as_json):
-        decision = rollback(settings(home=home), model, to, reason, product)
+        decision = rollback_version(settings(home=home), model, to, reason, product)
         print_result(
             as_json, decision, f"{model} version {decision['version']} is in production again, instead of {decision['replaced']}."
         )
@@ -78,12 +78,12 @@ def model_rollback(model: Annotated[str, typer.Argument(help="The model.")], to:
 def model_history(model: Annotated[str, typer.Argument(help="The model.")], product: ProductOption = None, home: HomeOption = None,
                   as_json: JsonOption = False) -> None:  # fmt: skip
     """Show every decision on a model: what, who, when, why, what it replaced."""
-    from caudal.commands.models import history
+    from caudal.commands.models import decision_history
 
     with exit_on_error(as_json):
         print_rows(
             as_json,
-            history(settings(home=home), model, product),
+            decision_history(settings(home=home), model, product),
             ("at", "decision", "version", "replaced", "who", "reason", "gates"),
             "No decision yet.",
         )

@@ -14,8 +14,8 @@ from caudal.declarations.settings import settings
 from caudal.errors import printable
 
 
-@app.command()
-def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
+@app.command("stream")
+def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
            seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.  [default: at Ctrl-C]")] = None,
            once: Annotated[bool, typer.Option("--once", help="Stop when all that is there has been read.")] = False,
            end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
@@ -23,15 +23,15 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
-    from caudal.batch.batch import train
+    from caudal.batch.batch import run_training
     from caudal.report.terminal import streams
     from caudal.streaming import stream
 
     with exit_on_error(as_json):
-        document = stream.stream(
+        document = stream.run_streams(
             folder,
             settings(home=home, lake=lake, data=data),
-            train=train,
+            train=run_training,
             seconds=seconds,
             once=once,
             end=end,
@@ -42,8 +42,8 @@ def stream(folder: Folder, data: DataOption = None, home: HomeOption = None, lak
         print_result(as_json, document, streams(document))
 
 
-@app.command()
-def parity(
+@app.command("parity")
+def parity_command(
     folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """Compare what the streams have published with a run over the captured samples: row for row."""
@@ -51,8 +51,8 @@ def parity(
     from caudal.report import terminal
 
     with exit_on_error(as_json):
-        document = parity.parity(folder, settings(home=home, lake=lake, data=data))
-        print_result(as_json, document, terminal.parity(document))
+        document = parity.check_parity(folder, settings(home=home, lake=lake, data=data))
+        print_result(as_json, document, terminal.parity_text(document))
         if not document["equal"]:
             raise typer.Exit(1)
 
@@ -75,8 +75,8 @@ def broker(folder: Annotated[Path | None, typer.Option("--folder", help="Where i
             running.wait()
 
 
-@app.command()
-def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
+@app.command("replay")
+def replay_command(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, robot, stocks, traffic), 'recording', or a product's folder: its stream source is fed.")],
            into: Annotated[Literal["log", "kafka", "folder", "socket"] | None, typer.Option("--into", help="Where to.  [default: the product's own, else log]")] = None,
            to: Annotated[str | None, typer.Option("--to", help="Folder, topic, or HOST:PORT to listen on.  [default: by name]")] = None,
            rate: Annotated[float, typer.Option(help="Readings a second; 0: as fast as possible.  [default: that of one device]")] = -1.0,
@@ -119,8 +119,8 @@ def replay(what: Annotated[str, typer.Argument(help="A simulator (eeg, weather, 
         )
 
 
-@app.command()
-def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
+@app.command("console")
+def console_command(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
             key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
@@ -128,4 +128,4 @@ def console(home: HomeOption = None, host: Annotated[str, typer.Option(help="Add
         from caudal import console
 
         set_to = settings(home=home, key=key)
-        console.console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)
+        console.serve_console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)

@@ -27,8 +27,8 @@ quarantine_app = typer.Typer(help="Rows that broke an expectation: list, show, r
 app.add_typer(quarantine_app, name="quarantine")
 
 
-@app.command()
-def export(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
+@app.command("export")
+def export_command(table: Annotated[str, typer.Argument(help="The table.")], to: Annotated[Path, typer.Argument(help="File or folder to write.")],
            format: Annotated[Literal["parquet", "avro", "csv"] | None, typer.Option("--format", help="Taken from the ending of TO when left out.")] = None,
            version: Annotated[int | None, typer.Option("--version", help="An older version of the table.")] = None,
            run_id: Annotated[str | None, typer.Option("--run", help="The table as that run left it.")] = None,
@@ -50,10 +50,10 @@ def quarantine_list(
     product: ProductOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False
 ) -> None:
     """List quarantined rows by table and reason."""
-    from caudal.commands.quarantine import listing
+    from caudal.commands.quarantine import count_quarantined
 
     with exit_on_error(as_json):
-        rows = listing(settings(home=home, lake=lake), product)
+        rows = count_quarantined(settings(home=home, lake=lake), product)
         print_rows(as_json, rows, ("product", "table", "reason", "rows"), "Nothing is in quarantine.")
 
 
@@ -76,11 +76,11 @@ def quarantine_replay(folder: Folder, table: Annotated[str, typer.Argument(help=
                       where: Annotated[str | None, typer.Option(help="Only rows for which this SQL condition holds.")] = None,
                       data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Judge quarantined rows again, as they are (after a change of rules) or with corrections; then bring the product up to date."""
-    from caudal.commands.quarantine import replay
+    from caudal.commands.quarantine import replay_quarantine
 
     with exit_on_error(as_json):
         with show_progress(as_json) as progress:
-            result = replay(
+            result = replay_quarantine(
                 folder,
                 settings(home=home, lake=lake, data=data),
                 table,

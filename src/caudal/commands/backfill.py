@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from caudal.batch.execute import execute
 from caudal.batch.plan import plan as steps_of
-from caudal.batch.result import Result
+from caudal.batch.result import RunResult
 from caudal.batch.step import Step
 from caudal.batch.steps.build import extent_of_changes
 from caudal.batch.steps.read import days_to_read_again, files_of_days
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 MOST_DAYS = 36_600
 
 
-def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPlan:
+def plan_backfill(folder: Path, settings: Settings, first: str, last: str) -> BackfillPlan:
     """Return which days of which tables would be rebuilt, and from which raw files.
 
     Raises
@@ -87,7 +87,7 @@ def plan(folder: Path, settings: Settings, first: str, last: str) -> BackfillPla
 def rebuild(
     folder: Path, settings: Settings, tables: Sequence[str], *, progress: Progress | None = None, wait_s: float = 0.0,
     process: Process | None = None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Rebuild whole tables and what depends on them, sources from raw files and others from their inputs; published as in any run.
 
     For tables whose files are damaged or missing: only their logs are read.
@@ -115,20 +115,20 @@ def rebuild(
         check_tables(ws.tables, but=tables)
         begin(ws, "backfill")
         board = execute(ws, _steps(ws.product))
-        return Result(end(ws, board.error), board.error)
+        return RunResult(end(ws, board.error), board.error)
 
 
 def backfill(
     folder: Path, settings: Settings, first: str, last: str, *, progress: Progress | None = None, wait_s: float = 0.0,
     process: Process | None = None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Rebuild these days from raw files, and what depends on them; published as in any run."""
     request = RunRequest(days_again=days_between(first, last), process=process)
     with _held_workspace(folder, settings, request, progress, wait_s) as ws:
         recover(ws)
         begin(ws, "backfill")
         board = execute(ws, _steps(ws.product))
-        return Result(end(ws, board.error), board.error)
+        return RunResult(end(ws, board.error), board.error)
 
 
 def _steps(product: Product) -> list[Step]:
@@ -188,12 +188,12 @@ def _rebuilt_days(
     if any(rebuilt[name] is None for name in inputs):
         return None
     changed = {day for name in inputs for day in rebuilt[name] or ()}
-    existing = delta.read(tables.folder(table.name)).days
+    existing = delta.read_version(tables.folder(table.name)).days
     spread_days = extent_of_changes(tables, run_spark, table, changed | {day for day in days_again if day in existing})
     return spread_days.days
 
 
 def _planned_table(tables: ProductTables, name: str, days: set[str | None] | None) -> PlannedTable:
-    snapshot = delta.read(tables.folder(name))
+    snapshot = delta.read_version(tables.folder(name))
     rows = sum(file.rows for file in snapshot.files if days is None or file.day in days)
     return {"table": name, "days": None if days is None else sorted(map(str, days)), "rows": rows}

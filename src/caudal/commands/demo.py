@@ -19,7 +19,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
 from caudal.ledger.records import model_versions
-from caudal.report.terminal import Progress as Display, summary
+from caudal.report.terminal import TerminalProgress, print_summary
 from caudal.runtime.opening import open_home
 from caudal.runtime.progress import NoProgress, Progress
 from caudal.serve.app import create_app
@@ -32,7 +32,7 @@ TRIPS = "green_taxi"
 
 
 @dataclass(frozen=True)
-class Input:
+class DemoTrips:
     """The trips that the demo uses, with a sentence for the user."""
 
     kind: str  # given | official | simulated
@@ -40,21 +40,21 @@ class Input:
     sentence: str
 
 
-def prepare(settings: Settings, *, simulate: bool) -> Input:
+def prepare_trips(settings: Settings, *, simulate: bool) -> DemoTrips:
     """Return the folder of raw trips: the given one, else the official months, else simulated ones."""
     if settings.data is not None:
         # A folder of several data sets, as CAUDAL_DATA often is, has the trips in a subfolder.
         trips_folder = next((place for place in (settings.data, settings.data / TRIPS) if _holds_trips(place)), settings.data)
-        return Input("given", trips_folder, f"Input: the files in {trips_folder}.")
+        return DemoTrips("given", trips_folder, f"Input: the files in {trips_folder}.")
     folder = settings.home / "demo-data"
     if not simulate and (months := _official(folder / "official")):
-        return Input(
+        return DemoTrips(
             "official",
             folder / "official",
             f"Input: the official green-taxi trips of {' and '.join(months)}, fetched from the city's data server.",
         )
     why = "as asked" if simulate else "the official files cannot be reached from here"
-    return Input("simulated", _simulated(folder / "simulated"), f"Input: SIMULATED trips, not real ones ({why}).")
+    return DemoTrips("simulated", _simulated(folder / "simulated"), f"Input: SIMULATED trips, not real ones ({why}).")
 
 
 def _holds_trips(folder: Path) -> bool:
@@ -90,7 +90,7 @@ def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, o
 
 def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: bool) -> None:
     """Run the taxi product, serve its champions and print the results."""
-    trips = prepare(settings, simulate=simulate)
+    trips = prepare_trips(settings, simulate=simulate)
     settings = replace(settings, data=trips.folder)
     if not as_json:
         print(trips.sentence)
@@ -98,9 +98,9 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
     if as_json:
         result = run(product_folder(), settings, progress=NoProgress())
     else:
-        with Display() as progress:
+        with TerminalProgress() as progress:
             result = run(product_folder(), settings, progress=progress)
-        summary(result.document)
+        print_summary(result.document)
     if result.error is not None:
         raise result.error
     product = str(result.document["product"])

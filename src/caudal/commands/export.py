@@ -22,7 +22,7 @@ from caudal.storage import delta
 from caudal.storage.parquet import WRITTEN, dataset
 from caudal.storage.place import spark_needs
 from caudal.storage.storage_errors import translate_storage_errors
-from caudal.tables.frames import frame
+from caudal.tables.frames import version_frame
 from caudal.tables.intact import check_small, name_damaged_file
 from caudal.tables.resolve import resolve_version
 
@@ -90,7 +90,7 @@ def _avro(settings: Settings, version: delta.Version, to: Path) -> None:
     spark = session(
         connectors=frozenset({"avro"}) | connectors, cores=settings.cores, memory=settings.memory, conf=conf | dict(settings.spark)
     )
-    rows = frame(spark, version)
+    rows = version_frame(spark, version)
     if not to.suffix:
         rows.write.format("avro").mode("overwrite").save(str(to))
         return

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from caudal import registry
-from caudal.commands.status import products, resolve_product
+from caudal.commands.status import known_products, resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import DecisionRow
-from caudal.registry.card import Card, Listed
+from caudal.registry.card import Listed, VersionCard
 from caudal.runtime.lifecycle import user_name
 from caudal.runtime.opening import open_home
 from caudal.tables.home import Home
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from caudal.report.documents import HistoryLine, VersionDocument
 
 
-def listing(settings: Settings, product: str | None = None) -> list[VersionDocument]:
+def list_models(settings: Settings, product: str | None = None) -> list[VersionDocument]:
     """Return every model version with its score and whether it is in production."""
     with _ledger(settings) as (home, ledger):
-        names = [resolve_product(home, ledger, product)] if product else products(ledger)
-        return [_version_line(row) for name in names for row in registry.listing(ledger, name)]
+        names = [resolve_product(home, ledger, product)] if product else known_products(ledger)
+        return [_version_line(row) for name in names for row in registry.list_versions(ledger, name)]
 
 
-def card(settings: Settings, model: str, version: int | None, product: str | None = None) -> Card:
+def model_card(settings: Settings, model: str, version: int | None, product: str | None = None) -> VersionCard:
     """Return the card of a model version; of the champion when ``version`` is None."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return registry.card(ledger, name, model, version)
 
 
-def promote(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
+def promote_version(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return registry.promote(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
 
 
-def rollback(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
+def rollback_version(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
     """Put an earlier version back into production: the previous champion when ``to`` is None."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)
         return registry.rollback(ledger, name, model, to, who=user_name(), reason=reason)
 
 
-def history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
+def decision_history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
     """Return every decision on a model, oldest first."""
     with _ledger(settings) as (home, ledger):
         name, model = _model(home, ledger, model, product)

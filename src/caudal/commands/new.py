@@ -15,7 +15,7 @@ from caudal.errors import DeclarationProblem
 FILES = ("product.py", "README.md", "tests/test_product.py")
 
 
-def create(name: str, into: Path) -> Path:
+def create_product(name: str, into: Path) -> Path:
     """Create the folder ``into/name`` with a sample product and return it.
 
     Raises

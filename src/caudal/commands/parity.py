@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SHOWN = 5
 
 
-def parity(folder: Path, settings: Settings) -> ParityDocument:
+def check_parity(folder: Path, settings: Settings) -> ParityDocument:
     """Return, for each table that a stream publishes, the comparison of its rows with those of a run over the captured samples.
 
     Rows of windows that are still open in the stream, and of samples that came too late for it, cannot be in both; they are counted separately.
@@ -69,7 +69,7 @@ def parity(folder: Path, settings: Settings) -> ParityDocument:
 def _compare_table(tables: ProductTables, spark: SparkSession, table: Statistics | Join) -> TableParity:
     if isinstance(table, Join):
         return compare_join(tables, spark, table)
-    streamed = _without_metadata(arrow(delta.read(tables.folder(table.name))))
+    streamed = _without_metadata(arrow(delta.read_version(tables.folder(table.name))))
     rows = in_any_magnitude(
         lambda: frame_of(tables.product, spark, table, {table.inputs[0]: tables.frame(spark, table.inputs[0])}).toArrow()
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from caudal.declarations.join import Join, is_stream, shape, stream_keys
+from caudal.declarations.join import Join, is_stream, join_shape, stream_keys
 from caudal.declarations.node import Node
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.table_frame import frame_of_join
@@ -18,7 +18,7 @@ from caudal.storage import delta
 from caudal.streaming.join import read_join_state
 from caudal.streaming.side import Side
 from caudal.tables.added import added_files
-from caudal.tables.frames import arrow, empty, frame
+from caudal.tables.frames import arrow, empty_frame, version_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -36,7 +36,7 @@ def compare_join(tables: ProductTables, spark: SparkSession, declared: Join) -> 
     state = read_join_state(declared, nodes, tables.folder(declared.name), folders)
     assert version is not None
     assert state is not None
-    streamed = arrow(delta.read(tables.folder(declared.name), version))
+    streamed = arrow(delta.read_version(tables.folder(declared.name), version))
     if is_stream(nodes[1]):
         frames = {node.name: _at(tables, spark, node, state.inputs[node.name]) for node in nodes}
         rows = frame_of_join(tables.product, declared, frames, None)
@@ -66,7 +66,9 @@ def _at(tables: ProductTables, spark: SparkSession, stream: Node, version: int) 
     """Return a stream's rows at a version; an empty frame before the first version."""
     folder = tables.folder(stream.name)
     return (
-        frame(spark, delta.read(folder, version)) if version >= 0 else empty(spark, from_arrow_schema(Side(stream, folder).schema))
+        version_frame(spark, delta.read_version(folder, version))
+        if version >= 0
+        else empty_frame(spark, from_arrow_schema(Side(stream, folder).schema))
     )
 
 
@@ -75,13 +77,15 @@ def _by_version(tables: ProductTables, spark: SparkSession, declared: Join, newe
     left, right = (tables.folder(name) for name in declared.inputs)
     keys, seen_keys, read_upto = list(stream_keys(tables.product.nodes[declared.left])), None, -1
     for table_version, stream_version in _joined_versions(tables, declared, newest):
-        version = delta.read(left, stream_version)
+        version = delta.read_version(left, stream_version)
         added = {str(file) for number in range(read_upto + 1, stream_version + 1) for file in added_files(left, number)}
         files = tuple(delta.DataFile(path, 0, 0) for path in sorted(file.removeprefix(f"{left}/") for file in added))
-        rows = frame(spark, delta.Version(left, stream_version, files, version.schema, version.partitioned, {}))
+        rows = version_frame(spark, delta.Version(left, stream_version, files, version.schema, version.partitioned, {}))
         new_rows = rows if seen_keys is None else rows.join(seen_keys, keys, "left_anti")
         yield frame_of_join(
-            tables.product, declared, {declared.left: new_rows, declared.right: frame(spark, delta.read(right, table_version))}
+            tables.product,
+            declared,
+            {declared.left: new_rows, declared.right: version_frame(spark, delta.read_version(right, table_version))},
         )
         seen_keys = rows.select(keys) if seen_keys is None else seen_keys.unionByName(rows.select(keys))
         read_upto = stream_version
@@ -105,7 +109,7 @@ def _without_match(
     """Return the rows of a left join of streams that have no match."""
     if declared.how != "left" or not is_stream(nodes[1]):
         return set()
-    matched_index = names.index(shape(declared, *nodes).matched)
+    matched_index = names.index(join_shape(declared, *nodes).matched)
     return {row for row in rows if row[matched_index] is None}
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 
 from caudal.batch.batch import run
-from caudal.batch.result import Result
-from caudal.commands.status import products, resolve_product
+from caudal.batch.result import RunResult
+from caudal.commands.status import known_products, resolve_product
 from caudal.declarations.node import Source
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere, nearest
@@ -28,7 +28,7 @@ from caudal.runtime.run_record import RunRecord
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import corrections
-from caudal.tables.frames import arrow, frame
+from caudal.tables.frames import arrow, version_frame
 from caudal.tables.home import Home
 from caudal.tables.landing import land
 
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from caudal.report.documents import QuarantineCount, QuarantinedRow
 
 
-def listing(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
+def count_quarantined(settings: Settings, product: str | None = None) -> list[QuarantineCount]:
     """Return the number of rows in quarantine by product, table and reason; a row counts under each of its reasons."""
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        names = [resolve_product(home, ledger, product)] if product else products(ledger)
+        names = [resolve_product(home, ledger, product)] if product else known_products(ledger)
     rows: list[QuarantineCount] = []
     for name in names:
         for table in _tables(home, name):
-            reasons = arrow(delta.read(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
+            reasons = arrow(delta.read_version(home.quarantine(name, table)), ["_reasons"]).column("_reasons").to_pylist()
             counts = Counter(reason for row_reasons in reasons for reason in row_reasons or ["unknown"])
             rows += [{"product": name, "table": table, "reason": reason, "rows": count} for reason, count in counts.most_common()]
     return rows
@@ -71,10 +71,10 @@ def show(
     ]
 
 
-def replay(
+def replay_quarantine(
     folder: Path, settings: Settings, table: str, sets: Sequence[str], *, reason: str | None = None, where: str | None = None,
     progress: Progress | None = None,
-) -> Result:  # fmt: skip
+) -> RunResult:  # fmt: skip
     """Judge quarantined rows again and bring the product up to date.
 
     Without ``sets`` the rows are judged unchanged, for use after the product's expectations were changed. With
@@ -124,7 +124,7 @@ def _correct(
     from pyspark.sql import functions as F
 
     version = _quarantined(tables.home, tables.product.name, source.name)
-    rows = frame(spark, version)
+    rows = version_frame(spark, version)
     columns = [name for name in rows.columns if not name.startswith("_")]
     for column, _ in sets:
         if column not in columns:
@@ -155,7 +155,7 @@ def _correct(
     corrected = corrected.select(*[F.col(name).alias(raw_names.get(name, name)) for name in columns])
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / f"corrections-{record.run_id}.parquet"
-        corrections.write(corrected.toArrow(), keys, segments, file)
+        corrections.write_corrections(corrected.toArrow(), keys, segments, file)
         correction = _Correction(f"corrections/{file.name}", file, file.stat().st_size, file.stat().st_mtime_ns)
         land(
             [correction],
@@ -190,4 +190,4 @@ def _quarantined(home: Home, product: str, table: str) -> delta.Version:
             nearest=nearest(table, tables),
             fix=f"Tables with quarantined rows: {', '.join(tables) or 'none'}.",
         )
-    return delta.read(home.quarantine(product, table))
+    return delta.read_version(home.quarantine(product, table))

@@ -34,7 +34,7 @@ _LABELS = 32  # labels are sent in groups of this size
 
 
 @dataclass(frozen=True)
-class Pace:
+class ReplayPace:
     """The speed of a replay.
 
     Parameters
@@ -51,7 +51,7 @@ class Pace:
     samples: int
 
 
-def pace(signal: Played, rate: float, devices: int | None = None, speed: float = 1.0) -> Pace:
+def pace(signal: Played, rate: float, devices: int | None = None, speed: float = 1.0) -> ReplayPace:
     """Return the pace at which ``signal`` gives ``rate`` readings per second; 0 is as fast as possible.
 
     The number of devices is chosen to reach the rate. The sample rate is then adjusted slightly, so that event time
@@ -69,10 +69,10 @@ def pace(signal: Played, rate: float, devices: int | None = None, speed: float =
         raise DeclarationProblem("Rate, speed and devices cannot be negative, and there is at least one device.")
     natural = signal.natural_hz * len(signal.channels) * speed
     if rate == 0:
-        return Pace(devices or 1, signal.natural_hz, 0.0, _FAST)
+        return ReplayPace(devices or 1, signal.natural_hz, 0.0, _FAST)
     count = devices or max(1, math.ceil(rate / natural - 1e-9))
     rate_hz = rate / (count * len(signal.channels) * speed)
-    return Pace(count, rate_hz, speed, max(1, round(rate_hz * speed * BLOCK_S)))
+    return ReplayPace(count, rate_hz, speed, max(1, round(rate_hz * speed * BLOCK_S)))
 
 
 @dataclass
@@ -88,7 +88,7 @@ class ReplayCounts:
     late_s: float = 0.0
     stopped: bool = False
 
-    def document(self, signal: Played, chosen_pace: Pace) -> dict[str, object]:
+    def document(self, signal: Played, chosen_pace: ReplayPace) -> dict[str, object]:
         """Return the counts as a JSON-ready document, with the disturbances in the signal that was played."""
         facts = signal.facts(0, self.positions)
         return {
@@ -112,7 +112,7 @@ def replay(
     to: Sink,
     *,
     wire: str,
-    chosen: Pace,
+    chosen: ReplayPace,
     seconds: float,
     labels: Sink | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -324,13 +324,13 @@ def _streams(product: Product) -> list[Any]:
     return [source for source in product.sources.values() if hasattr(getattr(source, "connection", None), "channels")]
 
 
-def with_times_until_now(signal: Played, chosen: Pace, seconds: float, now_us: int) -> Played:
+def with_times_until_now(signal: Played, chosen: ReplayPace, seconds: float, now_us: int) -> Played:
     """Return the signal with event times that follow the clock; a faster replay begins in the past, so that no reading lies in the future."""
     real_s = seconds / chosen.speed if chosen.speed else 0.0
     return replace(signal, rate_hz=chosen.rate_hz, start_us=now_us - round(max(0.0, seconds - real_s) * 1e6))
 
 
-def with_start_time(signal: Played, chosen: Pace, seconds: float, at: str, now_us: int) -> Played:
+def with_start_time(signal: Played, chosen: ReplayPace, seconds: float, at: str, now_us: int) -> Played:
     """Return the signal with a fixed event time of its first sample, so that every replay gives the same samples.
 
     Raises

@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 _UPDATES_SEARCHED = 200  # newest updates of the live feed to search: enough to include each source
 
 
-def status(settings: Settings, folder: Path | None = None) -> StatusDocument:
+def home_status(settings: Settings, folder: Path | None = None) -> StatusDocument:
     """Return last run, tables and champions of one product or of all in the home."""
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        names = [product_name(folder)] if folder else products(ledger)
+        names = [product_name(folder)] if folder else known_products(ledger)
         return {"home": str(home.path), "lake": str(home.lake), "products": [_product(home, ledger, name) for name in names]}
 
 
-def products(ledger: Ledger) -> list[str]:
+def known_products(ledger: Ledger) -> list[str]:
     """Return the names of the products that have run or have waiting events."""
     return sorted({row["product"] for table in (runs, events) for row in ledger.rows(select(table.c.product).distinct())})
 
@@ -60,7 +60,7 @@ def resolve_product(home: Home, ledger: Ledger, product: str | None) -> str:
     ------
     NotThere : no product matches, or there are several and none is named
     """
-    names = products(ledger)
+    names = known_products(ledger)
     if product is not None and product in names:
         return product
     if product is not None:
@@ -220,8 +220,8 @@ def _table(home: Home, product: str, name: str, kind: str, finished_at: float | 
         "table": name,
         "kind": kind,
         "version": number,
-        "rows": delta.read(folder).rows if number is not None else 0,
-        "quarantined": delta.read(quarantine).rows if delta.version_of(quarantine) is not None else 0,
+        "rows": delta.read_version(folder).rows if number is not None else 0,
+        "quarantined": delta.read_version(quarantine).rows if delta.version_of(quarantine) is not None else 0,
         "age_s": round(time.time() - (finished_at or _last_commit_at(folder)), 1),
     }
 

@@ -11,14 +11,14 @@ from caudal.commands.status import resolve_product
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.records import steps
-from caudal.observers.usual_times import RUN, Usual, history, usual_of
+from caudal.observers.usual_times import RUN, Usual, execution_history, usual_of
 from caudal.runtime.opening import open_home
 
 if TYPE_CHECKING:
     from caudal.report.documents import ExecutionDocument, StepTimes, TimesDocument, UsualDocument
 
 
-def times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:
+def step_times(settings: Settings, product: str | None, step: str | None = None) -> TimesDocument:
     """Return the history of each step of a product, or of one step, with its usual duration and trend."""
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
@@ -31,7 +31,7 @@ def times(settings: Settings, product: str | None, step: str | None = None) -> T
                 nearest=nearest(step, step_names),
                 fix=f"There are: {', '.join(step_names)}.",
             )
-        histories = [(step_name, history(ledger, name, step_name)) for step_name in ([step] if step else step_names)]
+        histories = [(step_name, execution_history(ledger, name, step_name)) for step_name in ([step] if step else step_names)]
         return {"product": name, "steps": [_step_times(step_name, executions) for step_name, executions in histories if executions]}
 
 

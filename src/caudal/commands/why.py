@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.commands.status import product_name, products
+from caudal.commands.status import known_products, product_name
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
 from caudal.ledger.ledger import Ledger
@@ -27,7 +27,7 @@ def why_steps_ran(settings: Settings, about: Path | None) -> WhyDocument:
     """
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
-        names = products(ledger)
+        names = known_products(ledger)
         product, name = _product_and_step(about, names)
         document = {
             listed_product: _steps(ledger, listed_product, name) for listed_product in names if product in (None, listed_product)

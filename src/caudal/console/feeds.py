@@ -14,7 +14,7 @@ from caudal.tables.home import Home
 STOPPED_AFTER_S = 5.0
 
 
-def products(home: Path) -> list[str]:
+def streamed_products(home: Path) -> list[str]:
     """Return the products of a home that have, or had, a live feed."""
     folder = home / "live"
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -27,7 +27,7 @@ def feed_of(home: Path, product: str) -> Feed:
     ------
     NotThere : the home has no feed of that name
     """
-    existing = products(home)
+    existing = streamed_products(home)
     if product not in existing:  # only listed names, so that no name leads out of the folder
         raise NotThere(
             f"There is no stream of a product '{product}'.",

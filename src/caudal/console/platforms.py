@@ -9,7 +9,7 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from caudal.console.feeds import products
+from caudal.console.feeds import streamed_products
 from caudal.tables.home import Home
 
 FILE = "platforms.json"
@@ -30,7 +30,7 @@ def panel(home: Path, product: str) -> Component:
     )
 
 
-def offer(app: Dash, home: Path) -> None:
+def offer_panel(app: Dash, home: Path) -> None:
     """Register the panel's callback: a new comparison appears by itself."""
 
     @app.callback(
@@ -43,9 +43,9 @@ def offer(app: Dash, home: Path) -> None:
         return _content(home, product)
 
 
-def read(home: Path, product: str) -> list[dict[str, Any]] | None:
+def read_platforms(home: Path, product: str) -> list[dict[str, Any]] | None:
     """Return the platforms, fastest first; None if there is no comparison (or it cannot be read)."""
-    if product not in products(home):  # the name comes from the browser, and must not lead out of the folder
+    if product not in streamed_products(home):  # the name comes from the browser, and must not lead out of the folder
         return None
     try:
         documents = json.loads((Home(home).live(product) / FILE).read_text())
@@ -59,7 +59,7 @@ def read(home: Path, product: str) -> list[dict[str, Any]] | None:
 
 
 def _content(home: Path, product: str) -> Component:
-    rows = read(home, product)
+    rows = read_platforms(home, product)
     if not rows:
         return html.P(
             ["No comparison yet. ", html.Code(COMMAND.format(home=home, product=product)), " makes it."], className="note"

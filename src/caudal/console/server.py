@@ -15,7 +15,7 @@ from caudal.web.server import serve_until_signal
 _SPARE = 8
 
 
-def console(
+def serve_console(
     home: Path,
     *,
     ledger: str | None = None,

@@ -30,7 +30,7 @@ from caudal.stages.ingest import Arrival
 WAIT_S = 60.0  # to wait for another run of the product to end
 
 
-def main() -> int:
+def run_order() -> int:
     """Run the product that the order names, print the outcome as one JSON line, and return the exit code."""
     order = json.loads(sys.argv[1])
     process = Process(lambda error: print(json.dumps(error.as_dict())))
@@ -77,4 +77,4 @@ def _exit_with_daemon() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_order())

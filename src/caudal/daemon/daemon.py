@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.daemon.messenger import Messenger
-from caudal.daemon.rounds import TICK_S, Pace, Rounds, Say
+from caudal.daemon.rounds import TICK_S, DaemonPace, Rounds, Say
 from caudal.daemon.wake_signal import WakeSignal
 from caudal.daemon.watch import DeclaredTrigger, Watcher
 from caudal.daemon.watchers.files import Waker
@@ -30,14 +30,14 @@ _REST_S = 0.05  # between two rounds, however often the daemon is woken
 _AGAIN_S = 2.0
 
 
-def up(folders: Sequence[Path], settings: Settings, say: Say, pace: Pace | None = None) -> None:
+def up(folders: Sequence[Path], settings: Settings, say: Say, pace: DaemonPace | None = None) -> None:
     """Keep products running until SIGTERM or Ctrl-C.
 
     Raises
     ------
     DeclarationProblem : a product's declaration is wrong, or it has no trigger
     """
-    pace = pace or Pace()
+    pace = pace or DaemonPace()
     home = open_home(settings)
     products = load_products(folders)
     settle_s = SETTLE_S if settings.settle is None else settings.settle

@@ -93,7 +93,7 @@ def record_events(
     return []
 
 
-def take(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
+def take_events(ledger: Ledger, product: str, daemon: str, run_id: str, now: float) -> list[EventRow]:
     """Take the events that the next run of a product handles: all that wait, or only the oldest if it needs a separate run.
 
     Events that failed before are included, because the run processes everything that is there.

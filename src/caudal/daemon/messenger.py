@@ -12,7 +12,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
-from caudal.observers.alerts import deliver, note
+from caudal.observers.alerts import deliver_alerts, queue_alerts
 from caudal.observers.alerts.happen import AlertEvent, late_tables
 from caudal.tables.home import Home
 
@@ -51,8 +51,8 @@ class Messenger:
         """Record which tables are late, and send due alerts."""
         now = self._clock()
         for product in self._products:
-            note(self._ledger, product, self._newly_late(product, now), "", now)
-        for row in deliver(self._ledger, self._settings, self._products, clock=self._clock):
+            queue_alerts(self._ledger, product, self._newly_late(product, now), "", now)
+        for row in deliver_alerts(self._ledger, self._settings, self._products, clock=self._clock):
             self._say({
                 "what": "told", "product": row["product"], "happening": row["happening"], "subject": row["subject"], "to": row["target"],
                 "state": row["state"], "why": row["error"],

@@ -13,7 +13,7 @@ from caudal.daemon.watch import Watcher
 from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
 from caudal.graph.load import product_file
-from caudal.ledger.claim import Watch, delete_claim
+from caudal.ledger.claim import HolderWatch, delete_claim
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import claims, events
 from caudal.runtime.manifest import folder_digest
@@ -25,7 +25,7 @@ Say = Callable[[dict[str, object]], None]
 
 
 @dataclass(frozen=True)
-class Pace:
+class DaemonPace:
     """How often the daemon looks, how many runs it starts, and when it ends.
 
     Parameters
@@ -47,9 +47,11 @@ class Pace:
 class Rounds:
     """The daemon's loop body: look, settle, start."""
 
-    def __init__(self, ledger: Ledger, watchers: Sequence[Watcher], worker: Worker, waker: Waker, say: Say, pace: Pace) -> None:
+    def __init__(
+        self, ledger: Ledger, watchers: Sequence[Watcher], worker: Worker, waker: Waker, say: Say, pace: DaemonPace
+    ) -> None:
         self._ledger, self._watchers, self._worker, self._waker, self._say, self._pace = ledger, watchers, worker, waker, say, pace
-        self._watch, self._orphans_at = Watch(), 0.0
+        self._watch, self._orphans_at = HolderWatch(), 0.0
         self._look_at = dict.fromkeys(range(len(watchers)), 0.0)
         self._trouble: dict[str, str] = {}
         self._code: dict[str, str] = {}

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from caudal.daemon.events import Event
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
-from caudal.discovery import marked
+from caudal.discovery import mark_kind
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.rows import ScheduleRow
 from caudal.tables.home import Home
@@ -82,4 +82,4 @@ _M = TypeVar("_M", bound=Make)
 
 def watches(name: str) -> Callable[[_M], _M]:
     """Return a decorator that registers a function that makes watchers; the function returns None for triggers of other kinds."""
-    return marked("watchers", name)
+    return mark_kind("watchers", name)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from caudal.daemon.events import Ending, settle, take
+from caudal.daemon.events import Ending, settle, take_events
 from caudal.declarations.settings import Settings
-from caudal.ledger.claim import Watch, held_by_another
+from caudal.ledger.claim import HolderWatch, held_by_another
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs
 from caudal.ledger.rows import EventRow
@@ -71,7 +71,7 @@ class Worker:
         self.folders, self.daemon = folders, daemon
         self._home, self._ledger, self._settings, self._settle_s, self._at_once = home, ledger, settings, settle_s, at_once
         self._clock, self._chance = clock, chance or random.Random()
-        self._watch = Watch()
+        self._watch = HolderWatch()
         self._busy: dict[str, float] = {}
         self.jobs: dict[str, Job] = {}
         for output in home.path.glob("up/*.out"):  # of runs whose daemon died
@@ -89,7 +89,7 @@ class Worker:
                 self._busy[product] = self._clock() + _BUSY_S
                 continue
             run_id = new_run_id()
-            if event_rows := take(self._ledger, product, self.daemon, run_id, self._clock()):
+            if event_rows := take_events(self._ledger, product, self.daemon, run_id, self._clock()):
                 self.jobs[product] = self._start_run(product, run_id, event_rows)
                 yield self.jobs[product]
 

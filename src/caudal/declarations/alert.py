@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from caudal.declarations.address import address
 from caudal.declarations.location import Location
 from caudal.errors import DeclarationProblem, nearest
-from caudal.secret import Secret, register
+from caudal.secret import Secret, register_secret
 
 _TOKEN_LENGTH = 10
 Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused"]
@@ -118,7 +118,7 @@ def webhook(url: str, *, secret: str | None = None) -> Webhook:
     values = [option.partition("=")[2] for option in parts.query.split("&")]
     for part in (url.partition(parts.netloc)[2].lstrip("/"), *parts.path.split("/"), *values):
         if len(part) >= _TOKEN_LENGTH:  # shorter ones ("services", "hook") are words
-            register(part)
+            register_secret(part)
     return Webhook(hidden, secret)
 
 

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from caudal.declarations.address import address
 from caudal.declarations.connection import Connection
 from caudal.declarations.duration import seconds
-from caudal.declarations.jdbc import KNOWN, is_driver, is_jdbc, kind_of
+from caudal.declarations.jdbc import KNOWN, database_kind, is_driver, is_jdbc
 from caudal.declarations.location import caller
 from caudal.errors import DeclarationProblem, EnvironmentProblem, nearest
 from caudal.secret import shown
 
 
-class Address:
+class DatabaseAddress:
     """The address of a database. Its text never contains the password, so that neither fingerprints nor messages do."""
 
     __slots__ = ("_env", "_url")
@@ -30,7 +30,7 @@ class Address:
         return f"env:{self._env}" if self._env else str(self._url or "")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Address) and (self._url, self._env) == (other._url, other._env)
+        return isinstance(other, DatabaseAddress) and (self._url, self._env) == (other._url, other._env)
 
     def __hash__(self) -> int:
         return hash((self._url, self._env))
@@ -82,7 +82,7 @@ class Database(Connection):
     history : bool, True keeps all versions of a key
     """
 
-    address: Address
+    address: DatabaseAddress
     table: str | None = None
     query: str | None = None
     watermark: str | None = None
@@ -156,7 +156,7 @@ def connector(source: Database) -> str | None:
         return source.driver.connector
     if not source.by_jdbc:
         return None
-    kind = kind_of(source.address.url())
+    kind = database_kind(source.address.url())
     if kind not in KNOWN:
         raise DeclarationProblem(
             f"caudal knows no driver for '{source.address!r}'.",
@@ -228,7 +228,7 @@ def database(
     back = seconds(overlap) if isinstance(overlap, str) else float(overlap)
     if back < 0:
         raise DeclarationProblem("An overlap cannot be negative.", fix='Write it as overlap="10 minutes".', where=where)
-    arguments = (Address(url, env), table, query, watermark, back, keys, parallel, history)
+    arguments = (DatabaseAddress(url, env), table, query, watermark, back, keys, parallel, history)
     source = Database(*arguments) if driver is None else Jdbc(*arguments, driver=Driver(driver, Path(at.file).absolute().parent))
     if url is not None:
         try:

@@ -6,19 +6,19 @@ import re
 
 from caudal.secret.jdbc import is_jdbc
 
-__all__ = ["KNOWN", "is_driver", "is_jdbc", "kind_of"]
+__all__ = ["KNOWN", "database_kind", "is_driver", "is_jdbc"]
 
 KNOWN = {"postgresql": "postgresql"}
 """The connector of caudal that brings the driver, by the part of the URL after ``jdbc:``."""
 _COORDINATES = re.compile(r"[\w.-]+:[\w.-]+:[\w.-]+")
 
 
-def kind_of(url: str) -> str:
+def database_kind(url: str) -> str:
     """Return the kind of database of a JDBC address.
 
     Examples
     --------
-    >>> kind_of("jdbc:sqlserver://db:1433;databaseName=shop")
+    >>> database_kind("jdbc:sqlserver://db:1433;databaseName=shop")
     'sqlserver'
     """
     return url.split(":", 2)[1]

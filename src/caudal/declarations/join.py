@@ -44,7 +44,7 @@ class Join(Table):
 
 
 @dataclass(frozen=True)
-class Shape:
+class JoinShape:
     """The columns of a join and where they come from.
 
     Parameters
@@ -80,7 +80,7 @@ class Shape:
         return self.right[self.right_at]
 
 
-class Problem(NamedTuple):
+class JoinProblem(NamedTuple):
     """A problem of a join: a sentence, the nearest right name, and the fix."""
 
     what: str
@@ -110,7 +110,7 @@ def known_columns_of_join(declared: Join, left: Node, right: Node) -> dict[str, 
     """Return the columns of a join that are known later than the left row's event time, each with the column that holds that time."""
     if not is_stream(left) or not is_stream(right) or list(problems(declared, left, right)):
         return {}
-    joined = shape(declared, left, right)
+    joined = join_shape(declared, left, right)
     known_at: dict[str, str] = {}
     if isinstance(left, Statistics):
         known_at = {name: "window_end" for name in joined.left if name not in stream_keys(left)}
@@ -133,7 +133,7 @@ def stream_columns(stream: Node) -> tuple[str, ...]:
     return (*stream_keys(stream), *figures, *(["ranges"] if stream.ranges else []), *(f"{name}_power" for name in stream.bands))
 
 
-def shape(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Shape:
+def join_shape(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> JoinShape:
     """Return the shape of a join whose declaration has been checked (see `problems`).
 
     Parameters
@@ -149,13 +149,13 @@ def shape(declared: Join, left: Node, right: Node, right_names: Sequence[str] | 
     if declared.selected is not None:
         left_columns = tuple(name for name in left_columns if name in declared.selected or name in always_kept)
         named = {name: other for name, other in named.items() if other in declared.selected or name in times}
-    return Shape(
+    return JoinShape(
         declared.name, str(declared.where), stream_keys(left), stream_keys(right) if stream else (), left.event_time or "", right.event_time if stream else None,
         left_columns, named, declared.on, round(declared.within_s * 1e6) if stream and declared.within_s is not None else None, declared.how,
     )  # fmt: skip
 
 
-def checked_shape(declared: Join, left: Node, right: Node, right_names: Sequence[str]) -> Shape:
+def checked_shape(declared: Join, left: Node, right: Node, right_names: Sequence[str]) -> JoinShape:
     """Return the shape of a join after checking it against the actual columns of the right side.
 
     Raises
@@ -171,10 +171,10 @@ def checked_shape(declared: Join, left: Node, right: Node, right_names: Sequence
             table=declared.name,
             column=problem.column,
         )
-    return shape(declared, left, right, right_names)
+    return join_shape(declared, left, right, right_names)
 
 
-def problems(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Iterator[Problem]:
+def problems(declared: Join, left: Node, right: Node, right_names: Sequence[str] | None = None) -> Iterator[JoinProblem]:
     """Yield the problems of a join of two nodes.
 
     Parameters
@@ -188,59 +188,59 @@ def problems(declared: Join, left: Node, right: Node, right_names: Sequence[str]
         yield from _problems_of_columns(sides)
 
 
-def _problems_of_inputs(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_inputs(sides: _Sides) -> Iterator[JoinProblem]:
     declared, left, right = sides.declared, sides.left, sides.right
     name = f"Join '{declared.name}'"
     if left.name == right.name:
-        yield Problem(f"{name} is of '{left.name}' and itself.", None, "Name two inputs.")
+        yield JoinProblem(f"{name} is of '{left.name}' and itself.", None, "Name two inputs.")
     elif isinstance(left, Join) or isinstance(right, Join):
         again = left if isinstance(left, Join) else right
-        yield Problem(
+        yield JoinProblem(
             f"{name} is of '{again.name}', which is a join itself.", None, "Write a table: a function of both, with @product.table."
         )
     elif not is_stream(left) and not is_stream(right):
-        yield Problem(
+        yield JoinProblem(
             f"{name} is of '{left.name}' and '{right.name}', neither of which is a stream.", None,
             f"Write a table: @product.table, def {declared.name}({left.name}, {right.name}).",
         )  # fmt: skip
     elif not is_stream(left):
-        yield Problem(
+        yield JoinProblem(
             f"{name} has '{left.name}' on its left, which is no stream.", None,
             f"The stream comes first: product.join('{declared.name}', {right.name}, {left.name}, ...).",
         )  # fmt: skip
     if declared.how not in ("inner", "left"):
-        yield Problem(
+        yield JoinProblem(
             f"{name} has the unknown how='{declared.how}'.", nearest(declared.how, ("inner", "left")), "Use inner or left."
         )
 
 
-def _problems_of_time(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_time(sides: _Sides) -> Iterator[JoinProblem]:
     declared, right = sides.declared, sides.right
     name = f"Join '{declared.name}'"
     if sides.streams and declared.within_s is None:
-        yield Problem(
+        yield JoinProblem(
             f"{name} of two streams does not say how far apart in time two rows may be that belong together.", None,
             'Say it: within="2 minutes".',
         )  # fmt: skip
     if not sides.streams and declared.within_s is not None:
-        yield Problem(
+        yield JoinProblem(
             f"{name} says within=, but '{right.name}' is no stream: its rows have no time to be near to.",
             None,
             "Leave within= away.",
         )
     if declared.within_s is not None and declared.within_s < 0:
-        yield Problem(f"{name} has a negative within=.", None, "It is a distance: 0 is the same time.")
+        yield JoinProblem(f"{name} has a negative within=.", None, "It is a distance: 0 is the same time.")
 
 
-def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
+def _problems_of_columns(sides: _Sides) -> Iterator[JoinProblem]:
     declared, left, right = sides.declared, sides.left, sides.right
     name = f"Join '{declared.name}'"
     if not declared.on:
-        yield Problem(f"{name} names no column that has to be equal.", None, 'Say it: on="device".')
+        yield JoinProblem(f"{name} names no column that has to be equal.", None, 'Say it: on="device".')
     for node, names in ((left, stream_columns(left)), (right, sides.right_names)):
         for column_name in declared.on:
             if names is not None and column_name not in names:
-                yield Problem(
+                yield JoinProblem(
                     f"{name} is on '{column_name}', which '{node.name}' does not have.",
                     nearest(column_name, names),
                     f"It has {', '.join(names)}.",
@@ -248,7 +248,7 @@ def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
                 )
     for column_name in declared.on:
         if sides.streams and column_name in (left.event_time, right.event_time):
-            yield Problem(
+            yield JoinProblem(
                 f"{name} is on the event time '{column_name}'.",
                 None,
                 f"Take '{column_name}' out of on=; within=0 says that times are equal.",
@@ -258,9 +258,9 @@ def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
         column not in stream_columns(left) or column not in sides.right_names for column in declared.on
     ):
         return
-    joined = shape(replace(declared, selected=None), left, right, sides.right_names)
+    joined = join_shape(replace(declared, selected=None), left, right, sides.right_names)
     for column_name in sorted({column for column in joined.columns if joined.columns.count(column) > 1}):
-        yield Problem(
+        yield JoinProblem(
             f"{name} would have the column '{column_name}' twice.",
             None,
             f"Rename it in '{left.name}' or '{right.name}'.",
@@ -268,7 +268,7 @@ def _problems_of_columns(sides: _Sides) -> Iterator[Problem]:
         )
     for column_name in declared.selected or ():
         if column_name not in joined.columns:
-            yield Problem(
+            yield JoinProblem(
                 f"{name} names the column '{column_name}' in columns=, which it does not have.", nearest(column_name, joined.columns),
                 f"It has {', '.join(joined.columns)}.", column_name,
             )  # fmt: skip

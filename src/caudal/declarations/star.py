@@ -165,12 +165,12 @@ def fact(
     )  # fmt: skip
 
 
-def stem(column: str, *ends: str) -> str:
+def column_stem(column: str, *ends: str) -> str:
     """Return a column's name without its ending.
 
     Examples
     --------
-    >>> stem("pickup_zone_id", "_id"), stem("pickup_at", "_at")
+    >>> column_stem("pickup_zone_id", "_id"), column_stem("pickup_at", "_at")
     ('pickup_zone', 'pickup')
     """
     return next((column[: -len(end)] for end in ends if column.endswith(end) and column != end), column)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from caudal.declarations.database import Address
+from caudal.declarations.database import DatabaseAddress
 from caudal.declarations.location import Location, caller
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.secret import shown
@@ -20,7 +20,7 @@ Names = str | Sequence[str]
 class Warehouse:
     """A PostgreSQL database. Without an address it is the one that the setting ``warehouse`` names."""
 
-    address: Address | None = None
+    address: DatabaseAddress | None = None
 
     def url(self, setting: str | None) -> str | None:
         """Return the complete URL; None where neither the declaration nor the setting names one.
@@ -89,7 +89,7 @@ def warehouse(url: str | None = None, *, env: str | None = None) -> Warehouse:
             fix="Write it as postgresql://user@host/database, or name a variable: env=.",
             where=where,
         )
-    return Warehouse(Address(url, env) if url or env else None)
+    return Warehouse(DatabaseAddress(url, env) if url or env else None)
 
 
 def lists_of(indexes: Sequence[Names]) -> tuple[tuple[str, ...], ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.measures import Measures, measure
+from caudal.engine.measures import Measures, measure_jobs
 from caudal.engine.session import is_running, session, stop
 
-__all__ = ["JavaHome", "Measures", "is_running", "java_home", "measure", "session", "stop"]
+__all__ = ["JavaHome", "Measures", "is_running", "java_home", "measure_jobs", "session", "stop"]

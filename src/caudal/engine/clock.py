@@ -101,7 +101,7 @@ class Clock:
         return F.when(self.missing(slot), slot).otherwise(wall)
 
 
-def axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | None = None) -> list[Column]:
+def time_axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | None = None) -> list[Column]:
     """Return times as microseconds on one axis, on which counted windows are one width apart.
 
     Instants of windows longer than any clock change of the zone become wall times; others stay as they are.

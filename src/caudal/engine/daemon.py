@@ -18,7 +18,7 @@ from pyspark import daemon
 IMPORTED = ("pandas", "pyarrow")  # by each worker that gets Arrow data
 
 
-def main() -> None:
+def fork_workers() -> None:
     """Fork workers until Spark closes the input."""
     if sys.platform == "linux":  # on macOS a library that was used before a fork may not work after it
         for name in IMPORTED:
@@ -50,4 +50,4 @@ def _keep_caches(_: zipimport.zipimporter) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    fork_workers()

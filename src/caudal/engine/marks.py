@@ -66,7 +66,7 @@ def event_time(frame: DataFrame, declared: str | None, asking: str, option: str)
     )
 
 
-def keys(frame: DataFrame, declared: str | Sequence[str] | None, asking: str) -> list[str]:
+def group_keys(frame: DataFrame, declared: str | Sequence[str] | None, asking: str) -> list[str]:
     """Return the columns by which rows are grouped: the given ones, else those that ``tumble`` marked."""
     if declared is not None:
         given_names = names(declared)

@@ -64,7 +64,7 @@ class Measuring:
 
 
 @contextmanager
-def measure(spark: SparkSession) -> Iterator[Measuring]:
+def measure_jobs(spark: SparkSession) -> Iterator[Measuring]:
     """Measure the jobs on ``spark`` during the block, including those of other threads.
 
     Yields

@@ -36,7 +36,7 @@ START, MIDNIGHT = "__caudal_start", "__caudal_midnight"
 
 
 @dataclass(frozen=True)
-class Input:
+class FrameInput:
     """What is known of an input frame of a function.
 
     Parameters
@@ -52,7 +52,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Reach:
+class LookBack:
     """How far back rows look.
 
     Parameters
@@ -108,7 +108,7 @@ def looks_back(length_s: float, of: str = "") -> str:
     return f"__looks_back_{'inf' if math.isinf(length_s) else math.ceil(length_s * 1_000_000)}" + (f"_{of}" if of else "")
 
 
-def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = False) -> Reach:
+def reach(frame: DataFrame, inputs: Mapping[str, FrameInput], *, declared: bool = False) -> LookBack:
     """Return how far back the rows of a frame look on its inputs.
 
     Parameters
@@ -120,17 +120,17 @@ def reach(frame: DataFrame, inputs: Mapping[str, Input], *, declared: bool = Fal
     try:
         rows = walk.rows(analysed_plan(frame))
     except Exception as error:  # an unexpected plan may look back without bound
-        return Reach(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
+        return LookBack(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
     if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:
-        return Reach(math.inf, ("rows that did not stay on Spark",))
+        return LookBack(math.inf, ("rows that did not stay on Spark",))
     seconds = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
-    return Reach(seconds, tuple(dict.fromkeys(walk.unbounded)) if math.isinf(seconds) else ())
+    return LookBack(seconds, tuple(dict.fromkeys(walk.unbounded)) if math.isinf(seconds) else ())
 
 
 class _Walk:
     """One pass over a plan."""
 
-    def __init__(self, inputs: Mapping[str, Input], declared: bool) -> None:
+    def __init__(self, inputs: Mapping[str, FrameInput], declared: bool) -> None:
         self._inputs, self._declared = inputs, declared
         self._shared: dict[int, _Rows] = {}
         self.unbounded: list[str] = []

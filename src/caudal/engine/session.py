@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from caudal.engine import cds, settings
 from caudal.engine.connectors import jars
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import Jvm, common_options, environment, join_options, start_error
+from caudal.engine.jvm import Jvm, common_options, join_options, spark_environment, start_error
 from caudal.errors import EnvironmentProblem
 from caudal.secret import is_secret_name
 
@@ -29,7 +29,7 @@ _HADOOP = "spark.hadoop."
 
 
 @dataclass(frozen=True)
-class Plan:
+class SessionPlan:
     """Everything that decides how a session starts."""
 
     app: str
@@ -52,7 +52,7 @@ class Plan:
 @dataclass(frozen=True)
 class _Running:
     spark: SparkSession
-    plan: Plan
+    plan: SessionPlan
     folder: Path
 
 
@@ -99,7 +99,7 @@ def session(
         for name, value in (conf or {}).items():
             _set(_running.spark, name, value)
         return _running.spark
-    chosen = plan(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app, brief=brief)
+    chosen = plan_session(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app, brief=brief)
     spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
     atexit.unregister(_at_exit)
     atexit.register(_at_exit, chosen)
@@ -184,7 +184,7 @@ def stop(*, wait_s: float = 60) -> None:
     shutil.rmtree(stopped.folder, ignore_errors=True)
 
 
-def plan(
+def plan_session(
     *,
     connectors: frozenset[str] = frozenset(),
     master: str | None = None,
@@ -193,11 +193,11 @@ def plan(
     conf: Mapping[str, str] | None = None,
     app: str = "caudal",
     brief: bool = False,
-) -> Plan:
+) -> SessionPlan:
     """Decide how a session starts; fetch connectors that are not in the cache."""
     java = java_home()
     connector_jars = tuple(jars(connectors)) if connectors else ()
-    return Plan(
+    return SessionPlan(
         app=app,
         master=(conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
         cores=cores or settings.usable_cores(),
@@ -211,7 +211,7 @@ def plan(
     )
 
 
-def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
+def start(chosen: SessionPlan, java_options: Sequence[str]) -> SparkSession:
     """Start the session described by ``chosen``, with further options for its Java process."""
     global _running
     from pyspark.errors import PySparkRuntimeError
@@ -220,7 +220,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
     brief = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"] if chosen.brief else []
     options = [*brief, *common_options(chosen.java), settings.UTC, f"-Dderby.system.home={folder}", *java_options]
-    conf = settings.settings(
+    conf = settings.session_settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
     )
     conf |= {"spark.driver.extraJavaOptions": join_options(options)} | dict(chosen.conf)
@@ -233,7 +233,7 @@ def start(chosen: Plan, java_options: Sequence[str]) -> SparkSession:
     # pandas-on-Spark, used inside a table function, needs it here and in the workers, which inherit it from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
-        with environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
+        with spark_environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
             spark = builder.getOrCreate()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -266,7 +266,7 @@ def _without_checksum_files(spark: SparkSession) -> None:
     jvm.org.apache.hadoop.fs.FileSystem.getLocal(hadoop).setWriteChecksum(False)
 
 
-def _at_exit(chosen: Plan) -> None:
+def _at_exit(chosen: SessionPlan) -> None:
     """Stop the session, then start making the archive that it lacked."""
     stop()
     if chosen.local and cds.wanted(chosen.archive):

@@ -16,7 +16,7 @@ _SOCKET = f".{'0' * 36}.sock"  # as long as PySpark's names
 _LONGEST_SOCKET = 103  # bytes of a path; the limit of macOS is the lowest
 
 
-def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path], folder: Path) -> dict[str, str]:
+def session_settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path], folder: Path) -> dict[str, str]:
     """Return the settings of a session.
 
     Parameters
@@ -24,7 +24,7 @@ def settings(*, master: str, cores: int, memory: str, class_path: Sequence[Path]
     master : str, Spark's master URL
     cores : int, tasks that can run at once
     memory : str, the driver's heap, such as ``4g``
-    class_path : the connectors' jars; a local session gets them from `caudal.engine.jvm.environment`
+    class_path : the connectors' jars; a local session gets them from `caudal.engine.jvm.spark_environment`
     folder : Path, for everything that Spark writes besides the data; nothing goes to the working directory
     """
     chosen = {

@@ -17,15 +17,15 @@ from pyspark.sql import functions as f
 from pyspark.sql.window import Window
 
 from caudal.engine import cds
-from caudal.engine.session import plan, start, stop
+from caudal.engine.session import plan_session, start, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-def main(arguments: list[str]) -> int:
+def run_warmup(arguments: list[str]) -> int:
     """Make the archive if it is missing; return 0 if it exists afterwards."""
-    chosen = plan(cores=1, memory="1g")
+    chosen = plan_session(cores=1, memory="1g")
     if not cds.enabled() or not chosen.local:
         return 1
     if chosen.archive.is_file():
@@ -59,4 +59,4 @@ def touch(spark: SparkSession, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_warmup(sys.argv[1:]))

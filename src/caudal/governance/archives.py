@@ -26,7 +26,7 @@ _FIX = "Erase it at its origin and deliver the file again."
 _FINDERS = ("__MACOSX", ".DS_Store")  # macOS adds these to archives: metadata without rows
 
 
-def edit(
+def edit_archive(
     file: Path, column: str, is_subject: Is, to: Path | None, *, kind_of: KindOf, options: Options, format: str | None, room: Path, depth: int
 ) -> tuple[int, int]:  # fmt: skip
     """Return how many rows of an archive are the subject's, and how many of the read ones are not; write it without the subject's
@@ -91,7 +91,7 @@ def repacked(
         with open_unpacked(file, "rb") as stream:
             write_plain(stream, plain, Expansion(RawFile(file, "", file.name), file.stat().st_size))
         if to is None:
-            return erased.count(plain, kind, column, is_subject), 0
+            return erased.count_subject_rows(plain, kind, column, is_subject), 0
         counts = erased.without(plain, new, kind, column, is_subject)
         with new.open("rb") as content, open_unpacked(to, "wb", like=file) as out:
             shutil.copyfileobj(content, out)
@@ -104,7 +104,7 @@ def _search_member(
     try:
         kind = kind_of(name, depth + 1)
         if to is None:
-            return erased.count(plain, kind, column, is_subject), 0
+            return erased.count_subject_rows(plain, kind, column, is_subject), 0
         return erased.without(plain, to, kind, column, is_subject)
     except Exception as error:
         raise NotThere(f"its member '{name}': {str(error).rstrip('.')}", fix=_FIX) from error

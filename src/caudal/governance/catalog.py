@@ -52,7 +52,7 @@ def catalog(settings: Settings, folders: Sequence[Path] = (), *, samples: int = 
         return json_ready({"home": home.path.name, "products": list(products.values())}, text_or_number)  # type: ignore[no-any-return]
 
 
-def search(document: Thing, word: str) -> list[FoundDocument]:
+def search_catalog(document: Thing, word: str) -> list[FoundDocument]:
     """Return products, things and columns whose name, description or owner contains the word; exact names come first."""
     ranked_hits: list[tuple[int, FoundDocument]] = []
 
@@ -110,7 +110,7 @@ class _Product:
         published = any(row["rows_written"] is not None for row in step_rows)
         folder = self._home.table(self._name, name)
         number = delta.version_of(folder)
-        version = delta.read(folder, number) if number is not None else None
+        version = delta.read_version(folder, number) if number is not None else None
         names = (
             [field["name"] for field in version.schema["fields"] if field["name"] != delta.DAY]
             if version
@@ -264,7 +264,7 @@ class _Product:
 
     def _set_aside(self, name: str) -> int | None:
         folder = self._home.quarantine(self._name, name)
-        return delta.read(folder).rows if delta.version_of(folder) is not None else None
+        return delta.read_version(folder).rows if delta.version_of(folder) is not None else None
 
     def _sample(self, version: delta.Version, names: Sequence[str]) -> list[Thing]:
         persons = {subject["column"] for subject in self._declared["subjects"]}

@@ -28,7 +28,16 @@ from caudal.governance.held import Occurrence
 from caudal.governance.identity import Person
 from caudal.governance.proof import write_proof
 from caudal.governance.raw_kinds import raw_kind, without_subject
-from caudal.governance.subject import columns_of, in_raw, kind_of, parse_subject, raw_column, search, search_tables, subject_mask
+from caudal.governance.subject import (
+    column_type,
+    columns_of_subject,
+    in_raw,
+    parse_subject,
+    raw_column,
+    search_subject,
+    search_tables,
+    subject_mask,
+)
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import deletions, erasures, landed, manifests, model_versions, profiles, tombstones
@@ -40,7 +49,7 @@ from caudal.runtime.opening import hold_product, open_home
 from caudal.runtime.progress import Progress
 from caudal.storage import delta
 from caudal.storage.lease import lease
-from caudal.storage.parquet import WRITTEN, read
+from caudal.storage.parquet import WRITTEN, read_parquet
 from caudal.storage.place import Place, local, writable
 from caudal.streaming.sources import stream_lease
 from caudal.tables import changes, erased, lifespans
@@ -68,7 +77,7 @@ def erase(
         ledger = open_.enter_context(contextlib.closing(home.ledger()))
         open_.enter_context(lease(stream_lease(home, product), f"{product.name} (stream)"))
         with _exclusive(home, ledger, product):
-            occurrences, searched, not_searched = search(product, home, ledger, person_)
+            occurrences, searched, not_searched = search_subject(product, home, ledger, person_)
             plan = _document(product, home, ledger, person_, occurrences, searched, not_searched)
             if not yes or not (occurrences or _running(ledger, product, person_)):
                 if yes and not_searched:
@@ -81,7 +90,7 @@ def erase(
         result = run(file, settings, progress=progress)
         with _exclusive(home, ledger, product):
             _erase_remaining(product, home, ledger, person_, record["erasure"], clock())
-            remaining, searched, not_searched = search(product, home, ledger, person_)
+            remaining, searched, not_searched = search_subject(product, home, ledger, person_)
             after = _document(product, home, ledger, person_, remaining, searched, not_searched)
             proof = _end(product, home, ledger, record, after, result.document, clock())
     if remaining_rows := [occurrence for occurrence in remaining if occurrence.stays is None]:
@@ -126,7 +135,7 @@ def _document(
     rows = ledger.find(model_versions, product=product.name)
     return {
         "product": product.name, "column": person_.column, "places": [occurrence.as_dict() for occurrence in occurrences], "searched": dict(searched),
-        "not_searched": list(not_searched), "stays": [occurrence.where() for occurrence in occurrences if occurrence.stays is not None], "columns": {name: sorted(column) for name, column in columns_of(product, home, ledger, person_).items()},
+        "not_searched": list(not_searched), "stays": [occurrence.where() for occurrence in occurrences if occurrence.stays is not None], "columns": {name: sorted(column) for name, column in columns_of_subject(product, home, ledger, person_).items()},
         "rows": {kind: sum(occurrence.rows for occurrence in occurrences if occurrence.kind == kind) for kind in (*_KINDS, *(["stream"] if any(occurrence.kind == "stream" for occurrence in occurrences) else []))},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
@@ -193,7 +202,7 @@ def _raw_files(
     product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], erasure: str, now: float
 ) -> None:
     """Rewrite each raw file that holds the subject, and delete old contents that an interrupted erasure has left."""
-    columns = columns_of(product, home, ledger, person_)
+    columns = columns_of_subject(product, home, ledger, person_)
     for occurrence in occurrences:
         if occurrence.kind != "raw" or occurrence.stays is not None:
             continue
@@ -212,14 +221,14 @@ def _raw_files(
 
 def _erase_remaining(product: Product, home: Home, ledger: Ledger, person_: Person, erasure: str, now: float) -> None:
     """Rewrite tables that no run rebuilds, without the subject; then delete files of older versions that hold the subject."""
-    columns = columns_of(product, home, ledger, person_)
+    columns = columns_of_subject(product, home, ledger, person_)
     occurrences = list(search_tables(product, home, person_, columns, {}, []))
     for name in dict.fromkeys(occurrence.name for occurrence in occurrences if occurrence.current):
         table = name.rpartition("/")[2]
         folder, source = _folder(home, product, name), product.sources.get(table)
         subject_columns = columns[table] | ({raw_column(source, column) for column in columns[table]} if source else set())
         paths = [occurrence.file for occurrence in occurrences if occurrence.name == name and occurrence.current]
-        _rewrite(folder, paths, subject_columns, person_, kind_of(product, home, table, columns[table]), erasure, now)
+        _rewrite(folder, paths, subject_columns, person_, column_type(product, home, table, columns[table]), erasure, now)
     occurrences = list(search_tables(product, home, person_, columns, {}, []))
     for name in dict.fromkeys(occurrence.name for occurrence in occurrences if not occurrence.current):
         files = [
@@ -238,11 +247,11 @@ def _rewrite(
     folder: Place, paths: Sequence[str], columns: set[str], person_: Person, kind: str | None, erasure: str, now: float
 ) -> None:
     """Publish a version with the same files, without the subject's rows."""
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     days = {unquote(file.path): file.day for file in version.files}
     stage = folder / f"part-{erasure}-{version.number}"
     for number, path in enumerate(paths):
-        rows = read(folder / path)
+        rows = read_parquet(folder / path)
         below = stage if days[path] is None else stage / f"{delta.DAY}={days[path]}"
         below.mkdir(parents=True, exist_ok=True)
         with writable(below / f"{number}.parquet") as out:

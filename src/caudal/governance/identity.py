@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
-from caudal.tables.raw_records import Written
+from caudal.tables.raw_records import WrittenNumber
 
 NUMBERS = ("byte", "short", "integer", "int", "long", "bigint", "float", "double", "decimal")
 _PLAIN = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0*)?")  # a whole number in plain notation
@@ -48,7 +48,7 @@ class Person:
         if isinstance(value, float):
             return self._is_float(value)
         if isinstance(value, int | Decimal):
-            return number(self.value) == Decimal(value)
+            return parse_number(self.value) == Decimal(value)
         if isinstance(value, dt.datetime):
             return same_moment(value, self.value)
         if isinstance(value, dt.date):
@@ -70,8 +70,8 @@ class Person:
         if not isinstance(value, str) or value == self.value:
             return self.is_it(value)
         base = (kind or "").partition("(")[0]
-        if base in NUMBERS or (not base and isinstance(value, Written)):
-            own_number, other_number = number(self.value), number(value)
+        if base in NUMBERS or (not base and isinstance(value, WrittenNumber)):
+            own_number, other_number = parse_number(self.value), parse_number(value)
             return own_number is not None and own_number == other_number
         if base in TIMES:
             return same_moment(value, self.value)
@@ -81,7 +81,7 @@ class Person:
 
     def could_be(self, figure: object) -> bool:
         """Return whether a profile's figure, in which decimals are floats and times are text, may be the subject's value."""
-        own_number = number(self.value)
+        own_number = parse_number(self.value)
         equal_as_float = own_number is not None and isinstance(figure, int | float) and float(own_number) == float(figure)
         return self.is_it(figure) or equal_as_float or (isinstance(figure, str) and same_moment(figure, self.value))
 
@@ -96,21 +96,21 @@ class Person:
         return hashlib.sha256(f"{salt}\0{self.column}\0{value}".encode()).hexdigest()
 
     def _is_float(self, value: float) -> bool:
-        own_number = number(self.value)
+        own_number = parse_number(self.value)
         return own_number is not None and value == value and abs(value) != float("inf") and own_number == Decimal(repr(value))
 
     def is_exact_in(self, kind: str | None) -> bool:
         """Return whether a column's type is precise enough to identify the subject: doubles confuse whole numbers of 17 digits."""
-        own_number, bits = number(self.value), {"float": 24, "double": 53}.get(kind or "")
+        own_number, bits = parse_number(self.value), {"float": 24, "double": 53}.get(kind or "")
         return own_number is None or bits is None or abs(own_number) < 1 << bits
 
 
-def number(text: str) -> Decimal | None:
+def parse_number(text: str) -> Decimal | None:
     """Return the number that text writes in plain or scientific notation, exactly; None if it is not a number.
 
     Examples
     --------
-    >>> number("017850"), number("1e3") == 1000, number("NaN"), number("1_000"), number("Ann")
+    >>> parse_number("017850"), parse_number("1e3") == 1000, parse_number("NaN"), parse_number("1_000"), parse_number("Ann")
     (Decimal('17850'), True, None, None, None)
     """
     text = text.strip()

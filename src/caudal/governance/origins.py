@@ -28,7 +28,7 @@ class Trace:
     models: dict[tuple[str, int], dict[str, object]] = field(default_factory=dict)
 
 
-def model_of(result: Trace, model: str, number: int) -> dict[str, object]:
+def model_origin(result: Trace, model: str, number: int) -> dict[str, object]:
     """Return the record of a model version: its training data, down to the raw files, and the decisions about it."""
     rows = result.ledger.find(model_versions, product=result.product.name, model=model, version=number)
     if not rows:
@@ -57,7 +57,7 @@ def _segments(result: Trace, table: str, number: int, into: dict[str, set[str]])
             _segments(result, name, int(version), into)
 
 
-def raw_files(result: Trace, source: str, names: Iterable[str]) -> list[dict[str, object]]:
+def traced_files(result: Trace, source: str, names: Iterable[str]) -> list[dict[str, object]]:
     """Return landed files by the names that rows give them, and whether their bytes are unchanged."""
     rows = {row["sha256"][:16]: row for row in result.ledger.find(landed, product=result.product.name, source=source)}
     documents: list[dict[str, object]] = []

@@ -16,7 +16,7 @@ def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, objec
     The hash is that of the document as JSON with sorted keys and without the hash itself: anybody who has the file can compute it, and
     compare it with the one in the ledger.
     """
-    sha256 = digest(document)
+    sha256 = proof_digest(document)
     whole = {**document, "sha256": sha256}
     folder.mkdir(parents=True, exist_ok=True)
     _put(folder / f"{document['erasure']}.json", json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True, default=str))
@@ -24,12 +24,12 @@ def write_proof(folder: Path, document: Mapping[str, object]) -> dict[str, objec
     return {**whole, "json": str(folder / f"{document['erasure']}.json"), "page": str(folder / f"{document['erasure']}.html")}
 
 
-def digest(document: Mapping[str, object]) -> str:
+def proof_digest(document: Mapping[str, object]) -> str:
     """Return the hash of a proof.
 
     Examples
     --------
-    >>> digest({"a": 1, "sha256": "x"}) == digest({"a": 1})
+    >>> proof_digest({"a": 1, "sha256": "x"}) == proof_digest({"a": 1})
     True
     """
     hashed = {name: value for name, value in document.items() if name not in ("sha256", "json", "page")}

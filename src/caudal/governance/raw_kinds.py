@@ -9,7 +9,7 @@ from pathlib import Path
 from caudal.declarations.node import Source
 from caudal.governance import archives, workbooks
 from caudal.ledger.rows import LandedRow
-from caudal.stages.ingest.formats.json_records import spans
+from caudal.stages.ingest.formats.json_records import row_spans
 from caudal.stages.ingest.raw import format_of, packing_of, path_of
 from caudal.tables import erased
 from caudal.tables.raw_records import Is, RawKind
@@ -57,7 +57,9 @@ def _kind(source: Source, name: str, room: Path, declared: str | None, depth: in
     if packing == ".zip":
         kind_of = partial(_member, source, room, declared)
         return RawKind(
-            format, {}, edit=partial(archives.edit, kind_of=kind_of, options=options, format=declared, room=room, depth=depth)
+            format,
+            {},
+            edit=partial(archives.edit_archive, kind_of=kind_of, options=options, format=declared, room=room, depth=depth),
         )
     plain = _plain(format, options, name, names)
     if packing is not None and format in _UNPACKED_FIRST:
@@ -72,8 +74,10 @@ def _member(source: Source, room: Path, declared: str | None, name: str, depth: 
 
 def _plain(format: str, options: Mapping[str, object], name: str, names: tuple[str, ...]) -> RawKind:
     if format == "excel":
-        return RawKind(format, options, names, edit=partial(workbooks.edit, options=options, names=names))
+        return RawKind(format, options, names, edit=partial(workbooks.edit_workbook, options=options, names=names))
     if format == "csv" and not options.get("separator") and ".tsv" in name.lower():
         options = {**options, "separator": "\t"}
-    record_spans = partial(spans, path=str(options["records"]), name=name) if format == "json" and "records" in options else None
+    record_spans = (
+        partial(row_spans, path=str(options["records"]), name=name) if format == "json" and "records" in options else None
+    )
     return RawKind(format, options, names, record_spans)

@@ -174,7 +174,7 @@ def _days(product: Product, home: Home, name: str, keep_s: float, now: float) ->
     folder, first = home.table(product.name, name), _first_day(product, keep_s, now)
     if delta.version_of(folder) is None:
         return
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     days = tuple(sorted(day for day in version.days if day is not None and day < first))
     if days:
         files = [lifespans.Lifespan(file.path, file.bytes, 0) for file in version.files if file.day in days]

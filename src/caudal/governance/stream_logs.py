@@ -70,5 +70,5 @@ def _count(block: Block, channels: tuple[str, ...], columns: set[str], who: Pers
             values = pa.array(block.values[:, channels.index(name)])
         else:
             continue
-        mask = pc.or_(mask, erased.subject_mask(values, name, {name}, who.is_it))
+        mask = pc.or_(mask, erased.array_mask(values, name, {name}, who.is_it))
     return int(mask.true_count)

@@ -24,12 +24,12 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.column_lineage import flows
 from caudal.storage import delta
-from caudal.storage.parquet import read
+from caudal.storage.parquet import read_parquet
 from caudal.storage.place import Place, local, readable, relative_path
 from caudal.tables import erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, Written, has_subject
+from caudal.tables.raw_records import Is, RawKind, WrittenNumber, has_subject
 
 QUARANTINE, RAW = "_quarantine", "_raw"
 
@@ -54,13 +54,13 @@ def parse_subject(product: Product, text: str) -> Person:
     return Person(column, value)
 
 
-def columns_of(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
+def columns_of_subject(product: Product, home: Home, ledger: Ledger, who: Person) -> dict[str, set[str]]:
     """Return the columns that hold the subject's value, by table: by declared name, and by lineage where the value is carried
     unchanged."""
     declared = next(subject for subject in product.subjects if subject.column == who.column)
     columns_by_table: dict[str, set[str]] = {}
     for name, folder, _ in places(home, product.name):
-        if who.column in fields_of(delta.read(folder).schema) and (not declared.tables or name in declared.tables):
+        if who.column in fields_of(delta.read_version(folder).schema) and (not declared.tables or name in declared.tables):
             columns_by_table.setdefault(name, set()).add(who.column)
     for name, node in product.sources.items():
         if node.schema is not None and who.column in node.schema and (not declared.tables or name in declared.tables):
@@ -81,9 +81,9 @@ def places(home: Home, product: str) -> Iterator[tuple[str, Place, bool]]:
                 yield folder.name, folder, is_quarantine
 
 
-def search(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Occurrence], dict[str, int], list[str]]:
+def search_subject(product: Product, home: Home, ledger: Ledger, who: Person) -> tuple[list[Occurrence], dict[str, int], list[str]]:
     """Return the places of the subject's rows, the number of searched files by place, and what could not be searched."""
-    columns = columns_of(product, home, ledger, who)
+    columns = columns_of_subject(product, home, ledger, who)
     occurrences: list[Occurrence] = []
     searched: dict[str, int] = {}
     not_searched: list[str] = []
@@ -105,17 +105,17 @@ def search_tables(
         if name in columns:
             label = f"{QUARANTINE}/{name}" if is_quarantine else name
             raw = {raw_column(product.sources[name], column) for column in columns[name]} if name in product.sources else set()
-            kind = kind_of(product, home, name, columns[name])
+            kind = column_type(product, home, name, columns[name])
             if not who.is_exact_in(kind):
                 not_searched.append(f"{label}: its column is a {kind}, which does not tell {who.column}s of so many digits apart")
             yield from _table(folder, label, is_quarantine, columns[name] | raw, who, searched, kind)
 
 
-def kind_of(product: Product, home: Home, name: str, columns: set[str]) -> str | None:
+def column_type(product: Product, home: Home, name: str, columns: set[str]) -> str | None:
     """Return the type as which a source's text is read in a column: that of its table, else the declared one."""
     folder = home.table(product.name, name)
     if delta.version_of(folder) is not None:
-        kinds = (field["type"] for field in delta.read(folder).schema["fields"] if field["name"] in columns)
+        kinds = (field["type"] for field in delta.read_version(folder).schema["fields"] if field["name"] in columns)
         return next((kind for kind in kinds if isinstance(kind, str)), None)
     source = product.sources.get(name)
     return next((column.type for column in (source.schema or () if source else ()) if column.name in columns), None)
@@ -128,7 +128,7 @@ def raw_column(source: Source, column: str) -> str:
 
 def in_raw(product: Product, home: Home, source: Source, who: Person, columns: set[str]) -> list[tuple[str, Is]]:
     """Return the columns' names in a source's raw files, each with the test for the subject's values."""
-    return [(raw_column(source, column), who.raw(kind_of(product, home, source.name, {column}))) for column in sorted(columns)]
+    return [(raw_column(source, column), who.raw(column_type(product, home, source.name, {column}))) for column in sorted(columns)]
 
 
 def _raw(
@@ -143,7 +143,7 @@ def _raw(
 ) -> Iterator[Occurrence]:
     folder, scratch = home.raw(product.name, source.name), home.scratch(product.name)
     raw_columns = in_raw(product, home, source, who, columns)
-    if pattern := _time_pattern(source, kind_of(product, home, source.name, columns)):
+    if pattern := _time_pattern(source, column_type(product, home, source.name, columns)):
         not_searched.append(
             f"raw files of {source.name}: their {who.column} is written as '{pattern}', which an erasure does not read"
         )
@@ -153,7 +153,12 @@ def _raw(
         try:
             file, kind = local(store_path(folder, row["sha256"], row["path"]), scratch), raw_kind(source, row, scratch)
             count = next(
-                (count for column, is_subject in raw_columns if (count := erased.count(file, kind, column, is_subject))), 0
+                (
+                    count
+                    for column, is_subject in raw_columns
+                    if (count := erased.count_subject_rows(file, kind, column, is_subject))
+                ),
+                0,
             )
         except Exception as error:  # noqa: BLE001 a raw file may be anything; what cannot be read is reported, not skipped
             not_searched.append(f"raw file {row['sha256'][:16]} of {source.name} ({row['path']}): {error}")
@@ -190,7 +195,7 @@ def _stays(file: Path, kind: RawKind, raw_columns: Sequence[tuple[str, Is]], scr
 def _table(
     folder: Place, name: str, is_quarantine: bool, columns: set[str], who: Person, searched: dict[str, int], kind: str | None
 ) -> Iterator[Occurrence]:
-    current_paths = {unquote(file.path) for file in delta.read(folder).files}
+    current_paths = {unquote(file.path) for file in delta.read_version(folder).files}
     files = [lifespan.path for lifespan in lifespans.lifespans(folder)[0] if (folder / lifespan.path).is_file()]
     searched[name] = len(files)
     for path in files:
@@ -200,7 +205,7 @@ def _table(
             for name in names
             if name.name in columns or pa.types.is_nested(name.type) or (is_quarantine and name.name == RAW)
         ]
-        count = pc.sum(subject_mask(read(folder / path, searched_columns), columns, who, kind)).as_py() or 0
+        count = pc.sum(subject_mask(read_parquet(folder / path, searched_columns), columns, who, kind)).as_py() or 0
         if count:
             yield Occurrence("quarantine" if is_quarantine else "table", name, path, count, path in current_paths)
 
@@ -218,13 +223,13 @@ def subject_mask(rows: pa.Table | pa.RecordBatch, columns: set[str], who: Person
             raw = (_raw_row_matches(text, columns, who, kind) for text in rows.column(name).to_pylist())
             mask = pc.or_(mask, pa.array(list(raw), pa.bool_()))
         else:
-            mask = pc.or_(mask, erased.subject_mask(rows.column(name), name, columns, who.is_it))
+            mask = pc.or_(mask, erased.array_mask(rows.column(name), name, columns, who.is_it))
     return mask
 
 
 def _raw_row_matches(raw: str | None, columns: set[str], who: Person, kind: str | None) -> bool:
     try:
-        row = json.loads(raw or "null", parse_int=Written, parse_float=Written)
+        row = json.loads(raw or "null", parse_int=WrittenNumber, parse_float=WrittenNumber)
     except ValueError:
         return False
     return isinstance(row, dict) and has_subject(row, columns, lambda value: who.is_written(value, kind))

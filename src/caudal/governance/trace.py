@@ -20,7 +20,7 @@ from caudal.declarations.settings import Settings
 from caudal.declarations.zone import window_end
 from caudal.errors import NotThere, nearest
 from caudal.governance.condition import condition
-from caudal.governance.origins import Trace, model_of, raw_files
+from caudal.governance.origins import Trace, model_origin, traced_files
 from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -66,7 +66,7 @@ def trace(
         whole: dict[str, Any] = json_ready(
             {
                 "product": product.name, "table": table, "where": where, "hops": result.hops, "models": list(result.models.values()),
-                "files": [file for source, names in result.segments.items() for file in raw_files(result, source, names)],
+                "files": [file for source, names in result.segments.items() for file in traced_files(result, source, names)],
             },
             text_or_number,
         )  # fmt: skip
@@ -181,7 +181,7 @@ def _of_predictions(result: Trace, table: str, group: Sequence[MatchedRows]) -> 
     }
 
     for of_model, of_input in sorted(pairs):
-        result.models.setdefault((model.name, of_model), model_of(result, model.name, of_model))
+        result.models.setdefault((model.name, of_model), model_origin(result, model.name, of_model))
         parts = [
             MatchedRows(
                 match_.file,
@@ -233,7 +233,7 @@ def _window(result: Trace, table: str, name: str, group: Sequence[MatchedRows]) 
         return None
     if any(origin["kind"] == "identity" for origin in lineage["from"]):
         return None
-    schema = delta.read(result.home.table(result.product.name, table), group[0].version).schema
+    schema = delta.read_version(result.home.table(result.product.name, table), group[0].version).schema
     marks: dict[str, Any] = next((field["metadata"] for field in schema["fields"] if field["name"] == node.event_time), {})
     return (input_node.event_time, node.event_time, int(marks[STEP_S])) if STEP_S in marks else None
 
@@ -310,7 +310,7 @@ def _by_version(matches: Sequence[MatchedRows]) -> Mapping[int, list[MatchedRows
 
 def _version(result: Trace, name: str, number: int) -> delta.Version | None:
     try:
-        return delta.read(result.home.table(result.product.name, name), number)
+        return delta.read_version(result.home.table(result.product.name, name), number)
     except NotThere:
         result.hops.append({"table": name, "kind": result.product.nodes[name].kind, "version": number, "rows": None, "exact": False,
                           "how": "this version is not kept any more", "sample": [], "versions": [number], "made_by": []})  # fmt: skip

@@ -37,7 +37,7 @@ _TELLING = 4  # characters; shorter text, numbers, times and truth values may oc
 _PLAIN = re.compile(r"[\d\s:.,+\-TZeE]*|true|false")
 
 
-def edit(
+def edit_workbook(
     file: Path, column: str, is_subject: Is, to: Path | None, *, options: Mapping[str, object], names: Sequence[str]
 ) -> tuple[int, int]:
     """Return how many rows of a workbook are the subject's, and how many of the read ones are not; write it without them to ``to``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from caudal.graph.layout import Box, layout
+from caudal.graph.layout import Box, lay_out
 from caudal.graph.node_kind import Style
 from caudal.graph.registered import styles
 from caudal.graph.shape import Graph, GraphNode, NodeState
@@ -83,7 +83,7 @@ def as_svg(graph: Graph, states: Mapping[str, NodeState] | None = None, links: M
     """
     states, links = states or {}, links or {}
     height = 60.0 if states else 44.0
-    drawing = layout(graph, {name: _width(node, states.get(name)) for name, node in graph.nodes.items()}, height)
+    drawing = lay_out(graph, {name: _width(node, states.get(name)) for name, node in graph.nodes.items()}, height)
     width, total = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
     parts = [
         f'<svg class="cg" xmlns="http://www.w3.org/2000/svg" viewBox="{-MARGIN:g} {-MARGIN:g} {width:g} {total:g}" '

@@ -18,7 +18,7 @@ from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.declarations.star import Star
 from caudal.declarations.warehouse import Publication
-from caudal.graph.loaded import Loaded
+from caudal.graph.loaded import LoadedProduct
 from caudal.graph.reach import Reach
 from caudal.graph.registered import declared_nodes, kind_of
 
@@ -27,7 +27,7 @@ FORMAT = "2"  # raised when caudal itself computes a step differently, so that e
 Declared = Node | Model | Publication | Star | CustomNode
 
 _recorded: dict[int, tuple[Declared, dict[str, str]]] = {}
-_loaded: dict[int, tuple[Product, Loaded]] = {}
+_loaded: dict[int, tuple[Product, LoadedProduct]] = {}
 
 
 def digest(*parts: object) -> str:
@@ -69,17 +69,17 @@ def describe(value: object) -> object:
         return {str(key): describe(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [describe(item) for item in value]
-    return Reach(Loaded(Path(), Path("product.py")), None).value(value)
+    return Reach(LoadedProduct(Path(), Path("product.py")), None).value(value)
 
 
 def function_digest(function: FunctionType) -> str:
     """Return the fingerprint of a function and of all user code and values that it uses."""
     file = Path(function.__code__.co_filename)
-    reach = Reach(Loaded(file.parent.resolve(), file), str(file))
+    reach = Reach(LoadedProduct(file.parent.resolve(), file), str(file))
     return digest(reach.value(function), reach.parts())
 
 
-def record_fingerprints(product: Product, loaded: Loaded) -> None:
+def record_fingerprints(product: Product, loaded: LoadedProduct) -> None:
     """Compute and remember the fingerprints of all declarations of a product, before use changes any of its objects."""
     earlier = [key for key, (_, other) in _loaded.items() if other.file == loaded.file]
     for key in earlier:
@@ -90,7 +90,7 @@ def record_fingerprints(product: Product, loaded: Loaded) -> None:
         _recorded[id(node)] = (node, _parts(node, loaded))
 
 
-def loaded_of(product: Product) -> Loaded | None:
+def loaded_of(product: Product) -> LoadedProduct | None:
     """Return the sources and reads of a loaded product; None for a product that was not loaded from a folder."""
     recorded = _loaded.get(id(product))
     return recorded[1] if recorded is not None and recorded[0] is product else None
@@ -116,10 +116,10 @@ def file_digest(paths: list[Path]) -> str:
     return sha.hexdigest()
 
 
-def _parts(node: Declared, loaded: Loaded | None) -> dict[str, str]:
+def _parts(node: Declared, loaded: LoadedProduct | None) -> dict[str, str]:
     declaring_file = node.where.file if node.where is not None else None
     file = Path(declaring_file or "product.py")
-    reach = Reach(loaded or Loaded(file.parent.resolve(), file), declaring_file)
+    reach = Reach(loaded or LoadedProduct(file.parent.resolve(), file), declaring_file)
     declared = digest(reach.value(kind_of(node).identity(node)))
     if kind_of(node).sql(node) is not None:
         reach.library("pyspark")

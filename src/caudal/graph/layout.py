@@ -42,7 +42,7 @@ class Layout:
     height: float
 
 
-def layout(graph: Graph, widths: Mapping[str, float], height: float) -> Layout:
+def lay_out(graph: Graph, widths: Mapping[str, float], height: float) -> Layout:
     """Return a left-to-right drawing of boxes of given widths and one height, none of which overlap."""
     layer_of = layers(graph)
     columns, links = _columns(graph, layer_of)

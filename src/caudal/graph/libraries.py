@@ -16,7 +16,7 @@ _NAMES = {"sklearn": "scikit-learn", "PIL": "pillow", "yaml": "PyYAML", "dateuti
 
 def library_state(module: str) -> dict[str, str]:
     """Return the versions of the distributions that a module comes from, by name."""
-    return {name: version(name) for name in distributions(module)} or {module: _bytes(module)}
+    return {name: library_version(name) for name in distributions(module)} or {module: _bytes(module)}
 
 
 @cache
@@ -29,7 +29,7 @@ def distributions(module: str) -> tuple[str, ...]:
         return tuple(sorted(set(importlib.metadata.packages_distributions().get(module, ()))))
 
 
-def version(distribution: str) -> str:
+def library_version(distribution: str) -> str:
     """Return the version of a distribution; of one that was installed from a folder or a repository, its list of files too."""
     try:
         installed = importlib.metadata.distribution(distribution)

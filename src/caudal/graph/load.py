@@ -16,7 +16,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
 from caudal.graph.fingerprint import record_fingerprints
-from caudal.graph.loaded import Loaded
+from caudal.graph.loaded import LoadedProduct
 from caudal.graph.misuse import misuse
 from caudal.graph.modules import PRODUCT, FromSource, Imports, add_product_folder, importing_user_modules, unload_modules
 from caudal.graph.near import product_near
@@ -36,7 +36,7 @@ def load(folder: Path) -> Product:
     """
     file = product_file(folder).absolute()
     root = file.resolve().parent
-    loaded = Loaded(root, file, f"{PRODUCT}{root.name}")  # the same name in every process: fingerprints hold it
+    loaded = LoadedProduct(root, file, f"{PRODUCT}{root.name}")  # the same name in every process: fingerprints hold it
     add_product_folder(root)
     loaded.imports = Imports(file, root)
     unload_modules([*loaded.imports.users])
@@ -94,7 +94,7 @@ def _execute(name: str, file: Path) -> ModuleType:
     return module
 
 
-def _keep_sources(loaded: Loaded, modules: Mapping[str, ModuleType]) -> None:
+def _keep_sources(loaded: LoadedProduct, modules: Mapping[str, ModuleType]) -> None:
     """Keep the sources that were compiled: the files may have been edited since."""
     assert loaded.imports is not None
     for name, module in modules.items():

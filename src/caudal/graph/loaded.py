@@ -14,7 +14,7 @@ from caudal.graph.source import ModuleSource
 
 
 @dataclass
-class Loaded:
+class LoadedProduct:
     """A loaded product: its folder, the sources as they were loaded, its imports, and what loading read."""
 
     root: Path

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.product import Product
 from caudal.graph.libraries import library_state
-from caudal.graph.loaded import Loaded, product_files
+from caudal.graph.loaded import LoadedProduct, product_files
 from caudal.graph.modules import imports_of, is_user_file, is_user_module, module_at, with_parents
 from caudal.graph.reads import file_state
 from caudal.graph.source import DYNAMIC, Statement, file_syntax, nested_codes
@@ -57,7 +57,7 @@ class Reach(Values):
     declaring_file : the file of the declaration; its definitions count one by one, other modules count as a whole
     """
 
-    def __init__(self, loaded: Loaded, declaring_file: str | None) -> None:
+    def __init__(self, loaded: LoadedProduct, declaring_file: str | None) -> None:
         super().__init__(loaded.root)
         self._loaded, self._declaring_file = loaded, declaring_file
         self._parts: dict[str, set[str]] = defaultdict(set)

@@ -70,7 +70,7 @@ class Claim:
                     return
 
 
-class Watch:
+class HolderWatch:
     """Finds dead holders by comparing their beats between calls."""
 
     def __init__(self) -> None:
@@ -102,7 +102,7 @@ def claim(ledger: Ledger, name: str, wait_s: float = 0.0) -> Iterator[Claim]:
     ------
     LeaseHeld : another process holds it, and did not release it within ``wait_s``
     """
-    holder, watch, deadline = this_process(), Watch(), time.monotonic() + wait_s
+    holder, watch, deadline = this_process(), HolderWatch(), time.monotonic() + wait_s
     began = time.monotonic()
     while not _try_claim(ledger, name, holder, watch):
         if (rows := ledger.find(claims, name=name)) and may_be_dead(rows[0]):
@@ -120,7 +120,7 @@ def claim(ledger: Ledger, name: str, wait_s: float = 0.0) -> Iterator[Claim]:
         held_claim.release()
 
 
-def held_by_another(ledger: Ledger, name: str, watch: Watch) -> bool:
+def held_by_another(ledger: Ledger, name: str, watch: HolderWatch) -> bool:
     """Return whether a process that is alive holds a name."""
     rows = ledger.find(claims, name=name)
     return bool(rows) and not watch.dead(rows[0])
@@ -185,7 +185,7 @@ def _start_time(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
-def _try_claim(ledger: Ledger, name: str, holder: str, watch: Watch) -> bool:
+def _try_claim(ledger: Ledger, name: str, holder: str, watch: HolderWatch) -> bool:
     rows = ledger.find(claims, name=name)
     try:
         with ledger.engine.begin() as connection:

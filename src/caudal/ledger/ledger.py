@@ -16,7 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.json_ready import json_ready
-from caudal.ledger.migrations.upgrade import upgrade
+from caudal.ledger.migrations.upgrade import upgrade_ledger
 from caudal.ledger.records import counters, decisions, model_versions, runs, steps
 from caudal.secret import shown
 from caudal.storage.driver import url_with_driver
@@ -69,7 +69,7 @@ class Ledger:
         if parsed.get_backend_name() == "sqlite":
             event.listen(self.engine, "connect", _set_pragmas)
         try:
-            upgrade(self.engine)
+            upgrade_ledger(self.engine)
             if parsed.get_backend_name() == "sqlite" and parsed.database and Path(parsed.database).is_file():
                 _follow_file(self.engine, Path(parsed.database).absolute())
         except DBAPIError as error:

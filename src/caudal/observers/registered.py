@@ -38,6 +38,14 @@ class Foreign(RunObserver):
         """Call the observer at the begin of a run."""
         self._call("run_began", run)
 
+    def step_began(self, run: ObservedRun, step: str) -> None:
+        """Call the observer at the begin of a step."""
+        self._call("step_began", run, step)
+
+    def step_ended(self, run: ObservedRun, step: str) -> None:
+        """Call the observer at the end of a step."""
+        self._call("step_ended", run, step)
+
     def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """Call the observer for a slow step."""
         self._call("step_slow", run, step, expected_s, limit_s)

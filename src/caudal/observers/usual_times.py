@@ -59,7 +59,7 @@ def usual_of(seconds: Sequence[float]) -> Usual | None:
     return Usual(round(middle, 4), round(limit_s, 4), _trend(seconds, middle), len(seconds))
 
 
-def history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
+def execution_history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
     """Return the last successful executions of a step, oldest first: run, start, duration and rows."""
     if step == RUN:
         run_rows = ledger.find(runs, product=product, state="succeeded", command="run", newest=True, limit=REMEMBERED)
@@ -78,7 +78,7 @@ def history(ledger: Ledger, product: str, step: str) -> list[ExecutionDocument]:
 
 def usual(ledger: Ledger, product: str, step: str) -> Usual | None:
     """Return the usual duration of a step; None where it has run too few times."""
-    return usual_of([execution["seconds"] for execution in history(ledger, product, step)])
+    return usual_of([execution["seconds"] for execution in execution_history(ledger, product, step)])
 
 
 def _trend(seconds: Sequence[float], middle: float) -> float:

@@ -1,12 +1,12 @@
 """Model versions and the decisions about them. MLflow is imported only while a version is registered."""
 
-from caudal.registry.card import card, listing
+from caudal.registry.card import card, list_versions
 from caudal.registry.decide import champion, history, promote, refuse, rollback
-from caudal.registry.load import LoadedModel, LoadedSparkModel, load
+from caudal.registry.load import LoadedModel, LoadedSparkModel, load_version
 from caudal.registry.register import Registered, find, register
 from caudal.registry.track import warm_up
 
 __all__ = [
-    "LoadedModel", "LoadedSparkModel", "Registered", "card", "champion", "find", "history", "listing", "load", "promote", "refuse",
+    "LoadedModel", "LoadedSparkModel", "Registered", "card", "champion", "find", "history", "list_versions", "load_version", "promote", "refuse",
     "register", "rollback", "warm_up",
 ]  # fmt: skip

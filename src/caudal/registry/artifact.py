@@ -38,14 +38,14 @@ _METADATA_FILE = re.compile(r"part-[0-9]{5}(-[0-9a-f-]{36}-c[0-9]{3}\.txt)?")
 
 
 @dataclass(frozen=True)
-class Written:
+class StoredArtifact:
     """A stored model: its format, and the types in it that skops does not trust by default."""
 
     format: Format
     types: tuple[str, ...] = ()
 
 
-def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_label: str) -> Written:
+def write_artifact(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_label: str) -> StoredArtifact:
     """Write a fitted estimator into a folder and return its format and types.
 
     Raises
@@ -57,7 +57,7 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_la
         # The hash makes the checksum files of Hadoop's local file system redundant.
         for crc in (folder / SPARK).rglob(".*.crc"):
             crc.unlink()
-        return Written("spark")
+        return StoredArtifact("spark")
     import skops.io
 
     try:
@@ -68,13 +68,13 @@ def write(folder: Path, fitted: Any, kind: str, trust: Sequence[str], version_la
     except Exception:  # noqa: BLE001
         require_pickle(trust, version_label)
         (folder / PICKLED).write_bytes(pickle.dumps(fitted))
-        return Written("pickle")
+        return StoredArtifact("pickle")
     require_known(types, trust, version_label)
     (folder / SKOPS).write_bytes(data)
-    return Written("skops", types)
+    return StoredArtifact("skops", types)
 
 
-def read(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
+def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
     """Return the fitted scikit-learn object in a folder, after its hash and its types have been verified.
 
     The bytes that were hashed are the bytes that are loaded.
@@ -124,7 +124,7 @@ def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], ver
     return PipelineModel.load((folder / SPARK).absolute().as_uri())
 
 
-def digest(folder: Path) -> str:
+def model_digest(folder: Path) -> str:
     """Return one hash over the names and bytes of all files in a folder."""
     return _digest(_files(folder, folder.name))
 

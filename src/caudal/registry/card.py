@@ -31,7 +31,7 @@ class Listed(TypedDict):
     run_id: str
 
 
-class Card(ModelVersionRow):
+class VersionCard(ModelVersionRow):
     """All that is known of a version; ``gates`` are those of the newest decision that had any."""
 
     state: State
@@ -39,7 +39,7 @@ class Card(ModelVersionRow):
     decisions: list[DecisionRow]
 
 
-def listing(ledger: Ledger, product: str) -> list[Listed]:
+def list_versions(ledger: Ledger, product: str) -> list[Listed]:
     """Return every version of every model of a product, by model and number.
 
     ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``.
@@ -58,7 +58,7 @@ def listing(ledger: Ledger, product: str) -> list[Listed]:
     ]  # fmt: skip
 
 
-def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> Card:
+def card(ledger: Ledger, product: str, model: str, version: int | None = None) -> VersionCard:
     """Return everything about a version, by default the champion.
 
     The ``model_versions`` row, ``state``, the ``candidates`` of its training (best first is not implied: order of training), its

@@ -12,7 +12,7 @@ from caudal.json_value import JsonObject
 LIBRARIES = ("caudal", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "pyspark")
 
 
-def environment(format: str, types: Iterable[str] = ()) -> JsonObject:
+def model_environment(format: str, types: Iterable[str] = ()) -> JsonObject:
     """Return Python, platform and library versions, with the model's types that skops does not trust by default."""
     versions: dict[str, str] = {}
     for name in LIBRARIES:

@@ -97,7 +97,7 @@ class LoadedSparkModel:
         return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))
 
 
-def load(
+def load_version(
     home: Home,
     ledger: Ledger,
     product: str,
@@ -125,7 +125,7 @@ def load(
         return LoadedSparkModel(
             row["version"], row["candidate"], row["signature"], row["training_until"], row, folder, spark or _session
         )
-    estimator = artifact.read(folder, row["format"], row["artifact_sha256"], trust, _version_label(row))
+    estimator = artifact.read_artifact(folder, row["format"], row["artifact_sha256"], trust, _version_label(row))
     return LoadedModel(row["version"], row["candidate"], row["signature"], estimator, row["training_until"], row)
 
 

@@ -16,21 +16,23 @@ from caudal.ledger.records import measurements
 from caudal.ledger.rows import ModelVersionRow
 
 if TYPE_CHECKING:
-    from caudal.registry.register import CandidateResult, Trained
+    from caudal.registry.register import CandidateResult, TrainedModel
 
 Fold = Mapping[str, Scalar]
 INTERVAL = "mean ± standard deviation over the folds"
 
 
-def write_scores(connection: Connection, version: ModelVersionRow, trained: Trained) -> None:
+def write_scores(connection: Connection, version: ModelVersionRow, trained: TrainedModel) -> None:
     """Write a training's scores in the transaction of its version; those of an earlier attempt in the same run are replaced."""
     of = measurements.c
     same = (of.run_id == version["run_id"]) & (of.product == version["product"]) & (of.subject == version["model"])
     connection.execute(delete(measurements).where(same & (of.subject_kind == "model") & of.metric.in_(list(trained.metrics))))
-    write_measurements(connection, [figure for result in trained.results for figure in scores(version, trained, result)])
+    write_measurements(
+        connection, [figure for result in trained.results for figure in score_measurements(version, trained, result)]
+    )
 
 
-def scores(version: ModelVersionRow, trained: Trained, result: CandidateResult) -> Iterator[Measurement]:
+def score_measurements(version: ModelVersionRow, trained: TrainedModel, result: CandidateResult) -> Iterator[Measurement]:
     """Yield a candidate's figures: each metric's mean, by candidate, then each fold's, by candidate and fold (counted from 1)."""
     for metric in result.metrics:
         if (mean := _number(result.metrics, metric)) is not None:
@@ -44,7 +46,7 @@ def scores(version: ModelVersionRow, trained: Trained, result: CandidateResult) 
 
 
 def _figure(
-    version: ModelVersionRow, trained: Trained, result: CandidateResult, metric: str, value: float, folds: Sequence[Fold],
+    version: ModelVersionRow, trained: TrainedModel, result: CandidateResult, metric: str, value: float, folds: Sequence[Fold],
     ends: tuple[float | None, float | None] = (None, None), fold: int | None = None,
 ) -> Measurement:  # fmt: skip
     rows = [count for fold in folds if (count := _number(fold, "test_rows")) is not None]

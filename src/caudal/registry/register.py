@@ -22,7 +22,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
-from caudal.registry.environment import environment, requirements
+from caudal.registry.environment import model_environment, requirements
 from caudal.registry.fits import Fits, write_fits
 from caudal.registry.measured import write_scores
 from caudal.registry.track import Logged, track
@@ -43,7 +43,7 @@ class CandidateResult(Protocol):
     error: str | None
 
 
-class Fitted(Protocol):
+class FittedModel(Protocol):
     """A fitted model: ``format`` is ``sklearn`` or ``spark``."""
 
     @property
@@ -55,7 +55,7 @@ class Fitted(Protocol):
         """The object to store."""
 
 
-class Trained(Protocol):
+class TrainedModel(Protocol):
     """The result of a training."""
 
     @property
@@ -63,7 +63,7 @@ class Trained(Protocol):
         """Each candidate's result (``CandidateResult``)."""
 
     @property
-    def fitted(self) -> Fitted:
+    def fitted(self) -> FittedModel:
         """The chosen candidate, fitted to all rows."""
 
     @property
@@ -100,7 +100,7 @@ def find(home: Home, ledger: Ledger, product: str, model: str, fingerprint: str)
     """Return the version of an earlier training with this fingerprint, if its files are intact; training is skipped then."""
     for row in reversed(ledger.find(model_versions, product=product, model=model, fingerprint=fingerprint)):
         try:
-            if artifact.digest(home.path / row["artifact"]) == row["artifact_sha256"]:
+            if artifact.model_digest(home.path / row["artifact"]) == row["artifact_sha256"]:
                 return row
         except EnvironmentProblem:
             continue
@@ -144,8 +144,8 @@ def register(
     folder = home.models(product, model) / str(version)
     with artifact.renamed_into(folder) as draft:
         label = _version_label(product, model, version)
-        written = artifact.write(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
-        training_environment = environment(written.format, written.types)
+        written = artifact.write_artifact(draft, trained.fitted.estimator, trained.fitted.format, trust, label)
+        training_environment = model_environment(written.format, written.types)
         _describe(draft, trained, written, training_environment)
         write_fits(draft, fits or {})
     row: ModelVersionRow = {
@@ -153,7 +153,7 @@ def register(
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
         "training_rows": trained.rows, "training_from": trained.training_from, "training_until": trained.training_until,
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": training_environment,
-        "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.digest(folder), "format": written.format,
+        "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.model_digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
         "holdout": trained.holdout, "mlflow_run": None,
     }  # fmt: skip
@@ -162,7 +162,7 @@ def register(
     return Registered(row, new=True, warning=warning)
 
 
-def _track(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -> tuple[str | None, str | None]:
+def _track(home: Path, row: ModelVersionRow, trained: TrainedModel, folder: Path) -> tuple[str | None, str | None]:
     try:
         run = track(
             home, row["product"], row["model"], row["version"], row["fingerprint"],
@@ -182,7 +182,7 @@ def _track(home: Path, row: ModelVersionRow, trained: Trained, folder: Path) -> 
     return run, None
 
 
-def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
+def _enter(ledger: Ledger, row: ModelVersionRow, trained: TrainedModel) -> None:
     candidate_rows = [
         {
             "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": result.name, "metric": trained.metric,
@@ -201,7 +201,7 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: Trained) -> None:
         write_scores(connection, row, trained)
 
 
-def _describe(folder: Path, trained: Trained, written: artifact.Written, training_environment: JsonObject) -> None:
+def _describe(folder: Path, trained: TrainedModel, written: artifact.StoredArtifact, training_environment: JsonObject) -> None:
     """Write signature, environment and MLflow's description next to the model, so that the folder documents itself."""
     (folder / "signature.json").write_text(json.dumps(trained.signature, indent=1, allow_nan=False))
     (folder / "environment.json").write_text(json.dumps(training_environment, indent=1))
@@ -210,7 +210,7 @@ def _describe(folder: Path, trained: Trained, written: artifact.Written, trainin
         (folder / "MLmodel").write_text(json.dumps(_mlmodel(written, training_environment), indent=1))  # JSON is YAML too
 
 
-def _mlmodel(written: artifact.Written, training_environment: Mapping[str, Any]) -> dict[str, object]:
+def _mlmodel(written: artifact.StoredArtifact, training_environment: Mapping[str, Any]) -> dict[str, object]:
     """Return the description by which ``mlflow.sklearn.load_model`` can read the folder."""
     return {
         "flavors": {

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from caudal.report.catalog_view import Pages
+from caudal.report.catalog_view import CatalogPages
 from caudal.report.finalize import without_secrets
 from caudal.report.page_file import write_page
 from caudal.secret import redacted
@@ -26,7 +26,7 @@ def write_catalog(document: Mapping[str, Any], out: Path, made_at: float) -> lis
     ``catalog.json`` in the same folder holds the same content for programs.
     """
     document = cast("Mapping[str, Any]", redacted(document))
-    pages = Pages(document, made_at)
+    pages = CatalogPages(document, made_at)
     files = {name: _template().render(content) for name, content in pages.all()}
     files |= {
         "catalog.css": (FOLDER / "run.css").read_text("utf-8") + (FOLDER / "catalog.css").read_text("utf-8"),

@@ -11,12 +11,12 @@ from markupsafe import Markup
 from caudal.graph.draw import as_svg
 from caudal.graph.registered import labels_where, labels_with_table
 from caudal.graph.shape import Graph, GraphNode
-from caudal.report.figures import age, count, duration, moment, plural, share, size, value
+from caudal.report.figures import age, count_text, duration, plural, share_text, size, time_text, value
 
 Entry = Mapping[str, Any]  # a product, a node or a column, as the catalog document describes it
 
 
-class Pages:
+class CatalogPages:
     """Yields the pages of one catalog: for each its file name and the content of its template."""
 
     def __init__(self, document: Entry, made_at: float) -> None:
@@ -51,10 +51,10 @@ class Pages:
         tables = [entry for entry in entries if entry["kind"] in labels_where(columns="built")]
         described = sum(bool(column["about"]) for column in columns)
         tiles = [
-            ("Products", count(len(self._document["products"])), plural(counts["source"], "source")),
-            ("Tables", count(len(tables)), plural(sum(table["rows"] or 0 for table in tables), "row")),
-            ("Models", count(counts["model"]), plural(counts["prediction"], "table of predictions", "tables of predictions")),
-            ("Columns", count(len(columns)), f"{described:,} described"),
+            ("Products", count_text(len(self._document["products"])), plural(counts["source"], "source")),
+            ("Tables", count_text(len(tables)), plural(sum(table["rows"] or 0 for table in tables), "row")),
+            ("Models", count_text(counts["model"]), plural(counts["prediction"], "table of predictions", "tables of predictions")),
+            ("Columns", count_text(len(columns)), f"{described:,} described"),
         ]
         products = [
             {"name": product["name"], "href": page(product["name"]), "owner": product["owner"], "description": product["description"], "state": _state_badge(product),
@@ -66,7 +66,7 @@ class Pages:
     def _product_page(self, product: Entry) -> dict[str, object]:
         last = product["last_run"]
         facts = [("Owner", product["owner"] or "none declared"), ("Time zone", product["tz"])]
-        facts += [("Last run", moment(last["started_at"]))] if last else []
+        facts += [("Last run", time_text(last["started_at"]))] if last else []
         nodes = {name: _node(name, node) for name, node in product["nodes"].items()}
         return {
             **self._frame("../", [("Catalog", "index.html"), (product["name"], None)], product["name"]),
@@ -95,13 +95,13 @@ class Pages:
             "title": heading,
             "crumbs": crumbs,
             "heading": heading,
-            "footer": f"Made {moment(self._made_at)} by caudal from what its runs recorded.",
+            "footer": f"Made {time_text(self._made_at)} by caudal from what its runs recorded.",
         }
 
     def _entry_rows(self, product: Entry) -> list[dict[str, object]]:
         return [
             {"name": entry["name"], "kind": entry["kind"], "href": page(product["name"], entry["name"]), "line": _first_line(entry["description"]),
-             "rows": "" if entry["rows"] is None else count(entry["rows"]), "columns": len(entry["columns"]),
+             "rows": "" if entry["rows"] is None else count_text(entry["rows"]), "columns": len(entry["columns"]),
              "updated": age(self._made_at - entry["updated_at"]) if entry["updated_at"] else "never", "checks": _checks_badge(entry)}
             for entry in product["things"]
         ]  # fmt: skip
@@ -115,9 +115,9 @@ class Pages:
         age_s = None if entry["updated_at"] is None else self._made_at - entry["updated_at"]
         facts: list[tuple[str, object]] = [
             ("Owner", entry["owner"]), ("Comes from", entry["from"]),
-            ("Rows", count(entry["rows"]) if entry["rows"] is not None else None), ("Size", size(entry["bytes"]) if entry["bytes"] else None),
+            ("Rows", count_text(entry["rows"]) if entry["rows"] is not None else None), ("Size", size(entry["bytes"]) if entry["bytes"] else None),
             ("Version", f"{entry['version']} ({plural(entry['versions'], 'version')})" if entry["version"] is not None else "none yet"),
-            ("Updated", f"{moment(entry['updated_at'])}, {age(age_s)}" if age_s is not None else "never"),
+            ("Updated", f"{time_text(entry['updated_at'])}, {age(age_s)}" if age_s is not None else "never"),
             ("Promised within", f"{duration(promised_s)}{'' if age_s is None or age_s <= promised_s else ' – late'}" if promised_s else None),
             ("Event time", entry["event_time"]), ("Days", " to ".join(entry["days"]) if entry["days"] else None),
             ("In quarantine", plural(entry["set_aside"], "row") if entry["set_aside"] is not None else None),
@@ -139,7 +139,7 @@ class Pages:
             origins = [{"name": column["raw"], "href": None, "how": "in the raw files"}]
         return {
             **{name: column[name] for name in ("name", "type", "unit", "about", "unknown")}, "measured": bool(figures),
-            "nulls": share(nulls, rows) if nulls else ("0" if nulls == 0 else ""), "null_share": round(100 * nulls / rows, 1) if nulls and rows else None,
+            "nulls": share_text(nulls, rows) if nulls else ("0" if nulls == 0 else ""), "null_share": round(100 * nulls / rows, 1) if nulls and rows else None,
             **{name: _shortened(value(figures[name])) if figures.get(name) is not None else "" for name in ("min", "mean", "max", "distinct")},
             "comes": origins, "decided": self._links(product, column["indirect"]), "goes": self._links(product, column["to"]), "none": no_origin,
         }  # fmt: skip
@@ -211,9 +211,9 @@ def _check(row: Entry) -> dict[str, object]:
         outcome, state = ("warned" if row["action"] == "warn" else "set aside"), "waiting"
     return {
         **row,
-        "rows": count(row["rows"]),
-        "broken": count(row["broken"]),
-        "share": share(row["broken"], row["rows"]),
+        "rows": count_text(row["rows"]),
+        "broken": count_text(row["broken"]),
+        "share": share_text(row["broken"], row["rows"]),
         "outcome": outcome,
         "state": state,
     }
@@ -226,7 +226,7 @@ def _scores(entry: Entry) -> list[tuple[str, str]]:
     scores = [
         ("Version", str(champion["version"])),
         ("Candidate", champion["candidate"]),
-        ("Decided", f"{moment(champion['at'])} by {champion['who']}"),
+        ("Decided", f"{time_text(champion['at'])} by {champion['who']}"),
     ]
     scores += [
         (

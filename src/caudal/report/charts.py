@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 from markupsafe import Markup
 
-from caudal.report.figures import number
+from caudal.report.figures import number_text
 
 if TYPE_CHECKING:
     from caudal.report.run_document import CandidateDocument
@@ -92,7 +92,7 @@ def axis(scale: Scale) -> Markup:
         x = scale.at(tick)
         anchor = "start" if x < 0.04 else "end" if x > 0.96 else "middle"
         inner += f'<line class="axis" x1="{_per_cent(x)}" x2="{_per_cent(x)}" y1="0" y2="5"/>'
-        inner += f'<text x="{_per_cent(x)}" y="18" text-anchor="{anchor}">{escape(number(tick))}</text>'
+        inner += f'<text x="{_per_cent(x)}" y="18" text-anchor="{anchor}">{escape(number_text(tick))}</text>'
     return _svg("dots", 22, "scale", inner)
 
 

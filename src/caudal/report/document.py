@@ -14,7 +14,7 @@ from caudal.ledger.rows import FileDocument, RunRow, StepDetail, StepRow
 from caudal.report.figures import plural
 from caudal.report.registered import sections
 from caudal.report.run_document import ModelDocument, RunDocument
-from caudal.report.section import RunRecord
+from caudal.report.section import RecordedRun
 
 
 def run_document(ledger: Ledger, run_id: str) -> RunDocument:
@@ -25,11 +25,11 @@ def run_document(ledger: Ledger, run_id: str) -> RunDocument:
     NotThere : the ledger has no such run
     """
     run, run_steps = run_row(ledger, run_id), step_rows(ledger, run_id)
-    record = RunRecord(ledger, run, run_steps)
+    record = RecordedRun(ledger, run, run_steps)
     parts = {section.name: part for section in sections() if (part := section.document(record)) is not None}
     document: dict[str, object] = parts | {
         "run_id": run_id, "product": run["product"], "command": run["command"], "state": run["state"],
-        "outcome": outcome(run["state"], cast("dict[str, ModelDocument]", parts["models"])), "started_at": iso(run["started_at"]), "seconds": seconds_of(run, run_steps),
+        "outcome": run_outcome(run["state"], cast("dict[str, ModelDocument]", parts["models"])), "started_at": iso(run["started_at"]), "seconds": seconds_of(run, run_steps),
         "who": run["who"], "page": (run["summary"] or {}).get("page"), "error": run["error"],
     }  # fmt: skip
     order = dict.fromkeys(RunDocument.__annotations__) | dict.fromkeys(document)  # parts of other packages come last
@@ -80,14 +80,14 @@ def files_of(row: StepRow) -> list[FileDocument]:
     return files if isinstance(files, list) else []
 
 
-def outcome(state: str, models: Mapping[str, ModelDocument]) -> str:
+def run_outcome(state: str, models: Mapping[str, ModelDocument]) -> str:
     """Return how a run ended, in words, with the models that its gates refused.
 
     Examples
     --------
-    >>> outcome("succeeded", {"demand": {"decision": "refused"}, "fare": {"decision": "promoted"}})
+    >>> run_outcome("succeeded", {"demand": {"decision": "refused"}, "fare": {"decision": "promoted"}})
     'succeeded, model demand refused'
-    >>> outcome("failed", {"demand": {"decision": None}})
+    >>> run_outcome("failed", {"demand": {"decision": None}})
     'failed'
     """
     refused = [name for name, model in models.items() if model["decision"] == "refused"]

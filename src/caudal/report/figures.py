@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 NONE = "–"
 
 
-def count(number: int | None) -> str:
+def count_text(number: int | None) -> str:
     """Return a count with thousands separators.
 
     Examples
     --------
-    >>> count(66802), count(None)
+    >>> count_text(66802), count_text(None)
     ('66,802', '–')
     """
     return NONE if number is None else f"{number:,}"
@@ -92,23 +92,23 @@ def age(seconds: float | None) -> str:
     return "just now"
 
 
-def moment(at: float | None) -> str:
+def time_text(at: float | None) -> str:
     """Return a time given as seconds since 1970, in UTC.
 
     Examples
     --------
-    >>> moment(0)
+    >>> time_text(0)
     '1970-01-01 00:00:00 UTC'
     """
     return NONE if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def share(part: int | None, whole: int | None) -> str:
+def share_text(part: int | None, whole: int | None) -> str:
     """Return a part of a whole in per cent; a tiny part is shown as less than 0.01 %, not as nothing.
 
     Examples
     --------
-    >>> share(12, 1000), share(1, 1_000_000), share(0, 10), share(1, 0)
+    >>> share_text(12, 1000), share_text(1, 1_000_000), share_text(0, 10), share_text(1, 0)
     ('1.2 %', '< 0.01 %', '0 %', '–')
     """
     if part is None or not whole:
@@ -121,18 +121,18 @@ def share(part: int | None, whole: int | None) -> str:
     return f"{per_cent:.2f} %" if per_cent < 1 else f"{per_cent:.1f} %"
 
 
-def score(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
+def score_text(mean: float | None, spread: float | None = None, places: int | None = None) -> str:
     """Return a score with as many decimal places as two digits of its spread need, or with ``places``.
 
     Examples
     --------
-    >>> score(3.4217, 0.0831), score(1234.5, 56.7), score(0.12345678), score(None)
+    >>> score_text(3.4217, 0.0831), score_text(1234.5, 56.7), score_text(0.12345678), score_text(None)
     ('3.422 ± 0.083', '1,234 ± 57', '0.1235', '–')
     """
     if mean is None or not math.isfinite(mean):
         return NONE
     if spread is None or not math.isfinite(spread):
-        return number(mean) if places is None else f"{mean:,.{places}f}"
+        return number_text(mean) if places is None else f"{mean:,.{places}f}"
     if places is None:
         places = _places(spread, 2) if spread > 0 else _places(mean, 4)
     return f"{mean:,.{places}f} ± {spread:,.{places}f}"
@@ -145,12 +145,12 @@ def places_of(candidates: Sequence[CandidateDocument]) -> int | None:
     return _places((chosen or spreads)[0], 2) if spreads else None
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """Return a number with four significant digits; whole numbers in full.
 
     Examples
     --------
-    >>> number(120098.4), number(0.000123456), number(3.0), number(-12.3456)
+    >>> number_text(120098.4), number_text(0.000123456), number_text(3.0), number_text(-12.3456)
     ('120,098', '0.0001235', '3', '-12.35')
     """
     if not math.isfinite(value):
@@ -170,7 +170,7 @@ def value(item: object) -> str:
     if isinstance(item, bool):
         return "yes" if item else "no"
     if isinstance(item, int | float):
-        return number(float(item)) if isinstance(item, float) else count(item)
+        return number_text(float(item)) if isinstance(item, float) else count_text(item)
     if isinstance(item, dict):
         return ", ".join(f"{name} {value(part)}" for name, part in item.items()) or NONE
     if isinstance(item, list | tuple):

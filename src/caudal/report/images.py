@@ -11,7 +11,7 @@ from markupsafe import Markup
 from caudal.ledger.rows import ComponentsDocument, EmbeddingDocument, StepRow
 from caudal.report.charts import bar
 from caudal.report.document import detail_of
-from caudal.report.figures import count, duration
+from caudal.report.figures import count_text, duration
 
 WIDTH, HEIGHT, EDGE = 640, 400, 24
 HUES = 12  # distinguishable colours; further labels use them again with another shape
@@ -75,7 +75,7 @@ def _critical(embedding: EmbeddingDocument) -> str | None:
         return None
     first, second = sorted(seconds, key=lambda part: -seconds[part])[:2]
     return (
-        f"Of {total / images * 1000:.1f} ms of a worker for each of {count(images)} images, {_WORDS.get(first, first)} takes "
+        f"Of {total / images * 1000:.1f} ms of a worker for each of {count_text(images)} images, {_WORDS.get(first, first)} takes "
         f"{seconds[first] / images * 1000:.1f} ms ({seconds[first] / total:.0%}), {_WORDS.get(second, second)} "
         f"{seconds[second] / images * 1000:.1f} ms, without loading the network, which a worker does once. "
         f"A million images take {total / images * 1e6 / 3600:.1f} hours of one worker."

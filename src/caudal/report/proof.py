@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from caudal.report.figures import count, moment, plural
+from caudal.report.figures import count_text, plural, time_text
 
 FOLDER = Path(__file__).parent / "templates"
 
@@ -22,8 +22,8 @@ def proof_page(proof: Mapping[str, Any]) -> str:
         proof=proof,
         facts=[
             ("Product", proof["product"]), ("Answered for by", proof["owner"] or "–"), ("Done by", proof["who"]),
-            ("Began", moment(proof["started_at"])), ("Ended", moment(proof["finished_at"])), ("Column", proof["column"]),
+            ("Began", time_text(proof["started_at"])), ("Ended", time_text(proof["finished_at"])), ("Column", proof["column"]),
         ],
-        counts=[(names[kind], count(before["rows"].get(kind, 0)), count(after["rows"].get(kind, 0))) for kind in names if kind in before["rows"] or kind in after["rows"]],
+        counts=[(names[kind], count_text(before["rows"].get(kind, 0)), count_text(after["rows"].get(kind, 0))) for kind in names if kind in before["rows"] or kind in after["rows"]],
         searched=[(name, plural(number, "file")) for name, number in after["searched"].items()],
     )  # fmt: skip

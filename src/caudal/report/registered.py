@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from markupsafe import Markup, escape
 
 import caudal.report.sections
-from caudal.report.section import PagePart, ReportedRun, ReportSection, RunRecord, TerminalPart
+from caudal.report.section import PagePart, RecordedRun, ReportedRun, ReportSection, TerminalPart
 
 if TYPE_CHECKING:
     from caudal.report.run_document import RunDocument
@@ -52,7 +52,7 @@ class ForeignSection(ReportSection):
         self._section = section
         self.name, self.order, self.terminal_order = section.name, section.order, section.terminal_order  # type: ignore[misc]
 
-    def document(self, record: RunRecord) -> object:
+    def document(self, record: RecordedRun) -> object:
         """Return its part of the document, or the error."""
         return self._call_or_report(lambda: self._section.document(record), lambda sentence: {"failed": sentence})
 

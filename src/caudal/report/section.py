@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RecordedRun:
     """A run as the ledger recorded it; ``steps`` in the order in which they ended."""
 
     ledger: Ledger
@@ -33,7 +33,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class ReportedRun(RunRecord):
+class ReportedRun(RecordedRun):
     """A run with its document and its product's graph, from which a page is built."""
 
     document: RunDocument
@@ -84,7 +84,7 @@ class ReportSection:
     terminal_order: ClassVar[int | None] = None
     template: ClassVar[str] = ""
 
-    def document(self, record: RunRecord) -> object:
+    def document(self, record: RecordedRun) -> object:
         """Return its part of the run's document, ready for JSON; None where it has none."""
         return None
 

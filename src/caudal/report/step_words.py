@@ -12,7 +12,7 @@ from caudal.report.figures import duration, plural
 from caudal.report.run_document import RunDocument
 
 
-def why(row: StepRow) -> str | None:
+def step_note(row: StepRow) -> str | None:
     """Return a step's note: why it did nothing, what failed, or how it worked, and its earlier attempts."""
     detail = detail_of(row)
     note = (

@@ -9,11 +9,11 @@ from caudal.graph.shape import Graph, NodeState
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.rows import RunRow, StepRow
 from caudal.report.document import run_document, run_row, step_rows
-from caudal.report.figures import duration, moment, plural, score, share, size
+from caudal.report.figures import duration, plural, score_text, share_text, size, time_text
 from caudal.report.registered import sections
 from caudal.report.run_document import ModelDocument, RunDocument
 from caudal.report.section import ReportedRun
-from caudal.report.step_words import why
+from caudal.report.step_words import step_note
 
 
 def view(ledger: Ledger, run_id: str, graph: Graph) -> dict[str, object]:
@@ -38,7 +38,7 @@ def node_states(graph: Graph, run_steps: Sequence[StepRow], document: RunDocumen
             continue
         states = [row["state"] for row in rows]
         state = next((name for name in ("failed", "running", "succeeded", "waiting") if name in states), "skipped")
-        notes = [note for row in rows if (note := why(row))]
+        notes = [note for row in rows if (note := step_note(row))]
         model = document["models"].get(name) if node.kind == "model" else None
         if model is not None and model["decision"]:
             notes.append(f"version {model['version']} {model['decision']}")
@@ -54,7 +54,7 @@ def node_states(graph: Graph, run_steps: Sequence[StepRow], document: RunDocumen
 
 def _header(run: RunRow, document: RunDocument) -> dict[str, object]:
     facts = [
-        ("Started", moment(run["started_at"])),
+        ("Started", time_text(run["started_at"])),
         ("Took", duration(document["seconds"])),
         ("By", f"{run['who'] or 'unknown'} on {run['host'] or 'unknown'}"),
         ("Command", f"caudal {run['command']}"),
@@ -76,7 +76,9 @@ def _tiles(document: RunDocument, run_steps: Sequence[StepRow]) -> list[tuple[st
     files, landed_bytes = sum(arrival["files"] for arrival in landed), sum(arrival["bytes"] for arrival in landed)
     rows_read = sum(arrival["rows"] for arrival in landed)
     written, quarantined = sum(table["rows_written"] for table in tables), sum(table["rows_quarantined"] for table in tables)
-    quarantined_note = f"{share(quarantined, written + quarantined)} of all judged" if written + quarantined else "no row judged"
+    quarantined_note = (
+        f"{share_text(quarantined, written + quarantined)} of all judged" if written + quarantined else "no row judged"
+    )
     return [
         ("Landed", plural(files, "file"), f"{size(landed_bytes)}, {plural(rows_read, 'row')} read")
         if files or not rows_read
@@ -90,7 +92,7 @@ def _tiles(document: RunDocument, run_steps: Sequence[StepRow]) -> list[tuple[st
 
 def _model_tile(name: str, model: ModelDocument) -> tuple[str, str, str]:
     chosen = next((candidate for candidate in model["candidates"] if candidate["chosen"] and candidate["score"] is not None), None)
-    figure = f"{score(chosen['score'], chosen['spread'])} {model['unit'] or ''}".strip() if chosen else "no score"
+    figure = f"{score_text(chosen['score'], chosen['spread'])} {model['unit'] or ''}".strip() if chosen else "no score"
     if model["decision"]:
         decision = f"version {model['version']} {model['decision']}"
     else:

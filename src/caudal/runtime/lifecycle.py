@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import caudal
@@ -42,6 +43,18 @@ def begin(ws: Workspace, command: str) -> None:
     )  # fmt: skip
     for observer in ws.reporting.observers:
         observer.run_began(ws.observed)
+
+
+@contextlib.contextmanager
+def observed_step(ws: Workspace, step: str) -> Iterator[None]:
+    """Call the observers at the begin and the end of a step, which is the block."""
+    for observer in ws.reporting.observers:
+        observer.step_began(ws.observed, step)
+    try:
+        yield
+    finally:
+        for observer in ws.reporting.observers:
+            observer.step_ended(ws.observed, step)
 
 
 def end(ws: Workspace, error: CaudalError | None) -> RunDocument:

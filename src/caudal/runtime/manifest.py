@@ -23,7 +23,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
 from caudal.graph.fingerprint import digest, file_digest, loaded_of
-from caudal.graph.libraries import library_state, version
+from caudal.graph.libraries import library_state, library_version
 from caudal.graph.loaded import product_files
 from caudal.graph.modules import add_product_folder, locate
 from caudal.graph.reads import Reads
@@ -166,7 +166,7 @@ def is_code_unchanged(document: CodeDocument, root: Path) -> bool:
     add_product_folder(root)
     reads = Reads.of(document.get("reads"))
     return (
-        all(state == version(name) for name, state in document.get("libraries", {}).items())
+        all(state == library_version(name) for name, state in document.get("libraries", {}).items())
         and all(locate(name, root) == origin for name, origin in document.get("imports", {}).items())
         and all(
             Path(path).is_file() and file_digest([Path(path)]) == known_digest for path, known_digest in document["outside"].items()

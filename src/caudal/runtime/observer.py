@@ -22,12 +22,16 @@ class ObservedRun:
     Parameters
     ----------
     note : shows the user a sentence about the run
+    show_slow : shows the user a step that takes longer than usual, with its seconds so far and the usual ones
+    observers : all observers of the run
     """
 
     record: RunRecord
     tables: ProductTables
     settings: Settings
     note: Callable[[str], None]
+    show_slow: Callable[[str, float, float], None]
+    observers: tuple[RunObserver, ...] = ()
 
     @property
     def product(self) -> Product:
@@ -36,7 +40,7 @@ class ObservedRun:
 
 
 class RunObserver:
-    """Is called at a run's beginning, for its slow steps and at its end. Each method does nothing here; an observer overrides those that it needs.
+    """Is called at the beginning and end of a run and of each of its steps, and for slow steps. Each method does nothing here; an observer overrides those that it needs.
 
     Examples
     --------
@@ -51,6 +55,12 @@ class RunObserver:
 
     def run_began(self, run: ObservedRun) -> None:
         """React to the beginning of a run; its row is in the ledger."""
+
+    def step_began(self, run: ObservedRun, step: str) -> None:
+        """React to the beginning of a step, such as ``table:trips``."""
+
+    def step_ended(self, run: ObservedRun, step: str) -> None:
+        """React to the end of a step, whether it succeeded or failed; what it gave is in the ledger only later."""
 
     def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """React to a running step that takes longer than ``limit_s``; ``expected_s`` is usual. Called in a separate thread."""

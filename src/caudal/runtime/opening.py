@@ -38,7 +38,7 @@ def open_home(settings: Settings) -> Home:
             f"The home folder '{settings.home}' cannot be made: {error.strerror}.", fix="Give another with --home DIR."
         ) from None
     open_files()
-    delta.forget()
+    delta.forget_tables()
     return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None)
 
 

@@ -50,9 +50,9 @@ class ProductTables:
         days : only the rows of these days; None for all
         segments : only the rows of these raw files; None for all
         """
-        from caudal.tables.frames import frame
+        from caudal.tables.frames import version_frame
 
-        rows = frame(spark, delta.read(self.folder(table)), days, segments)
+        rows = version_frame(spark, delta.read_version(self.folder(table)), days, segments)
         return mark_event_time(rows, self.product.nodes.get(table))
 
 

@@ -24,7 +24,7 @@ class RunReporting:
     Parameters
     ----------
     progress : the display of the run
-    observers : called at the run's beginning, for its slow steps and at its end
+    observers : called at the beginning and end of the run and of its steps, and for slow steps
     before_landing : called with a source and its new files before they are landed; None where nothing needs it
     """
 

@@ -17,7 +17,7 @@ from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.runtime.progress import Progress
-from caudal.stages.ingest.needs import connectors
+from caudal.stages.ingest.needs import needed_connectors
 from caudal.storage.place import Place, spark_needs
 
 if TYPE_CHECKING:
@@ -135,4 +135,4 @@ def database_connectors(product: Product) -> frozenset[str]:
 
 def file_connectors(product: Product) -> frozenset[str]:
     """Return the connectors that reading the files of the product's sources may need."""
-    return connectors(source.connection for source in product.sources.values())
+    return needed_connectors(source.connection for source in product.sources.values())

@@ -16,7 +16,7 @@ from caudal.storage import delta
 from caudal.storage.damage import VERIFY, damage_error
 from caudal.storage.place import Place, relative_path
 from caudal.tables.home import Home
-from caudal.tables.intact import hashes, missing
+from caudal.tables.intact import hash_files, missing_files
 from caudal.tables.landing import LandedFile, store_path
 
 
@@ -39,7 +39,7 @@ def check_tables(tables: ProductTables, but: Collection[str] = ()) -> None:
         if name in but or is_streamed(tables.product, name):  # streams check their own, and may be at work
             continue
         for folder in (tables.folder(name), tables.quarantine(name)):
-            if delta.version_of(folder) is not None and (faults := missing(delta.read(folder))):
+            if delta.version_of(folder) is not None and (faults := missing_files(delta.read_version(folder))):
                 more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
                 raise damage_error(f"Table '{name}' is damaged: {faults[0]}{more}.", VERIFY, table=name)
 
@@ -54,7 +54,7 @@ def files_of_tables(home: Home, product: str, names: Collection[str]) -> list[tu
         for folder in (home.table(product, name), home.quarantine(product, name)):
             if delta.version_of(folder) is not None:
                 within = relative_path(folder, tables)
-                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read(folder).files]
+                files += [(str(within / unquote(file.path)), file.bytes) for file in delta.read_version(folder).files]
     return files
 
 
@@ -87,15 +87,15 @@ def check_raw_files(verified: set[Place], source: str, files: Sequence[LandedFil
     StorageDamaged : one has changed, or is gone
     """
     unverified = [file for file in files if file.stored not in verified]
-    missing_files = [file for file in unverified if not file.stored.exists()]
-    if missing_files:
+    missing_raw_files = [file for file in unverified if not file.stored.exists()]
+    if missing_raw_files:
         raise damage_error(
-            f"Raw file '{missing_files[0].stored}' of source '{source}' is gone; it came from '{missing_files[0].path}'.",
+            f"Raw file '{missing_raw_files[0].stored}' of source '{source}' is gone; it came from '{missing_raw_files[0].path}'.",
             "Lay it where it came from, or put the raw file back from a backup, and run again. " + VERIFY,
-            file=str(missing_files[0].stored),
+            file=str(missing_raw_files[0].stored),
             source=source,
         )
-    for file, sha256 in zip(unverified, hashes([file.stored for file in unverified]), strict=True):
+    for file, sha256 in zip(unverified, hash_files([file.stored for file in unverified]), strict=True):
         if sha256 != file.sha256:
             raise damage_error(
                 f"Raw file '{file.stored}' of source '{source}' is not as it landed: its bytes have changed on the disk. "

@@ -85,9 +85,9 @@ def _query(spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -
 
 def frame_of_join(product: Product, declared: Join, frames: Mapping[str, DataFrame], given_us: int | None = None) -> DataFrame:
     """Return the rows of a join as a frame; nothing is computed yet."""
-    from caudal.stages.join.batch import batch
+    from caudal.stages.join.batch import joined_rows
 
     left, right = (frames[name] for name in declared.inputs)
     shape = checked_shape(declared, product.nodes[declared.left], product.nodes[declared.right], right.columns)
     known_bounds = {name: bound for name, bound in declared.known.items() if name in shape.columns}
-    return batch(left, right, shape, known_bounds, given_us)
+    return joined_rows(left, right, shape, known_bounds, given_us)

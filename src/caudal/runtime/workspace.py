@@ -61,4 +61,5 @@ class Workspace:
     @property
     def observed(self) -> ObservedRun:
         """What observers receive of the run."""
-        return ObservedRun(self.record, self.tables, self.settings, self.reporting.progress.noted)
+        progress = self.reporting.progress
+        return ObservedRun(self.record, self.tables, self.settings, progress.noted, progress.slow, self.reporting.observers)

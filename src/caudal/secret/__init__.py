@@ -3,7 +3,7 @@
 from caudal.secret.address import Address, hide_in_addresses, passwords_of, shown, without_secret_parameters
 from caudal.secret.logs import redact_logs
 from caudal.secret.names import is_secret_name, secrets_hidden
-from caudal.secret.value import Secret, redact, redacted, register
+from caudal.secret.value import Secret, redact, redacted, register_secret
 
 __all__ = [
     "Address",
@@ -14,7 +14,7 @@ __all__ = [
     "redact",
     "redact_logs",
     "redacted",
-    "register",
+    "register_secret",
     "secrets_hidden",
     "shown",
     "without_secret_parameters",

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from caudal.secret import jdbc
 from caudal.secret.names import is_secret_name
-from caudal.secret.value import STARS, Secret, register
+from caudal.secret.value import STARS, Secret, register_secret
 
 _IN_TEXT = re.compile(r"(?:jdbc:[^\s'\"<>]+|[A-Za-z][\w+.-]*://[^\s'\"<>]+)")
 _AMBIGUOUS = "a '/', '?' or '#' before an '@' may be a part of its password"
@@ -50,7 +50,7 @@ class Address(Secret):
         self.bare = f"{parts.scheme}{parts.host}{parts.tail}" if parts else text
         self.shown = shown(text)
         for password in passwords_of(text):
-            register(password, self.user if self.password else None)  # without a password, the user is the token
+            register_secret(password, self.user if self.password else None)  # without a password, the user is the token
 
     @property
     def is_secret(self) -> bool:
@@ -90,7 +90,7 @@ def shown(text: str) -> str:
     'jdbc:postgresql://db/shop?user=anna&ssl=true'
     """
     if jdbc.is_jdbc(text):
-        return jdbc.shown(text)
+        return jdbc.shown_jdbc_url(text)
     parts = _split(text)
     if parts is None:
         return text
@@ -109,7 +109,7 @@ def passwords_of(text: str) -> list[str]:
     (['a%2Fb', 'a/b', '12'], ['t0ken'])
     """
     if jdbc.is_jdbc(text):
-        return jdbc.passwords_of(text)
+        return jdbc.jdbc_passwords(text)
     parts = _split(text)
     if parts is None:
         return []

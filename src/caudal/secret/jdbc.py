@@ -16,12 +16,12 @@ def is_jdbc(url: str) -> bool:
     return url.startswith(PREFIX)
 
 
-def shown(url: str) -> str:
+def shown_jdbc_url(url: str) -> str:
     """Return a JDBC address without its passwords.
 
     Examples
     --------
-    >>> shown("jdbc:sqlserver://db;user=anna;password={a;b};databaseName=shop"), shown("jdbc:oracle:thin:anna/x@//db/shop")
+    >>> shown_jdbc_url("jdbc:sqlserver://db;user=anna;password={a;b};databaseName=shop"), shown_jdbc_url("jdbc:oracle:thin:anna/x@//db/shop")
     ('jdbc:sqlserver://db;user=anna;databaseName=shop', 'jdbc:oracle:thin:anna@//db/shop')
     """
     head, mark, options = _split(url)
@@ -29,12 +29,12 @@ def shown(url: str) -> str:
     return _USER.sub(lambda login: f"{login[1][:-1]}@", head) + (mark + _between(mark).join(shown_options) if shown_options else "")
 
 
-def passwords_of(url: str) -> list[str]:
+def jdbc_passwords(url: str) -> list[str]:
     """Return the passwords in a JDBC address, both as written and decoded.
 
     Examples
     --------
-    >>> passwords_of("jdbc:postgresql://db/shop?user=anna&password=a%20b")
+    >>> jdbc_passwords("jdbc:postgresql://db/shop?user=anna&password=a%20b")
     ['a%20b', 'a b']
     """
     head, _, options = _split(url)

@@ -35,7 +35,7 @@ class Secret:
 
     def __init__(self, text: str, *, user: str | None = None) -> None:
         self._text = text
-        register(text, user)
+        register_secret(text, user)
 
     def reveal(self) -> str:
         """Return the text, for code that has to send it."""
@@ -66,7 +66,7 @@ class Secret:
         raise TypeError("A secret is not stored: pickle would write its text.")
 
 
-def register(text: str, user: str | None = None) -> None:
+def register_secret(text: str, user: str | None = None) -> None:
     """Make `redact` replace a value from now on, except a password that equals the user's name."""
     global _pattern
     if len(text) < SHORTEST or text == user:
@@ -110,7 +110,7 @@ def redacted(value: JsonValue) -> JsonValue:
     return value
 
 
-def forget() -> None:
+def forget_secrets() -> None:
     """Forget all registered values, so that tests in one process do not affect each other."""
     global _pattern
     with _lock:

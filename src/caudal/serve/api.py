@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.serve.card import utc
 from caudal.serve.champion_cache import ChampionCache, Name
-from caudal.serve.document import SECURITY, document
+from caudal.serve.document import SECURITY, openapi_document
 from caudal.serve.image_featurizer import FeaturizerOf
 from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
@@ -48,7 +48,10 @@ class OperationsCache:
         decision_ids = [champion.decision["id"] for champion in served]
         with self._lock:
             if self._document is None or self._document[0] != decision_ids:
-                self._document = (decision_ids, document(self.app, [self.of(champion) for champion in served], key=self.key))
+                self._document = (
+                    decision_ids,
+                    openapi_document(self.app, [self.of(champion) for champion in served], key=self.key),
+                )
             return self._document[1]
 
 

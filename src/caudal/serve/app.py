@@ -8,14 +8,14 @@ from pathlib import Path
 from flask import Flask
 
 from caudal.ledger.ledger import open_ledger
-from caudal.registry import load
+from caudal.registry import load_version
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
 from caudal.serve.image_featurizer import featurizers
-from caudal.serve.meter import Meter, measure
+from caudal.serve.meter import Meter, count_requests
 from caudal.serve.pages import offer_pages
-from caudal.serve.served import LoadedModel
+from caudal.serve.served import PredictingModel
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -53,8 +53,8 @@ def create_app(
     ledger = open_ledger(ledger_url)
     home_ = Home(home, ledger_url, lake)
 
-    def from_registry(product: str, model: str, version: int) -> LoadedModel:
-        return load(home_, ledger, product, model, version, trust=trust)
+    def from_registry(product: str, model: str, version: int) -> PredictingModel:
+        return load_version(home_, ledger, product, model, version, trust=trust)
 
     champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
@@ -63,7 +63,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["caudal"] = champions
     share_templates(app)
-    measure(app, meter)
+    count_requests(app, meter)
     guard(app, key)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)

@@ -10,7 +10,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.ledger.rows import CandidateRow, DecisionRow
 from caudal.serve.served import NoChampion, Served
-from caudal.serve.signature import Input
+from caudal.serve.signature import ModelInput
 
 # Metrics that are errors in the unit of the prediction.
 DISTANCES = {"mae": "mean absolute error", "rmse": "root mean squared error", "medae": "median absolute error"}
@@ -102,7 +102,7 @@ def _decision(row: DecisionRow) -> dict[str, object]:
     return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in columns}}
 
 
-def _input(input_: Input) -> dict[str, object]:
+def _input(input_: ModelInput) -> dict[str, object]:
     return {
         "name": input_.name,
         "label": input_.label,

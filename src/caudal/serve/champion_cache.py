@@ -16,7 +16,7 @@ from caudal.ledger.ledger import Ledger, LedgerGone
 from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.serve.predicting import try_out
-from caudal.serve.served import LoadedModel, NoChampion, Served
+from caudal.serve.served import NoChampion, PredictingModel, Served
 
 log = logging.getLogger(__name__)
 
@@ -24,11 +24,11 @@ R = TypeVar("R", bound=tuple[Any, ...])
 Name = tuple[str, str]  # product, model
 
 
-Load = Callable[[str, str, int], LoadedModel]
+Load = Callable[[str, str, int], PredictingModel]
 
 
 @dataclass(frozen=True)
-class Fault:
+class LoadFailure:
     """A promoted version that could not be loaded."""
 
     decision: DecisionRow
@@ -60,7 +60,7 @@ class ChampionCache:
         self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
         self.cached: dict[Name, Served] = {}  # replaced as a whole and never changed, so that readers need no lock
-        self.faults: dict[Name, Fault] = {}
+        self.faults: dict[Name, LoadFailure] = {}
         self.ledger_fault: str | None = None
         self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
         self._refreshed_at = -float("inf")
@@ -148,7 +148,7 @@ class ChampionCache:
             except Exception as error:  # whatever a stored model raises, the previous one is still served
                 reason = error.sentence() if isinstance(error, CaudalError) else f"{type(error).__name__}: {error}"
                 log.error("version %s of %s/%s cannot be loaded: %s", decision["version"], *name, reason, exc_info=error)
-                self.faults = {**self.faults, name: Fault(decision, reason, time.monotonic())}
+                self.faults = {**self.faults, name: LoadFailure(decision, reason, time.monotonic())}
             else:
                 log.info("serving version %s of %s/%s", served.version, *name)
                 self.cached = {**self.cached, name: served}

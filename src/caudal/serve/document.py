@@ -34,7 +34,7 @@ def new_openapi_app(key: bool) -> OpenAPI:
     return api_app
 
 
-def document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, object]:
+def openapi_document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, object]:
     """Return the OpenAPI document of an app and of the champions that it serves now."""
     api_app = new_openapi_app(key)
     api_app.paths.update(app.paths)

@@ -26,7 +26,7 @@ from caudal.tables.home import Home
 from caudal.tables.version_files import read_version_files
 
 if TYPE_CHECKING:
-    from caudal.stages.features.pca import Fitted
+    from caudal.stages.features.pca import PrincipalComponents
 
 NEAREST = 6
 THUMBNAIL = 160
@@ -59,7 +59,7 @@ class ImageFeaturizer:
 
     network: Network
     side: int
-    fitted: Fitted
+    fitted: PrincipalComponents
     inputs: tuple[str, ...]
     features: delta.Version
     images: delta.Version
@@ -134,20 +134,20 @@ def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer
 
 def _build_featurizer(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
     from caudal.stages.features.embed import KEPT, network_of
-    from caudal.stages.features.pca import Fitted
+    from caudal.stages.features.pca import PrincipalComponents
 
     folder = home.table(served.product, table)
     components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
     network_source = _network_content(home, served.product, table, version, f"{KEPT}:")
-    fitted = Fitted.load(components[0])
+    fitted = PrincipalComponents.load(components[0])
     inputs = tuple(input_.name for input_ in served.signature.inputs)
     if network_source is None or len(inputs) != len(fitted.components):
         return None
     network_content, images = network_source
     network, side = network_of(network_content)
-    return ImageFeaturizer(network, side, fitted, inputs, delta.read(folder, version), images)
+    return ImageFeaturizer(network, side, fitted, inputs, delta.read_version(folder, version), images)
 
 
 def _network_content(home: Home, product: str, table: str, version: int, prefix: str) -> tuple[bytes, delta.Version] | None:
@@ -158,7 +158,7 @@ def _network_content(home: Home, product: str, table: str, version: int, prefix:
     for name, content in read_version_files(folder, version).items():
         if name.startswith(prefix) and inputs:
             first, number = next(iter(inputs.items()))
-            return content, delta.read(home.table(product, first), number)
+            return content, delta.read_version(home.table(product, first), number)
     for name, number in inputs.items():
         if (source := _network_content(home, product, name, number, prefix)) is not None:
             return source

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from caudal.errors import nearest
-from caudal.serve.signature import Input, Signature
+from caudal.serve.signature import ModelInput, Signature
 
 Problem = dict[str, object]
 
@@ -33,7 +33,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
 
-def model_of(signature: Signature, title: str) -> type[BaseModel]:
+def input_model(signature: Signature, title: str) -> type[BaseModel]:
     """Return the pydantic model of one row; its JSON schema is the one in the OpenAPI document.
 
     The fields have aliases, because an input may be called ``copy`` or ``_day`` and a pydantic field may not.
@@ -86,7 +86,7 @@ def validate_row(values: object, signature: Signature, model: type[BaseModel], m
     most : number of errors that are described; further ones are counted
     """
     if not isinstance(values, dict):
-        problems = [problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
+        problems = [input_problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
         return Row(problems=problems[:most], more=len(problems[most:]))
     # An answer describes few of the unknown members: the others are counted without validation.
     foreign = [name for name in values if name not in signature.by_name]
@@ -132,12 +132,12 @@ def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, objec
     return values
 
 
-def problem(field: str | None, sentence: str, sent: object, allowed: str, nearest_value: str | None = None) -> Problem:
+def input_problem(field: str | None, sentence: str, sent: object, allowed: str, nearest_value: str | None = None) -> Problem:
     """Return one error in the API's format."""
     return {"field": field, "problem": sentence, "got": _shortened(sent), "allowed": allowed, "nearest": nearest_value}
 
 
-def _annotation(input_: Input) -> Any:
+def _annotation(input_: ModelInput) -> Any:
     if input_.values is not None:
         if input_.type == "string":
             return Literal[input_.values]
@@ -175,7 +175,7 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
     kind, sent = error["type"], error["input"]
     if input_ is None:
         nearest_value = nearest((name or "")[:LONGEST_NAME], signature.by_name)
-        return problem(
+        return input_problem(
             name and str(_shortened(name)),
             "The model has no such input.",
             sent,
@@ -200,7 +200,7 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
         sentence = "The value is too large."
     else:
         sentence = f"The value is not {_noun(input_)}."
-    return problem(name, sentence, sent, input_.allowed, nearest_value)
+    return input_problem(name, sentence, sent, input_.allowed, nearest_value)
 
 
 def _listed(names: Collection[str]) -> str:
@@ -208,11 +208,11 @@ def _listed(names: Collection[str]) -> str:
     return listed if len(names) <= MOST_LISTED else f"{listed} and {len(names) - MOST_LISTED} more"
 
 
-def _noun(input_: Input) -> str:
+def _noun(input_: ModelInput) -> str:
     return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[input_.type]
 
 
-def _value(text: str, input_: Input) -> object:
+def _value(text: str, input_: ModelInput) -> object:
     if input_.type == "boolean":
         return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
     # float() would also accept 1_000, nan and inf, which nobody means in a form.

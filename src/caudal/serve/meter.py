@@ -53,7 +53,7 @@ class _Versions(Collector):
         yield versions
 
 
-def measure(app: Flask, meter: Meter) -> None:
+def count_requests(app: Flask, meter: Meter) -> None:
     """Count every request of an app."""
 
     @app.before_request

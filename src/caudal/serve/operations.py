@@ -12,7 +12,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
-from caudal.serve.inputs import problem, validate_row
+from caudal.serve.inputs import input_problem, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_model, batch_models, image_answer_model, rows_model
 from caudal.serve.served import Served
@@ -59,7 +59,10 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     def predict_batch(body: object) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
             sent = f"{len(body)} rows" if isinstance(body, list) else body
-            error = {"row": None, **problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows")}
+            error = {
+                "row": None,
+                **input_problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows"),
+            }
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
         return _batch(served, body)
 

@@ -15,7 +15,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.inputs import from_text, validate_row
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
-from caudal.serve.signature import number
+from caudal.serve.signature import shown_number
 
 # Not strftime's names, which follow the machine's language.
 MONTHS = (
@@ -28,8 +28,8 @@ LONG_LIST = 12
 
 def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache, *, key: bool) -> None:
     """Add the pages to an app, by ``route``: ``get`` and ``post`` would describe them as operations of the API."""
-    app.jinja_env.filters["number"] = number
-    app.jinja_env.filters["moment"] = moment
+    app.jinja_env.filters["number"] = shown_number
+    app.jinja_env.filters["moment"] = readable_time
     app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
     app.jinja_env.globals.update(
         pages=(("/", "Models"), ("/docs", "API")),
@@ -98,12 +98,12 @@ def operations_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return documents
 
 
-def moment(iso: str | None) -> str:
+def readable_time(iso: str | None) -> str:
     """Return an ISO time in a format for people.
 
     Examples
     --------
-    >>> moment("2023-01-31T09:05:00Z")
+    >>> readable_time("2023-01-31T09:05:00Z")
     '31 January 2023, 09:05 UTC'
     """
     if not iso:

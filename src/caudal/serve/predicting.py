@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from caudal.serve.inputs import Problem, problem, unusual, validate_row
+from caudal.serve.inputs import Problem, input_problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
-from caudal.serve.signature import Input
+from caudal.serve.signature import ModelInput
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
     if not rows:
         return []
     try:
-        return _answers_from(served, served.loaded.predict(frame_of(served, rows)), rows)
+        return _answers_from(served, served.loaded.predict(input_frame(served, rows)), rows)
     except Exception as error:  # a model may raise anything
         if len(rows) > 1:  # find the rows on which it fails
             return [answers(served, [row])[0] for row in rows]
@@ -42,7 +42,9 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
                 f"Version {served.version} of '{served.product}/{served.model}' fails on its own example.",
                 fix=f"Go back with 'caudal model rollback {served.model} --product {served.product}'; the log has the reason.",
             ) from error
-        return [problem(None, "The model cannot predict from these values together.", None, "values like those it was trained on")]
+        return [
+            input_problem(None, "The model cannot predict from these values together.", None, "values like those it was trained on")
+        ]
 
 
 def is_problem(answer: Answer | Problem) -> bool:
@@ -50,7 +52,7 @@ def is_problem(answer: Answer | Problem) -> bool:
     return "problem" in answer
 
 
-def frame_of(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+def input_frame(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Return the rows as a frame with the columns and types of training."""
     import pandas as pd
 
@@ -58,7 +60,7 @@ def frame_of(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFra
     return pd.DataFrame(columns, copy=False)
 
 
-def _column(values: list[object], input_: Input) -> np.ndarray:
+def _column(values: list[object], input_: ModelInput) -> np.ndarray:
     if input_.type == "double":
         return np.array(values, dtype="float64")  # None becomes NaN
     if input_.type != "string" and None not in values:
@@ -82,7 +84,7 @@ def _answers_from(served: Served, predicted: pd.DataFrame, rows: Sequence[Mappin
         numbers = [value, *(column[index] for column in shares.values())]
         if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
             results.append(
-                problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on")
+                input_problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on")
             )
             continue
         answer: Answer = {
@@ -105,7 +107,7 @@ def try_out(served: Served) -> None:
     """Predict from the model's own example, so that errors and slow first calls occur before it is served."""
     example = _example(served)
     if example is not None:
-        _answers_from(served, served.loaded.predict(frame_of(served, [example])), [example])
+        _answers_from(served, served.loaded.predict(input_frame(served, [example])), [example])
 
 
 def _healthy(served: Served) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from caudal.errors import CaudalError
 from caudal.ledger.rows import DecisionRow
-from caudal.serve.inputs import model_of
+from caudal.serve.inputs import input_model
 from caudal.serve.signature import Signature, read_signature
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from caudal.declarations.signature import SignatureDocument
 
 
-class LoadedModel(Protocol):
+class PredictingModel(Protocol):
     """The registry's model: a version that predicts from a frame."""
 
     @property
@@ -51,7 +51,7 @@ class Served:
     product: str
     model: str
     decision: DecisionRow
-    loaded: LoadedModel
+    loaded: PredictingModel
 
     @property
     def version(self) -> int:
@@ -71,4 +71,4 @@ class Served:
     @cached_property
     def inputs(self) -> type[BaseModel]:
         """The pydantic model that validates its rows."""
-        return model_of(self.signature, f"{self.title}.Inputs")
+        return input_model(self.signature, f"{self.title}.Inputs")

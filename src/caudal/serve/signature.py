@@ -13,7 +13,7 @@ Kind = Literal["double", "long", "string", "boolean"]
 
 
 @dataclass(frozen=True)
-class Input:
+class ModelInput:
     """One input of a model.
 
     ``values`` are the only ones allowed; ``minimum`` and ``maximum`` are declared limits; ``seen`` is the range of the training rows, beyond which a
@@ -49,7 +49,7 @@ class Input:
 
         Examples
         --------
-        >>> Input("distance", "double", minimum=0, maximum=100, unit="mi").allowed
+        >>> ModelInput("distance", "double", minimum=0, maximum=100, unit="mi").allowed
         'a number from 0 to 100 (mi)'
         """
         return self.kind + (f" ({self.unit})" if self.unit else "") + (", or nothing" if self.nullable else "")
@@ -83,12 +83,12 @@ class Output:
 class Signature:
     """Inputs in the order of the form, and the output."""
 
-    inputs: tuple[Input, ...]
+    inputs: tuple[ModelInput, ...]
     output: Output
     example: Mapping[str, Scalar]
 
     @cached_property
-    def by_name(self) -> dict[str, Input]:
+    def by_name(self) -> dict[str, ModelInput]:
         """The inputs by name."""
         return {input_.name: input_ for input_ in self.inputs}
 
@@ -117,12 +117,12 @@ def read_signature(document: Mapping[str, Any]) -> Signature:
     )
 
 
-def number(value: float) -> str:
+def shown_number(value: float) -> str:
     """Return a number as text for people, with thousands separators.
 
     Examples
     --------
-    >>> number(100.0), number(0.25), number(1234567.891), number(1e-9)
+    >>> shown_number(100.0), shown_number(0.25), shown_number(1234567.891), shown_number(1e-9)
     ('100', '0.25', '1,234,567.89', '1e-09')
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -136,9 +136,9 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _input(document: Mapping[str, Any]) -> Input:
+def _input(document: Mapping[str, Any]) -> ModelInput:
     values, training_range = document.get("values"), document.get("seen")
-    return Input(
+    return ModelInput(
         document["name"],
         document["type"],
         bool(document.get("nullable")),
@@ -154,7 +154,7 @@ def _input(document: Mapping[str, Any]) -> Input:
     )
 
 
-def _within(value: Scalar, input_: Input) -> Scalar:
+def _within(value: Scalar, input_: ModelInput) -> Scalar:
     # A rounded median may be slightly outside a narrow range.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
@@ -164,10 +164,10 @@ def _within(value: Scalar, input_: Input) -> Scalar:
 
 def _between(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {number(low)} to {number(high)}"
+        return f" from {shown_number(low)} to {shown_number(high)}"
     if low is not None:
-        return f" of at least {number(low)}"
-    return f" of at most {number(high)}" if high is not None else ""
+        return f" of at least {shown_number(low)}"
+    return f" of at most {shown_number(high)}" if high is not None else ""
 
 
 def _one_of(values: tuple[Scalar, ...], most_shown: int = 5) -> str:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import BadRequest
 from caudal.errors import NotThere
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.image_featurizer import MOST_PIXELS, NEAREST, FeaturizerOf, ImageFeaturizer
-from caudal.serve.inputs import Problem, problem
+from caudal.serve.inputs import Problem, input_problem
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.stages.images.decode import UnreadableImage, thumbnail
@@ -67,7 +67,7 @@ def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) 
     try:
         row = featurizer.row(content)
     except UnreadableImage as error:
-        return problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
+        return input_problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
     answer = answers(served, [row])[0]
     if is_problem(answer):
         return answer

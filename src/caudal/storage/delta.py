@@ -97,18 +97,18 @@ def version_of(folder: Place) -> int | None:
     """
     log = folder / "_delta_log"
     if isinstance(log, Remote):  # one listing; asking for a file that is not there takes two requests
-        return max(delta_log.numbers(log), default=None)
+        return max(delta_log.entry_versions(log), default=None)
     number = delta_log.checkpointed(log)
     if number is None or not delta_log.entry_of(log, number).exists():
         if not log.is_dir():
             return None
-        return max(delta_log.numbers(log), default=None)
+        return max(delta_log.entry_versions(log), default=None)
     while delta_log.entry_of(log, number + 1).exists():
         number += 1
     return number
 
 
-def read(folder: Place, version: int | None = None) -> Version:
+def read_version(folder: Place, version: int | None = None) -> Version:
     """Return a version of a table, by default the newest.
 
     Raises
@@ -127,7 +127,7 @@ def read(folder: Place, version: int | None = None) -> Version:
     return cached
 
 
-def forget() -> None:
+def forget_tables() -> None:
     """Drop the cache of remote tables: a table may have been moved away and replaced by another."""
     _seen.clear()
 

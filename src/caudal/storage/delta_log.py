@@ -29,7 +29,7 @@ def entry_of(log: Place, version: int) -> Place:
     return log / f"{version:020d}.json"
 
 
-def numbers(log: Place) -> list[int]:
+def entry_versions(log: Place) -> list[int]:
     """Return the versions that have log entries, in no order."""
     return [int(entry.stem) for entry in log.iterdir() if entry.suffix == ".json" and entry.stem.isdigit()]
 

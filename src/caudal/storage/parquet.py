@@ -29,7 +29,7 @@ def open_parquet(file: Place) -> pq.ParquetFile:
         return pq.ParquetFile(readable(file), page_checksum_verification=True)
 
 
-def read(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
+def read_parquet(file: Place, columns: Sequence[str] | None = None) -> pa.Table:
     """Return a Parquet file's rows, or some columns of them.
 
     Raises

@@ -18,7 +18,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast, overload
 from uuid import uuid4
 
-from caudal.storage.remote import address, connectors, filesystem, spark_settings, storage
+from caudal.storage.remote import filesystem, parse_remote_address, storage, storage_connectors, storage_settings
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def place(text: str | Path) -> Place:
     ------
     DeclarationProblem : the address is of an unknown kind, or contains a password
     """
-    remote_address = address(str(text))
+    remote_address = parse_remote_address(str(text))
     return Path(text).absolute() if remote_address is None else Remote(remote_address.root, PurePosixPath(remote_address.path))
 
 
@@ -351,7 +351,7 @@ def move(origin: Place, destination: Place) -> None:
 
 def arrow_paths(paths: list[str]) -> tuple[list[str], FileSystem | None]:
     """Return Arrow's names of files, and their file system; None for local files."""
-    remote_address = address(paths[0]) if paths else None
+    remote_address = parse_remote_address(paths[0]) if paths else None
     if remote_address is None:
         return paths, None
     return [cast(Remote, place(path)).key for path in paths], filesystem(remote_address.root)
@@ -368,4 +368,8 @@ def delta_options(folder: Place) -> dict[str, str] | None:
 
 def spark_needs(destination: Place) -> tuple[frozenset[str], dict[str, str]]:
     """Return the connectors and the settings of a Spark session that writes to a place."""
-    return (frozenset(), {}) if isinstance(destination, Path) else (connectors(destination.root), spark_settings(destination.root))
+    return (
+        (frozenset(), {})
+        if isinstance(destination, Path)
+        else (storage_connectors(destination.root), storage_settings(destination.root))
+    )

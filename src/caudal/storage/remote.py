@@ -26,14 +26,14 @@ _HDFS = {"dfs.client.failover.max.attempts": "3", "dfs.client.failover.sleep.max
 
 
 @dataclass(frozen=True)
-class Address:
+class RemoteAddress:
     """A remote address: ``s3://bucket`` or ``hdfs://host:port``, and the path below."""
 
     root: str
     path: str
 
 
-def address(text: str) -> Address | None:
+def parse_remote_address(text: str) -> RemoteAddress | None:
     """Parse a remote address; return None for a local path.
 
     Raises
@@ -42,7 +42,7 @@ def address(text: str) -> Address | None:
 
     Examples
     --------
-    >>> address("s3://lake/shop/"), address("/var/lake")
+    >>> parse_remote_address("s3://lake/shop/"), parse_remote_address("/var/lake")
     (Address(root='s3://lake', path='shop'), None)
     """
     scheme, mark, rest = text.partition("://")
@@ -62,7 +62,7 @@ def address(text: str) -> Address | None:
         raise DeclarationProblem(
             f"'{text}' names no {'bucket' if scheme == 's3' else 'host'}.", fix="Write s3://bucket/… or hdfs://host:port/…."
         )
-    return Address(f"{scheme}://{host}", rest.partition("/")[2].strip("/"))
+    return RemoteAddress(f"{scheme}://{host}", rest.partition("/")[2].strip("/"))
 
 
 def filesystem(root: str) -> FileSystem:
@@ -118,12 +118,12 @@ def storage(root: str) -> dict[str, str]:
     return options
 
 
-def connectors(root: str) -> frozenset[str]:
+def storage_connectors(root: str) -> frozenset[str]:
     """Return the connectors that Spark needs for a root; its client for HDFS is built in."""
     return frozenset({"s3"} if root.startswith("s3://") else ())
 
 
-def spark_settings(root: str) -> dict[str, str]:
+def storage_settings(root: str) -> dict[str, str]:
     """Return the settings of a Spark session that writes below a root."""
     if not root.startswith("s3://"):
         return {

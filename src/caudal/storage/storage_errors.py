@@ -58,7 +58,7 @@ def translate_storage_errors(path: Rooted | PurePath) -> Iterator[None]:
     except (CaudalError, FileNotFoundError):
         raise
     except Exception as error:
-        translated = problem(str(error), path.root)
+        translated = storage_problem(str(error), path.root)
         if translated is None:
             raise
         raise translated from error
@@ -76,12 +76,12 @@ def of_spark(text: str, lake: object = "") -> EnvironmentProblem | None:
     url = re.search(r"(s3a|hdfs)://[^/\s\"'\]]+", text)
     kind = "s3://" if "s3a" in text or "amazon" in text else "hdfs://"
     if url is None and (lake_root := re.match(r"\w+://[^/]+", str(lake))) and lake_root.group().startswith(kind):
-        return problem(text, lake_root.group())
+        return storage_problem(text, lake_root.group())
     root = url.group().replace("s3a://", "s3://") if url else kind
-    return problem(text, root)
+    return storage_problem(text, root)
 
 
-def problem(text: str, root: str) -> EnvironmentProblem | None:
+def storage_problem(text: str, root: str) -> EnvironmentProblem | None:
     """Return what an error's text means; None if it is not about S3 or HDFS."""
     kind, _, name = root.partition("://")
     if any(sign in text for sign in _NO_BUCKET):

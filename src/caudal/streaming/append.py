@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from caudal.storage import delta
-from caudal.storage.parquet import read
+from caudal.storage.parquet import read_parquet
 from caudal.storage.place import Place, readable, relative_path
-from caudal.tables.rows import by_day, write
+from caudal.tables.rows import by_day, write_rows
 
 _SMALL_BYTES = 1 << 20  # files below this size are merged; `_MANY` of them fit into memory
 _MANY = 24  # small files of one day that are merged into one
@@ -71,7 +71,7 @@ def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, object])
     """Merge the small files of each day that has many of them; return how many files were replaced."""
     if (delta.version_of(folder) or 0) % _SELDOM:
         return 0
-    current = delta.read(folder)
+    current = delta.read_version(folder)
     removed = 0
     days: dict[str | None, list[delta.DataFile]] = {}
     for file in current.files:
@@ -80,7 +80,7 @@ def compact(folder: Place, *, partitioned: bool, identity: Mapping[str, object])
     for day, small in days.items():
         if len(small) < _MANY:
             continue
-        table = pa.concat_tables([read(folder / file.path) for file in small])
+        table = pa.concat_tables([read_parquet(folder / file.path) for file in small])
         place = folder / f"part-{identity['run_id']}-{identity['upto']}-compact"
         new_files = [_file(table, folder, place, day)]
         schema = dict(current.schema)
@@ -110,5 +110,5 @@ def _file(table: pa.Table, folder: Place, stage: Place, day: str | None) -> delt
     to = stage / f"{delta.DAY}={day}" if day is not None else stage
     to.mkdir(parents=True, exist_ok=True)
     file = to / "rows.parquet"
-    write(table, file)
+    write_rows(table, file)
     return delta.DataFile(relative_path(file, folder).as_posix(), file.stat().st_size, len(table), day)

@@ -25,16 +25,16 @@ from caudal.errors import EnvironmentProblem
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
-from caudal.stages.statistics import NEVER, advance, begin, end_stream, rows
-from caudal.stages.statistics.partial import empty
+from caudal.stages.statistics import NEVER, advance, end_stream, new_state, window_rows
+from caudal.stages.statistics.partial import empty_partials
 from caudal.storage.place import Place
 from caudal.storage.sweep import sweep
 from caudal.streaming.checkpoint import Checkpoint, newest, save
 from caudal.streaming.micro_batch import MicroBatch
 from caudal.streaming.outlets import Outbox, Sender
-from caudal.streaming.publish import SET_ASIDE, hold, publish, unreadable
+from caudal.streaming.publish import SET_ASIDE, hold, publish_checkpoint, unreadable
 from caudal.streaming.task import TaskInput, TaskResult
-from caudal.streaming.watch import Watch, of_samples, of_windows
+from caudal.streaming.watch import DetectionWatch, of_samples, of_windows
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ SETTLE_S = 30.0
 
 
 @dataclass
-class Step:
+class MicroBatchResult:
     """The result of one micro-batch, for its onlookers."""
 
     source: str
@@ -62,7 +62,7 @@ class Step:
 
 
 @dataclass
-class Engine:
+class StreamEngine:
     """The operators of one stream source.
 
     Parameters
@@ -84,7 +84,7 @@ class Engine:
     frame: Callable[[Offsets, Offsets], DataFrame] | None = None
     clock: Callable[[], float] = time.time
     way_out: Callable[[Outlet], Sender] | None = None
-    onlookers: Sequence[Callable[[Step, Checkpoint], None]] = ()
+    onlookers: Sequence[Callable[[MicroBatchResult, Checkpoint], None]] = ()
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Engine:
         self.tables = {table.name: table for table in tables if table.inputs == (self.source.name,)}
         connection: Any = self.source.connection
         self.watches = [
-            Watch(detection, len(connection.channels))
+            DetectionWatch(detection, len(connection.channels))
             for detection in self.product.detections.values()
             if detection.of == self.source.name or detection.of in self.tables
         ]
@@ -111,7 +111,7 @@ class Engine:
         for watch in self.watches:
             watch.restore(self.checkpoint.operators)
         for name, table in self.tables.items():
-            self.checkpoint.states.setdefault(name, begin(table))
+            self.checkpoint.states.setdefault(name, new_state(table))
         for name in self._owned:
             sweep(self._folder(name), {file.name for _, file in self.checkpoint.files})
         self._publish()
@@ -135,7 +135,9 @@ class Engine:
             self._publish()
         moments.append(time.perf_counter())
         seconds = {part: later - earlier for part, (earlier, later) in zip(PARTS, pairwise(moments), strict=True)}
-        self._call_onlookers(Step(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after)
+        self._call_onlookers(
+            MicroBatchResult(self.source.name, after.batch, results, closed, open_, anomalies, seconds, self.clock()), after
+        )
         return True
 
     def _take(self, moments: list[float]) -> tuple[Offsets, list[TaskResult]] | None:
@@ -166,7 +168,7 @@ class Engine:
         moments.append(time.perf_counter())
         return end, results
 
-    def _call_onlookers(self, step: Step, after: Checkpoint) -> None:
+    def _call_onlookers(self, step: MicroBatchResult, after: Checkpoint) -> None:
         """Call the onlookers with a finished micro-batch."""
         for look in self.onlookers:
             look(step, after)
@@ -197,7 +199,7 @@ class Engine:
         closed = {}
         for name, declared in self.tables.items():
             after.states[name], last = end_stream(after.states[name], declared)
-            closed[name] = rows(last, declared)
+            closed[name] = window_rows(last, declared)
             if len(last):
                 after.pending.setdefault(name, []).append(closed[name])
         anomalies = self._watch(after, [], closed)
@@ -205,8 +207,10 @@ class Engine:
         self._save_checkpoint(after)
         self.finish()
         seconds = {**dict.fromkeys(PARTS, 0.0), "commit": time.perf_counter() - began}
-        open_ = {name: rows(empty(declared), declared) for name, declared in self.tables.items()}
-        self._call_onlookers(Step(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after)
+        open_ = {name: window_rows(empty_partials(declared), declared) for name, declared in self.tables.items()}
+        self._call_onlookers(
+            MicroBatchResult(self.source.name, after.batch, [], closed, open_, anomalies, seconds, self.clock()), after
+        )
 
     def _next(self, offsets: Offsets | None) -> Checkpoint:
         """Return a copy of the checkpoint, for the next micro-batch to change."""
@@ -238,7 +242,7 @@ class Engine:
             taken_parts = [replace(parts, newest_us=min(parts.newest_us, reached)) for parts in taken_parts]
             state, done, changed = advance(after.states[name], taken_parts, declared)
             after.states[name] = state
-            closed[name], open_[name] = rows(done, declared), rows(changed, declared)
+            closed[name], open_[name] = window_rows(done, declared), window_rows(changed, declared)
             if len(done):
                 after.pending.setdefault(name, []).append(closed[name])
         for result in results:
@@ -306,7 +310,9 @@ class Engine:
 
     def _publish(self) -> None:
         """Commit the rows that the saved checkpoint holds."""
-        self.checkpoint = publish(self.checkpoint, self.product, self.source, self.home, self._owned, self.run_id, self.clock())
+        self.checkpoint = publish_checkpoint(
+            self.checkpoint, self.product, self.source, self.home, self._owned, self.run_id, self.clock()
+        )
 
     def _check_identity(self, identity: tuple[str | None, ...]) -> None:
         """Raise if the remembered offsets belong to another topic or log that this one has replaced; else remember this

@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from caudal.declarations.join import Join, Shape, checked_shape, is_stream, shape
+from caudal.declarations.join import Join, JoinShape, checked_shape, is_stream, join_shape
 from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.engine.marks import KNOWN
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_of
 from caudal.json_value import JsonObject
-from caudal.stages.join import has_match, is_known, join_pairs, micros, pairs, unmatched
+from caudal.stages.join import has_match, is_known, join_pairs, moments_in_micros, pairs, unmatched
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.storage.sweep import sweep
@@ -96,9 +96,9 @@ class Joining:
             rows = side.take()
             room -= max(rows.nbytes, 1)
             if side is self.left:
-                others = right.near(micros(rows, shape.left_at), _within(shape))
+                others = right.near(moments_in_micros(rows, shape.left_at), _within(shape))
                 tables.append(join_pairs(rows, others, shape, *pairs(rows, others, shape)))
-                overtaken.append(rows.filter(pa.array(micros(rows, shape.left_at) < self._given_us)))
+                overtaken.append(rows.filter(pa.array(moments_in_micros(rows, shape.left_at) < self._given_us)))
             else:
                 tables.append(self._pairs_of(rows, shape))
         if shape.how == "left" and (overtaken or self._waiting_until(self._known_us)):
@@ -120,11 +120,11 @@ class Joining:
                 tables.append(self._rows_without_match(rows, right.rows, shape))
         return tables
 
-    def _pairs_of(self, rows: pa.Table, shape: Shape) -> pa.Table:
+    def _pairs_of(self, rows: pa.Table, shape: JoinShape) -> pa.Table:
         """Return the pairs of new right rows and left rows, except those whose left row was already written without a match."""
-        left = self.left.near(micros(rows, str(shape.right_at)), _within(shape))
+        left = self.left.near(moments_in_micros(rows, str(shape.right_at)), _within(shape))
         left_index, right_index = pairs(left, rows, shape)
-        at = micros(left, shape.left_at)[left_index]
+        at = moments_in_micros(left, shape.left_at)[left_index]
         if shape.how == "left" and np.any(at < self._given_us):
             earlier = np.unique(left_index[at < self._given_us])
             late = np.zeros(len(left), bool)
@@ -137,7 +137,7 @@ class Joining:
             left_index, right_index = left_index[~late[left_index]], right_index[~late[left_index]]
         return join_pairs(left, rows, shape, left_index, right_index)
 
-    def _keys_written_without_match(self, at: np.ndarray, shape: Shape) -> pa.Table:
+    def _keys_written_without_match(self, at: np.ndarray, shape: JoinShape) -> pa.Table:
         """Return the keys of the left rows at given times that were written without a match."""
         number = delta.version_of(self._folder)
         fields = [*(self.left.schema.field(name) for name in shape.left_keys), pa.field(shape.matched, pa.timestamp("us", "UTC"))]
@@ -159,9 +159,9 @@ class Joining:
             if len(tables[-1]):
                 break
         rows = pa.concat_tables(tables or [self.left.schema.empty_table()])
-        return [self._rows_without_match(rows, self.right.near(micros(rows, shape.left_at), _within(shape)), shape)]
+        return [self._rows_without_match(rows, self.right.near(moments_in_micros(rows, shape.left_at), _within(shape)), shape)]
 
-    def _rows_without_match(self, rows: pa.Table, others: pa.Table, shape: Shape) -> pa.Table:
+    def _rows_without_match(self, rows: pa.Table, others: pa.Table, shape: JoinShape) -> pa.Table:
         without_match = rows.filter(pa.array(~has_match(rows, others, shape)))
         self.counts["unmatched"] += len(without_match)
         return unmatched(without_match, others.schema, shape)
@@ -184,8 +184,8 @@ class Joining:
         """The input versions that have been taken."""
         return {self.left.name: self.left.version, self.right.name: self.right.version}
 
-    def _shape(self, names: list[str] | None = None) -> Shape:
-        return shape(self.declared, *self._nodes) if names is None else checked_shape(self.declared, *self._nodes, names)
+    def _shape(self, names: list[str] | None = None) -> JoinShape:
+        return join_shape(self.declared, *self._nodes) if names is None else checked_shape(self.declared, *self._nodes, names)
 
     def _commit(self, tables: list[pa.Table]) -> None:
         """Append rows in one commit that names the input versions; a commit without rows records that there were none."""
@@ -256,7 +256,7 @@ def read_join_state(declared: Join, nodes: tuple[Node, Node], folder: Place, fol
     given_us = identity.get("given_us")
     if given_us is None:  # written by a run, which gives what a stream would have given
         given_us = given_at(declared, nodes, folders, identity["inputs"])
-    counts = identity.get("counts") or {"rows": delta.read(folder, number).rows}
+    counts = identity.get("counts") or {"rows": delta.read_version(folder, number).rows}
     return JoinState(identity["inputs"], given_us, identity["code"], counts)
 
 
@@ -267,10 +267,10 @@ def given_at(declared: Join, nodes: tuple[Node, Node], folders: Sequence[Place],
     sides = [Side(node, folder) for node, folder in zip(nodes, folders, strict=True)]
     for side in sides:
         side.newest_us = side.newest_at(inputs[side.name])
-    return known_until(shape(declared, *nodes), *sides)
+    return known_until(join_shape(declared, *nodes), *sides)
 
 
-def known_until(shape: Shape, left: Side, right: Side) -> int:
+def known_until(shape: JoinShape, left: Side, right: Side) -> int:
     """Return the time before which left rows have all the matches they will ever have: the smaller watermark less ``within``."""
     if left.newest_us is None or right.newest_us is None:
         return 0
@@ -281,6 +281,6 @@ def _newest(side: Side) -> int:
     return -1 if side.newest_us is None else side.newest_us
 
 
-def _within(shape: Shape) -> int:
+def _within(shape: JoinShape) -> int:
     assert shape.within_us is not None
     return shape.within_us

@@ -14,7 +14,7 @@ from caudal.messaging.feed import Feed
 from caudal.messaging.updates import AnomalyUpdate, ClassUpdate, LatencyUpdate, StatisticsUpdate, Update
 from caudal.stages.statistics import quantile_name
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.engine import Engine, Step
+from caudal.streaming.engine import MicroBatchResult, StreamEngine
 from caudal.streaming.task import TaskResult
 
 _RATE_S = 2.0
@@ -24,11 +24,11 @@ _ROWS = 512  # of statistics in one update, for the size of a page
 class Live:
     """Appends an update to the feed for each micro-batch of a source."""
 
-    def __init__(self, feed: Feed, engine: Engine, classes: Callable[[], list[ClassUpdate]] = list) -> None:
+    def __init__(self, feed: Feed, engine: StreamEngine, classes: Callable[[], list[ClassUpdate]] = list) -> None:
         self._feed, self._engine, self._classes = feed, engine, classes
         self._lately: deque[tuple[float, int]] = deque([(engine.clock(), 0)])
 
-    def __call__(self, step: Step, checkpoint: Checkpoint) -> None:
+    def __call__(self, step: MicroBatchResult, checkpoint: Checkpoint) -> None:
         """Append the update."""
         connection: Any = self._engine.source.connection
         channels = connection.channels
@@ -61,7 +61,7 @@ class Live:
         return sum(count for _, count in list(self._lately)[1:]) / since if since > 0 else 0.0
 
 
-def anomalies(step: Step) -> list[AnomalyUpdate]:
+def anomalies(step: MicroBatchResult) -> list[AnomalyUpdate]:
     """Return the anomalies that detectors found, in the feed's format."""
     return [
         {"at": row["at"].timestamp(), "device": row["device"], "sensor": None, "score": row["score"], "detector": row["detector"]}

@@ -22,7 +22,7 @@ from caudal.declarations.product import Product
 from caudal.engine.exact import in_any_magnitude
 from caudal.errors import NotThere
 from caudal.messaging.updates import ClassUpdate
-from caudal.registry import LoadedModel, LoadedSparkModel, champion, load
+from caudal.registry import LoadedModel, LoadedSparkModel, champion, load_version
 from caudal.runtime.product_tables import mark_event_time
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
@@ -31,7 +31,7 @@ from caudal.storage.place import Place
 from caudal.storage.sweep import sweep
 from caudal.streaming.append import append
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.engine import Engine, Step
+from caudal.streaming.engine import MicroBatchResult, StreamEngine
 from caudal.tables.frames import arrow
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class LiveScorer(threading.Thread):
     trouble : str, why the last round failed, or empty; the next one tries again
     """
 
-    def __init__(self, ws: Workspace, prediction: Prediction, engines: Sequence[Engine], train: Callable[[], None]) -> None:
+    def __init__(self, ws: Workspace, prediction: Prediction, engines: Sequence[StreamEngine], train: Callable[[], None]) -> None:
         super().__init__(name=f"follower of {prediction.name}", daemon=True)
         features = ws.product.features_by_model[prediction.model]
         self._ws, self._prediction, self._features, self._engines, self._train = ws, prediction, features, engines, train
@@ -78,7 +78,7 @@ class LiveScorer(threading.Thread):
         self.confusion: Counter[tuple[str, str]] = Counter()
         self.trouble = ""
 
-    def __call__(self, step: Step, checkpoint: Checkpoint) -> None:  # noqa: ARG002 (every onlooker's)
+    def __call__(self, step: MicroBatchResult, checkpoint: Checkpoint) -> None:  # noqa: ARG002 (every onlooker's)
         """Queue the result of a micro-batch: closed windows, or captured rows of a source."""
         for name, table in step.closed.items():
             if name in self._queues and len(table):
@@ -162,7 +162,7 @@ class LiveScorer(threading.Thread):
             return False
         if self._champion is None or self._champion.version != row["version"]:
             try:
-                self._champion = load(
+                self._champion = load_version(
                     self._ws.tables.home,
                     self._ws.record.ledger,
                     name,
@@ -181,7 +181,7 @@ class LiveScorer(threading.Thread):
         """Return the number of samples that have been captured and published."""
         tables = [engine.source.name for engine in self._engines if engine.tables]
         return max(
-            (delta.read(self._ws.tables.folder(name)).rows for name in tables if self._ws.tables.version(name) is not None),
+            (delta.read_version(self._ws.tables.folder(name)).rows for name in tables if self._ws.tables.version(name) is not None),
             default=0,
         )
 
@@ -297,7 +297,7 @@ class LiveScorer(threading.Thread):
         if delta.version_of(self._folder) is None:
             return
         keys = (*self._features.entity, self._features.as_of)
-        for row in _rows(arrow(delta.read(self._folder)).to_pandas()):
+        for row in _rows(arrow(delta.read_version(self._folder)).to_pandas()):
             self._predictions[_key(row[key] for key in keys)] = row
         self._predicted = len(self._predictions)
         self._drop_old_predictions()
@@ -306,7 +306,7 @@ class LiveScorer(threading.Thread):
         """Queue the last days of the published tables: rows from before this process, or before there was a champion."""
         for name in self._features.inputs:
             if self._ws.tables.version(name) is not None:
-                published = delta.read(self._ws.tables.folder(name))
+                published = delta.read_version(self._ws.tables.folder(name))
                 days = set(sorted(published.days, key=str)[-2:]) if published.partitioned else None
                 self._queues[name].append(_plain(arrow(published, days=days)))
 
@@ -338,13 +338,13 @@ def _plain(table: pa.Table) -> pa.Table:
     return table.drop_columns([name for name in table.column_names if name.startswith("_")])
 
 
-def _channels(engine: Engine) -> tuple[str, ...]:
+def _channels(engine: StreamEngine) -> tuple[str, ...]:
     connection: Any = engine.source.connection
     channels: tuple[str, ...] = connection.channels
     return channels
 
 
-def live_predictions(product: Product, engines: Sequence[Engine]) -> list[Prediction]:
+def live_predictions(product: Product, engines: Sequence[StreamEngine]) -> list[Prediction]:
     """Return the predictions whose features depend on nothing but streams."""
     streamed = {engine.source.name for engine in engines} | {name for engine in engines for name in engine.tables}
     predictions = product.predictions.values()

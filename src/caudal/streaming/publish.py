@@ -33,7 +33,7 @@ UNREADABLE = pa.schema(
 )
 
 
-def publish(
+def publish_checkpoint(
     checkpoint: Checkpoint, product: Product, source: Source, home: Home, tables: Sequence[str], run_id: str, now: float
 ) -> Checkpoint:
     """Commit the rows of a saved checkpoint, and return it without them; a table that names this micro-batch, or a later one, has

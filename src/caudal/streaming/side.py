@@ -12,7 +12,7 @@ from caudal.declarations.join import stream_keys
 from caudal.declarations.node import Node, Source
 from caudal.declarations.statistics import Statistics
 from caudal.stages import statistics
-from caudal.stages.join import first_of_keys, micros, new_rows
+from caudal.stages.join import first_of_keys, moments_in_micros, new_rows
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.added import Lookup, added_files, has_version
@@ -62,7 +62,7 @@ class Side:
     def take(self) -> pa.Table:
         """Return the rows that the next version adds, without those already taken."""
         added_rows = self._lookup.rows([str(file) for file in added_files(self.folder, self.version + 1)])
-        at = micros(added_rows, self._at)
+        at = moments_in_micros(added_rows, self._at)
         rows = new_rows(added_rows, self.near(at, 0), self._keys) if len(added_rows) else added_rows
         self.version += 1
         if len(rows):
@@ -119,7 +119,7 @@ class Fixed:
             newest = delta.version_of(self.folder)
             if newest is None:
                 return False
-            rows = arrow(delta.read(self.folder, newest))
+            rows = arrow(delta.read_version(self.folder, newest))
             self.rows = rows.select([name for name in rows.column_names if not name.startswith("_")])
             self.version = newest
         return True
@@ -128,7 +128,7 @@ class Fixed:
 def _schema(node: Source | Statistics) -> pa.Schema:
     """Return the declared Arrow schema of a stream's table."""
     if isinstance(node, Statistics):
-        return statistics.schema(node)
+        return statistics.window_schema(node)
     connection: Any = node.connection
     fixed = [("device", pa.int64()), ("seq", pa.int64()), ("at", pa.timestamp("us", "UTC"))]
     return pa.schema([*fixed, *((name, pa.float32()) for name in connection.channels)])

@@ -12,8 +12,8 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.streams import batch, open_tap
-from caudal.streaming.engine import Engine
+from caudal.stages.ingest.streams import batch_frame, open_tap
+from caudal.streaming.engine import StreamEngine
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -56,13 +56,13 @@ def engine_of(
     open_: contextlib.ExitStack,
     publish_s: float = 5.0,
     platform: str = "here",
-) -> Engine:
+) -> StreamEngine:
     """Return a source's engine; its tap stays open until ``open_`` closes."""
     place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
-    engine = Engine(
+    engine = StreamEngine(
         ws.product, source, ws.tables.home, tap, ws.record.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch(ws.spark.session, source.connection, place, start, end),
+        frame=lambda start, end: batch_frame(ws.spark.session, source.connection, place, start, end),
         way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
     )  # fmt: skip
     open_.callback(engine.close)

@@ -26,7 +26,7 @@ from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_reporting import RunReporting
 from caudal.runtime.workspace import Workspace
 from caudal.storage.lease import lease
-from caudal.streaming.engine import Engine
+from caudal.streaming.engine import StreamEngine
 from caudal.streaming.faults import translate_errors, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
@@ -44,7 +44,7 @@ _LEDGER = "the ledger"
 _IDLE_S = 0.01  # between two polls of a source without messages
 
 
-def stream(
+def run_streams(
     folder: Path,
     settings: Settings,
     *,
@@ -124,7 +124,7 @@ def stream(
                 for engine in engines:
                     _note(ws.record, ws.tables, engine, counts_before[engine.source.name], since)
                 _all_sent(engines)
-            return document(engines, followers, time.monotonic() - began, joiner.documents())
+            return stream_document(engines, followers, time.monotonic() - began, joiner.documents())
 
 
 @contextlib.contextmanager
@@ -146,7 +146,7 @@ def _in_ledger(ws: Workspace) -> Iterator[None]:
         end(ws, None)
 
 
-def _note(record: RunRecord, tables: ProductTables, engine: Engine, before: Mapping[str, int], since: float) -> None:
+def _note(record: RunRecord, tables: ProductTables, engine: StreamEngine, before: Mapping[str, int], since: float) -> None:
     """Record in the ledger what a stream has read, as a run records its steps."""
     counts = {name: count - before.get(name, 0) for name, count in engine.checkpoint.counts.items()}
     name, now, messages = engine.source.name, record.clock(), counts.get("messages", 0)
@@ -157,7 +157,7 @@ def _note(record: RunRecord, tables: ProductTables, engine: Engine, before: Mapp
     })  # fmt: skip
 
 
-def _all_sent(engines: list[Engine]) -> None:
+def _all_sent(engines: list[StreamEngine]) -> None:
     """Raise if rows still wait in an outbox; they are kept, and the next stream sends them."""
     for box in (box for engine in engines for box in engine.outboxes if box.waiting):
         raise EnvironmentProblem(
@@ -175,7 +175,9 @@ class Thread(threading.Thread):
     read_all : bool, True if, at the end, all requested messages had been read: only then may windows be closed for good
     """
 
-    def __init__(self, engine: Engine, stop_requested: threading.Event, every_s: float, until: float | None, once: bool) -> None:
+    def __init__(
+        self, engine: StreamEngine, stop_requested: threading.Event, every_s: float, until: float | None, once: bool
+    ) -> None:
         super().__init__(name=f"stream {engine.source.name}", daemon=True)
         self._engine, self._stop_requested, self._every_s, self._until, self._once = engine, stop_requested, every_s, until, once
         self._broke: BaseException | None = None
@@ -225,7 +227,7 @@ class Thread(threading.Thread):
         raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def _connect_onlookers(engines: list[Engine], followers: list[LiveScorer], feed: Feed) -> None:
+def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed) -> None:
     """Connect the followers and the live feed to each engine."""
 
     def classes() -> list[ClassUpdate]:
@@ -236,8 +238,8 @@ def _connect_onlookers(engines: list[Engine], followers: list[LiveScorer], feed:
         engine.onlookers = (*followers, live)
 
 
-def document(
-    engines: list[Engine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None
+def stream_document(
+    engines: list[StreamEngine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None
 ) -> StreamDocument:
     """Return the streams' results, JSON-ready; counts are those since each stream's beginning."""
     sources: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}

@@ -19,7 +19,7 @@ from caudal.stages.statistics import NEVER, Bounds, Samples, TakenSamples, merge
 from caudal.stages.statistics.samples import join_samples
 from caudal.stages.statistics.seen import Seen
 from caudal.storage.place import place
-from caudal.tables.rows import by_day, write
+from caudal.tables.rows import by_day, write_rows
 
 SCHEMA = "found binary"
 AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all other samples late
@@ -201,6 +201,6 @@ def _written(samples: Samples, work: TaskInput) -> list[Captured]:
     files = []
     for day, rows in by_day(samples.table(work.channels), "at", work.tz):
         file = folder / f"{uuid.uuid4().hex}.parquet"
-        write(rows, file)
+        write_rows(rows, file)
         files.append(Captured(file.name, len(rows), day))
     return files

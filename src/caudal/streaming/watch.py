@@ -30,7 +30,7 @@ _REMEMBERED = 60  # seconds within which a repeated sample is recognized
 
 
 @dataclass
-class Watch:
+class DetectionWatch:
     """A detection and its operators, one per device; ``states`` returns those that have learned since its last call."""
 
     declared: Detection
@@ -72,7 +72,7 @@ class Watch:
         return states
 
 
-def of_samples(watch: Watch, sample_blocks: Sequence[Samples], processed: Seen) -> tuple[pa.Table, Seen]:
+def of_samples(watch: DetectionWatch, sample_blocks: Sequence[Samples], processed: Seen) -> tuple[pa.Table, Seen]:
     """Return the anomalies among samples that were not seen before, in order of time, and the updated record of seen samples."""
     fresh = []
     for samples in sample_blocks:
@@ -92,7 +92,7 @@ def of_samples(watch: Watch, sample_blocks: Sequence[Samples], processed: Seen) 
     return watch.score(device[order].tolist(), at_us[order].tolist(), values[order]), processed
 
 
-def of_windows(watch: Watch, closed: pa.Table) -> pa.Table:
+def of_windows(watch: DetectionWatch, closed: pa.Table) -> pa.Table:
     """Return the anomalies among closed windows; a window is known when it ends."""
     if len(closed) == 0:
         return watch.score([], [], [])

@@ -112,7 +112,7 @@ class Lookup:
 
     def _files(self, version: int, low: Array | None = None, high: Array | None = None) -> list[tuple[str, tuple[int, int] | None]]:
         """Return the files of a version that can hold rows of some ranges, by day, and the first and last time in each."""
-        table_version = delta.read(self.folder, version)
+        table_version = delta.read_version(self.folder, version)
         paths = [
             path
             for file, path in zip(table_version.files, table_version.paths(), strict=True)

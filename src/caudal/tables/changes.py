@@ -14,8 +14,8 @@ def changed_days(folder: Place, since: int, until: int) -> set[str | None]:
     if since == until:
         return set()
     if since > until:  # the table was moved away and created anew
-        return delta.read(folder, until).days
-    old, new = delta.read(folder, since), delta.read(folder, until)
+        return delta.read_version(folder, until).days
+    old, new = delta.read_version(folder, since), delta.read_version(folder, until)
     retained = {day for number in range(since + 1, until + 1) for day in delta.identity(folder, number).get("retained", ())}
     return {file.day for file in set(old.files) ^ set(new.files)} - (retained - new.days)
 
@@ -26,7 +26,9 @@ def changed_segments(folder: Place, since: int, until: int) -> set[str] | None:
         return set()
     if since > until:
         return None
-    segments = {file.segment for file in set(delta.read(folder, since).files) ^ set(delta.read(folder, until).files)}
+    segments = {
+        file.segment for file in set(delta.read_version(folder, since).files) ^ set(delta.read_version(folder, until).files)
+    }
     return None if None in segments else {segment for segment in segments if segment is not None}
 
 

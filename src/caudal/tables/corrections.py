@@ -30,7 +30,7 @@ def row_key(columns: Sequence[str]) -> Column:
     return F.xxhash64("_file", *[F.coalesce(F.col(name).cast("string"), F.lit("\0")) for name in sorted(columns)])
 
 
-def write(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Path) -> None:
+def write_corrections(rows: pa.Table, keys: Sequence[int], segments: Sequence[str], file: Path) -> None:
     """Write corrected rows, with the keys of the rows that they replace."""
     footer = json.dumps({"keys": sorted(keys), "segments": sorted(segments)}).encode()
     pq.write_table(rows.replace_schema_metadata({FOOTER: footer}), file, **WRITTEN)

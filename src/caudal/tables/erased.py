@@ -24,7 +24,7 @@ from caudal.ledger.records import landed, tombstones
 from caudal.ledger.rows import LandedRow
 from caudal.storage.place import Place, put
 from caudal.tables.landing import store_path
-from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, records
+from caudal.tables.raw_records import Is, RawKind, has_subject, open_unpacked, raw_records
 
 if TYPE_CHECKING:
     import fastavro
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 AT_ORIGIN = "Erase it at its origin and deliver the files again."
 
 
-def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
+def count_subject_rows(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
     """Return how many rows of a raw file are the subject's.
 
     Raises
@@ -44,7 +44,7 @@ def count(file: Path, kind: RawKind, column: str, is_subject: Is) -> int:
     if kind.format in _WHOLE:
         return _WHOLE[kind.format](file, column, is_subject, None)[0]
     with open_unpacked(file, "rb") as raw:
-        return sum(is_mine for _, is_mine in records(raw, kind, column, is_subject))
+        return sum(is_mine for _, is_mine in raw_records(raw, kind, column, is_subject))
 
 
 def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) -> tuple[int, int]:
@@ -60,7 +60,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
         return _WHOLE[kind.format](file, column, is_subject, to)
     removed = remaining = 0
     with open_unpacked(file, "rb") as raw, open_unpacked(to, "wb", like=file) as new:
-        for piece, is_mine in records(raw, kind, column, is_subject):
+        for piece, is_mine in raw_records(raw, kind, column, is_subject):
             removed += is_mine
             if not is_mine:
                 new.write(piece)
@@ -68,7 +68,7 @@ def without(file: Path, to: Path, kind: RawKind, column: str, is_subject: Is) ->
     return removed, remaining - (1 if kind.format == "csv" and kind.options.get("header", True) else 0)
 
 
-def subject_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str], is_subject: Is) -> pa.BooleanArray:
+def array_mask(values: pa.Array | pa.ChunkedArray, name: str, columns: set[str], is_subject: Is) -> pa.BooleanArray:
     """Return a mask of an Arrow column's values that are the subject's, or contain it under one of some names.
 
     Each distinct value is tested once, however the column stores it.
@@ -148,7 +148,7 @@ def _parquet(file: Path, column: str, is_subject: Is, to: Path | None) -> tuple[
         for batch in parquet_file.iter_batches(columns=None if writer else searched_columns):
             mask = pa.array([False] * len(batch), pa.bool_())
             for name in searched_columns:
-                mask = pc.or_(mask, subject_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
+                mask = pc.or_(mask, array_mask(batch.column(batch.schema.get_field_index(name)), name, names, is_subject))
             removed, remaining = removed + mask.true_count, remaining + len(batch) - mask.true_count
             if writer is not None:
                 writer.write_table(_without_spare_values(_others(batch, mask)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
-def frame(
+def version_frame(
     spark: SparkSession, version: Version, days: Iterable[str | None] | None = None, segments: Iterable[str] | None = None
 ) -> DataFrame:
     """Return a table version as a Spark frame, without its partition column; limited to some days or raw files, if given."""
@@ -27,13 +27,13 @@ def frame(
     schema = StructType([field for field in StructType.fromJson(dict(version.schema)).fields if field.name != DAY])
     paths = version.paths(days, segments)
     if not paths:
-        return empty(spark, schema)
+        return empty_frame(spark, schema)
     check_small(version, paths)
     # The files are named one by one, so Spark must not guess partition columns from their folders.
     return reader(spark).schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
 
 
-def empty(spark: SparkSession, schema: Any) -> DataFrame:
+def empty_frame(spark: SparkSession, schema: Any) -> DataFrame:
     """Return a frame without rows, made without a Python worker; columns keep their metadata."""
     from pyspark.sql import functions as F
 

@@ -133,7 +133,7 @@ def _sums(folder: Path, number: int) -> dict[str, str]:
     return sums
 
 
-def missing(version: delta.Version) -> list[str]:
+def missing_files(version: delta.Version) -> list[str]:
     """Describe the files of a table's version that are missing or have another size than was written; no file is opened."""
     expected = {unquote(file.path): file.bytes for file in version.files}
     faults = []
@@ -160,7 +160,7 @@ def _size(file: Path) -> int | None:
         return None
 
 
-def hashes(files: Sequence[Place]) -> list[str]:
+def hash_files(files: Sequence[Place]) -> list[str]:
     """Return the hashes of files, reading several at once."""
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         return list(threads.map(sha256_of, files))

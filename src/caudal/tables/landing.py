@@ -18,7 +18,7 @@ from caudal.storage.place import Place, put
 from caudal.tables.home import Home
 
 
-class Arrival(Protocol):
+class ArrivedFile(Protocol):
     """A file that has arrived: its origin, and a local path to its bytes."""
 
     @property
@@ -66,7 +66,7 @@ class LandedFile:
 
 
 def land(
-    arrivals: Sequence[Arrival], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
+    arrivals: Sequence[ArrivedFile], home: Home, ledger: Ledger, *, product: str, source: str, run_id: str, kind: str = "data",
     changed: str = "replace", base: Path | None = None,
 ) -> list[LandedFile]:  # fmt: skip
     """Copy new content into the raw store and return every arrival with its hash.
@@ -157,7 +157,7 @@ def rebase_paths(ledger: Ledger, product: str, source: str, base: Path, named: C
             ledger.change(landed, {**of_source, "path": path}, path=name, base=str(base))
 
 
-def _unchanged(row: LandedRow, arrival: Arrival) -> bool:
+def _unchanged(row: LandedRow, arrival: ArrivedFile) -> bool:
     return (row["bytes"], row["modified_ns"]) == (arrival.bytes, arrival.modified_ns)
 
 

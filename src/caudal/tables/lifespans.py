@@ -71,7 +71,7 @@ def without_days(folder: Place, days: Collection[str], identity: Mapping[str, ob
 
     The commit keeps the code and the inputs of the one before, so that nothing is rebuilt because of it.
     """
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     kept_info = {name: value for name, value in version.identity.items() if name != "done"}
     return delta.commit(
         folder, [], version.schema, partitioned=True, replace=set(days), identity={**kept_info, **identity, RETAINED: sorted(days)}

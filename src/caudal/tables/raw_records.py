@@ -26,7 +26,7 @@ Record = tuple[bytes, bool]
 _SPACE = " \t\r\n\ufeff"
 
 
-class Written(str):
+class WrittenNumber(str):
     """A number of a JSON file, as it is written in the file."""
 
     __slots__ = ()
@@ -77,7 +77,7 @@ def contains_subject(value: object, is_subject: Is) -> bool:
     return is_subject(value)
 
 
-def records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[Record]:
+def raw_records(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> Iterator[Record]:
     """Yield each record of a text file with its bytes, and whether it is the subject's; text that is not a record never is.
 
     Raises
@@ -170,7 +170,7 @@ def _bytes(text: str, encoding: str) -> bytes:
 def _json(raw: IO[bytes], encoding: str, column: str, is_subject: Is) -> Iterator[Record]:
     """Yield the values, and the text between them. Values may stand one per line, one after the other, or in one array."""
     text = raw.read().decode(encoding, errors="surrogateescape")
-    decoder = json.JSONDecoder(parse_int=Written, parse_float=Written)
+    decoder = json.JSONDecoder(parse_int=WrittenNumber, parse_float=WrittenNumber)
     names = {column, column.lower()}
     place = _past(text, 0)
     array = text.startswith("[", place)
@@ -209,7 +209,7 @@ def _json_rows(raw: IO[bytes], kind: RawKind, column: str, is_subject: Is) -> It
     assert kind.spans is not None
     spans = kind.spans(text.removeprefix("\ufeff"))
     marked = len(text) - len(text.removeprefix("\ufeff"))
-    decoder = json.JSONDecoder(parse_int=Written, parse_float=Written)
+    decoder = json.JSONDecoder(parse_int=WrittenNumber, parse_float=WrittenNumber)
     names = {column, column.lower()}
     first, last = (marked + spans[0][0], marked + spans[-1][1]) if spans else (len(text), len(text))
     around = (text[:first] + text[last:]).strip(_SPACE)

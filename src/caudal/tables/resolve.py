@@ -38,7 +38,7 @@ def resolve_version(home: Home, ledger: Ledger, product: str, table: str, versio
         )
     if run_id is not None:
         version = version_of_run(ledger, product, table, run_id)
-    resolved = delta.read(folder, version)
+    resolved = delta.read_version(folder, version)
     if version is not None and any(not place(path).exists() for path in resolved.paths()):
         raise NotThere(
             f"Version {resolved.number} of '{table}' is not kept any more: files of it were deleted by retention or erasure.",

@@ -12,7 +12,7 @@ from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, writable
 
 
-def write(rows: pa.Table, file: Place) -> None:
+def write_rows(rows: pa.Table, file: Place) -> None:
     """Write rows; numbers without a dictionary, which for measured values takes seven times as long and more space."""
     integers = [column.name for column in rows.schema if pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type)]
     texts = [column.name for column in rows.schema if pa.types.is_string(column.type)]

@@ -32,7 +32,7 @@ def write_version_files(folder: Place, contents: Mapping[str, bytes]) -> dict[st
     return digests
 
 
-def hashes(folder: Place, version: int | None) -> dict[str, str]:
+def version_hashes(folder: Place, version: int | None) -> dict[str, str]:
     """Return the hashes of the files that belong to a version, by name."""
     return dict(delta.identity(folder, version).get("kept", {})) if version is not None else {}
 
@@ -40,7 +40,7 @@ def hashes(folder: Place, version: int | None) -> dict[str, str]:
 def read_version_files(folder: Place, version: int | None) -> dict[str, bytes]:
     """Return the contents of the files that belong to a version, by name."""
     contents = {}
-    for name, sha256 in hashes(folder, version).items():
+    for name, sha256 in version_hashes(folder, version).items():
         file = folder / FOLDER / sha256
         with translate_damage(file, f"What table '{folder.name}' has fitted"):
             contents[name] = file.read_bytes()

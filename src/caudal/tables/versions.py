@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
-from caudal.storage.parquet import read
+from caudal.storage.parquet import read_parquet
 from caudal.tables.landing import LandedFile
 
 
@@ -42,7 +42,7 @@ def superseded(files: Sequence[LandedFile], key: str, named: Named | None = None
 
 
 def _keys(file: LandedFile, key: Sequence[str], named: Named | None = None) -> pa.Table:
-    keys = read(file.stored, key).replace_schema_metadata()
+    keys = read_parquet(file.stored, key).replace_schema_metadata()
     if named is None:
         return keys
     return pa.table({key[0]: pa.array([named(value) for value in keys.column(0).to_pylist()], keys.schema.field(0).type)})

@@ -9,7 +9,7 @@ from psycopg import errors
 from psycopg.sql import SQL, Identifier, Literal
 
 from caudal.errors import StepFailed
-from caudal.warehouses.target import Column, Target, index_name
+from caudal.warehouses.target import Target, WarehouseColumn, index_name
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -46,9 +46,9 @@ def regclass(target: Target) -> str:
     return ".".join('"' + part.replace('"', '""') + '"' for part in (target.schema, target.table))
 
 
-def existing_columns(connection: Connection[TupleRow], target: Target) -> dict[str, Column]:
+def existing_columns(connection: Connection[TupleRow], target: Target) -> dict[str, WarehouseColumn]:
     """Return the table's existing columns; none if the table does not exist."""
-    return {name: Column(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
+    return {name: WarehouseColumn(name, type, comment) for name, type, comment in connection.execute(_COLUMNS, [regclass(target)])}
 
 
 def analyze_statement(target: Target) -> Composed:
@@ -56,13 +56,13 @@ def analyze_statement(target: Target) -> Composed:
     return SQL("ANALYZE {}").format(identifier(target))
 
 
-def create(connection: Connection[TupleRow], target: Target, into: Identifier, *, logged: bool = True) -> None:
+def create_table(connection: Connection[TupleRow], target: Target, into: Identifier, *, logged: bool = True) -> None:
     """Create a table with the target's columns and nothing else."""
     definitions = SQL(", ").join(_column(column) for column in target.columns)
     connection.execute(SQL("CREATE {} TABLE {} ({})").format(SQL("" if logged else "UNLOGGED"), into, definitions))
 
 
-def shape(connection: Connection[TupleRow], target: Target) -> None:
+def align_table(connection: Connection[TupleRow], target: Target) -> None:
     """Bring key, indexes, comments and grants in line with the declaration; what already matches is left alone."""
     _drop_indexes(connection, target)
     _key(connection, target)
@@ -72,7 +72,7 @@ def shape(connection: Connection[TupleRow], target: Target) -> None:
         _grant(connection, target)
 
 
-def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, Column]) -> None:
+def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, WarehouseColumn]) -> None:
     """Give an emptied table the target's columns."""
     declared = {column.name: column for column in target.columns}
     for name in existing.keys() - declared.keys():
@@ -85,12 +85,12 @@ def alter(connection: Connection[TupleRow], target: Target, existing: dict[str, 
             connection.execute(statement.format(identifier(target), Identifier(name), SQL(column.type)))
 
 
-def has_same_columns(target: Target, existing: Mapping[str, Column]) -> bool:
+def has_same_columns(target: Target, existing: Mapping[str, WarehouseColumn]) -> bool:
     """Return whether a table has the target's columns."""
     return {column.name: column.type for column in existing.values()} == {column.name: column.type for column in target.columns}
 
 
-def removed_columns(connection: Connection[TupleRow], target: Target, existing: Mapping[str, Column]) -> list[str]:
+def removed_columns(connection: Connection[TupleRow], target: Target, existing: Mapping[str, WarehouseColumn]) -> list[str]:
     """Return the columns that a table would lose, or whose type would change.
 
     Raises
@@ -110,7 +110,7 @@ def removed_columns(connection: Connection[TupleRow], target: Target, existing: 
     return names
 
 
-def _column(column: Column) -> Composed:
+def _column(column: WarehouseColumn) -> Composed:
     return SQL("{} {}").format(Identifier(column.name), SQL(column.type))
 
 

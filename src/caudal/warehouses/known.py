@@ -37,7 +37,7 @@ CREATE TABLE {_TABLE} (
 
 
 @dataclass(frozen=True)
-class Published:
+class PublicationRecord:
     """A publication of a table.
 
     Parameters
@@ -68,18 +68,18 @@ def days_of(version: Version) -> dict[str, str]:
     return {day: hashlib.sha256(json.dumps(sorted(day_files)).encode()).hexdigest()[:20] for day, day_files in files.items()}
 
 
-def changed_days(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
+def differing_days(old: Mapping[str, str], new: Mapping[str, str]) -> set[str]:
     """Return the days that differ.
 
     Examples
     --------
-    >>> sorted(changed_days({"a": "1", "b": "1"}, {"b": "2", "c": "1"}))
+    >>> sorted(differing_days({"a": "1", "b": "1"}, {"b": "2", "c": "1"}))
     ['a', 'b', 'c']
     """
     return {day for day in old.keys() | new.keys() if old.get(day) != new.get(day)}
 
 
-def prepare(connection: Connection[TupleRow], schema: str) -> None:
+def prepare_schemas(connection: Connection[TupleRow], schema: str) -> None:
     """Create the schemas and the table of publications, unless they exist.
 
     Raises
@@ -103,16 +103,16 @@ def prepare(connection: Connection[TupleRow], schema: str) -> None:
             connection.execute(_MADE)
 
 
-def last_publication(connection: Connection[TupleRow], place: str) -> Published | None:
+def last_publication(connection: Connection[TupleRow], place: str) -> PublicationRecord | None:
     """Return the last publication to a place."""
     row = connection.execute(
         f"SELECT place, product, source, version, rows, days, declared, run_id, more FROM {_TABLE} WHERE place = %s",  # noqa: S608
         [place],
     ).fetchone()
-    return None if row is None else Published(*row)
+    return None if row is None else PublicationRecord(*row)
 
 
-def record_publication(connection: Connection[TupleRow], published: Published) -> None:
+def record_publication(connection: Connection[TupleRow], published: PublicationRecord) -> None:
     """Record a publication, within the transaction that publishes it."""
     connection.execute(f"DELETE FROM {_TABLE} WHERE place = %s", [published.place])  # noqa: S608
     connection.execute(

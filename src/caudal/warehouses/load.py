@@ -25,7 +25,7 @@ ROWS, BYTES = 65_536, 16 << 20  # converted to text at once, at most
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadResult:
     """The result of a load; ``zeros`` counts, by column, the texts from which zero characters were removed."""
 
     rows: int
@@ -34,7 +34,7 @@ class Loaded:
 
 def copy_files(
     connection: Connection[TupleRow], into: Composable, version: Version, columns: Sequence[str], files: Iterable[DataFile]
-) -> Loaded:
+) -> LoadResult:
     """Copy the rows of some files of a version.
 
     Raises
@@ -47,13 +47,13 @@ def copy_files(
         with cursor.copy(SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(into, names)) as copy:
             for file in files:
                 expected += file.rows
-                for batch in batches(version, file, columns):
+                for batch in file_batches(version, file, columns):
                     copy.write(as_csv(batch, zeros))
                     rows += batch.num_rows
         arrived = cursor.rowcount
     if not rows == arrived == expected:
         raise StepFailed(f"The lake says {expected:,} rows, {rows:,} were read and {arrived:,} arrived.", fix="Run again.")
-    return Loaded(rows, dict(zeros))
+    return LoadResult(rows, dict(zeros))
 
 
 def copy_table(connection: Connection[TupleRow], into: Composable, table: pa.Table) -> None:
@@ -64,7 +64,7 @@ def copy_table(connection: Connection[TupleRow], into: Composable, table: pa.Tab
             copy.write(as_csv(batch, Counter()))
 
 
-def batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
+def file_batches(version: Version, file: DataFile, columns: Sequence[str]) -> list[pa.RecordBatch]:
     """Return the rows of one file, with its day if ``columns`` has it."""
     one_file = replace(version, files=(file,))
     table = arrow(one_file, [name for name in columns if name != DAY])

@@ -56,7 +56,7 @@ def hive_type(spark: str) -> str:
     return re.sub(r"\btimestamp_(ntz|ltz)\b", "timestamp", spark)
 
 
-def register(jvm: JVMView, uri: str, entry: MetastoreTable) -> bool:
+def register_in_metastore(jvm: JVMView, uri: str, entry: MetastoreTable) -> bool:
     """Register a table with a metastore; return whether anything had to be changed.
 
     Raises

@@ -19,7 +19,7 @@ from caudal.storage.delta import Version
 from caudal.warehouses import ddl, known
 from caudal.warehouses.connect import lock_place
 from caudal.warehouses.keys import key_error
-from caudal.warehouses.load import Loaded, copy_files
+from caudal.warehouses.load import LoadResult, copy_files
 from caudal.warehouses.target import Target
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PublicationOutcome:
     """The result of a publication: how it was done, rows written, days changed (None: all rows), and characters left out of
     texts."""
 
@@ -38,7 +38,9 @@ class Outcome:
     zeros: Mapping[str, int] | None = None
 
 
-def publish(connection: Connection[TupleRow], target: Target, version: Version, product: str, source: str, run_id: str) -> Outcome:
+def publish_table(
+    connection: Connection[TupleRow], target: Target, version: Version, product: str, source: str, run_id: str
+) -> PublicationOutcome:
     """Bring a table of the warehouse to a version of the lake's table, and return what was done.
 
     Raises
@@ -46,12 +48,12 @@ def publish(connection: Connection[TupleRow], target: Target, version: Version, 
     StepFailed : the table belongs to another product, its key has duplicates, or a view uses a removed column
     """
     lock_place(connection, target.place)
-    known.prepare(connection, target.schema)
+    known.prepare_schemas(connection, target.schema)
     if target.grant:
         ddl.role(connection, target.grant)
     before, existing = known.last_publication(connection, target.place), ddl.existing_columns(connection, target)
     _check_owner(target, before, product, source, bool(existing))
-    now = known.Published(
+    now = known.PublicationRecord(
         target.place, product, source, version.number, version.rows, known.days_of(version), target.digest(), run_id, {}
     )
     try:
@@ -65,7 +67,7 @@ def publish(connection: Connection[TupleRow], target: Target, version: Version, 
         raise key_error(target, version, error) from None
 
 
-def _check_owner(target: Target, before: known.Published | None, product: str, source: str, exists: bool) -> None:
+def _check_owner(target: Target, before: known.PublicationRecord | None, product: str, source: str, exists: bool) -> None:
     if before is None and exists:
         raise StepFailed(
             f"The warehouse has a table '{target.place}' that caudal has not made.",
@@ -78,47 +80,51 @@ def _check_owner(target: Target, before: known.Published | None, product: str, s
         )
 
 
-def _create(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
+def _create(connection: Connection[TupleRow], target: Target, version: Version, now: known.PublicationRecord) -> PublicationOutcome:
     """Create the table. Nobody sees it before the transaction ends, so its indexes are created last."""
     with connection.transaction():
-        ddl.create(connection, target, ddl.identifier(target))
+        ddl.create_table(connection, target, ddl.identifier(target))
         loaded = copy_files(connection, ddl.identifier(target), version, target.names, version.files)
-        ddl.shape(connection, target)
+        ddl.align_table(connection, target)
         known.record_publication(connection, now)
     connection.execute(ddl.analyze_statement(target))
-    return Outcome("made", loaded.rows, zeros=loaded.zeros)
+    return PublicationOutcome("made", loaded.rows, zeros=loaded.zeros)
 
 
 def _update(
-    connection: Connection[TupleRow], target: Target, version: Version, before: known.Published, now: known.Published
-) -> Outcome:
-    days = known.changed_days(before.days, now.days)
+    connection: Connection[TupleRow],
+    target: Target,
+    version: Version,
+    before: known.PublicationRecord,
+    now: known.PublicationRecord,
+) -> PublicationOutcome:
+    days = known.differing_days(before.days, now.days)
     if not days and before.declared == now.declared:
-        return Outcome("was there already", 0, ())
+        return PublicationOutcome("was there already", 0, ())
     whole = target.day is None or not before.days.keys() - days
     with connection.transaction():
-        loaded = Loaded(0, {})
+        loaded = LoadResult(0, {})
         if days:
             delete(connection, target, None if whole else days)
             files = [file for file in version.files if (file.day or "") in days]
             loaded = copy_files(connection, ddl.identifier(target), version, target.names, files)
-        ddl.shape(connection, target)
+        ddl.align_table(connection, target)
         known.record_publication(connection, now)
     if days:
         connection.execute(ddl.analyze_statement(target))
     scope = "every row" if whole else f"{len(days)} day{'' if len(days) == 1 else 's'}"
-    return Outcome(
+    return PublicationOutcome(
         scope if days else "keys, indexes, comments, readers", loaded.rows, None if whole else tuple(sorted(days)), loaded.zeros
     )
 
 
-def _alter(connection: Connection[TupleRow], target: Target, version: Version, now: known.Published) -> Outcome:
+def _alter(connection: Connection[TupleRow], target: Target, version: Version, now: known.PublicationRecord) -> PublicationOutcome:
     """Change the columns: the rows are staged first, so that the table is locked only while they are moved."""
     existing = ddl.existing_columns(connection, target)
     removed = ddl.removed_columns(connection, target, existing)
     staging = Identifier(OWN_SCHEMA, "load_" + hashlib.sha256(target.place.encode()).hexdigest()[:20])
     connection.execute(SQL("DROP TABLE IF EXISTS {}").format(staging))
-    ddl.create(connection, target, staging, logged=False)
+    ddl.create_table(connection, target, staging, logged=False)
     with connection.transaction():
         loaded = copy_files(connection, staging, version, target.names, version.files)
     names = SQL(", ").join(Identifier(name) for name in target.names)
@@ -127,7 +133,7 @@ def _alter(connection: Connection[TupleRow], target: Target, version: Version, n
         delete(connection, target, None)
         ddl.alter(connection, target, existing)
         connection.execute(SQL("INSERT INTO {0} ({1}) SELECT {1} FROM {2}").format(ddl.identifier(target), names, staging))
-        ddl.shape(connection, target)
+        ddl.align_table(connection, target)
         connection.execute(SQL("DROP TABLE {}").format(staging))
         known.record_publication(connection, now)
     connection.execute(ddl.analyze_statement(target))
@@ -136,7 +142,7 @@ def _alter(connection: Connection[TupleRow], target: Target, version: Version, n
         f"new columns {', '.join(added)}" if added else "",
         f"changed or removed {', '.join(sorted(removed))}" if removed else "",
     ]
-    return Outcome("every row: " + "; ".join(part for part in parts if part), loaded.rows, zeros=loaded.zeros)
+    return PublicationOutcome("every row: " + "; ".join(part for part in parts if part), loaded.rows, zeros=loaded.zeros)
 
 
 def delete(connection: Connection[TupleRow], target: Target, days: set[str] | None) -> None:

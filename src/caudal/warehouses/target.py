@@ -19,7 +19,7 @@ HIDDEN = ("_file",)  # columns of the lake alone
 
 
 @dataclass(frozen=True)
-class Column:
+class WarehouseColumn:
     """A column in the warehouse, with its type as the catalog writes it."""
 
     name: str
@@ -38,7 +38,7 @@ class Target:
 
     schema: str
     table: str
-    columns: tuple[Column, ...]
+    columns: tuple[WarehouseColumn, ...]
     key: tuple[str, ...] = ()
     indexes: tuple[tuple[str, ...], ...] = ()
     comment: str | None = None
@@ -80,7 +80,9 @@ def schema_of(version: Version) -> pa.Schema:
     return pa.schema(Schema.from_json(json.dumps(dict(version.schema))).to_arrow())
 
 
-def columns_of(version: Version, selected: Sequence[str] | None, comments: Mapping[str, str], place: str) -> tuple[Column, ...]:
+def warehouse_columns(
+    version: Version, selected: Sequence[str] | None, comments: Mapping[str, str], place: str
+) -> tuple[WarehouseColumn, ...]:
     """Return a version's columns in the warehouse; its day, if it has one, is the last.
 
     Raises
@@ -104,8 +106,8 @@ def columns_of(version: Version, selected: Sequence[str] | None, comments: Mappi
                 fix="Rename it in the table, or leave it out by columns=.",
                 column=name,
             )
-    result = [Column(name, type_of(whole.field(name).type), comments.get(name)) for name in names]
-    return (*result, *([Column(DAY, "date", "The day that the row belongs to.")] if version.partitioned else []))
+    result = [WarehouseColumn(name, type_of(whole.field(name).type), comments.get(name)) for name in names]
+    return (*result, *([WarehouseColumn(DAY, "date", "The day that the row belongs to.")] if version.partitioned else []))
 
 
 def index_name(table: str, columns: Sequence[str]) -> str:

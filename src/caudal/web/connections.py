@@ -51,7 +51,7 @@ def most_connections(most: int = MOST_CONNECTIONS) -> int:
     return max(LEAST_CONNECTIONS, min(most, soft - SPARE_FILES - _open_files()))
 
 
-class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+class TimedConnection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection that knows how long it has waited for the rest of a request.
 
     Attributes
@@ -92,7 +92,7 @@ class Connection(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         return now - self.waiting_since > (REQUEST_S if self.request.headers_finished else HEAD_S)
 
 
-class Server(TcpWSGIServer):  # type: ignore[misc]
+class TimedServer(TcpWSGIServer):  # type: ignore[misc]
     """Waitress's server with deadlines, and with room for new connections.
 
     Parameters
@@ -100,7 +100,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     most : most connections at a time
     """
 
-    channel_class = Connection
+    channel_class = TimedConnection
 
     def __init__(self, *positional: object, most: int, **named: object) -> None:
         self.most = most
@@ -153,7 +153,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             log.warning(text, *facts)
 
 
-def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: int) -> Server:
+def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: int) -> TimedServer:
     """Return the server of an app on a listening socket.
 
     Parameters
@@ -177,7 +177,7 @@ def server(app: Flask, listening: socket.socket, *, threads: int, most_bytes: in
 
     dispatcher = ThreadedTaskDispatcher()
     dispatcher.set_thread_count(threads)
-    return Server(
+    return TimedServer(
         app, {}, True, listening, dispatcher=dispatcher, adj=adjustments, bind_socket=False, sockinfo=socket_info, most=most
     )
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from caudal.batch.reasons import _changed, _joined, _why_skipped
-from caudal.report.terminal import why as show
+from caudal.report.terminal import print_why
 
 
 def row(**made_of):
@@ -72,5 +72,5 @@ def test_the_terminal_shows_a_line_a_step():
         "why": "ran: the value of RATE changed",
         "made_of": {},
     }
-    show({"home": "h", "products": [{"product": "p", "steps": [step]}]}, Console(file=out, width=120), now=3600.0)
+    print_why({"home": "h", "products": [{"product": "p", "steps": [step]}]}, Console(file=out, width=120), now=3600.0)
     assert "table:t  1 hour ago  ran: the value of RATE changed" in out.getvalue()

@@ -13,9 +13,9 @@ from tests.unit.streaming.world import T0, Row, World, brute, product, table
 
 import caudal as cd
 from caudal.commands.parity_join import compare_join
-from caudal.declarations.join import shape
+from caudal.declarations.join import join_shape
 from caudal.runtime.product_tables import ProductTables
-from caudal.stages.join.batch import batch
+from caudal.stages.join.batch import joined_rows
 from caudal.storage import delta
 from caudal.streaming.append import append
 
@@ -33,9 +33,9 @@ def test_spark_gives_each_pair_once(spark: Any, how: str, on: tuple[str, ...]) -
     made = product(how, on)
     left, right = chosen(60, 1), chosen(60, 2)
     frames = [spark.createDataFrame(table([*rows, *rows[:9]], name)) for rows, name in ((left, "x"), (right, "y"))]
-    declared = shape(made.nodes["ab"], made.nodes["a"], made.nodes["b"])
+    declared = join_shape(made.nodes["ab"], made.nodes["a"], made.nodes["b"])
     until = 20
-    rows = batch(*frames, declared, unmatched_before_us=T0 + until * 1_000_000).toArrow().to_pylist()
+    rows = joined_rows(*frames, declared, unmatched_before_us=T0 + until * 1_000_000).toArrow().to_pylist()
     got = Counter((row["device"], row["seq"], round(row["at"].timestamp() - T0 / 1e6), row["b_at"] and row["y"]) for row in rows)
     pairs = brute(left, right, on)
     lone = set(left) - {mine for mine, _ in pairs}
@@ -76,8 +76,8 @@ def test_a_row_that_is_twice_or_missing_is_found(spark: Any, tmp_path: Path) -> 
     world.joining.step()
     ab = world.folder("ab")
     said = delta.identity(ab, 0)
-    rows = pq.read_table(delta.read(ab).paths()[0])
-    delta.commit(ab, [], delta.read(ab).schema, partitioned=False, replace="all", identity=said)
+    rows = pq.read_table(delta.read_version(ab).paths()[0])
+    delta.commit(ab, [], delta.read_version(ab).schema, partitioned=False, replace="all", identity=said)
     append(ab, [rows.slice(0, 1), rows.slice(0, 1)], [], moment="at", tz="UTC", partitioned=False, identity={**said, "upto": 9})
     told = compare_join(ProductTables(world.product, world.home), spark, world.product.nodes["ab"])
     assert not told["equal"]
@@ -94,7 +94,7 @@ def test_rows_are_compared_with_the_version_of_the_table_that_they_met(spark: An
     for number, owners in enumerate((["ann", "bob"], ["eve", "bob"], ["kim", None])):
         folder = world.folder("people")
         if number:
-            delta.commit(folder, [], delta.read(folder).schema, partitioned=False, replace="all", identity={})
+            delta.commit(folder, [], delta.read_version(folder).schema, partitioned=False, replace="all", identity={})
         append(folder, [pa.table({"device": [0, 1], "owner": pa.array(owners, pa.string())})], [], **world.how("people", number))
         world.publish("a", [Row(0, 0, 0), *(Row(device, number, number) for device in (0, 1, 2))])
         world.joining.step()

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 
-from caudal.commands.replay import Pace, pace, replay, with_start_time, with_times_until_now
+from caudal.commands.replay import ReplayPace, pace, replay, with_start_time, with_times_until_now
 from caudal.commands.sinks import FolderSink, KafkaSink, LogSink, SocketSink
 from caudal.declarations.connection import socket
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere
@@ -64,7 +64,7 @@ def test_the_pace_is_that_of_the_clock() -> None:
     chosen = pace(EEG, 1_000_000)
     assert (chosen.devices, chosen.samples) == (245, 16)
     assert chosen.rate_hz * 245 * 16 == pytest.approx(1_000_000)
-    assert pace(EEG, 16_384, speed=4.0) == Pace(1, 256.0, 4.0, 64)
+    assert pace(EEG, 16_384, speed=4.0) == ReplayPace(1, 256.0, 4.0, 64)
     with pytest.raises(DeclarationProblem):
         pace(EEG, -5)
 

@@ -8,10 +8,10 @@ from tests import lakes
 
 import caudal as cd
 from caudal.batch.steps import land
-from caudal.commands.status import status
+from caudal.commands.status import home_status
 from caudal.declarations.settings import Settings
 from caudal.ledger.records import runs
-from caudal.report.terminal.progress import Progress
+from caudal.report.terminal.progress import TerminalProgress
 from caudal.runtime.progress import NoProgress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_reporting import RunReporting
@@ -36,7 +36,7 @@ def test_a_table_is_what_its_commit_says_when_its_run_has_failed(tmp_path, step,
     ledger.close()
     version = lakes.write(home.table("p", "t"), pa.table({"x": [1]}))
     delta.commit(version.folder, [], version.schema, partitioned=False, replace="none", identity={"step": step, "upto": 1.0})
-    (product,) = status(Settings(home=home.path))["products"]
+    (product,) = home_status(Settings(home=home.path))["products"]
     assert [(table["table"], table["kind"], table["rows"]) for table in product["tables"]] == [("t", kind, 1)]
 
 
@@ -62,7 +62,7 @@ def test_identical_files_under_two_names_are_told_when_they_land(tmp_path):
 def test_what_a_step_waits_for_is_shown_beside_it(capsys):
     from rich.console import Console
 
-    progress = Progress(Console(width=200))
+    progress = TerminalProgress(Console(width=200))
     progress.started("read:raw")
     progress.awaited("Java and Spark are started")
     progress._print_slow("read:raw")

@@ -19,7 +19,7 @@ from tests.lakes import write
 from caudal.commands.verify.verify import verify
 from caudal.declarations.settings import Settings
 from caudal.ledger.records import landed, model_versions, steps
-from caudal.registry.artifact import digest
+from caudal.registry.artifact import model_digest
 from caudal.tables import version_files
 from caudal.tables.home import Home
 
@@ -47,7 +47,7 @@ def home(tmp_path: Path) -> Home:
     ledger.add(model_versions, {
         "product": "p", "model": "m", "version": 1, "candidate": "c", "created_at": 1.0, "run_id": "r", "fingerprint": "f", "code": "c",
         "training_table": "t", "training_version": 0, "training_rows": 1, "parameters": {}, "metrics": {}, "signature": {}, "environment": {},
-        "artifact": "models/p/m/1", "artifact_sha256": digest(model), "format": "skops",
+        "artifact": "models/p/m/1", "artifact_sha256": model_digest(model), "format": "skops",
     })  # fmt: skip
     ledger.close()
     return home

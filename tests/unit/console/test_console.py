@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from caudal.console import console, create_console, platforms
-from caudal.console.feeds import feed_of, last_of, products
+from caudal.console import create_console, platforms, serve_console
+from caudal.console.feeds import feed_of, last_of, streamed_products
 from caudal.console.pages import streams
 from caudal.errors import DeclarationProblem
 from caudal.ledger.records import alerts, runs
@@ -93,7 +93,7 @@ def test_the_list_says_which_streams_run_and_since_when_others_do_not(fed: Path)
 
 
 def test_a_home_without_streams_says_how_to_start_one(tmp_path: Path) -> None:
-    assert products(tmp_path) == []
+    assert streamed_products(tmp_path) == []
     assert "caudal stream FOLDER" in page(create_console(tmp_path), "/")
     assert streams.layout(tmp_path, "/other") is None
 
@@ -108,7 +108,7 @@ def test_platforms_are_compared_by_speed(fed: Path) -> None:
     file = fed / "live" / "eeg" / "platforms.json"
     slow, fast = {"platform": "slow", "readings_per_s": 10.0}, {"platform": "fast", "readings_per_s": 2e6, "p95_s": 0.47}
     file.write_text(json.dumps([slow, fast]))
-    assert [one["platform"] for one in platforms.read(fed, "eeg") or []] == ["fast", "slow"]
+    assert [one["platform"] for one in platforms.read_platforms(fed, "eeg") or []] == ["fast", "slow"]
     shown = page(create_console(fed), "/live/eeg")
     assert "2,000,000" in shown
     assert "0.47 s" in shown
@@ -123,13 +123,13 @@ def test_without_a_comparison_the_page_says_what_makes_one(fed: Path, text: str 
 
 def test_a_forged_product_reads_no_other_file(fed: Path) -> None:
     (fed / "platforms.json").write_text('[{"platform": "secret", "readings_per_s": 1}]')
-    assert platforms.read(fed, "..") is None
-    assert platforms.read(fed, "eeg/../..") is None
+    assert platforms.read_platforms(fed, "..") is None
+    assert platforms.read_platforms(fed, "eeg/../..") is None
 
 
 def test_all_addresses_are_refused_without_a_key(tmp_path: Path) -> None:
     with pytest.raises(DeclarationProblem, match="no key is set"):
-        console(tmp_path, host="0.0.0.0", port=0)
+        serve_console(tmp_path, host="0.0.0.0", port=0)
 
 
 def test_a_taken_port_is_one_clear_error(tmp_path: Path) -> None:

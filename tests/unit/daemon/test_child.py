@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 import caudal as cd
 from caudal.batch.batch import run
 from caudal.daemon import child
-from caudal.daemon.events import record_events, settle, settle_stopped_runs, take, taken_events
+from caudal.daemon.events import record_events, settle, settle_stopped_runs, take_events, taken_events
 from caudal.daemon.watchers.files import FileWatcher
 from caudal.declarations.settings import Settings
 from caudal.ledger.ledger import Ledger
@@ -47,7 +47,7 @@ def test_what_arrives_between_a_look_and_the_landing_is_an_event_of_the_run(
     watcher, ledger = daemon
     (place / "p" / "in" / "seen.csv").write_text("a\n1\n")
     record_events(ledger, watcher.look(ledger).events)
-    assert len(take(ledger, "p", "daemon", "r1", 1e12)) == 1
+    assert len(take_events(ledger, "p", "daemon", "r1", 1e12)) == 1
     (place / "p" / "in" / "late.csv").write_text("a\n2\n")  # nobody looks before the run lands
 
     done = run(place / "p", Settings(home=place / "home"), run_id="r1", before_landing=child._record_arrivals)
@@ -68,7 +68,7 @@ def test_the_watcher_and_the_run_call_a_file_the_same(place: Path, daemon: tuple
     watcher, ledger = daemon
     (place / "p" / "in" / "one.csv").write_text("a\n1\n")
     record_events(ledger, watcher.look(ledger).events)
-    take(ledger, "p", "daemon", "r1", 1e12)
+    take_events(ledger, "p", "daemon", "r1", 1e12)
     run(place / "p", Settings(home=place / "home"), run_id="r1", before_landing=child._record_arrivals)
     assert len(ledger.find(events)) == 1
 

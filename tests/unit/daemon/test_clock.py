@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 
 import caudal as cd
 from caudal.daemon.events import record_events
-from caudal.daemon.watchers.clock import MOST, ClockWatcher, due, times
+from caudal.daemon.watchers.clock import MOST, ClockWatcher, due, trigger_times
 from caudal.declarations.crontab import parse_crontab
 from caudal.declarations.trigger import Cron, Every
 from caudal.ledger.ledger import open_ledger
@@ -25,7 +25,7 @@ def at(text, zone=BERLIN):
 
 
 def first(trigger, since, count=1, tz="Europe/Berlin"):
-    moments = times(trigger, tz, since)
+    moments = trigger_times(trigger, tz, since)
     return [
         dt.datetime.fromtimestamp(next(moments), ZoneInfo(trigger.tz or tz)).strftime("%Y-%m-%d %H:%M %a") for _ in range(count)
     ]
@@ -33,7 +33,7 @@ def first(trigger, since, count=1, tz="Europe/Berlin"):
 
 def test_midnight_is_that_of_the_zone_on_both_sides_of_summer_time():
     midnight = cd.every("midnight")
-    moments = times(midnight, "Europe/Berlin", at("2024-03-30T12:00"))
+    moments = trigger_times(midnight, "Europe/Berlin", at("2024-03-30T12:00"))
     found = [next(moments) for _ in range(3)]
     assert [dt.datetime.fromtimestamp(one, BERLIN).isoformat() for one in found] == [
         "2024-03-31T00:00:00+01:00",
@@ -52,7 +52,7 @@ def test_an_hour_that_comes_twice_and_one_that_does_not_come():
 @pytest.mark.parametrize("day", ["2024-03-31", "2024-10-27", "2024-06-01"])
 def test_what_is_of_every_hour_comes_every_hour_on_days_when_the_clocks_change(day):
     start = at(f"{day}T00:00")
-    moments = times(Cron("*/30 * * * *"), "Europe/Berlin", start)
+    moments = trigger_times(Cron("*/30 * * * *"), "Europe/Berlin", start)
     assert [next(moments) - start for _ in range(60)] == [1800.0 * (place + 1) for place in range(60)]
 
 
@@ -82,7 +82,7 @@ def test_an_hour_field_with_a_star_or_of_every_hour_follows_time(hours, zone, mi
                 and face.minute % step == 0
             ):
                 late.add(int(at_s))
-        assert list(takewhile((first + 3 * 86_400).__gt__, times(trigger, zone, first))) == sorted(shown | late)
+        assert list(takewhile((first + 3 * 86_400).__gt__, trigger_times(trigger, zone, first))) == sorted(shown | late)
 
 
 def test_named_hours_come_once_in_an_hour_that_comes_twice():
@@ -97,7 +97,7 @@ def test_a_day_that_never_comes_is_told_by_no_time():
 
 
 def first_of(expression):
-    return next(times(Cron(expression), "Europe/Berlin", at("2024-01-01T00:00")), None)
+    return next(trigger_times(Cron(expression), "Europe/Berlin", at("2024-01-01T00:00")), None)
 
 
 def test_days_of_the_week_are_counted_from_sunday():
@@ -134,7 +134,7 @@ def test_times_are_those_that_a_look_at_every_minute_finds(minute, hour, weekday
     end = start + 2 * 86400
     want = [minute for minute in range(start // 60 * 60 + 60, end, 60) if fits(minute)]
     found = []
-    for moment in times(trigger, "UTC", start):
+    for moment in trigger_times(trigger, "UTC", start):
         if moment >= end:
             break
         found.append(moment)

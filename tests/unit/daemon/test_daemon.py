@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from caudal.commands.status import status
+from caudal.commands.status import home_status
 from caudal.daemon import worker as worker_of
 from caudal.daemon.daemon import load_products, load_triggered_product, up
-from caudal.daemon.events import Event, record_events, take
-from caudal.daemon.rounds import Pace
+from caudal.daemon.events import Event, record_events, take_events
+from caudal.daemon.rounds import DaemonPace
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.ledger.records import claims, events, runs
@@ -90,7 +90,7 @@ def daemon(folder, said=None, **pace):
     """Let the daemon run until nothing happens any more; what it says is returned."""
     said = [] if said is None else said
     settings = Settings(home=folder.parent / "home", settle=0.3)
-    up([folder], settings, said.append, Pace(**{"scan_s": 0.5, "idle_s": 3.0, "seconds": 60.0, **pace}))
+    up([folder], settings, said.append, DaemonPace(**{"scan_s": 0.5, "idle_s": 3.0, "seconds": 60.0, **pace}))
     return said
 
 
@@ -127,7 +127,7 @@ def test_files_that_are_there_make_one_run_and_one_that_comes_later_another(plac
         one["run_id"] for one in said if one["what"] == "run" for _ in range(one["events"])
     ]
     assert all(up_line(one) for one in said)
-    told = status(Settings(home=place.parent / "home"))["products"][0]["up"]
+    told = home_status(Settings(home=place.parent / "home"))["products"][0]["up"]
     assert told["events"] == {"new": 0, "taken": 0, "done": 3, "failed": 0}
     assert told["schedules"][0]["next_at"] > time.time()
 
@@ -190,14 +190,14 @@ def test_what_failed_is_tried_again_when_something_has_been_mended(place, mended
 
 
 def started(folder, *more, kill=None):
-    """A daemon as a process of its own, with played runs; ``kill`` has it die before or after an act, such as ``("before", "take")``."""
+    """A daemon as a process of its own, with played runs; ``kill`` has it die before or after an act, such as ``("before", "take_events")``."""
     armed = KILL.format(moment=kill[0], act=kill[1]) if kill else ""
     code = (
-        "import sys, json\nfrom pathlib import Path\nfrom caudal.daemon import worker\nfrom caudal.daemon.daemon import up\nfrom caudal.daemon.rounds import Pace\n"
+        "import sys, json\nfrom pathlib import Path\nfrom caudal.daemon import worker\nfrom caudal.daemon.daemon import up\nfrom caudal.daemon.rounds import DaemonPace\n"
         "from caudal.declarations.settings import Settings\n"
         f"worker.COMMAND = {worker_of.COMMAND!r}\n{armed}"
         f"up([Path({str(folder)!r})], Settings(home=Path({str(folder.parent / 'home')!r}), settle=0.3), lambda one: print(json.dumps(one), flush=True),"
-        f" Pace(scan_s=0.3, seconds=60, {', '.join(more)}))"
+        f" DaemonPace(scan_s=0.3, seconds=60, {', '.join(more)}))"
     )
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
@@ -259,7 +259,7 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
         dead += [row["holder"] for row in ledger.find(claims) if row["name"].startswith("up ")][-1:]
     for holder, state in zip(dead, ("succeeded", "running"), strict=True):  # the run had ended, or died with its daemon
         record_events(ledger, [Event("p", "t", "file", state, state, 1.0)])
-        assert take(ledger, "p", holder, f"run-{state}", time.time())
+        assert take_events(ledger, "p", holder, f"run-{state}", time.time())
         ledger.add(runs, {"run_id": f"run-{state}", "product": "p", "command": "run", "state": state, "started_at": 1.0})
     ledger.close()
     said = daemon(place)
@@ -270,7 +270,9 @@ def test_killed_and_started_again_it_takes_up_what_was_taken(place):
 
 def test_killed_at_every_act_nothing_is_lost_and_nothing_is_two_events(place):
     (place / "play").write_text("succeed")
-    acts = [(moment, act) for act in ("record_events", "take", "settle", "settle_stopped_runs") for moment in ("before", "after")]
+    acts = [
+        (moment, act) for act in ("record_events", "take_events", "settle", "settle_stopped_runs") for moment in ("before", "after")
+    ]
     for number, kill in enumerate(acts):
         drop(place, f"{number}.csv")
         process = started(place, "idle_s=6.0", kill=kill)
@@ -297,8 +299,8 @@ def test_the_run_of_a_killed_daemon_ends_with_it(tmp_path):
         "product.source('s', cd.simulated(write), trigger=cd.every('1 second'))\n"
     )
     code = (
-        "from pathlib import Path\nfrom caudal.daemon.daemon import up\nfrom caudal.daemon.rounds import Pace\nfrom caudal.declarations.settings import Settings\n"
-        f"up([Path({str(folder)!r})], Settings(home=Path({str(tmp_path / 'home')!r})), print, Pace(seconds=120))"
+        "from pathlib import Path\nfrom caudal.daemon.daemon import up\nfrom caudal.daemon.rounds import DaemonPace\nfrom caudal.declarations.settings import Settings\n"
+        f"up([Path({str(folder)!r})], Settings(home=Path({str(tmp_path / 'home')!r})), print, DaemonPace(seconds=120))"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import caudal as cd
-from caudal.daemon.events import record_events, settle, take
+from caudal.daemon.events import record_events, settle, take_events
 from caudal.daemon.watchers.files import FileWatcher, Waker
 from caudal.stages.ingest import Arrival
 from caudal.tables.home import Home
@@ -140,7 +140,7 @@ def test_a_file_that_went_while_its_run_failed_is_told_of_once(place):
     write(folder, "bad.csv", at=clock.now - 5)
     write(folder, "good.csv", at=clock.now - 5)
     assert look()[0] == ["bad.csv", "good.csv"]
-    assert len(take(ledger, "p", "daemon", "r1", clock.now)) == 2
+    assert len(take_events(ledger, "p", "daemon", "r1", clock.now)) == 2
     (folder / "bad.csv").unlink()  # before any look at the folder since
     settle(ledger, "r1", "failed")
     source = cd.Product("p").source("s", cd.files("in/*.csv"), trigger=cd.on_arrival())

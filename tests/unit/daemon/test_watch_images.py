@@ -11,7 +11,7 @@ import pytest
 
 import caudal as cd
 from caudal.daemon.daemon import watchers_of
-from caudal.daemon.events import record_events, settle, take
+from caudal.daemon.events import record_events, settle, take_events
 from caudal.daemon.watchers import images as watch_images
 from caudal.daemon.watchers.images import ImageWatcher
 from caudal.graph.check import check
@@ -53,7 +53,7 @@ class World:
     def run(self, before_land: Any = lambda: None) -> int:
         """Take the events that wait, land what is there and settle them; returns how many images landed."""
         self.runs += 1
-        taken = take(self.ledger, "p", "daemon", f"run-{self.runs}", self.now)
+        taken = take_events(self.ledger, "p", "daemon", f"run-{self.runs}", self.now)
         before_land()
         rows = self.ledger.find(watch_images.landed, product="p", source="s")
         raw = self.home.raw("p", "s")
@@ -125,7 +125,7 @@ def test_a_daemon_that_begins_again_tells_no_more_than_once_more_and_a_change_is
     assert world.look() == ["2 b.jpg"]
     world.begin()
     assert world.look() == []  # it waits
-    assert take(world.ledger, "p", "another", "run-of-another", world.now)
+    assert take_events(world.ledger, "p", "another", "run-of-another", world.now)
     world.begin()
     assert world.look() == []  # the same images: the same event
     drop(world, "apple/c.jpg")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from caudal.engine.cluster import Cluster
-from caudal.engine.session import plan
-from caudal.engine.settings import settings
+from caudal.engine.session import plan_session
+from caudal.engine.settings import session_settings
 from caudal.errors import EnvironmentProblem
 
 
@@ -45,14 +45,14 @@ def test_a_master_that_does_not_start_is_quoted(tmp_path: Path, monkeypatch: pyt
 
 def test_the_master_is_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CAUDAL_MASTER", raising=False)
-    assert plan(cores=1).local
-    assert plan(master="spark://127.0.0.1:7077").master == "spark://127.0.0.1:7077"
-    assert plan(conf={"spark.master": "spark://10.0.0.1:7077"}).master == "spark://10.0.0.1:7077"
+    assert plan_session(cores=1).local
+    assert plan_session(master="spark://127.0.0.1:7077").master == "spark://127.0.0.1:7077"
+    assert plan_session(conf={"spark.master": "spark://10.0.0.1:7077"}).master == "spark://10.0.0.1:7077"
     monkeypatch.setenv("CAUDAL_MASTER", "yarn")
-    assert plan().master == "yarn"
+    assert plan_session().master == "yarn"
 
 
 def test_only_on_this_machine_the_driver_is_found_by_loopback() -> None:
     common = {"cores": 1, "memory": "1g", "class_path": (), "folder": Path("/x")}
-    assert settings(master="spark://127.0.0.1:7077", **common)["spark.driver.host"] == "127.0.0.1"
-    assert "spark.driver.host" not in settings(master="spark://10.0.0.1:7077", **common)
+    assert session_settings(master="spark://127.0.0.1:7077", **common)["spark.driver.host"] == "127.0.0.1"
+    assert "spark.driver.host" not in session_settings(master="spark://10.0.0.1:7077", **common)

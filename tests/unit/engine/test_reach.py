@@ -10,7 +10,7 @@ from pyspark.sql import Window, functions as F
 
 import caudal as cd
 from caudal.declarations.zone import in_zone
-from caudal.engine.reach import Input, reach
+from caudal.engine.reach import FrameInput, reach
 
 DAY = 86_400.0
 COLUMNS = {"k": "string", "at": "timestamp_ntz", "v": "double"}
@@ -33,7 +33,8 @@ def told(function: Any, spark: Any, *, time: str = "timestamp_ntz", tz: str = "U
     given = inputs(spark, time)
     names = function.__code__.co_varnames[: function.__code__.co_argcount]
     known = {
-        name: Input(given[name].columns, None if name == "zones" else "at", time == "timestamp" and name == "x") for name in names
+        name: FrameInput(given[name].columns, None if name == "zones" else "at", time == "timestamp" and name == "x")
+        for name in names
     }
     with in_zone(tz):
         return reach(function(**{name: given[name] for name in names}), known, declared=declared)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from caudal.engine import cds, measure, session
+from caudal.engine import cds, measure_jobs, session
 from caudal.errors import EnvironmentProblem
 
 PROGRAM = """
@@ -165,7 +165,7 @@ def test_a_running_session_keeps_the_settings_that_cannot_change(spark: SparkSes
 
 def test_measures_count_what_ran_inside_only(spark: SparkSession, tmp_path: Path) -> None:
     spark.range(500).collect()
-    with measure(spark) as measuring:
+    with measure_jobs(spark) as measuring:
         spark.range(0, 1000, 1, 2).write.parquet(str(tmp_path / "rows"))
         spark.read.parquet(str(tmp_path / "rows")).groupBy("id").count().collect()
     found = measuring.result

@@ -56,14 +56,14 @@ def source(**options: Any) -> Any:
 def rest(file: Path, who: Person = ANN, type: str = "string", **options: Any) -> tuple[int, int, Path]:
     """Return how many rows went from a file, how many stay, and the file without them."""
     kind = raw_kind(source(**options), {"kind": "data", "path": file.name}, file.parent / "room")
-    count = erased.count(file, kind, who.column, who.raw(type))
+    count = erased.count_subject_rows(file, kind, who.column, who.raw(type))
     to = file.with_name(f"rest{''.join(file.suffixes)}")
     gone, kept = without_subject(file, to, kind, [("n", lambda _: False), (who.column, who.raw(type))])
     assert gone == count
     assert list((file.parent / "room").glob("*")) == []
     assert sorted(left.name for left in file.parent.glob("rest*")) == [to.name]
     if kept:
-        assert erased.count(to, kind, who.column, who.raw(type)) == 0
+        assert erased.count_subject_rows(to, kind, who.column, who.raw(type)) == 0
     return gone, kept, to
 
 
@@ -209,7 +209,7 @@ def test_a_workbook_that_would_not_stay_as_it_is_is_left(tmp_path: Path, change:
     with pytest.raises(NotThere, match=why):
         rest(file)
     kind = raw_kind(source(), {"kind": "data", "path": "b.xlsx"}, tmp_path / "room")
-    assert erased.count(file, kind, "name", ANN.raw("string")) == 2
+    assert erased.count_subject_rows(file, kind, "name", ANN.raw("string")) == 2
 
 
 ODS = """<?xml version="1.0" encoding="UTF-8"?><office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
@@ -226,7 +226,7 @@ def test_workbooks_of_other_kinds_are_searched_and_left(tmp_path: Path) -> None:
         archive.writestr("META-INF/manifest.xml", MANIFEST)
         archive.writestr("content.xml", ODS.format("".join(map(ODS_ROW.format, ("name", "Ann Ahlgren", "Bob", "Ann Ahlgren")))))
     kind = raw_kind(source(), {"kind": "data", "path": "b.ods"}, tmp_path / "room")
-    assert erased.count(file, kind, "name", ANN.raw("string")) == 2
+    assert erased.count_subject_rows(file, kind, "name", ANN.raw("string")) == 2
     with pytest.raises(NotThere, match="workbooks of the kind ods can be searched, and not be written"):
         rest(file)
 

@@ -139,9 +139,9 @@ def test_a_library_that_is_used_counts_by_its_version(folder, monkeypatch):
     )
     product = load(folder)
     before, said = [code_of(product.nodes[name]) for name in "tu"], manifest.code_document(product)
-    version = libraries.version
-    monkeypatch.setattr(libraries, "version", lambda name: "99" if name == "numpy" else version(name))
-    monkeypatch.setattr(manifest, "version", libraries.version)
+    version = libraries.library_version
+    monkeypatch.setattr(libraries, "library_version", lambda name: "99" if name == "numpy" else version(name))
+    monkeypatch.setattr(manifest, "library_version", libraries.library_version)
     product = load(folder)
     after = [code_of(product.nodes[name]) for name in "tu"]
     assert (after[0] == before[0], after[1] == before[1]) == (False, True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 import caudal as cd
-from caudal.declarations.join import shape, stream_columns
+from caudal.declarations.join import join_shape, stream_columns
 from caudal.declarations.statistics import EEG_BANDS
 from caudal.errors import DeclarationProblem
 from caudal.graph.build import build
 from caudal.graph.check import check
 from caudal.graph.draw import as_svg, as_text
 from caudal.graph.fingerprint import code_of
-from caudal.stages.statistics import schema
+from caudal.stages.statistics import window_schema
 
 
 def product() -> cd.Product:
@@ -41,11 +41,11 @@ def test_a_join_that_is_right_has_no_problem_and_is_drawn() -> None:
     assert check(made) == []
     assert both.partition == "day"
     assert both.event_time == "at"
-    shown = shape(both, made.nodes["samples"], made.nodes["labels"])
+    shown = join_shape(both, made.nodes["samples"], made.nodes["labels"])
     assert shown.columns == ("device", "seq", "at", "x", "y", "labels_at", "labels_y", "closed")
     assert shown.matched == "labels_at"
     assert both.known == {"labels_y": "labels_at", "closed": "labels_at"}
-    known = shape(made.nodes["known"], made.nodes["seconds"], made.nodes["headsets"], ["device", "owner", "_file"])
+    known = join_shape(made.nodes["known"], made.nodes["seconds"], made.nodes["headsets"], ["device", "owner", "_file"])
     assert known.columns == ("device", "sensor", "window_start", "window_end", "mean", "owner")
     drawn = as_text(build(made))
     assert "noted      join     ← samples, labels" in drawn
@@ -55,14 +55,14 @@ def test_a_join_that_is_right_has_no_problem_and_is_drawn() -> None:
 def test_columns_that_are_asked_for_come_with_keys_and_times() -> None:
     made = product()
     one = made.join("j", "labels", "seconds", on="device", within=1, columns=["closed", "mean"])
-    shown = shape(one, made.nodes["labels"], made.nodes["seconds"])
+    shown = join_shape(one, made.nodes["labels"], made.nodes["seconds"])
     assert shown.columns == ("device", "seq", "at", "closed", "window_start", "window_end", "mean")
     assert one.known == {"mean": "window_end"}
 
 
 def test_the_columns_of_statistics_are_those_that_are_computed() -> None:
     made = product()
-    assert stream_columns(made.nodes["seconds"]) == tuple(schema(made.nodes["seconds"]).names)
+    assert stream_columns(made.nodes["seconds"]) == tuple(window_schema(made.nodes["seconds"]).names)
 
 
 def test_another_declaration_is_another_code() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.graph.draw import as_svg, as_text
-from caudal.graph.layout import layers, layout
+from caudal.graph.layout import lay_out, layers
 from caudal.graph.shape import Graph, GraphNode, NodeState
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -151,7 +151,7 @@ def test_no_box_lies_on_another_and_every_label_stays_in_its_box(graph: Graph, w
 @settings(max_examples=60, deadline=None)
 def test_edges_go_forward_and_pass_no_box(graph: Graph) -> None:
     height = 60.0
-    drawn = layout(graph, dict.fromkeys(graph.nodes, 120.0), height)
+    drawn = lay_out(graph, dict.fromkeys(graph.nodes, 120.0), height)
     depth = layers(graph)
     for (made, reader), points in drawn.edges.items():
         assert depth[made] < depth[reader]

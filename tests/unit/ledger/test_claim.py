@@ -15,7 +15,7 @@ import pytest
 
 from caudal.errors import LeaseHeld
 from caudal.ledger import claim as claims_of
-from caudal.ledger.claim import Watch, claim, held_by_another, process_is_dead, this_process
+from caudal.ledger.claim import HolderWatch, claim, held_by_another, process_is_dead, this_process
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import claims
 
@@ -51,7 +51,7 @@ def test_a_second_holder_is_refused_and_told_who_holds_it(url):
     ledger, other = open_ledger(url), open_ledger(url)
     with claim(ledger, "p") as mine:
         mine.check()
-        assert held_by_another(other, "p", Watch())
+        assert held_by_another(other, "p", HolderWatch())
         with pytest.raises(LeaseHeld, match=f"process {os.getpid()}"), claim(other, "p"):
             pass
         with claim(other, "q"):

@@ -14,7 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect,
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.ledger.ledger import Ledger, open_ledger
-from caudal.ledger.migrations.upgrade import TABLE, revisions, version
+from caudal.ledger.migrations.upgrade import TABLE, ledger_version, revisions
 from caudal.ledger.records import decisions, landed, metadata, model_versions, runs, steps
 
 
@@ -99,7 +99,7 @@ def test_changes_and_records_say_the_same(ledger: Ledger) -> None:
     with ledger.engine.connect() as connection:
         settings = {"compare_type": True, "version_table": TABLE}
         assert compare_metadata(MigrationContext.configure(connection, opts=settings), metadata) == []
-    assert version(ledger.engine) == revisions()[-1]
+    assert ledger_version(ledger.engine) == revisions()[-1]
 
 
 def test_a_difference_would_be_found(ledger: Ledger) -> None:
@@ -123,7 +123,7 @@ def test_a_ledger_from_before_there_were_numbers_keeps_its_rows(ledger_url: str)
     ledger = open_ledger(ledger_url)
     assert [row["run_id"] for row in ledger.find(runs)] == ["old"]
     assert inspect(ledger.engine).has_table("alerts")
-    assert version(ledger.engine) == revisions()[-1]
+    assert ledger_version(ledger.engine) == revisions()[-1]
     ledger.close()
 
 

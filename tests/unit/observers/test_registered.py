@@ -57,7 +57,7 @@ def test_every_module_of_the_folder_has_an_observer_or_serves_one() -> None:
     registration.registered.cache_clear()
     names = {module.name for module in pkgutil.iter_modules(caudal.observers.__path__)}
     with_one = {name for name in names if hasattr(import_module(f"caudal.observers.{name}"), "OBSERVER")}
-    assert with_one == {"alerts", "declared", "openlineage", "page"}
+    assert with_one == {"alerts", "declared", "openlineage", "page", "slow_steps"}
     assert names - with_one == {"registered", "usual_times"}
     assert len(registration.registered()) == len(with_one)
 

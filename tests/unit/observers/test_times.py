@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, strategies as st
 
 import caudal as cd
-from caudal.batch import slow
 from caudal.batch.execute import execute
 from caudal.batch.step import Step, StepResult
-from caudal.commands.status import status
-from caudal.commands.times import times
+from caudal.commands.status import home_status
+from caudal.commands.times import step_times
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere
 from caudal.ledger.records import alerts, runs, steps
+from caudal.observers import slow_steps
 from caudal.observers.registered import registered
 from caudal.observers.usual_times import usual_of
 from caudal.runtime.progress import NoProgress
@@ -80,17 +80,17 @@ def test_history_and_what_is_usual(ws):
     ws.record.ledger.add(
         runs, {"run_id": "r0", "product": "shop", "command": "run", "state": "succeeded", "started_at": 1.0, "finished_at": 9.0}
     )
-    told = times(ws.settings, "shop")
+    told = step_times(ws.settings, "shop")
     assert [one["step"] for one in told["steps"]] == ["read:sales", "run"]
     read, whole = told["steps"]
     assert (read["usual"]["expected_s"], read["last_s"], read["history"][0]["rows"]) == (1.0, 1.2, 7)
     assert (whole["usual"], whole["last_s"]) == (None, 8.0)
     with pytest.raises(NotThere, match="read:sales"):
-        times(ws.settings, "shop", "read:sale")
+        step_times(ws.settings, "shop", "read:sale")
 
 
 def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, monkeypatch):
-    monkeypatch.setattr(slow, "SEEN_S", 0.05)
+    monkeypatch.setattr(slow_steps, "SEEN_S", 0.05)
     monkeypatch.setattr("caudal.observers.usual_times._LONGER_S", 0.2)
     before(ws, [0.1] * 6)
     ws.record.ledger.add(
@@ -105,7 +105,7 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
             if at_hand and (not seen or seen[-1] != at_hand):
                 seen.append(at_hand)
             if at_hand and at_hand["slow"] and ws.record.ledger.find(alerts):
-                seen.append(status(ws.settings)["products"][0]["last_run"]["at_hand"])
+                seen.append(home_status(ws.settings)["products"][0]["last_run"]["at_hand"])
                 go_on.set()
             time.sleep(0.02)
         return StepResult(rows_written=1)
@@ -122,7 +122,7 @@ def test_a_step_at_work_that_takes_longer_than_usual_is_told_of_while_it_is(ws, 
 
 
 def test_a_step_that_is_as_quick_as_ever_leaves_no_trace(ws, monkeypatch):
-    monkeypatch.setattr(slow, "SEEN_S", 0.05)
+    monkeypatch.setattr(slow_steps, "SEEN_S", 0.05)
     before(ws, [0.2] * 6)
     execute(ws, [Step("read:sales", "read", "sales", (), lambda _: time.sleep(0.2) or StepResult(rows_written=1))])
     assert ws.reporting.progress.slow_steps == []

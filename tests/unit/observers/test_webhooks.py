@@ -23,7 +23,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import alerts
-from caudal.observers.alerts import deliver, note, undelivered
+from caudal.observers.alerts import deliver_alerts, queue_alerts, undelivered
 from caudal.observers.alerts.happen import AlertEvent
 from caudal.secret import redact
 from caudal.tables.home import Home
@@ -85,14 +85,14 @@ def product(*urls: str, name: str = "shop") -> Product:
 
 
 def sent(ledger: Ledger, tmp_path: Path, products: Sequence[Product], now: float = 1e9) -> list[str]:
-    return [row["state"] for row in deliver(ledger, Settings(home=tmp_path), products, clock=lambda: now)]
+    return [row["state"] for row in deliver_alerts(ledger, Settings(home=tmp_path), products, clock=lambda: now)]
 
 
 def test_two_channels_of_one_host_both_get_it_and_no_path_is_kept(ledger: Ledger, channels: Channels, tmp_path: Path) -> None:
     host = f"http://127.0.0.1:{channels.port}"
     shop = product(f"{host}/services/T0/HUSHHUSH?sign=HUSHHUSH", f"{host}/services/T0/MUTEMUTE")
-    assert note(ledger, shop, FAILED, "1", 1e9) == 2
-    assert note(ledger, shop, FAILED, "2", 1e9) == 0  # the same again, to both
+    assert queue_alerts(ledger, shop, FAILED, "1", 1e9) == 2
+    assert queue_alerts(ledger, shop, FAILED, "2", 1e9) == 0  # the same again, to both
     kept = json.dumps(ledger.find(alerts))
     assert "HUSH" not in kept
     assert "MUTE" not in kept
@@ -105,7 +105,7 @@ def test_a_channel_that_is_closed_keeps_no_other_from_hearing(ledger: Ledger, ch
     host = f"http://127.0.0.1:{channels.port}"
     shop = product(f"{host}/one-HUSHHUSH", f"{host}/two-HUSHHUSH")
     channels.closed.add("/one-HUSHHUSH")
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [shop]) == ["failed", "sent"]
     assert "HUSH" not in str(undelivered(ledger))
 
@@ -114,7 +114,7 @@ def test_an_alert_waits_for_its_product_and_says_when_the_webhook_is_declared_no
     ledger: Ledger, channels: Channels, tmp_path: Path
 ) -> None:
     url = f"http://127.0.0.1:{channels.port}/HUSHHUSH"
-    note(ledger, product(url), FAILED, "1", 1e9)
+    queue_alerts(ledger, product(url), FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [product(url, name="another")]) == []  # it has no business with it
     assert sent(ledger, tmp_path, [product()]) == ["failed"]
     assert [row["error"] for row in undelivered(ledger)] == ["the product does not declare this webhook any more"]
@@ -123,7 +123,7 @@ def test_an_alert_waits_for_its_product_and_says_when_the_webhook_is_declared_no
 
 def test_user_and_password_of_a_webhook_go_along_and_are_shown_nowhere(ledger: Ledger, channels: Channels, tmp_path: Path) -> None:
     shop = product(f"http://ann:hush%2Fhush@127.0.0.1:{channels.port}/x")
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [shop]) == ["sent"]
     assert channels.came == [("/x", "Basic YW5uOmh1c2gvaHVzaA==")]
     assert "hush" not in json.dumps(ledger.find(alerts))
@@ -131,7 +131,7 @@ def test_user_and_password_of_a_webhook_go_along_and_are_shown_nowhere(ledger: L
 
 def test_a_login_does_not_follow_to_another_host(ledger: Ledger, channels: Channels, tmp_path: Path) -> None:
     shop = product(f"http://ann:hushhush@127.0.0.1:{channels.port}/moved")
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     sent(ledger, tmp_path, [shop])
     (first, login), (second, nothing) = channels.came
     assert (first, second) == ("/moved", "/elsewhere")
@@ -147,14 +147,14 @@ def test_a_login_of_the_users_file_does_not_take_the_place_of_the_declared_one(
     monkeypatch.setenv("HOOK_KEY", "declared")
     shop = cd.Product("shop")
     shop.alert(cd.webhook(f"http://127.0.0.1:{channels.port}/x", secret="HOOK_KEY"))
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [shop]) == ["sent"]
     assert channels.came == [("/x", "Bearer declared")]
 
 
 def test_a_webhook_that_nobody_answers_is_told_by_what_it_began_with(ledger: Ledger, tmp_path: Path) -> None:
     shop = product("http://127.0.0.1:1/x")
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [shop]) == ["failed"]
     assert [row["error"] for row in undelivered(ledger)] == ["[Errno 111] Connection refused"]
 
@@ -181,7 +181,7 @@ def test_an_authority_that_this_machine_trusts_is_believed(
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     shop = product(f"https://127.0.0.1:{server.server_port}/x")
-    note(ledger, shop, FAILED, "1", 1e9)
+    queue_alerts(ledger, shop, FAILED, "1", 1e9)
     assert sent(ledger, tmp_path, [shop]) == ["failed"]
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert sent(ledger, tmp_path, [shop], 1e9 + 3600) == ["sent"]

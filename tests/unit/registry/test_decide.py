@@ -89,7 +89,7 @@ def test_listing_and_card_tell_the_state(ledger, three):
     registry.promote(ledger, "taxi", "duration", 1, who="ana")
     registry.promote(ledger, "taxi", "duration", 2, who="ana")
     registry.refuse(ledger, "taxi", "duration", 3, gates=[gate], who="ana")
-    listed = registry.listing(ledger, "taxi")
+    listed = registry.list_versions(ledger, "taxi")
     assert [(one["version"], one["state"]) for one in listed] == [(1, "former champion"), (2, "champion"), (3, "refused")]
     card = registry.card(ledger, "taxi", "duration")
     assert card["version"] == 2
@@ -99,4 +99,4 @@ def test_listing_and_card_tell_the_state(ledger, three):
     assert registry.card(ledger, "taxi", "duration", 3)["gates"] == [gate]
     with pytest.raises(NotThere):
         registry.card(ledger, "taxi", "duration", 4)
-    assert registry.listing(ledger, "nothing") == []
+    assert registry.list_versions(ledger, "nothing") == []

@@ -28,7 +28,7 @@ def test_the_champion_predicts_as_it_was_trained(home, ledger, registered, train
     result = trained()
     registered(result=result)
     registry.promote(ledger, "taxi", "duration", 1, who="ana")
-    loaded = registry.load(home, ledger, "taxi", "duration")
+    loaded = registry.load_version(home, ledger, "taxi", "duration")
     shuffled = rides.sample(frac=1, random_state=1)
     assert loaded.predict(shuffled).prediction.equals(result.fitted.predict(rides).prediction.loc[shuffled.index])
     assert (loaded.version, loaded.candidate, loaded.trained_until) == (1, "chosen", result.training_until)
@@ -40,7 +40,7 @@ def test_the_champion_predicts_as_it_was_trained(home, ledger, registered, train
 @pytest.mark.parametrize("estimator", [RandomForestClassifier(5), RidgeClassifier()], ids=lambda one: type(one).__name__)
 def test_classes_come_with_probabilities_where_there_are_any(estimator, home, ledger, registered, trained, rides):
     registered(result=trained(estimator, task="classification", metric="accuracy"))
-    said = registry.load(home, ledger, "taxi", "duration", 1).predict(rides)
+    said = registry.load_version(home, ledger, "taxi", "duration", 1).predict(rides)
     assert set(said.prediction) <= {"long", "short"}
     assert list(said) == (
         ["prediction", "probability_long", "probability_short"] if hasattr(estimator, "predict_proba") else ["prediction"]
@@ -56,18 +56,18 @@ def test_changed_and_lost_files_are_refused(home, ledger, registered):
     with pytest.raises(
         EnvironmentProblem, match="version 1 of model 'duration' of product 'taxi' are not those that were registered"
     ):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
     (folder / "model.skops").write_bytes(whole)
     (folder / "more.txt").write_text("put beside it")
     with pytest.raises(EnvironmentProblem, match="not those that were registered"):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
     (folder / "more.txt").unlink()
-    registry.load(home, ledger, "taxi", "duration", 1)
+    registry.load_version(home, ledger, "taxi", "duration", 1)
     for file in folder.iterdir():
         file.unlink()
     folder.rmdir()
     with pytest.raises(EnvironmentProblem, match="are gone"):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
 
 
 def _as_registered(home, ledger, name: str, data: bytes, format: str) -> None:
@@ -76,7 +76,7 @@ def _as_registered(home, ledger, name: str, data: bytes, format: str) -> None:
     for file in folder.iterdir():
         file.unlink()
     (folder / name).write_bytes(data)
-    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.digest(folder), format=format)
+    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.model_digest(folder), format=format)
 
 
 class Evil:
@@ -94,7 +94,7 @@ def test_a_malicious_pickle_is_never_opened(home, ledger, registered, tmp_path):
     mark = tmp_path / "it ran"
     _as_registered(home, ledger, "model.pickle", pickle.dumps(Evil(mark)), "pickle")
     with pytest.raises(EnvironmentProblem, match="runs any code"):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
     assert not mark.exists()
     pickle.load(io.BytesIO(pickle.dumps(Evil(mark))))  # the attack itself works
     assert mark.exists()
@@ -105,16 +105,16 @@ def test_a_malicious_skops_file_is_never_built(home, ledger, registered, rides):
     evil = FunctionTransformer(os.system).fit(np.zeros((1, 1)))
     _as_registered(home, ledger, "model.skops", skops.io.dumps(evil), "skops")
     with pytest.raises(EnvironmentProblem, match=r"not known to be safe: .*system"):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
     with pytest.raises(EnvironmentProblem, match="not known to be safe"):  # trusting pickle trusts no types
-        registry.load(home, ledger, "taxi", "duration", 1, trust=["pickle"])
+        registry.load_version(home, ledger, "taxi", "duration", 1, trust=["pickle"])
 
 
 def test_a_pickle_that_the_settings_trust_is_loaded(home, ledger, registered, rides):
     registered()
     _as_registered(home, ledger, "model.pickle", pickle.dumps(Ridge().fit(pd.DataFrame({"km": [1.0, 1.0]}), [1.0, 2.0])), "pickle")
     ledger.change(model_versions, {"version": 1}, signature={"inputs": [{"name": "km", "type": "long"}]})
-    loaded = registry.load(home, ledger, "taxi", "duration", 1, trust=["pickle"])
+    loaded = registry.load_version(home, ledger, "taxi", "duration", 1, trust=["pickle"])
     assert loaded.predict(pd.DataFrame({"km": [1]})).prediction.tolist() == [1.5]
 
 
@@ -122,17 +122,17 @@ def test_a_file_that_is_no_model_names_the_versions_it_was_made_with(home, ledge
     registered()
     _as_registered(home, ledger, "model.skops", b"no zip", "skops")
     with pytest.raises(EnvironmentProblem, match=r"cannot be loaded.*requirements.txt"):
-        registry.load(home, ledger, "taxi", "duration", 1)
+        registry.load_version(home, ledger, "taxi", "duration", 1)
 
 
 def test_what_is_not_there_is_told_with_what_is(home, ledger, registered):
     with pytest.raises(NotThere, match="no trained version"):
-        registry.load(home, ledger, "taxi", "duration")
+        registry.load_version(home, ledger, "taxi", "duration")
     registered()
     with pytest.raises(NotThere, match=r"no champion: none of its 1 versions.*caudal model promote duration 1"):
-        registry.load(home, ledger, "taxi", "duration")
+        registry.load_version(home, ledger, "taxi", "duration")
     with pytest.raises(NotThere, match="no version 7; it has 1"):
-        registry.load(home, ledger, "taxi", "duration", 7)
+        registry.load_version(home, ledger, "taxi", "duration", 7)
 
 
 def test_loading_imports_neither_mlflow_nor_spark(home, ledger, registered):
@@ -140,7 +140,7 @@ def test_loading_imports_neither_mlflow_nor_spark(home, ledger, registered):
     code = (
         "import sys, pathlib; from caudal import registry; from caudal.tables.home import Home; "
         f"home = Home(pathlib.Path({str(home.path)!r})); before = set(sys.modules); "
-        "model = registry.load(home, home.ledger(), 'taxi', 'duration', 1); "
+        "model = registry.load_version(home, home.ledger(), 'taxi', 'duration', 1); "
         "print([one for one in ('mlflow', 'pyspark', 'luigi') if one in sys.modules], 'sklearn' in before, model.version)"
     )
     source = str(Path(caudal.__file__).parents[1])

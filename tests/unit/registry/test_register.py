@@ -117,7 +117,7 @@ def test_mlflow_itself_can_load_the_stored_model(home, registered, rides):
 
     made = registered()
     theirs = mlflow.sklearn.load_model((home.path / made.row["artifact"]).as_posix())
-    ours = registry.load(home, home.ledger(), "taxi", "duration", 1)
+    ours = registry.load_version(home, home.ledger(), "taxi", "duration", 1)
     assert (theirs.predict(rides[["km", "zone"]]) == ours.predict(rides).prediction).all()
 
 
@@ -127,7 +127,7 @@ def test_a_broken_mlflow_loses_no_model(home, ledger, registered):
     assert made.new
     assert made.row["mlflow_run"] is None
     assert "MLflow did not take version 1" in made.warning
-    assert registry.load(home, ledger, "taxi", "duration", 1).version == 1
+    assert registry.load_version(home, ledger, "taxi", "duration", 1).version == 1
 
 
 def test_what_a_killed_training_left_is_swept(home, ledger, registered):
@@ -138,10 +138,10 @@ def test_what_a_killed_training_left_is_swept(home, ledger, registered):
     made = registered()
     assert sorted(path.name for path in below.iterdir()) == ["1"]
     assert not (below / "1" / "old.bin").exists()
-    assert registry.load(home, ledger, "taxi", "duration", made.version).version == 1
+    assert registry.load_version(home, ledger, "taxi", "duration", made.version).version == 1
 
 
-STEPS = ("artifact.write", "artifact.digest", "_track", "_enter")
+STEPS = ("artifact.write_artifact", "artifact.model_digest", "_track", "_enter")
 
 
 @pytest.mark.slow
@@ -204,7 +204,7 @@ def test_a_kill_at_any_step_leaves_nothing_or_all(tmp_path, mlflow_store, traine
         assert made.new
         assert made.warning is None
         assert [path.name for path in home.models("taxi", "duration").iterdir()] == ["1"]
-        assert registry.load(home, ledger, "taxi", "duration", 1).predict(rides).prediction.notna().all()
+        assert registry.load_version(home, ledger, "taxi", "duration", 1).predict(rides).prediction.notna().all()
         ledger.close()
         with closing(sqlite3.connect(home.path / STORE)) as store:
             assert store.execute("select count(*) from runs where lifecycle_stage = 'active'").fetchone() == (1,)
@@ -216,7 +216,7 @@ def test_a_kill_at_any_step_leaves_nothing_or_all(tmp_path, mlflow_store, traine
 def test_forests_and_boosting_are_stored_without_pickle(estimator, home, ledger, registered, trained, rides):
     result = trained(estimator)
     assert registered(result=result).row["format"] == "skops"
-    assert registry.load(home, ledger, "taxi", "duration", 1).predict(rides).equals(result.fitted.predict(rides))
+    assert registry.load_version(home, ledger, "taxi", "duration", 1).predict(rides).equals(result.fitted.predict(rides))
 
 
 def test_what_skops_cannot_store_is_refused_unless_pickle_is_trusted(home, ledger, registered):
@@ -234,8 +234,13 @@ def test_own_types_are_refused_unless_trusted_by_name(home, ledger, registered, 
     made = registered(estimator=own, trust=[f"{__name__}.*"])
     assert made.row["environment"]["types"] == [f"{__name__}.halved"]
     with pytest.raises(EnvironmentProblem, match="not known to be safe"):
-        registry.load(home, ledger, "taxi", "duration", 1)
-    assert registry.load(home, ledger, "taxi", "duration", 1, trust=[f"{__name__}.halved"]).predict(rides).prediction.notna().all()
+        registry.load_version(home, ledger, "taxi", "duration", 1)
+    assert (
+        registry.load_version(home, ledger, "taxi", "duration", 1, trust=[f"{__name__}.halved"])
+        .predict(rides)
+        .prediction.notna()
+        .all()
+    )
 
 
 def halved(x):

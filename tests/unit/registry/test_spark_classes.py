@@ -61,5 +61,5 @@ def test_whatever_else_spark_could_read_there_is_refused(stored: Path, add: obje
     add(stored / "sparkml" / "stages" / "0_e_1" / "metadata")  # type: ignore[operator]
     started: list[bool] = []
     with pytest.raises(EnvironmentProblem, match=r"which Spark ML has not written and could read"):
-        artifact.read_spark(stored, artifact.digest(stored), lambda: started.append(True), "model")  # type: ignore[arg-type]
+        artifact.read_spark(stored, artifact.model_digest(stored), lambda: started.append(True), "model")  # type: ignore[arg-type]
     assert not started

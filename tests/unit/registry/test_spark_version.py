@@ -39,7 +39,7 @@ def test_round_trip_and_refusal(spark, home, ledger, rides):
     )
     assert made.row["format"] == "spark"
     assert made.warning is None
-    loaded = registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark)
+    loaded = registry.load_version(home, ledger, "taxi", "duration", 1, spark=lambda: spark)
     assert loaded.predict(rides).equals(trained.fitted.predict(rides))
     on_pandas = predict(loaded, features, rides, input_version=3)
     on_spark = predict_on_spark(loaded, features, spark.createDataFrame(rides), input_version=3).toPandas()
@@ -50,7 +50,7 @@ def test_round_trip_and_refusal(spark, home, ledger, rides):
     for file in (folder / "sparkml" / "metadata").glob("part-*"):
         file.write_text(file.read_text().replace("org.apache.spark.ml.PipelineModel", "java.lang.Runtime"))
     with pytest.raises(EnvironmentProblem, match="not those that were registered"):
-        registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)
-    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.digest(folder))
+        registry.load_version(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)
+    ledger.change(model_versions, {"version": 1}, artifact_sha256=artifact.model_digest(folder))
     with pytest.raises(EnvironmentProblem, match=r"not Spark's: java.lang.Runtime"):
-        registry.load(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)
+        registry.load_version(home, ledger, "taxi", "duration", 1, spark=lambda: spark).predict(rides)

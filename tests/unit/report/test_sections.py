@@ -21,8 +21,8 @@ from caudal.report import registered
 from caudal.report.document import run_document
 from caudal.report.page import run_page
 from caudal.report.run_document import RunDocument
-from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
-from caudal.report.terminal import summary
+from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
+from caudal.report.terminal import print_summary
 
 OWN = [name for name in RunDocument.__annotations__ if name != "others"]  # which only a run with nodes of other packages has
 
@@ -33,7 +33,7 @@ class Rows(ReportSection):
     name, order, terminal_order = "rows_by_kind", 45, 5
     template = '<section id="rows"><h2>Rows by kind</h2>{% for kind, rows in counts.items() %}<p>{{ kind }}: {{ rows }}</p>{% endfor %}{{ badge("succeeded", "<b>") }}</section>'
 
-    def document(self, record: RunRecord) -> dict[str, int]:
+    def document(self, record: RecordedRun) -> dict[str, int]:
         counts: dict[str, int] = {}
         for step in record.steps:
             counts[step["kind"]] = counts.get(step["kind"], 0) + (step["rows_written"] or 0)
@@ -52,7 +52,7 @@ class Rows(ReportSection):
 class Broken(ReportSection):
     name, order = "broken", 46
 
-    def document(self, record: RunRecord) -> object:
+    def document(self, record: RecordedRun) -> object:
         raise RuntimeError("no <document>")
 
     def content(self, run: ReportedRun) -> Mapping[str, object]:
@@ -81,7 +81,7 @@ def from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def printed(document: RunDocument) -> str:
     out = io.StringIO()
-    summary(document, Console(file=out, width=110, highlight=False, markup=False, emoji=False))
+    print_summary(document, Console(file=out, width=110, highlight=False, markup=False, emoji=False))
     return out.getvalue()
 
 

@@ -20,7 +20,7 @@ from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, model_versions
 from caudal.report.document import run_document
-from caudal.report.terminal import Progress, card, progress as module, status, summary, table
+from caudal.report.terminal import TerminalProgress, print_document, print_status, print_summary, progress as module, table
 from caudal.report.terminal.console import console
 
 
@@ -41,7 +41,7 @@ class Screen:
         return self.stream.getvalue()
 
 
-def ended(progress: Progress, step: str, state: str, **more: Any) -> None:
+def ended(progress: TerminalProgress, step: str, state: str, **more: Any) -> None:
     progress.finished(
         step, state, **{"rows_read": None, "rows_written": None, "quarantined": None, "seconds": 0.1, "why": None, **more}
     )
@@ -50,13 +50,13 @@ def ended(progress: Progress, step: str, state: str, **more: Any) -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_summary_is_wider_than_the_terminal(ledger: Ledger, scene: str, width: int) -> None:
     screen = Screen(width)
-    summary(run_document(ledger, scene), screen.console)
+    print_summary(run_document(ledger, scene), screen.console)
     assert max(map(len, screen.text.splitlines())) <= width
 
 
 def test_the_summary_has_rows_reasons_scores_decision_and_times(ledger: Ledger, run_of: dict[str, str]) -> None:
     screen = Screen()
-    summary({**run_document(ledger, run_of["success"]), "page": "runs/1.html"}, screen.console)
+    print_summary({**run_document(ledger, run_of["success"]), "page": "runs/1.html"}, screen.console)
     for said in (
         "✓ taxi succeeded in 43.6 s",
         "68,211 rows",
@@ -79,7 +79,7 @@ def test_a_refused_model_does_not_print_as_a_promoted_one(ledger: Ledger, run_of
     document = run_document(ledger, run_of["partly"])
     assert (document["state"], document["outcome"]) == ("succeeded", "succeeded, model duration refused")
     screen = Screen()
-    summary(document, screen.console)
+    print_summary(document, screen.console)
     assert "✗ taxi succeeded, model duration refused in" in screen.text
     assert "✗ version 2 refused; version 1 stays in production" in screen.text
     assert "✓ version" not in screen.text
@@ -90,13 +90,13 @@ def test_rows_that_are_predicted_only_are_told_apart(ledger: Ledger, run_of: dic
     document = run_document(ledger, run_of["success"])
     model = {**document["models"]["duration"], "rows": {"rows": 64_000, "unlabelled": 1_912, "older": 0}}
     screen = Screen()
-    summary({**document, "models": {"duration": model}}, screen.console)
+    print_summary({**document, "models": {"duration": model}}, screen.console)
     assert "Learned from 64,000 rows; 1,912 rows without a label are predicted only." in screen.text
 
 
 def test_a_step_line_tells_a_decision() -> None:
     screen = Screen(120)
-    progress = Progress(screen.console)
+    progress = TerminalProgress(screen.console)
     ended(progress, "promote:duration", "refused", why="version 2 refused")
     ended(progress, "promote:demand", "succeeded", why="version 3 promoted")
     assert "✗ promote:duration" in screen.text
@@ -106,7 +106,7 @@ def test_a_step_line_tells_a_decision() -> None:
 
 def test_the_summary_of_a_failure_says_where_and_what_did_not_start(ledger: Ledger, run_of: dict[str, str]) -> None:
     screen = Screen()
-    summary(run_document(ledger, run_of["failure"]), screen.console)
+    print_summary(run_document(ledger, run_of["failure"]), screen.console)
     assert "✗ taxi failed in table:trips" in screen.text
     assert "train:duration                a step before it failed" in screen.text
     assert "Model duration" not in screen.text  # nothing was done about it
@@ -114,13 +114,15 @@ def test_the_summary_of_a_failure_says_where_and_what_did_not_start(ledger: Ledg
 
 def test_the_summary_of_nothing_to_do_is_one_line(ledger: Ledger, run_of: dict[str, str]) -> None:
     screen = Screen()
-    summary({**run_document(ledger, run_of["success"]), "state": "up to date", "seconds": 0.412, "page": None}, screen.console)
+    print_summary(
+        {**run_document(ledger, run_of["success"]), "state": "up to date", "seconds": 0.412, "page": None}, screen.console
+    )
     assert screen.text.strip() == "✓ taxi is up to date: nothing new for 10 steps (412 ms)"
 
 
 def test_into_a_file_each_step_is_one_whole_line() -> None:
     screen = Screen(40)
-    with Progress(screen.console) as progress:
+    with TerminalProgress(screen.console) as progress:
         progress.started("table:trips")
         ended(progress, "table:trips", "succeeded", rows_read=68_209, rows_written=65_912, quarantined=2297, seconds=7.9)
         ended(progress, "read:zones", "skipped", why="up to date")
@@ -137,7 +139,7 @@ def test_into_a_file_each_step_is_one_whole_line() -> None:
 def test_into_a_file_a_slow_step_is_announced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SLOW_S", 0.05)
     screen = Screen()
-    with Progress(screen.console) as progress:
+    with TerminalProgress(screen.console) as progress:
         progress.started("train:duration")
         until = time.monotonic() + 5
         while "at work" not in screen.text and time.monotonic() < until:
@@ -149,7 +151,7 @@ def test_into_a_file_a_slow_step_is_announced(monkeypatch: pytest.MonkeyPatch) -
 
 def test_on_a_terminal_the_step_at_work_is_shown_and_then_taken_away() -> None:
     screen = Screen(terminal=True)
-    with Progress(screen.console) as progress:
+    with TerminalProgress(screen.console) as progress:
         progress.started("table:trips")
         until = time.monotonic() + 5
         while "table:trips" not in screen.text and time.monotonic() < until:
@@ -163,7 +165,7 @@ def test_on_a_terminal_the_step_at_work_is_shown_and_then_taken_away() -> None:
 
 def test_quiet_says_nothing() -> None:
     screen = Screen()
-    with Progress(screen.console, quiet=True) as progress:
+    with TerminalProgress(screen.console, quiet=True) as progress:
         progress.started("a:b")
         ended(progress, "a:b", "succeeded")
     assert screen.text == ""
@@ -172,13 +174,13 @@ def test_quiet_says_nothing() -> None:
 def test_a_stream_that_knows_no_unicode_does_not_stop_a_run(ledger: Ledger, run_of: dict[str, str]) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="latin-1")
-    summary(run_document(ledger, run_of["success"]), console(stream))
+    print_summary(run_document(ledger, run_of["success"]), console(stream))
     stream.flush()
     assert b"? taxi succeeded" in raw.getvalue()
 
 
 def test_progress_leaves_standard_output_to_the_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    with Progress() as progress:
+    with TerminalProgress() as progress:
         ended(progress, "land:zones", "succeeded")
     out, err = capsys.readouterr()
     assert out == ""
@@ -206,7 +208,7 @@ def test_status_shows_runs_tables_and_champions() -> None:
         {"product": "taxi", "last_run": last, "tables": tables, "models": models},
         {"product": "eeg", "last_run": None, "tables": [], "models": []},
     ]
-    status({"home": "h", "products": products}, screen.console, now=now)
+    print_status({"home": "h", "products": products}, screen.console, now=now)
     for said in (
         "✗ taxi  last run failed 2 hours ago",
         "No.",
@@ -222,7 +224,7 @@ def test_status_shows_runs_tables_and_champions() -> None:
 
 def test_status_of_an_empty_home_says_what_to_do() -> None:
     screen = Screen()
-    status({"home": "h", "products": []}, screen.console)
+    print_status({"home": "h", "products": []}, screen.console)
     assert "caudal run FOLDER" in screen.text
 
 
@@ -252,7 +254,7 @@ def test_a_card_shows_every_part() -> None:
         "tags": ["a", "b"],
     }
     screen = Screen()
-    card(document, screen.console)
+    print_document(document, screen.console)
     for said in (
         "duration version 2",
         "boosting",
@@ -270,7 +272,7 @@ def test_a_card_shows_every_part() -> None:
 def test_a_card_tells_times_as_times_and_nothing_twice(ledger: Ledger, run_of: dict[str, str]) -> None:
     version = ledger.find(model_versions, model="duration", version=1)[0]
     screen = Screen(120)
-    card({**version, "candidates": ledger.find(candidates, run_id=run_of["success"])}, screen.console)
+    print_document({**version, "candidates": ledger.find(candidates, run_id=run_of["success"])}, screen.console)
     assert "2023-02-01 10:00:" in screen.text
     assert screen.text.count(run_of["success"]) == 1
     assert max(map(len, screen.text.splitlines())) <= 120

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, strategies as st
 
-from caudal.serve.inputs import Row, from_text, model_of, validate_row
+from caudal.serve.inputs import Row, from_text, input_model, validate_row
 from caudal.serve.signature import read_signature
 
 # Written out here, apart from the models of conftest.py: the gate needs no model.
@@ -36,7 +36,7 @@ DOCUMENT: dict[str, Any] = {
     "example": EXAMPLE,
 }
 SIGNATURE = read_signature(DOCUMENT)
-MODEL = model_of(SIGNATURE, "row")
+MODEL = input_model(SIGNATURE, "row")
 
 
 def told(*asked: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -107,7 +107,7 @@ def test_an_input_may_have_any_name() -> None:
     odd = read_signature(
         {**DOCUMENT, "inputs": [{"name": name, "type": "long"} for name in names], "example": dict.fromkeys(names, 1)}
     )
-    model = model_of(odd, "odd")
+    model = input_model(odd, "odd")
     row = {name: index for index, name in enumerate(names)}
     assert validate_row(row, odd, model) == Row(row)
     assert list(model.model_json_schema()["properties"]) == names
@@ -116,7 +116,7 @@ def test_an_input_may_have_any_name() -> None:
 @pytest.mark.parametrize(("kind", "values"), [("long", [1, 2]), ("double", [0.5, 1.0]), ("boolean", [True])])
 def test_categories_need_not_be_text(kind: str, values: list[Any]) -> None:
     signature = read_signature({**DOCUMENT, "inputs": [{"name": "x", "type": kind, "values": values}], "example": {"x": values[0]}})
-    model = model_of(signature, "x")
+    model = input_model(signature, "x")
     assert validate_row({"x": values[0]}, signature, model) == Row({"x": values[0]})
     assert validate_row({"x": 3}, signature, model).problems[0]["field"] == "x"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from caudal.serve.signature import number
+from caudal.serve.signature import shown_number
 
 PAGE = "/taxi/duration/"
 
@@ -81,7 +81,7 @@ def test_what_the_form_shows_can_be_sent_as_it_is(served: Any, example: dict[str
     page = client.post(PAGE, data=values)
     expected = fitted["taxi", "duration", 2].pipeline.predict(pd.DataFrame([example]))[0]
     assert page.status_code == 200
-    assert f'<p class="figure">{number(float(expected))} <span>min</span>' in page.text
+    assert f'<p class="figure">{shown_number(float(expected))} <span>min</span>' in page.text
     assert "3.21 ± 0.14 min" in page.text
     assert Form(page.text).values == values
 

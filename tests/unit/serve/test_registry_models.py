@@ -13,7 +13,7 @@ import pytest
 from sklearn.base import clone
 
 from caudal.declarations.signature import coerce_inputs
-from caudal.registry import load, promote, register, rollback
+from caudal.registry import load_version, promote, register, rollback
 from caudal.serve import create_app
 from caudal.tables.home import Home
 
@@ -88,7 +88,7 @@ def test_stored_models_are_served_and_swapped(home: Home, example: dict[str, Any
     seen.append(client.post(PREDICT, json=example).json)
     assert [one["version"] for one in seen] == [1, 2, 1]
     for answer in seen:
-        model = load(home, ledger, "taxi", "duration", answer["version"])
+        model = load_version(home, ledger, "taxi", "duration", answer["version"])
         assert answer["prediction"] == model.predict(pd.DataFrame([example])).prediction[0]
     assert seen[0]["prediction"] == seen[2]["prediction"] != seen[1]["prediction"]
     card = client.get("/api/v1/taxi/duration/card").json

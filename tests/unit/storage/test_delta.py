@@ -39,7 +39,7 @@ def stage(folder, run, rows_by_day):
 
 
 def rows_of(folder, version=None):
-    found = delta.read(folder, version)
+    found = delta.read_version(folder, version)
     return sorted(arrow(found, ["n"]).column("n").to_pylist())
 
 
@@ -61,7 +61,7 @@ def test_versions_replace_days_and_keep_the_others(lake):
     assert rows_of(table, 0) == [1, 2, 3]
     assert changes.changed_days(table, 0, 1) == {"2023-01-02"}
     assert delta.identity(table, 1) == {"run_id": "b"}
-    assert delta.read(table).days == {"2023-01-01", "2023-01-02"}
+    assert delta.read_version(table).days == {"2023-01-01", "2023-01-02"}
 
 
 def test_a_day_that_lost_all_its_rows_is_taken_out(lake):
@@ -88,17 +88,17 @@ def test_new_columns_widen_the_table_and_a_rebuild_replaces_its_schema(lake):
     wider = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "fee", "type": "double", "nullable": True, "metadata": {}}]}
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     delta.commit(table, stage(table, "b", {"2023-01-02": [2]}), wider, partitioned=True, replace="none", identity={})
-    assert "fee" in [field["name"] for field in delta.read(table).schema["fields"]]
+    assert "fee" in [field["name"] for field in delta.read_version(table).schema["fields"]]
     assert rows_of(table) == [1, 2]
     delta.commit(table, stage(table, "c", {"2023-01-02": [9]}), SCHEMA, partitioned=True, replace="all", identity={})
-    assert "fee" not in [field["name"] for field in delta.read(table).schema["fields"]]
+    assert "fee" not in [field["name"] for field in delta.read_version(table).schema["fields"]]
     assert rows_of(table) == [9]
 
 
 def test_column_metadata_survives(lake):
     table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
-    assert delta.read(table).schema["fields"][1]["metadata"] == {"caudal.event_time": True}
+    assert delta.read_version(table).schema["fields"][1]["metadata"] == {"caudal.event_time": True}
 
 
 def test_sweep_takes_what_no_version_names_and_nothing_else(lake):
@@ -139,11 +139,11 @@ def test_of_two_that_commit_the_same_version_one_is_told(lake):
 
 def test_a_missing_table_and_a_missing_version_are_named(lake):
     with pytest.raises(NotThere, match="no table"):
-        delta.read(lake / "nothing")
+        delta.read_version(lake / "nothing")
     table = lake / "t"
     delta.commit(table, stage(table, "a", {"2023-01-01": [1]}), SCHEMA, partitioned=True, replace="all", identity={})
     with pytest.raises(NotThere, match="it has 0 to 0"):
-        delta.read(table, 7)
+        delta.read_version(table, 7)
 
 
 @settings(max_examples=15, deadline=None)

@@ -93,7 +93,11 @@ def test_a_bucket_that_is_not_there_is_named(s3, tmp_path):
     made = tmp_path / "made"
     made.write_bytes(b"x")
     nowhere = place("s3://nowhere-at-all/lake")
-    for ask in (lambda: delta.version_of(nowhere / "t"), lambda: put(made, nowhere / "raw"), lambda: delta.read(nowhere / "t", 0)):
+    for ask in (
+        lambda: delta.version_of(nowhere / "t"),
+        lambda: put(made, nowhere / "raw"),
+        lambda: delta.read_version(nowhere / "t", 0),
+    ):
         with pytest.raises(EnvironmentProblem, match="There is no bucket 'nowhere-at-all'"):
             ask()
 
@@ -110,7 +114,11 @@ def test_a_server_that_is_away_is_told_of_in_seconds(kind, request, monkeypatch,
     there = place("s3://lake/one") if kind == "s3" else place(f"hdfs://127.0.0.1:{free_port()}/lake")
     made = tmp_path / "made"
     made.write_bytes(b"x")
-    for ask in (lambda: delta.version_of(there / "t"), lambda: delta.read(there / "t", 0), lambda: put(made, there / "raw")):
+    for ask in (
+        lambda: delta.version_of(there / "t"),
+        lambda: delta.read_version(there / "t", 0),
+        lambda: put(made, there / "raw"),
+    ):
         began = time.monotonic()
         with pytest.raises(EnvironmentProblem, match="does not answer") as caught:
             ask()
@@ -157,7 +165,7 @@ def test_keys_that_are_refused_are_told_of(monkeypatch, tmp_path):
     at = place("s3://lake/one")
     for ask in (
         lambda: delta.version_of(at / "t"),
-        lambda: delta.read(at / "t", 0),
+        lambda: delta.read_version(at / "t", 0),
         lambda: (at / "a").exists(),
         lambda: put(made, at / "a"),
     ):

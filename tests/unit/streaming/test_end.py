@@ -14,7 +14,7 @@ from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams import open_tap
 from caudal.storage import delta
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.engine import Engine, Step
+from caudal.streaming.engine import MicroBatchResult, StreamEngine
 from caudal.streaming.live import Live
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -38,13 +38,15 @@ def test_the_last_window_is_told_and_watched(tmp_path: Path) -> None:
     block = Block(0, np.arange(30), START_US + np.arange(30) * 1_000_000, values)
     with Writer(home.stream("shown", "samples"), 1) as log:
         log.append(0, codec("packed").encode(block))
-    told: list[Step] = []
+    told: list[MicroBatchResult] = []
 
-    def look(step: Step, checkpoint: Checkpoint) -> None:
+    def look(step: MicroBatchResult, checkpoint: Checkpoint) -> None:
         assert checkpoint.batch == step.batch
         told.append(step)
 
-    engine = Engine(made, source, home, open_tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0)
+    engine = StreamEngine(
+        made, source, home, open_tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0
+    )
     engine.onlookers = (look, Live(Feed(home.live("shown")), engine))
     while engine.step():
         pass
@@ -54,5 +56,5 @@ def test_the_last_window_is_told_and_watched(tmp_path: Path) -> None:
     assert len(starts) == len(set(starts)) == 30
     assert len(told[-1].closed["seconds"]) > 0
     assert [row["at"].timestamp() for row in told[-1].anomalies["odd"].to_pylist()] == [START_US / 1e6 + 30]
-    published = arrow(delta.read(home.table("shown", "odd"))).to_pylist()
+    published = arrow(delta.read_version(home.table("shown", "odd"))).to_pylist()
     assert [row["at"].timestamp() for row in published][-1:] == [START_US / 1e6 + 30]

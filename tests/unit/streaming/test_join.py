@@ -180,7 +180,7 @@ def test_a_commit_names_the_versions_and_one_that_says_nothing_is_passed_over(tm
     world.publish("b", [Row(0, 1, 1)])
     world.joining.step()
     assert last_commit_with(world.folder("ab"), "inputs")[1]["inputs"] == {"a": 0, "b": 0}
-    schema = delta.read(world.folder("ab")).schema
+    schema = delta.read_version(world.folder("ab")).schema
     more = {**schema, "fields": [*schema["fields"], {"name": "z", "type": "long", "nullable": True, "metadata": {}}]}
     delta._widen(delta._open(world.folder("ab"), None), _delta_schema(more))  # what dies between the two commits leaves
     assert delta.identity(world.folder("ab"), delta.version_of(world.folder("ab"))) == {}
@@ -218,7 +218,12 @@ def test_a_version_that_took_rows_away_is_no_news_that_can_be_followed(tmp_path:
     world.together("a")
     assert added_files(world.folder("a"), 4) == []
     delta.commit(
-        world.folder("a"), [], delta.read(world.folder("a")).schema, partitioned=False, replace=frozenset({"part-"}), identity={}
+        world.folder("a"),
+        [],
+        delta.read_version(world.folder("a")).schema,
+        partitioned=False,
+        replace=frozenset({"part-"}),
+        identity={},
     )
     with pytest.raises(StepFailed, match="has removed rows"):
         added_files(world.folder("a"), 5)
@@ -237,7 +242,7 @@ def test_a_table_beside_a_stream_holds_from_when_it_has_come(tmp_path: Path) -> 
         )
         folder = world.folder("people")
         if delta.version_of(folder) is not None:
-            delta.commit(folder, [], delta.read(folder).schema, partitioned=False, replace="all", identity={})
+            delta.commit(folder, [], delta.read_version(folder).schema, partitioned=False, replace="all", identity={})
         append(folder, [rows], [], **world.how("people", len(owners)))
 
     world.publish("a", [Row(0, 1, 0)])
@@ -249,7 +254,7 @@ def test_a_table_beside_a_stream_holds_from_when_it_has_come(tmp_path: Path) -> 
     world.publish("a", [Row(0, 1, 0), Row(0, 2, 1), Row(3, 2, 1)])
     world.restart()
     assert world.joining.step()
-    found = arrow(delta.read(world.folder("ab"))).sort_by([("device", "ascending"), ("seq", "ascending")])
+    found = arrow(delta.read_version(world.folder("ab"))).sort_by([("device", "ascending"), ("seq", "ascending")])
     assert found.column_names == ["device", "seq", "at", "x", "owner"]
     assert found.column("owner").to_pylist() == ["ann", "eve", None]
     assert world.joining.counts == {"rows": 3, "unmatched": 1, "late": 0}

@@ -9,11 +9,11 @@ import pytest
 
 import caudal as cd
 from caudal.declarations.detector import Detection, Detector
-from caudal.streaming.watch import Watch
+from caudal.streaming.watch import DetectionWatch
 
 
-def watch(detector: Detector) -> Watch:
-    return Watch(Detection("odd", "x", detector), 1)
+def watch(detector: Detector) -> DetectionWatch:
+    return DetectionWatch(Detection("odd", "x", detector), 1)
 
 
 def test_a_detector_that_was_declared_otherwise_starts_anew_and_says_so(caplog: pytest.LogCaptureFixture) -> None:

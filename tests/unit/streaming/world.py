@@ -84,7 +84,7 @@ class World:
         if delta.version_of(self.folder("ab")) is None:
             return []
         found = []
-        for row in arrow(delta.read(self.folder("ab"))).to_pylist():
+        for row in arrow(delta.read_version(self.folder("ab"))).to_pylist():
             mine = Row(row["device"], row["seq"], _second(row["at"]))
             assert row["x"] == mine.value
             theirs = None if row["b_at"] is None else Row(row["device"], row.get("b_seq", row["seq"]), _second(row["b_at"]))

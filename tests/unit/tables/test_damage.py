@@ -18,10 +18,10 @@ from caudal.runtime.storage import check_raw_files
 from caudal.storage import delta, delta_log
 from caudal.storage.damage import of_text
 from caudal.storage.sweep import sweep
-from caudal.tables.frames import arrow, frame
+from caudal.tables.frames import arrow, version_frame
 from caudal.tables.home import Home
-from caudal.tables.intact import fault_of, missing
-from caudal.tables.rows import write
+from caudal.tables.intact import fault_of, missing_files
+from caudal.tables.rows import write_rows
 
 ROWS = pa.table({"n": list(range(500)), "x": [n / 7 for n in range(500)], "word": [f"word {n % 13}" for n in range(500)]})
 
@@ -29,7 +29,7 @@ ROWS = pa.table({"n": list(range(500)), "x": [n / 7 for n in range(500)], "word"
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "rows.parquet"
-    write(ROWS, path)
+    write_rows(ROWS, path)
     return path
 
 
@@ -47,7 +47,7 @@ def pages(file: Path) -> list[range]:
 
 
 def test_every_flipped_byte_of_values_is_refused_by_arrow(file):
-    from caudal.storage.parquet import dataset, read
+    from caudal.storage.parquet import dataset, read_parquet
 
     sound, chance, refused, tried, told = file.read_bytes(), random.Random(5), 0, 0, set[str]()
     for column in pages(file):
@@ -56,7 +56,7 @@ def test_every_flipped_byte_of_values_is_refused_by_arrow(file):
             file.write_bytes(sound)
             flipped(file, at)
             try:  # the header of the page after a dictionary lies in between; what it says of the values is not asked for
-                assert read(file).equals(ROWS)
+                assert read_parquet(file).equals(ROWS)
                 assert dataset([str(file)], ROWS.schema).to_table().equals(ROWS)
             except StorageDamaged as problem:
                 refused += 1
@@ -66,11 +66,11 @@ def test_every_flipped_byte_of_values_is_refused_by_arrow(file):
     assert refused > 0.8 * tried
     assert told == {f"'{file}' is not as it was written"}
     file.write_bytes(sound)
-    assert read(file).equals(ROWS)
+    assert read_parquet(file).equals(ROWS)
 
 
 def test_every_flipped_byte_wherever_it_is_is_found_by_its_hash_or_gives_the_same_rows(file):
-    from caudal.storage.parquet import read
+    from caudal.storage.parquet import read_parquet
 
     sound, chance = file.read_bytes(), random.Random(6)
     sha256, unread = hashlib.sha256(sound).hexdigest(), 0
@@ -79,7 +79,7 @@ def test_every_flipped_byte_wherever_it_is_is_found_by_its_hash_or_gives_the_sam
         flipped(file, at)
         assert "is not as it was written" in str(fault_of(file, bytes=len(sound), sha256=sha256, deep=False))
         try:
-            unread += not read(file).equals(ROWS)
+            unread += not read_parquet(file).equals(ROWS)
         except StorageDamaged:
             continue
     # Headers of pages and the footer are under no checksum: what a reader makes of them is nearly always nonsense to it.
@@ -101,7 +101,7 @@ def test_every_flipped_byte_of_a_small_file_of_a_table_is_refused_footer_and_hea
     folder = Home(tmp_path).table("p", "t")
     lakes.write(folder, ROWS)
     lakes.write(folder, ROWS.slice(0, 5), replace="none")
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     assert arrow(version).num_rows == 505
     for path in map(Path, version.paths()):
         sound, chance = path.read_bytes(), random.Random(7)
@@ -115,18 +115,18 @@ def test_every_flipped_byte_of_a_small_file_of_a_table_is_refused_footer_and_hea
         flipped(path, len(sound) - 20)
         anew()
         with pytest.raises(StorageDamaged, match="is not as it was written"):
-            frame(spark, version)
+            version_frame(spark, version)
         path.write_bytes(sound)
     anew()
     assert arrow(version).num_rows == 505
     delta.commit(folder, [], version.schema, partitioned=False, replace="none", identity={})
-    assert arrow(delta.read(folder)).num_rows == 505  # what is known of the log is taken up
+    assert arrow(delta.read_version(folder)).num_rows == 505  # what is known of the log is taken up
 
 
 def test_a_column_s_name_that_changed_in_a_footer_gives_no_nulls(tmp_path, anew):
     folder = Home(tmp_path).table("p", "t")
     lakes.write(folder, pa.table({"n": [1, 2], "visitors": [3, 4]}))
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     path = Path(version.paths()[0])
     content = path.read_bytes()
     flipped(path, content.rindex(b"visitors", 0, content.rindex(b"ARROW:schema")) + 3)
@@ -138,15 +138,15 @@ def test_a_column_s_name_that_changed_in_a_footer_gives_no_nulls(tmp_path, anew)
 def test_spark_refuses_a_page_whose_bytes_have_changed(tmp_path, spark):
     folder = Home(tmp_path).table("p", "t")
     (folder / "part-1").mkdir(parents=True)
-    write(ROWS, folder / "part-1" / "rows.parquet")  # with checksums, as caudal's own writers do
+    write_rows(ROWS, folder / "part-1" / "rows.parquet")  # with checksums, as caudal's own writers do
     schema = lakes.write(Home(tmp_path).table("p", "of the same columns"), ROWS).schema
     delta.commit(folder, delta.staged(folder, folder / "part-1"), schema, partitioned=False, replace="all", identity={})
-    version = delta.read(folder)
+    version = delta.read_version(folder)
     (path,) = version.paths()
-    assert frame(spark, version).count() == 500
+    assert version_frame(spark, version).count() == 500
     flipped(Path(path), pages(Path(path))[1][40])
     with pytest.raises(Exception, match=r"checksum|CRC") as raised:
-        frame(spark, version).collect()
+        version_frame(spark, version).collect()
     problem = translate_machine_error(raised.value, "table:t")
     assert isinstance(problem, StorageDamaged)
     assert problem.exit_code == 6
@@ -176,7 +176,7 @@ def test_an_entry_that_was_cut_after_a_line_is_no_smaller_commit(tmp_path):
     (entry,) = delta_log.commits(folder)
     lines = entry.read_bytes().splitlines(keepends=True)
     entry.write_bytes(b"".join(lines[:-2]))
-    for look in (delta.read, sweep):
+    for look in (delta.read_version, sweep):
         with pytest.raises(StorageDamaged, match="it names 3 files, and 5 were published"):
             look(folder)
 
@@ -188,7 +188,7 @@ def test_an_entry_of_a_log_that_is_no_entry_is_damage_for_everybody(tmp_path, co
         lakes.write(folder, ROWS, replace="none")
     delta_log.commits(folder)[-1].write_bytes(content)
     for look in (
-        delta.read,
+        delta.read_version,
         sweep,
         lambda folder: delta.identity(folder, 1) or delta_log.actions(delta_log.commits(folder)[-1]),
     ):
@@ -199,11 +199,11 @@ def test_an_entry_of_a_log_that_is_no_entry_is_damage_for_everybody(tmp_path, co
 def test_missing_and_cut_files_are_told_without_opening_any(tmp_path):
     version = lakes.write(tmp_path / "t", ROWS)
     (path,) = version.paths()
-    assert missing(version) == []
+    assert missing_files(version) == []
     Path(path).write_bytes(Path(path).read_bytes()[:-1])
-    assert "bytes, and" in missing(version)[0]
+    assert "bytes, and" in missing_files(version)[0]
     Path(path).unlink()
-    assert missing(version) == [f"'{path}' is gone"]
+    assert missing_files(version) == [f"'{path}' is gone"]
     with pytest.raises(StorageDamaged, match="is gone"):
         arrow(version)
 

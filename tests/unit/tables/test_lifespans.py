@@ -51,7 +51,7 @@ def test_files_live_from_the_version_that_brought_them_to_the_one_that_took_them
 
 def test_days_that_were_let_go_are_no_change(table):
     number = lifespans.without_days(table, ["2023-01-01"], {"step": "retain"})
-    assert delta.read(table).days == {"2023-01-02"}
+    assert delta.read_version(table).days == {"2023-01-02"}
     assert changes.changed_days(table, 1, number) == set()
     assert changes.changed_days(table, 0, number) == {"2023-01-02"}
     assert delta.identity(table, number)["code"] == "c"
@@ -60,11 +60,11 @@ def test_days_that_were_let_go_are_no_change(table):
 def test_what_a_commit_said_can_be_blotted_out_and_the_table_stays(table):
     assert changes.amend(table, lambda said: said.pop("code", None) is not None) == 2
     assert "code" not in delta.identity(table, 1)
-    assert delta.read(table).rows == 2
+    assert delta.read_version(table).rows == 2
     assert changes.amend(table, lambda said: False) == 0
 
 
 def test_rows_know_the_version_that_brought_them(table):
-    found = list(matching(delta.read(table), lambda rows: pa.array([True] * len(rows))))
+    found = list(matching(delta.read_version(table), lambda rows: pa.array([True] * len(rows))))
     assert {(one.file.day, one.version) for one in found} == {("2023-01-01", 0), ("2023-01-02", 1)}
     assert version_by_file(table, 0) == {"part-0/_day=2023-01-01/x.parquet": 0, "part-0/_day=2023-01-02/x.parquet": 0}

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from caudal.errors import NotThere
 from caudal.governance.identity import Person
-from caudal.stages.ingest.formats.json_records import spans
+from caudal.stages.ingest.formats.json_records import row_spans
 from caudal.tables import erased
 from caudal.tables.raw_records import RawKind
 
@@ -38,10 +38,10 @@ PACKINGS = {"": open, ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 def rest(file: Path, kind: RawKind, who: Person, type: str = "string") -> Path:
     """Return a file without the subject, after it was counted."""
     to = file.with_name(f"new{''.join(file.suffixes)}")
-    count = erased.count(file, kind, who.column, who.raw(type))
+    count = erased.count_subject_rows(file, kind, who.column, who.raw(type))
     gone, _ = erased.without(file, to, kind, who.column, who.raw(type))
     assert count == gone
-    assert erased.count(to, kind, who.column, who.raw(type)) == 0
+    assert erased.count_subject_rows(to, kind, who.column, who.raw(type)) == 0
     return to
 
 
@@ -102,7 +102,7 @@ def test_json_whose_rows_lie_deeper(tmp_path, path, indent, values, data):
         whole = {"page": who.value, key: whole, "next": {"n": len(rows)}}
     file = tmp_path / "raw.json"
     file.write_text("\ufeff" * data.draw(st.booleans()) + json.dumps(whole, indent=indent), encoding="utf-8", newline="")
-    left = rest(file, RawKind("json", {"records": path}, (), partial(spans, path=path, name="raw.json")), who)
+    left = rest(file, RawKind("json", {"records": path}, (), partial(row_spans, path=path, name="raw.json")), who)
     again = json.loads(left.read_text(encoding="utf-8-sig"))
     for key in [part for part in path.split(".") if part]:
         assert (again["page"], again["next"]) == (who.value, {"n": len(rows)})
@@ -112,15 +112,15 @@ def test_json_whose_rows_lie_deeper(tmp_path, path, indent, values, data):
 
 def test_a_subject_beside_the_rows_of_a_document_is_an_error(tmp_path):
     (tmp_path / "raw.json").write_text('{"asked": {"id": "Ann"}, "items": [{"id": "Ann"}, {"id": "Bob"}]}')
-    kind = RawKind("json", {"records": "items"}, (), partial(spans, path="items", name="raw.json"))
+    kind = RawKind("json", {"records": "items"}, (), partial(row_spans, path="items", name="raw.json"))
     with pytest.raises(NotThere, match="outside of its rows"):
-        erased.count(tmp_path / "raw.json", kind, "id", Person("id", "Ann").raw("string"))
+        erased.count_subject_rows(tmp_path / "raw.json", kind, "id", Person("id", "Ann").raw("string"))
     assert (
         rest(tmp_path / "raw.json", kind, Person("id", "Bob")).read_text() == '{"asked": {"id": "Ann"}, "items": [{"id": "Ann"}]}'
     )
     (tmp_path / "object.json").write_text('{"id": "Ann"}')
-    kind = RawKind("json", {"records": ""}, (), partial(spans, path="", name="object.json"))
-    assert erased.count(tmp_path / "object.json", kind, "id", Person("id", "Ann").raw("string")) == 1
+    kind = RawKind("json", {"records": ""}, (), partial(row_spans, path="", name="object.json"))
+    assert erased.count_subject_rows(tmp_path / "object.json", kind, "id", Person("id", "Ann").raw("string")) == 1
 
 
 def columns(values: list[str]) -> dict[str, pa.Array]:
@@ -226,7 +226,7 @@ def test_text_whose_quotes_are_not_closed_hides_nobody(tmp_path):
 def test_what_cannot_be_told_is_an_error(tmp_path, text, format):
     (tmp_path / "raw.txt").write_text(text)
     with pytest.raises(NotThere):
-        erased.count(tmp_path / "raw.txt", RawKind(format, {}), "id", Person("id", "Ann").raw("string"))
+        erased.count_subject_rows(tmp_path / "raw.txt", RawKind(format, {}), "id", Person("id", "Ann").raw("string"))
 
 
 NUMBERS = {
@@ -251,13 +251,13 @@ NUMBERS = {
 )  # fmt: skip
 def test_values_are_compared_by_their_type(values, text, mine):
     column = values if isinstance(values, pa.Array) else pa.array(values)
-    mask = erased.subject_mask(column, "id", {"id"}, Person("id", text).is_it)
+    mask = erased.array_mask(column, "id", {"id"}, Person("id", text).is_it)
     assert [place for place, is_mine in enumerate(mask.to_pylist()) if is_mine] == mine
 
 
 @pytest.mark.parametrize("value", NEIGHBOURS)
 def test_text_of_tables_is_compared_letter_by_letter(value):
-    mask = erased.subject_mask(pa.array(NEIGHBOURS), "id", {"id"}, Person("id", value).is_it)
+    mask = erased.array_mask(pa.array(NEIGHBOURS), "id", {"id"}, Person("id", value).is_it)
     assert [other for other, is_mine in zip(NEIGHBOURS, mask.to_pylist(), strict=True) if is_mine] == [value]
 
 

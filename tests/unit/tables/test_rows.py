@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caudal.tables.rows import by_day, write
+from caudal.tables.rows import by_day, write_rows
 
 
 def moments(*days: int | None) -> pa.Table:
@@ -30,7 +30,7 @@ def test_rows_go_by_the_day_of_their_zone() -> None:
 def test_what_is_written_is_read(tmp_path: Path, spark) -> None:
     rows = moments(1, 2).append_column("value", pa.array([1.5, None], pa.float32())).append_column("word", pa.array(["a", None]))
     rows = rows.append_column("counts", pa.array([[1, 2], []], pa.list_(pa.int64())))
-    write(rows, tmp_path / "rows.parquet")
+    write_rows(rows, tmp_path / "rows.parquet")
     assert pq.read_table(tmp_path / "rows.parquet").equals(rows)
     got = spark.read.parquet(str(tmp_path / "rows.parquet")).orderBy("n").collect()
     assert [(row["n"], row["value"], row["word"], row["counts"]) for row in got] == [(0, 1.5, "a", [1, 2]), (1, None, None, [])]

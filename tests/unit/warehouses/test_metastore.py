@@ -15,7 +15,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.java import java_home
 from caudal.engine.jvm import spark_home
 from caudal.errors import EnvironmentProblem, StepFailed
-from caudal.warehouses.metastore import MetastoreTable, _client, register
+from caudal.warehouses.metastore import MetastoreTable, _client, register_in_metastore
 
 SITE = """<configuration>
 <property><name>javax.jdo.option.ConnectionURL</name><value>jdbc:derby:;databaseName={place}/db;create=true</value></property>
@@ -75,18 +75,18 @@ def test_tables_are_known_by_name(metastore, spark, tmp_path):
     jvm = spark.sparkContext._jvm
     columns = (("id", "bigint"), ("Größe", "decimal(9,2)"), ("tags", "array<struct<a:int>>"), ("at", "timestamp"))
     trips = MetastoreTable("Taxi", "Trips", (tmp_path / "lake" / "Trips").as_uri(), columns, "One a trip.", {"id": "Names it."})
-    assert register(jvm, metastore, trips) is True
-    assert register(jvm, metastore, trips) is False
+    assert register_in_metastore(jvm, metastore, trips) is True
+    assert register_in_metastore(jvm, metastore, trips) is False
     kind, location, found, parameters = seen(jvm, metastore, "taxi", "trips")
     assert (kind, parameters["spark.sql.sources.provider"]) == ("EXTERNAL_TABLE", "delta")
     assert location == trips.location.replace("file:///", "file:/")
     assert found[0] == ("id", "bigint", "Names it.")
     assert [one[:2] for one in found] == [(name.lower(), of) for name, of in columns]
     wider = replace(trips, columns=(*columns, ("tip", "double")))
-    assert register(jvm, metastore, wider) is True
+    assert register_in_metastore(jvm, metastore, wider) is True
     assert [one[0] for one in seen(jvm, metastore, "taxi", "trips")[2]][-1] == "tip"
     with pytest.raises(StepFailed, match="has not made"):
-        register(jvm, metastore, replace(trips, product="taxi"))
+        register_in_metastore(jvm, metastore, replace(trips, product="taxi"))
 
 
 @pytest.mark.slow
@@ -114,4 +114,6 @@ def test_a_metastore_that_is_away(spark, tmp_path):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(EnvironmentProblem, match="does not answer"):
-        register(spark.sparkContext._jvm, f"thrift://127.0.0.1:{port}", MetastoreTable("taxi", "trips", tmp_path.as_uri(), ()))
+        register_in_metastore(
+            spark.sparkContext._jvm, f"thrift://127.0.0.1:{port}", MetastoreTable("taxi", "trips", tmp_path.as_uri(), ())
+        )

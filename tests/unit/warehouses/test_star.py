@@ -21,7 +21,7 @@ from caudal.declarations.warehouse import Warehouse
 from caudal.errors import StepFailed
 from caudal.warehouses.connect import connected
 from caudal.warehouses.star.history import END, FIRST, Span, add_observation, replace_states, surrogate
-from caudal.warehouses.star.publish import LakeTable, publish
+from caudal.warehouses.star.publish import LakeTable, publish_star
 
 DAY = dt.timedelta(days=1)
 START = dt.datetime(2024, 1, 1)
@@ -119,7 +119,7 @@ def published(url, folder, star=STAR, run="run"):
         for name in star.tables
     }
     with connected(url, "America/New_York") as connection:
-        return publish(connection, star, "shop", given, run)
+        return publish_star(connection, star, "shop", given, run)
 
 
 def seen(connection):

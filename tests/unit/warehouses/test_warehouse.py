@@ -22,7 +22,7 @@ from caudal.tables.frames import arrow
 from caudal.warehouses import known, swap
 from caudal.warehouses.connect import connected
 from caudal.warehouses.load import as_csv
-from caudal.warehouses.target import Column, Target, columns_of
+from caudal.warehouses.target import Target, WarehouseColumn, warehouse_columns
 from caudal.warehouses.types import type_of
 
 
@@ -39,10 +39,10 @@ def reader(url):
 
 def published(url, version, **more):
     options = {"schema": "taxi", "table": "trips", **more}
-    columns = columns_of(version, options.pop("columns", None), options.pop("comments", {}), "taxi.trips")
+    columns = warehouse_columns(version, options.pop("columns", None), options.pop("comments", {}), "taxi.trips")
     target = Target(columns=columns, day="_day" if version.partitioned else None, **options)
     with connected(url, "UTC") as connection:
-        return swap.publish(connection, target, version, "taxi", "trips", "run-1")
+        return swap.publish_table(connection, target, version, "taxi", "trips", "run-1")
 
 
 def rows(days, each=3, column="fare", start=0):
@@ -250,7 +250,7 @@ def test_what_is_anothers_is_left_alone(tmp_path, url, reader):
     reader.execute("DROP TABLE taxi.trips")
     published(url, version)
     with connected(url, "UTC") as connection, pytest.raises(StepFailed, match="where product 'taxi' publishes its 'trips'"):
-        swap.publish(connection, Target("taxi", "trips", (Column("id", "bigint"),)), version, "shop", "trips", "run")
+        swap.publish_table(connection, Target("taxi", "trips", (WarehouseColumn("id", "bigint"),)), version, "shop", "trips", "run")
     reader.execute("DROP TABLE taxi.trips")  # somebody has; it comes back
     assert published(url, version).note == "made"
 
@@ -317,7 +317,7 @@ from pathlib import Path
 import deltalake.transaction, psycopg, psycopg.errors, pyarrow.compute, pyarrow.csv, pyarrow.dataset, pyarrow.parquet
 from caudal.storage import delta
 from caudal.warehouses import connect, swap
-from caudal.warehouses.target import Target, columns_of
+from caudal.warehouses.target import Target, warehouse_columns
 
 url, folder = sys.argv[1], Path(sys.argv[2])
 real = psycopg.Connection.execute
@@ -333,10 +333,10 @@ def publish(number, at):
         return real(self, *args, **more)
 
     psycopg.Connection.execute = execute
-    version = delta.read(folder, number)
+    version = delta.read_version(folder, number)
     with connect.connected(url, "UTC") as connection:
-        target = Target("taxi", "trips", columns_of(version, None, {"id": "It."}, "t"), ("id",), (("fare",),), "Trips.", None, "_day")
-        swap.publish(connection, target, version, "taxi", "trips", "run")
+        target = Target("taxi", "trips", warehouse_columns(version, None, {"id": "It."}, "t"), ("id",), (("fare",),), "Trips.", None, "_day")
+        swap.publish_table(connection, target, version, "taxi", "trips", "run")
 
 for line in sys.stdin:  # a child a line: what is imported is imported once
     if (child := os.fork()) == 0:

@@ -22,7 +22,7 @@ from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.reach import Input, Reach, reach
+from caudal.engine.reach import FrameInput, LookBack, reach
 from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
@@ -35,8 +35,8 @@ from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
-from caudal.tables.frames import empty
-from caudal.tables.version_files import hashes, read_version_files, write_version_files
+from caudal.tables.frames import empty_frame
+from caudal.tables.version_files import read_version_files, version_hashes, write_version_files
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -62,7 +62,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
     fingerprint = digest(code, inputs)
     step = f"{table.kind}:{table.name}"
     last_row = ws.record.ledger.last_success(ws.product.name, step)
-    refit = request.trains and PUT_OFF in hashes(tables.folder(table.name), tables.version(table.name))
+    refit = request.trains and PUT_OFF in version_hashes(tables.folder(table.name), tables.version(table.name))
     if not days_to_build_again(tables, request.days_again, table) and table.name not in request.tables_again and not refit:
         if (current := up_to_date(last_row, fingerprint, inputs, tables.version(table.name))) is not None:
             return current
@@ -106,7 +106,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
         }
-        with spark_settings(ws.spark.session, context.settings):
+        with apply_spark_options(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 tables,
@@ -162,7 +162,7 @@ def _same_code(tables: ProductTables, table: Table, code: str) -> bool:
 
 
 @contextmanager
-def spark_settings(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
+def apply_spark_options(spark: SparkSession, options: Mapping[str, str]) -> Iterator[None]:
     """Apply the Spark options that a table's function has set, during the block."""
     if not options:
         yield
@@ -224,7 +224,7 @@ def extent_of(
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
     """Return the raw files whose rows have to be built."""
     number, input_by_file = tables.version(table.name), table.inputs[0]
-    segments = {file.segment for file in delta.read(tables.folder(input_by_file)).files}
+    segments = {file.segment for file in delta.read_version(tables.folder(input_by_file)).files}
     known_segments = {segment for segment in segments if segment is not None}
     if None in segments:
         raise StepFailed(
@@ -253,13 +253,13 @@ def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table
     number = tables.version(table.name)
     if not days_again or not table.partition or number is None:
         return set()
-    published_days = delta.read(tables.folder(table.name), number).days
+    published_days = delta.read_version(tables.folder(table.name), number).days
     return {day for day in days_again if day in published_days or _inputs_have_day(tables, table, day)}
 
 
 def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
     """Return the days to build when these days of the inputs have changed: the same days, and those that look back on them."""
-    reach = lookback_of(tables, run_spark, table) if changed else Reach()
+    reach = lookback_of(tables, run_spark, table) if changed else LookBack()
     if math.isinf(reach.seconds):
         return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
     tz = tables.product.tz
@@ -269,13 +269,13 @@ def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, 
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
 
 
-def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
     """Return how far a table looks back: the declared lookback or that of its function, whichever is longer."""
     own_reach = _lookback_of_function(tables, run_spark, table)
-    return own_reach if own_reach.seconds >= table.lookback_s else Reach(table.lookback_s)
+    return own_reach if own_reach.seconds >= table.lookback_s else LookBack(table.lookback_s)
 
 
-def _why_whole(reach: Reach) -> str:
+def _why_whole(reach: LookBack) -> str:
     if not reach.unbounded:
         return "it looks back without limit (give as_of_join a tolerance)"
     return f"{' and '.join(reach.unbounded)} may need rows of any day (bound it with lookback=, or keep days apart)"
@@ -307,20 +307,22 @@ def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | N
     return extent.read_days if product.nodes[name].partition else None
 
 
-def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> Reach:
+def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
     """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
     if table.function is None and table.sql is None:
-        return Reach()
+        return LookBack()
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [
-            field for field in StructType.fromJson(dict(delta.read(tables.folder(name)).schema)).fields if field.name != delta.DAY
+            field
+            for field in StructType.fromJson(dict(delta.read_version(tables.folder(name)).schema)).fields
+            if field.name != delta.DAY
         ]
         node = tables.product.nodes[name]
-        frames[name] = mark_event_time(empty(run_spark.session, StructType(fields)), node).alias(name)
+        frames[name] = mark_event_time(empty_frame(run_spark.session, StructType(fields)), node).alias(name)
         kinds = {field.name: field.dataType for field in fields}
         time = node.event_time if node.partition else None
-        inputs[name] = Input(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
+        inputs[name] = FrameInput(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
     frame = frame_of(tables.product, run_spark.session, table, frames)
     with in_zone(tables.product.tz):
         return reach(frame, inputs, declared=table.lookback_s > 0)
@@ -336,18 +338,18 @@ def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str
 
 def _inputs_have_day(tables: ProductTables, table: Table, day: str | None) -> bool:
     """Return whether an input has rows of a day."""
-    return any(day in delta.read(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
+    return any(day in delta.read_version(tables.folder(name)).days for name in table.inputs if tables.product.nodes[name].partition)
 
 
 def _same_rows(tables: ProductTables, name: str, old: int, new: int) -> bool:
     """Return whether two versions of a table without partitions have the same rows, by their files."""
-    return old <= new and delta.read(tables.folder(name), old).files == delta.read(tables.folder(name), new).files
+    return old <= new and delta.read_version(tables.folder(name), old).files == delta.read_version(tables.folder(name), new).files
 
 
 def _rows_read(tables: ProductTables, table: Table, extent: Extent) -> int:
     total = 0
     for name in table.inputs:
-        version = delta.read(tables.folder(name))
+        version = delta.read_version(tables.folder(name))
         days = _days_of(tables.product, name, extent)
         segments = extent.segments if name == table.inputs[0] else None
         total += sum(

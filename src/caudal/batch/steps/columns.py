@@ -26,7 +26,7 @@ def other_columns(tables: ProductTables, table: Table, frame: DataFrame) -> str 
     now = {
         field.name: "string" if isinstance(field.dataType, NullType) else field.dataType.simpleString() for field in frame.schema
     }
-    for field in StructType.fromJson(dict(delta.read(tables.folder(table.name), number).schema)):
+    for field in StructType.fromJson(dict(delta.read_version(tables.folder(table.name), number).schema)):
         before = field.dataType.simpleString()
         if field.name not in now and field.name != delta.DAY:
             return f"its column '{field.name}' is gone"

@@ -56,7 +56,7 @@ def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, decl
     frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
     rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
     lineage = lineage_document(rows, frames)
-    rows_read = sum(delta.read(tables.folder(name), number).rows for name, number in inputs.items())
+    rows_read = sum(delta.read_version(tables.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=rows_read)
     return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 

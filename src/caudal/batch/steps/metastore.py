@@ -11,7 +11,7 @@ from caudal.batch.steps.warehouse import comments_of
 from caudal.graph.fingerprint import digest
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
-from caudal.warehouses.metastore import MetastoreTable, hive_type, register
+from caudal.warehouses.metastore import MetastoreTable, hive_type, register_in_metastore
 
 
 def register_table(ws: Workspace, table: str) -> StepResult:
@@ -19,7 +19,7 @@ def register_table(ws: Workspace, table: str) -> StepResult:
     uri, number = str(ws.settings.metastore), ws.tables.version(table)
     if number is None:
         return skipped(f"'{table}' has not been published yet")
-    version = delta.read(ws.tables.folder(table), number)
+    version = delta.read_version(ws.tables.folder(table), number)
     comment, comments = comments_of(ws.product.nodes.get(table), {})
     location = version.folder.absolute().as_uri() if isinstance(version.folder, Path) else str(version.folder)
     fingerprint = digest("register", uri, location, dict(version.schema), comment, comments)
@@ -29,7 +29,7 @@ def register_table(ws: Workspace, table: str) -> StepResult:
 
     fields = StructType.fromJson(dict(version.schema)).fields
     columns = tuple((field.name, hive_type(field.dataType.simpleString())) for field in fields)
-    has_changed = register(
+    has_changed = register_in_metastore(
         ws.spark.session.sparkContext._jvm, uri, MetastoreTable(ws.product.name, table, location, columns, comment, comments)
     )
     return StepResult(

@@ -17,7 +17,7 @@ from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.storage import check_raw_files
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.origin import base_folder, former_name
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 from caudal.tables.corrections import replaced_keys, row_key
 from caudal.tables.landing import LandedFile, current
 from caudal.tables.versions import in_order, segments_with_keys, superseded
@@ -89,7 +89,7 @@ def newest_rows(
     watermark = named[str(source.connection.watermark)]
     spark = frame.sparkSession
     order = F.broadcast(spark.createDataFrame([(file.segment, n) for n, file in enumerate(files)], "_file string, _place long"))
-    all_rows = read(spark, raw_files(source, files), source, published=schema, tz=tables.product.tz).frame
+    all_rows = read_files(spark, raw_files(source, files), source, published=schema, tz=tables.product.tz).frame
     version = F.struct("_place", F.col(f"`{watermark}`").alias("_mark"))
     names = {column: f"_key{i}" for i, column in enumerate(key)}
     newest_versions = (

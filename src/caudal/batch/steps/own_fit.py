@@ -20,7 +20,7 @@ from caudal.runtime.table_frame import frame_of
 from caudal.storage import delta
 from caudal.storage.place import remove, spark_path
 from caudal.tables.frames import arrow
-from caudal.tables.version_files import hashes, read_version_files
+from caudal.tables.version_files import read_version_files, version_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def fits_of_published(tables: ProductTables, table: str) -> dict[str, TableFits]
     """Return the fitted parameters of a table's published version and of the tables that it is built from."""
     fits_by_table = dict[str, TableFits]()
     for name in (*build(tables.product).upstream(table), table):
-        if name in tables.product.tables and any(map(is_fit, hashes(tables.folder(name), tables.version(name)))):
+        if name in tables.product.tables and any(map(is_fit, version_hashes(tables.folder(name), tables.version(name)))):
             fits = {
                 fit: content
                 for fit, content in read_version_files(tables.folder(name), tables.version(name)).items()
@@ -78,7 +78,7 @@ def transformed_features(
     ------
     NothingFits : the functions have changed, or fit something else now
     """
-    published = delta.read(tables.folder(features.name))
+    published = delta.read_version(tables.folder(features.name))
     stage = published.folder / f"part-{run_id}-own-fit-{features.name}"
     try:
         for table, table_fits in own_fits.items():

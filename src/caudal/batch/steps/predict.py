@@ -20,7 +20,7 @@ from caudal.declarations.model import Model, Prediction
 from caudal.declarations.node import Features
 from caudal.errors import NotThere
 from caudal.graph.fingerprint import code_of, digest
-from caudal.registry import load
+from caudal.registry import load_version
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_spark import RunSpark
@@ -45,10 +45,12 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
     model = ws.product.models[prediction.model]
     features = ws.product.features_by_model[model.name]
     try:
-        champion = load(tables.home, ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust)
+        champion = load_version(
+            tables.home, ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
+        )
     except NotThere:
         return skipped(f"'{model.name}' has no champion yet")
-    published = delta.read(tables.folder(features.name))
+    published = delta.read_version(tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
     code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)

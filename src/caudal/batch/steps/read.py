@@ -30,7 +30,7 @@ from caudal.runtime.storage import check_raw_files
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.added_columns import AddedColumn, Outgrown
 from caudal.stages.ingest.explain import explain
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 from caudal.storage import delta, storage_errors
 from caudal.tables.corrections import replaced_keys
 from caudal.tables.landing import LandedFile
@@ -45,7 +45,7 @@ _SPEC = {"timestamp_ntz": "timestamp", "timestamp": "timestamp_utc", "integer": 
 
 
 @dataclass(frozen=True)
-class Change:
+class SourceChange:
     """The files to read into a source's table, and the rows there that they replace."""
 
     files: list[LandedFile]
@@ -55,7 +55,9 @@ class Change:
     segments: tuple[str, ...]
 
 
-def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, read_all: bool) -> Change | None:
+def pending_change(
+    tables: ProductTables, ledger: Ledger, data: Path | None, source: Source, *, read_all: bool
+) -> SourceChange | None:
     """Return the files to read and the rows to replace, or None when the source's table is up to date.
 
     Parameters
@@ -70,12 +72,12 @@ def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, sou
     number = tables.version(source.name)
     identity = delta.identity(tables.folder(source.name), number) if number is not None else {}
     if number is None or identity.get("code") != code or read_all:
-        return Change(files, "all", code, fingerprint, segments)
+        return SourceChange(files, "all", code, fingerprint, segments)
     read_segments = set(identity.get("segments", ()))
     gone_segments = read_segments - set(segments)
     if gone_segments and identity.get("let_in"):
         # The names and types of columns were inferred from files that do not count any more.
-        return Change(files, "all", code, fingerprint, segments)
+        return SourceChange(files, "all", code, fingerprint, segments)
     new = [file for file in files if file.segment not in read_segments]
     if not new and not gone_segments:
         return None
@@ -83,7 +85,7 @@ def pending_change(tables: ProductTables, ledger: Ledger, data: Path | None, sou
     again = [file for file in files if file.segment in corrected and file.segment in read_segments]
     again += outdated(data, source, new, [file for file in files if file.segment in read_segments and file not in again])
     replaced_segments = frozenset(f"_segment={segment}" for segment in gone_segments | {file.segment for file in again})
-    return Change([*new, *again], replaced_segments or "none", code, fingerprint, segments)
+    return SourceChange([*new, *again], replaced_segments or "none", code, fingerprint, segments)
 
 
 def work(ws: Workspace, source: Source) -> StepResult:
@@ -119,16 +121,16 @@ def files_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: s
 def _published_versions(tables: ProductTables, source: Source) -> list[delta.Version]:
     """Return the newest versions of the source's table and of its quarantine, as far as they exist."""
     folders = (tables.folder(source.name), tables.quarantine(source.name))
-    return [delta.read(folder) for folder in folders if delta.version_of(folder) is not None]
+    return [delta.read_version(folder) for folder in folders if delta.version_of(folder) is not None]
 
 
-def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> Change:
+def _change_of_days(tables: ProductTables, ledger: Ledger, source: Source, days: set[str | None]) -> SourceChange:
     segments = tuple(sorted(file.segment for file in current_files(tables, ledger, source)))
     code = code_in_zone(code_of(source), tables.product.tz)
-    return Change(files_of_days(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
+    return SourceChange(files_of_days(tables, ledger, source, days), days, code, digest(code, list(segments)), segments)
 
 
-def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
+def _read(ws: Workspace, source: Source, pending: SourceChange) -> StepResult:
     """Read files and publish their rows; when days are read again, only the rows of these days."""
     tables, ledger, product, data = ws.tables, ws.record.ledger, ws.product, ws.settings.data
 
@@ -143,7 +145,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
     unpacked = tables.home.scratch(product.name) / source.name / "unpacked"
     try:
         try:
-            result = read(
+            result = read_files(
                 ws.spark.session,
                 raw,
                 source,
@@ -156,7 +158,7 @@ def _read(ws: Workspace, source: Source, pending: Change) -> StepResult:
         except Outgrown as outgrown:
             pending = replace(pending, files=current_files(tables, ledger, source), replace="all")
             raw = raw_files(source, pending.files)
-            result = read(ws.spark.session, raw, source, tz=product.tz, scratch=unpacked, data=data)
+            result = read_files(ws.spark.session, raw, source, tz=product.tz, scratch=unpacked, data=data)
             result.notes[:0] = outgrown.notes
         origin = Origin(
             f"read:{source.name}", pending.code, pending.fingerprint, {}, pending.segments, tuple(file.segment for file in pending.files),
@@ -225,7 +227,7 @@ def _java_problem(error: BaseException, source: Source, files: Sequence[LandedFi
     )  # fmt: skip
 
 
-def _notes_of_left_out(record: RunRecord, source: Source, pending: Change) -> list[str]:
+def _notes_of_left_out(record: RunRecord, source: Source, pending: SourceChange) -> list[str]:
     """Return a note for each file that no run could read and that has been removed from its origin: it is left out of the source."""
     refused = record.ledger.find(landed, product=record.product_name, source=source.name, kind="refused")
     paths = sorted({row["path"] for row in refused if row["sha256"][:16] not in pending.segments})
@@ -261,7 +263,9 @@ def _unchanged(record: RunRecord, tables: ProductTables, source: Source, number:
 def _published_schema(tables: ProductTables, source: Source) -> Schema:
     """Return the schema of the published table, with the raw names that the declaration gives."""
     declared = {field.name: field for field in source.schema or ()}
-    fields = [field for field in delta.read(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")]
+    fields = [
+        field for field in delta.read_version(tables.folder(source.name)).schema["fields"] if not field["name"].startswith("_")
+    ]
     return Schema(
         tuple(
             declared.get(field["name"]) or Field(field["name"], _declared_type(field["type"]), required=False) for field in fields

@@ -27,12 +27,12 @@ def work(ws: Workspace, star: Star) -> StepResult:
         return current
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
-    from caudal.warehouses.star.publish import LakeTable, publish
+    from caudal.warehouses.star.publish import LakeTable, publish_star
 
     lake_tables = {name: LakeTable(ws.tables.folder(name), number, *comments_by_table[name]) for name, number in inputs.items()}
     with connected(url, ws.product.tz) as connection:
         ws.record.check_claim()
-        outcome = publish(connection, star, ws.product.name, lake_tables, ws.record.run_id)
+        outcome = publish_star(connection, star, ws.product.name, lake_tables, ws.record.run_id)
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=version, rows_read=outcome.rows, rows_written=outcome.rows,
         partitions=[day or "unknown" for day in outcome.days or ()], detail={"note": outcome.note, "place": star.place},

@@ -15,7 +15,7 @@ from caudal.storage.lease import lease
 from caudal.streaming.sources import engine_of, stream_lease
 
 
-def land(ws: Workspace, source: Source) -> StepResult:
+def capture_messages(ws: Workspace, source: Source) -> StepResult:
     """Capture the available messages and their statistics, unless the product's streams are running, which do so themselves."""
     try:
         with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"), contextlib.ExitStack() as open_:
@@ -49,7 +49,7 @@ def published_version(ws: Workspace, node: Source | Statistics) -> StepResult:
 
 
 STEPS = {
-    ("stream source", "land"): land,
+    ("stream source", "land"): capture_messages,
     ("stream source", "read"): published_version,
     ("statistics", "statistics"): published_version,
 }

@@ -15,7 +15,7 @@ from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of, digest
 from caudal.ledger.rows import HoldoutDocument, StepDetail
-from caudal.registry import find, load, register, warm_up
+from caudal.registry import find, load_version, register, warm_up
 from caudal.registry.fits import TableFits
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
@@ -40,12 +40,12 @@ def work(ws: Workspace, model: Model) -> StepResult:
     tables, ledger, product = ws.tables, ws.record.ledger, ws.product
 
     features = product.features_by_model[model.name]
-    published = delta.read(tables.folder(model.features))
+    published = delta.read_version(tables.folder(model.features))
     fingerprint = fingerprint_of(tables, model)
     inputs = {model.features: published.number}
     held_out = None
     if model.holdout is not None and model.holdout.table is not None:
-        held_out = delta.read(tables.folder(model.holdout.table))
+        held_out = delta.read_version(tables.folder(model.holdout.table))
         inputs[model.holdout.table] = held_out.number
     if (row := find(tables.home, ledger, product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
@@ -96,7 +96,7 @@ def _champion(ws: Workspace, model: Model, features: Features) -> Champion | ByO
     if not any(gate.asks_champion for gate in model.gates):
         return None
     try:
-        champion = load(
+        champion = load_version(
             ws.tables.home, ws.record.ledger, ws.product.name, model.name, spark=lambda: ws.spark.session, trust=ws.settings.trust
         )
     except NotThere:

@@ -14,7 +14,7 @@ from caudal.ledger.rows import StepDetail
 from caudal.runtime.workspace import Workspace
 from caudal.secret import shown
 from caudal.storage import delta
-from caudal.warehouses.target import Target, columns_of
+from caudal.warehouses.target import Target, warehouse_columns
 
 
 def work(ws: Workspace, publication: Publication) -> StepResult:
@@ -33,16 +33,16 @@ def work(ws: Workspace, publication: Publication) -> StepResult:
         return current
     require("psycopg", extra="postgres", for_="PostgreSQL")
     from caudal.warehouses.connect import connected
-    from caudal.warehouses.swap import publish
+    from caudal.warehouses.swap import publish_table
 
-    version = delta.read(ws.tables.folder(publication.of), number)
+    version = delta.read_version(ws.tables.folder(publication.of), number)
     target = Target(
-        publication.schema, publication.name, columns_of(version, publication.columns, comments, publication.place), publication.key,
+        publication.schema, publication.name, warehouse_columns(version, publication.columns, comments, publication.place), publication.key,
         publication.indexes, comment, publication.grant, delta.DAY if version.partitioned else None,
     )  # fmt: skip
     with connected(url, ws.product.tz) as connection:
         ws.record.check_claim()
-        outcome = publish(connection, target, version, ws.product.name, publication.of, ws.record.run_id)
+        outcome = publish_table(connection, target, version, ws.product.name, publication.of, ws.record.run_id)
     detail: StepDetail = {"note": outcome.note}
     if outcome.zeros:
         detail["zeros"] = dict(outcome.zeros)

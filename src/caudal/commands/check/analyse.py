@@ -30,10 +30,10 @@ from caudal.runtime.product_tables import mark_event_time
 from caudal.runtime.progress import NoProgress
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
-from caudal.stages.enforce.declared import Declared
+from caudal.stages.enforce.declared import DeclaredExpectation
 from caudal.stages.features.future import InputShape, sees_future
 from caudal.stages.ingest.cast import spark_type
-from caudal.tables.frames import empty
+from caudal.tables.frames import empty_frame
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -125,7 +125,9 @@ def _expectation_problems(product: Product, columns: Mapping[str, Columns]) -> I
     schemas = {name: StructType.fromJson(schema) for name, schema in columns.items()}
     for name, schema in schemas.items():
         for expectation in product.nodes[name].expect:
-            if not isinstance(expectation, Declared) or not all(column in schema.names for column in expectation.columns):
+            if not isinstance(expectation, DeclaredExpectation) or not all(
+                column in schema.names for column in expectation.columns
+            ):
                 continue  # reported already
             try:
                 expectation.fits(schema)
@@ -172,7 +174,7 @@ class _Analyser:
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
         return {
-            name: mark_event_time(empty(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
+            name: mark_event_time(empty_frame(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
             for name in table.inputs
         }
 

@@ -12,12 +12,12 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.declarations.zone import in_zone
 from caudal.errors import CaudalError
-from caudal.graph.check import check as check_declaration
+from caudal.graph.check import check
 from caudal.graph.load import load, product_file, with_data
 from caudal.stages.ingest.files import matching_files
 
 
-def check(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
+def check_product(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
     """Return every problem of a product. Only files whose columns are not declared are read, from their beginning.
 
     Spark gets empty frames and, for features, random rows. Unchanged parts that passed before are not analysed again.
@@ -28,7 +28,7 @@ def check(folder: Path, settings: Settings, *, static: bool = False, note: Note 
     """
     file = product_file(folder)
     product = load(file)
-    problems: list[CaudalError] = list(check_declaration(product))
+    problems: list[CaudalError] = list(check(product))
     if static or problems:
         return problems
     settings = with_data(settings, file)

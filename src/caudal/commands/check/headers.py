@@ -50,7 +50,7 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
     connection = source.connection
     if not isinstance(connection, Files) or connection.remote:
         return None
-    from caudal.stages.ingest.read import read
+    from caudal.stages.ingest.read import read_files
 
     try:
         files = matching_files(connection, data)
@@ -62,7 +62,7 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
             if sample is None:
                 return None
             raw = RawFile(sample, _NO_HASH, path.name, connection.format)
-            return read(spark, [raw], source, tz=tz, scratch=Path(folder) / "unpacked").schema, path.name
+            return read_files(spark, [raw], source, tz=tz, scratch=Path(folder) / "unpacked").schema, path.name
     except CaudalError:  # the run reports the file that cannot be read
         return None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Fault:
+class HomeFault:
     """A file or record that differs from what caudal wrote.
 
     Parameters
@@ -45,7 +45,7 @@ class Fault:
 class Findings:
     """Counts of what was checked, and the faults."""
 
-    faults: list[Fault] = field(default_factory=list)
+    faults: list[HomeFault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     bytes: int = 0

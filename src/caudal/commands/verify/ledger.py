@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
-from caudal.commands.verify.fault import Fault, Findings, Verification
+from caudal.commands.verify.fault import Findings, HomeFault, Verification
 from caudal.errors import EnvironmentProblem, StorageDamaged
 from caudal.graph.registered import steps_where
 from caudal.ledger.faults import BACKUP
@@ -33,12 +33,12 @@ def check_ledger(home: Home, findings: Findings) -> Ledger | None:
     file = _file(home)
     findings.checked["ledger"] += 1
     if file is not None and file.exists() and (damage := _damage_of(file)):
-        findings.faults.append(Fault("ledger", None, "ledger", str(file), f"The ledger '{file}' is damaged: {damage}.", BACKUP))
+        findings.faults.append(HomeFault("ledger", None, "ledger", str(file), f"The ledger '{file}' is damaged: {damage}.", BACKUP))
         return None
     try:
         return home.ledger()
     except StorageDamaged as problem:
-        findings.faults.append(Fault("ledger", None, "ledger", str(file or home.path), problem.what, BACKUP))
+        findings.faults.append(HomeFault("ledger", None, "ledger", str(file or home.path), problem.what, BACKUP))
         return None
 
 
@@ -51,7 +51,7 @@ def check_table_versions(verification: Verification, product: str, ledger: Ledge
                 newest[row["name"]] = row["output_version"]
     except DBAPIError as error:
         verification.findings.faults.append(
-            Fault("ledger", product, "ledger", "", f"The ledger cannot be read: {error.orig}.", BACKUP)
+            HomeFault("ledger", product, "ledger", "", f"The ledger cannot be read: {error.orig}.", BACKUP)
         )
         return
     for name, number in newest.items():
@@ -63,7 +63,7 @@ def check_table_versions(verification: Verification, product: str, ledger: Ledge
         if found_version is None or found_version < number:
             difference = "is not there" if found_version is None else f"has only versions up to {found_version}"
             verification.findings.faults.append(
-                Fault(
+                HomeFault(
                     "table", product, name, str(folder), f"The ledger says that table '{name}' is at version {number}, and it {difference}.",
                     f"If it was put back from a backup, put back the ledger of that time too; else make it again: "
                     f"caudal backfill {verification.folder(product)} --table {name} {verification.home_options()}",
@@ -78,7 +78,7 @@ def check_mlflow(verification: Verification) -> None:
         verification.findings.checked["mlflow"] += 1
         if damage := _damage_of(file):
             verification.findings.faults.append(
-                Fault(
+                HomeFault(
                     "mlflow", None, "mlflow", str(file), f"MLflow's store '{file}' is damaged: {damage}.",
                     f"Move it away: mv {shlex.quote(str(file))} {shlex.quote(str(file) + '.damaged')}. A new one is made; what is in production the ledger says.",
                 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from caudal.commands.verify.fault import Fault, Verification
+from caudal.commands.verify.fault import HomeFault, Verification
 from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
-from caudal.registry.artifact import digest
+from caudal.registry.artifact import model_digest
 
 
 def check_models(verification: Verification, product: str, ledger: Ledger) -> None:
@@ -17,7 +17,9 @@ def check_models(verification: Verification, product: str, ledger: Ledger) -> No
         title = f"version {row['version']} of model '{row['model']}'"
         try:
             sentence = (
-                None if digest(folder) == row["artifact_sha256"] else f"The files of {title} are not those that were registered."
+                None
+                if model_digest(folder) == row["artifact_sha256"]
+                else f"The files of {title} are not those that were registered."
             )
         except (CaudalError, OSError):
             sentence = f"The files of {title} are gone."
@@ -28,4 +30,4 @@ def check_models(verification: Verification, product: str, ledger: Ledger) -> No
             mend = f"It is in production: put them back from a backup, or go back to the version before ({rollback})." if serving else (
                 "It is not in production: put them back from a backup, or do without this version."
             )  # fmt: skip
-            verification.findings.faults.append(Fault("model", product, row["model"], str(folder), sentence, mend))
+            verification.findings.faults.append(HomeFault("model", product, row["model"], str(folder), sentence, mend))

@@ -6,7 +6,7 @@ import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from caudal.commands.verify.fault import Fault, Verification
+from caudal.commands.verify.fault import HomeFault, Verification
 from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
 from caudal.storage import delta
@@ -33,7 +33,7 @@ def check_raw(verification: Verification, product: str, folder: Place) -> None:
         if hashes[file] != sha256:
             sentence = f"Raw file '{file}' of source '{source}' is not as it landed: its bytes have changed."
             verification.findings.faults.append(
-                Fault(
+                HomeFault(
                     "raw",
                     product,
                     source,
@@ -48,7 +48,7 @@ def check_raw(verification: Verification, product: str, folder: Place) -> None:
         if file not in existing:
             sentence = f"Raw file '{file}' of source '{source}' is gone; it came from '{row['path']}'."
             verification.findings.faults.append(
-                Fault(
+                HomeFault(
                     "raw", product, source, str(file), sentence, _raw_fix(verification, product, source, row, row["sha256"], None)
                 )
             )
@@ -73,7 +73,7 @@ def _raw_fix(verification: Verification, product: str, source: str, row: LandedR
     table = verification.home.table(product, source)
     loss_note = ""
     if delta.version_of(table) is not None:
-        rows = sum(file.rows for file in delta.read(table).files if file.segment == sha256[:16])
+        rows = sum(file.rows for file in delta.read_version(table).files if file.segment == sha256[:16])
         loss_note = f" Its {rows:,} rows stand in table '{source}', and are lost when that is made again from raw."
     origin_note = f" Its origin '{row['path']}' does not hold these bytes any more." if row is not None else ""
     return f"Put it back from a backup.{origin_note}{loss_note}"

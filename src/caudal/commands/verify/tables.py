@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import unquote
 
-from caudal.commands.verify.fault import Fault, Verification
+from caudal.commands.verify.fault import HomeFault, Verification
 from caudal.errors import CaudalError
 from caudal.storage import delta, delta_log
 from caudal.storage.place import Place, relative_path
@@ -35,13 +35,13 @@ def check_table(verification: Verification, product: str, folder: Place, *, is_q
     verification.findings.checked["tables"] += 1
     try:
         adds, live, hashes = _replay_log(folder)
-        version = delta.read(folder)
+        version = delta.read_version(folder)
         if {unquote(file.path) for file in version.files} != live:
             raise ValueError("its checkpoint and its entries name different files")
     except (CaudalError, ValueError) as error:
         sentence = getattr(error, "what", None) or f"The log of {title} is damaged: {error}."
         verification.findings.faults.append(
-            Fault("log", product, name, str(log), sentence, _rebuild_fix(verification, product, folder, name, is_quarantine))
+            HomeFault("log", product, name, str(log), sentence, _rebuild_fix(verification, product, folder, name, is_quarantine))
         )
         return
     _check_files(verification, product, folder, name, title, adds, live, hashes)
@@ -100,7 +100,9 @@ def _check_files(
     for path, fault in fault_by_path.items():
         if fault is not None:
             mend = _file_fix(verification, product, folder / path, name, path in live)
-            verification.findings.faults.append(Fault("table", product, name, str(folder / path), f"In {title}: {fault}.", mend))
+            verification.findings.faults.append(
+                HomeFault("table", product, name, str(folder / path), f"In {title}: {fault}.", mend)
+            )
     if orphans := sorted(set(files) - set(adds)):
         verification.findings.notes.append(
             f"{len(orphans)} files of {title} of '{product}' are named by no version, such as '{folder / orphans[0]}': "
@@ -113,7 +115,7 @@ def _check_fitted_files(verification: Verification, product: str, folder: Place,
         verification.findings.checked["kept"] += 1
         if hashlib.sha256(file.read_bytes()).hexdigest() != file.name:
             verification.findings.faults.append(
-                Fault(
+                HomeFault(
                     "kept", product, name, str(file), f"What table '{name}' has fitted, '{file}', is not as it was written.",
                     f"Take it away and make the table again: rm -f {shlex.quote(str(file))} && "
                     f"caudal backfill {verification.folder(product)} --table {name} {verification.home_options()}",

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from caudal.commands.status import products
+from caudal.commands.status import known_products
 from caudal.commands.verify.fault import Findings, Verification
 from caudal.commands.verify.ledger import check_ledger, check_mlflow, check_table_versions
 from caudal.commands.verify.models import check_models
@@ -76,7 +76,7 @@ def _product_names(verification: Verification, ledger: Ledger | None) -> list[st
     names = {folder.name for room in ("raw", "lake") for folder in _folders(verification.home.lake / room)}
     if ledger is not None:
         with contextlib.suppress(CaudalError):
-            names |= set(products(ledger))
+            names |= set(known_products(ledger))
     return sorted(names)
 
 

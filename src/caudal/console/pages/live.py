@@ -9,7 +9,7 @@ from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from caudal.console import platforms
-from caudal.console.feeds import feed_of, last_of, products
+from caudal.console.feeds import feed_of, last_of, streamed_products
 from caudal.console.parts import aria, notice
 from caudal.console.site import Page, Site
 from caudal.errors import NotThere
@@ -55,7 +55,7 @@ def layout(site: Site, path: str) -> Component | None:
 
 def offer(app: Dash, site: Site) -> None:
     """Register the page's callbacks; those that follow the stream run in the browser."""
-    platforms.offer(app, site.home)
+    platforms.offer_panel(app, site.home)
     for name, inputs in (
         ("follow", [Input("followed", "data")]),
         ("choose", [Input("span", "value"), Input("sensors", "value")]),
@@ -79,7 +79,7 @@ def _state() -> Component:
 
 def _controls(home: Path, product: str, sensors: list[str]) -> Component:
     # Native lists: Dash's cannot be used by keyboard, and screen readers do not read their names. ``assets/callbacks.js`` follows them.
-    product_select = html.Select([html.Option(product, value=product) for product in products(home)], id="product")
+    product_select = html.Select([html.Option(product, value=product) for product in streamed_products(home)], id="product")
     stores = [dcc.Store(id="followed", data=product)] + [
         dcc.Store(id=f"done-{name}") for name in ("follow", "choose", "pause", "every", "none")
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from caudal.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, products
+from caudal.console.feeds import STOPPED_AFTER_S, age_s, feed_of, last_of, streamed_products
 from caudal.console.parts import aria
 from caudal.console.site import Page, Site
 from caudal.messaging.updates import Update
@@ -35,7 +35,7 @@ def offer(app: Dash, site: Site) -> None:
 
 
 def _cards(home: Path) -> list[Component]:
-    cards = [_card(product, last_of(feed_of(home, product))) for product in products(home)]
+    cards = [_card(product, last_of(feed_of(home, product))) for product in streamed_products(home)]
     return cards or [_no_streams()]
 
 

@@ -73,7 +73,7 @@ class ClockWatcher:
             )
             for at in times_due
         ]
-        following = next(times(self.trigger, self._tz, now), None)
+        following = next(trigger_times(self.trigger, self._tz, now), None)
         self._next_at = following if following is not None else float("inf")
         self._looked = now
         row: ScheduleRow = {"product": self.product, "trigger": self.name, "until": now, "next_at": following}
@@ -99,18 +99,18 @@ def due(trigger: Timed, tz: str, since: float, now: float) -> list[float]:
     ([3600.0, 7200.0], [7200.0], [])
     """
     if trigger.missed == "all":
-        return list(_until(times(trigger, tz, since), now))[-MOST:]
+        return list(_until(trigger_times(trigger, tz, since), now))[-MOST:]
     if trigger.missed == "skip":
         since = max(since, now - ON_TIME_S)
     # For most triggers a day before now is enough; a year without the daemon need not be counted minute by minute.
     for back_s in (ON_TIME_S, 86400.0, 32 * 86400.0, float("inf")):
-        moments = list(_until(times(trigger, tz, max(since, now - back_s)), now))
+        moments = list(_until(trigger_times(trigger, tz, max(since, now - back_s)), now))
         if moments or now - back_s <= since:
             return moments[-1:]
     return []
 
 
-def times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
+def trigger_times(trigger: Timed, tz: str, since: float) -> Iterator[float]:
     """Yield the times of a trigger after ``since``, without end."""
     if isinstance(trigger, Every):
         count = since // trigger.length_s + 1

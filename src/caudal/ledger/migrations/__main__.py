@@ -8,16 +8,16 @@ import sys
 from alembic import command
 from sqlalchemy import create_engine
 
-from caudal.ledger.migrations.upgrade import config, exclusive_transaction, revisions, upgrade
+from caudal.ledger.migrations.upgrade import config, exclusive_transaction, revisions, upgrade_ledger
 
 
-def write(message: str) -> str:
+def write_migration(message: str) -> str:
     """Write the file of the next migration and return its path."""
     number = f"{int(revisions()[-1]) + 1:04}" if revisions() else "0001"
     name = re.sub(r"\W+", "_", message.lower()).strip("_")
     engine = create_engine("sqlite://")
     if revisions():
-        upgrade(engine)
+        upgrade_ledger(engine)
     with exclusive_transaction(engine) as connection:
         settings = config(connection)
         settings.set_main_option("file_template", f"r{number}_{name}")
@@ -29,4 +29,4 @@ def write(message: str) -> str:
 
 
 if __name__ == "__main__":
-    print(f"Written, to be read before it is used: {write(sys.argv[1])}")
+    print(f"Written, to be read before it is used: {write_migration(sys.argv[1])}")

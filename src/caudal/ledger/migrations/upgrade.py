@@ -25,7 +25,7 @@ def revisions() -> list[str]:
     return sorted(path.name[1:5] for path in (HERE / "versions").glob("r[0-9][0-9][0-9][0-9]_*.py"))
 
 
-def version(engine: Engine) -> str | None:
+def ledger_version(engine: Engine) -> str | None:
     """Return the number of a ledger's last migration; None for an empty ledger, and for one from before migrations had numbers."""
     with engine.connect() as connection:
         if not inspect(connection).has_table(TABLE):
@@ -33,14 +33,14 @@ def version(engine: Engine) -> str | None:
         return connection.execute(text(f"SELECT version_num FROM {TABLE}")).scalar()  # noqa: S608 - a name of ours
 
 
-def upgrade(engine: Engine) -> None:
+def upgrade_ledger(engine: Engine) -> None:
     """Create missing tables and migrate outdated ones; Alembic is imported only if there is something to do.
 
     Raises
     ------
     EnvironmentProblem : a newer caudal has written the ledger
     """
-    have, numbers = version(engine), revisions()
+    have, numbers = ledger_version(engine), revisions()
     if have == numbers[-1]:
         return
     if have is not None and have not in numbers:

@@ -24,11 +24,11 @@ from caudal.ledger.rows.runs import (
     StepRow,
 )
 from caudal.ledger.rows.tables import (
-    CheckDocument,
     CheckRow,
     ColumnLineage,
     ColumnProfile,
     CounterRow,
+    ExpectationDocument,
     LandedRow,
     LineageDocument,
     LineageRow,
@@ -44,7 +44,6 @@ __all__ = [
     "AttemptDocument",
     "CandidateRow",
     "ChampionRow",
-    "CheckDocument",
     "CheckRow",
     "ClaimRow",
     "CodeDocument",
@@ -60,6 +59,7 @@ __all__ = [
     "ErrorDocument",
     "EventDocument",
     "EventRow",
+    "ExpectationDocument",
     "FileDocument",
     "GateDocument",
     "HoldoutDocument",

@@ -41,7 +41,7 @@ class _OfTable(TypedDict):
     table: str
 
 
-class CheckDocument(TypedDict):
+class ExpectationDocument(TypedDict):
     """What an expectation counted."""
 
     expectation: str
@@ -53,7 +53,7 @@ class CheckDocument(TypedDict):
     message: str | None
 
 
-class CheckRow(_OfTable, CheckDocument):
+class CheckRow(_OfTable, ExpectationDocument):
     """What an expectation of a table counted in a run."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from caudal.messaging.wire.block import Array, Block
-from caudal.messaging.wire.clock import numbers, start_and_step, times
+from caudal.messaging.wire.clock import sample_numbers, sample_times, start_and_step
 from caudal.messaging.wire.varint import long, longs, zigzag
 
 WIRE, ORDER = "avro", 12
@@ -163,8 +163,8 @@ def _block(view: memoryview) -> Block:
         raise ValueError(f"{n} samples without channels")
     return Block(
         _device(device),
-        seq if len(seq) else numbers(seq0, n),
-        at_us if len(at_us) else times(t0_ns, step_ns, n),
+        seq if len(seq) else sample_numbers(seq0, n),
+        at_us if len(at_us) else sample_times(t0_ns, step_ns, n),
         values.reshape(n, channels),
     )
 

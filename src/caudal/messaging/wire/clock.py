@@ -10,7 +10,7 @@ _FAR = 9_000_000_000_000_000  # microseconds; as nanoseconds, a larger value doe
 _LARGEST = 2**63 - 1
 
 
-def times(t0_ns: int, step_ns: int, n: int) -> Array:
+def sample_times(t0_ns: int, step_ns: int, n: int) -> Array:
     """Return the times of ``n`` samples, int64 microseconds: ``(t0_ns + i * step_ns) // 1000``.
 
     Raises
@@ -19,7 +19,7 @@ def times(t0_ns: int, step_ns: int, n: int) -> Array:
 
     Examples
     --------
-    >>> times(0, 3_906_250, 3).tolist()  # 256 Hz
+    >>> sample_times(0, 3_906_250, 3).tolist()  # 256 Hz
     [0, 3906, 7812]
     """
     if n and abs(t0_ns + (n - 1) * step_ns) > _LARGEST:
@@ -27,7 +27,7 @@ def times(t0_ns: int, step_ns: int, n: int) -> Array:
     return (t0_ns + step_ns * np.arange(n, dtype=np.int64)) // 1000
 
 
-def numbers(seq0: int, n: int) -> Array:
+def sample_numbers(seq0: int, n: int) -> Array:
     """Return ``n`` sample numbers from ``seq0`` on, int64.
 
     Raises
@@ -40,7 +40,7 @@ def numbers(seq0: int, n: int) -> Array:
 
 
 def start_and_step(at_us: Array) -> tuple[int, int] | None:
-    """Return ``(t0_ns, step_ns)`` from which `times` reproduces ``at_us``, or None if the times are not regular enough.
+    """Return ``(t0_ns, step_ns)`` from which `sample_times` reproduces ``at_us``, or None if the times are not regular enough.
 
     First the step of a whole number of samples per second is tried, then the mean step; for each, the starts that fit every sample form
     an interval, which is either empty or contains the answer.
@@ -61,6 +61,6 @@ def start_and_step(at_us: Array) -> tuple[int, int] | None:
             continue
         from_ns = at_us * 1000 - index * step
         lowest, highest = int(from_ns.max()), int(from_ns.min()) + 999
-        if lowest <= highest and np.array_equal(times(start := max(lowest, min(first * 1000, highest)), step, n), at_us):
+        if lowest <= highest and np.array_equal(sample_times(start := max(lowest, min(first * 1000, highest)), step, n), at_us):
             return start, step
     return None

@@ -28,7 +28,7 @@ from zlib import crc32
 import numpy as np
 
 from caudal.messaging.wire.block import Array, Block
-from caudal.messaging.wire.clock import numbers, start_and_step, times
+from caudal.messaging.wire.clock import sample_numbers, sample_times, start_and_step
 
 WIRE, ORDER = "packed", 10
 MAGIC, VERSION = b"CB", 1
@@ -109,8 +109,8 @@ def _decode_block(view: memoryview, start: int) -> tuple[Block, int]:
     if crc32(view[body:end]) != crc:
         raise ValueError("the checksum does not fit: the body's bytes were changed")
     # Copied, because the header's length leaves them unaligned; they are small.
-    seq = np.frombuffer(view, "<i8", n, body).copy() if flags & EXPLICIT_SEQ else numbers(seq0, n)
-    at_us = np.frombuffer(view, "<i8", n, at).copy() if flags & EXPLICIT_TIME else times(t0_ns, step_ns, n)
+    seq = np.frombuffer(view, "<i8", n, body).copy() if flags & EXPLICIT_SEQ else sample_numbers(seq0, n)
+    at_us = np.frombuffer(view, "<i8", n, at).copy() if flags & EXPLICIT_TIME else sample_times(t0_ns, step_ns, n)
     return Block(device, seq, at_us, np.frombuffer(view, "<f4", n * channels, values).reshape(n, channels)), end
 
 

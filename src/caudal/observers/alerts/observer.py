@@ -7,7 +7,7 @@ import contextlib
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.observers.alerts.happen import events_in_run, late_tables, slow_step
-from caudal.observers.alerts.outbox import deliver, note
+from caudal.observers.alerts.outbox import deliver_alerts, queue_alerts
 from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import ObservedRun, RunObserver
 
@@ -19,17 +19,17 @@ class Alerts(RunObserver):
 
     def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """Queue and send the alert that a step takes longer than usual."""
-        note(run.record.ledger, run.product, [slow_step(step, expected_s, limit_s)], run.record.run_id, run.record.clock())
+        queue_alerts(run.record.ledger, run.product, [slow_step(step, expected_s, limit_s)], run.record.run_id, run.record.clock())
         with contextlib.suppress(SQLAlchemyError, OSError):  # the end of the run tries again, and reports the error
-            deliver(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
+            deliver_alerts(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
 
     def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Queue and send the alerts about the run and about late tables."""
         if not run.product.alerts:
             return
         events = [*events_in_run(run.record.ledger, document), *late_tables(run.product, run.tables.home, run.record.clock())]
-        note(run.record.ledger, run.product, events, run.record.run_id, run.record.clock(), document.get("page"))
-        deliver(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
+        queue_alerts(run.record.ledger, run.product, events, run.record.run_id, run.record.clock(), document.get("page"))
+        deliver_alerts(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
 
 
 OBSERVER = Alerts()

@@ -23,7 +23,9 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 30.0, 6 * 3600.0
 _SENDING_S = 300.0  # a process that has been sending for longer has died
 
 
-def note(ledger: Ledger, product: Product, events: Iterable[AlertEvent], run_id: str, now: float, page: str | None = None) -> int:
+def queue_alerts(
+    ledger: Ledger, product: Product, events: Iterable[AlertEvent], run_id: str, now: float, page: str | None = None
+) -> int:
     """Queue an alert for each event and declared recipient, and return the number of new ones; a repetition is only counted."""
     new = 0
     for happening in events:
@@ -46,7 +48,7 @@ def note(ledger: Ledger, product: Product, events: Iterable[AlertEvent], run_id:
     return new
 
 
-def deliver(
+def deliver_alerts(
     ledger: Ledger, settings: Settings, products: Sequence[Product], *, clock: Callable[[], float],
     jitter: Callable[[], float] = random.random,
 ) -> list[AlertRow]:  # fmt: skip

@@ -123,7 +123,7 @@ class Datasets:
         if product.owner:
             facets["ownership"] = ownership_dataset.OwnershipDatasetFacet([ownership_dataset.Owner(product.owner, "OWNER")])
         try:
-            version = delta.read(self._run.tables.folder(name), number)
+            version = delta.read_version(self._run.tables.folder(name), number)
         except NotThere:
             return facets
         declared = {column.name: column for column in (node.schema if node is not None else None) or ()}
@@ -166,7 +166,7 @@ class Datasets:
 
     def _statistics(self, name: str, number: int | None) -> dict[str, OutputDatasetFacet]:
         try:
-            version = delta.read(self._run.tables.folder(name), number)
+            version = delta.read_version(self._run.tables.folder(name), number)
         except NotThere:
             return {}
         size = sum(file.bytes for file in version.files)

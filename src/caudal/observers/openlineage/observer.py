@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.observers.openlineage.outbox import note, note_start
+from caudal.observers.openlineage.outbox import note_start, queue_events
 from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import ObservedRun, RunObserver
 
@@ -18,7 +18,7 @@ class OpenLineage(RunObserver):
 
     def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Queue and send the events of a run that has ended."""
-        note(run, document["run_id"])
+        queue_events(run, document["run_id"])
 
 
 OBSERVER = OpenLineage()

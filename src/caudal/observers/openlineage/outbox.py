@@ -58,10 +58,10 @@ def note_start(run: ObservedRun) -> None:
     from caudal.observers.openlineage.events import start_of
 
     _add(run, run.record.run_id, [start_of(run, _namespace(options))])
-    deliver(run)
+    deliver_events(run)
 
 
-def note(run: ObservedRun, run_id: str) -> None:
+def queue_events(run: ObservedRun, run_id: str) -> None:
     """Queue the events of a run that has ended, once, and deliver them."""
     if not run.settings.openlineage:
         return
@@ -75,10 +75,10 @@ def note(run: ObservedRun, run_id: str) -> None:
     ]
     if all(event_type == "START" for event_type in event_types):
         _add(run, run_id, events_of(run, _namespace(options), run_id))
-    deliver(run)
+    deliver_events(run)
 
 
-def deliver(run: ObservedRun) -> int:
+def deliver_events(run: ObservedRun) -> int:
     """Send queued events, oldest first, until the server does not answer; return the number of sent ones."""
     options = dict(run.settings.openlineage)
     sent = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from caudal.ledger.rows import DecisionRow
-from caudal.registry.card import Card
+from caudal.registry.card import VersionCard
 from caudal.report.documents.governance import (
     CatalogDocument,
     ErasurePlan,
@@ -47,7 +47,7 @@ DOCUMENTS: dict[str, object] = {
     "quarantine show": list[QuarantinedRow],
     "quarantine replay": RunDocument,
     "model list": list[VersionDocument],
-    "model show": Card,
+    "model show": VersionCard,
     "model promote": DecisionRow,
     "model rollback": DecisionRow,
     "model history": list[HistoryLine],

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from caudal.ledger.records import checks
 from caudal.ledger.rows import CheckRow, StepRow
 from caudal.report import charts
-from caudal.report.figures import count, plural, share
+from caudal.report.figures import count_text, plural, share_text
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportedRun, ReportSection, TerminalPart
 
@@ -45,7 +45,7 @@ class Expectations(ReportSection):
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return a row for each expectation, and one for each reason."""
         checks_content = [check_line(row, run.steps) for row in run.ledger.find(checks, run_id=run.run["run_id"])]
-        reasons_content = reasons(run.document)
+        reasons_content = quarantine_reasons(run.document)
         return {"checks": checks_content, "reasons": reasons_content} if checks_content or reasons_content else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
@@ -67,8 +67,8 @@ class Expectations(ReportSection):
         for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1])):
             rows.add_row(
                 name,
-                count(number),
-                Text(share(number, table["rows_written"] + table["rows_quarantined"]), style="bright_black"),
+                count_text(number),
+                Text(share_text(number, table["rows_written"] + table["rows_quarantined"]), style="bright_black"),
                 Text(reason),
             )
         has_several = sum(number for _, _, number, _ in reasons_found) > sum(
@@ -86,9 +86,9 @@ def check_line(row: CheckRow, run_steps: Sequence[StepRow]) -> dict[str, object]
         "table": row["table"],
         "expectation": row["expectation"],
         "action": row["action"],
-        "rows": count(row["rows"]),
-        "broken": count(row["broken"]),
-        "share": share(row["broken"], row["rows"]),
+        "rows": count_text(row["rows"]),
+        "broken": count_text(row["broken"]),
+        "share": share_text(row["broken"], row["rows"]),
         "message": row["message"],
         "outcome": outcome,
         "state": state,
@@ -104,7 +104,7 @@ def _outcome(row: CheckRow, failed: bool) -> tuple[str, str]:
     return ("set aside", "waiting") if row["action"] == "quarantine" and not failed else ("stopped", "failed")
 
 
-def reasons(document: RunDocument) -> list[dict[str, object]]:
+def quarantine_reasons(document: RunDocument) -> list[dict[str, object]]:
     """Return the quarantined rows by table and reason, the most frequent first."""
     reasons_found = [
         (name, reason, number, table)
@@ -117,8 +117,8 @@ def reasons(document: RunDocument) -> list[dict[str, object]]:
         {
             "table": name,
             "reason": reason,
-            "rows": count(number),
-            "share": share(number, table["rows_written"] + table["rows_quarantined"]),
+            "rows": count_text(number),
+            "share": share_text(number, table["rows_written"] + table["rows_quarantined"]),
             "bar": charts.bar(0.0, number / largest, "aside", plural(number, "row")),
         }
         for name, reason, number, table in sorted(reasons_found, key=lambda row: (row[0], -row[2], row[1]))

@@ -11,7 +11,7 @@ from caudal.ledger.rows import StepRow
 from caudal.report.document import files_of
 from caudal.report.figures import plural, size
 from caudal.report.run_document import LandedDocument, RunDocument
-from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
 
 FILES_SHOWN = 100
 _NOT_LANDED = {"waiting": "still being written", "link": "a link that is not followed"}
@@ -32,13 +32,13 @@ class Landed(ReportSection):
 </section>
 """
 
-    def document(self, record: RunRecord) -> dict[str, LandedDocument]:
+    def document(self, record: RecordedRun) -> dict[str, LandedDocument]:
         """Return files, rows and bytes of each source."""
         return {row["name"]: _landed(record, row) for row in record.steps if row["kind"] in steps_where(section="landed")}
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return a line for each file."""
-        content = files(run.ledger, run.run["run_id"], run.steps)
+        content = landed_files(run.ledger, run.run["run_id"], run.steps)
         return content if content["files"] else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
@@ -58,14 +58,14 @@ class Landed(ReportSection):
             yield TerminalPart("Landed", [inset(rows)])
 
 
-def _landed(record: RunRecord, row: StepRow) -> LandedDocument:
+def _landed(record: RecordedRun, row: StepRow) -> LandedDocument:
     files = record.ledger.find(landed, run_id=row["run_id"], source=row["name"])
     read_step = record.step("read", row["name"])
     rows = row["rows_read"] or (read_step["rows_read"] if read_step else None) or 0  # a stream's rows are counted when they land
     return {"files": len(files), "rows": rows, "bytes": sum(file["bytes"] for file in files)}
 
 
-def files(ledger: Ledger, run_id: str, run_steps: Sequence[StepRow]) -> dict[str, object]:
+def landed_files(ledger: Ledger, run_id: str, run_steps: Sequence[StepRow]) -> dict[str, object]:
     """Return the files that this run landed, then those that it left for the next."""
     files = [
         {

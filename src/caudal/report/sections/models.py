@@ -13,10 +13,10 @@ from caudal.ledger.records import candidates, decisions, model_versions, runs, s
 from caudal.ledger.rows import CandidateRow, RunRow, StepDetail, StepRow
 from caudal.report import charts
 from caudal.report.document import detail_of, rows_learned
-from caudal.report.figures import duration, held_out_score, places_of, score, value
+from caudal.report.figures import duration, held_out_score, places_of, score_text, value
 from caudal.report.run_document import ModelDocument, RunDocument
-from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
-from caudal.report.step_words import why
+from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
+from caudal.report.step_words import step_note
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +27,7 @@ BAR = 24
 DISTANCES = ("mae", "rmse", "medae", "max_error")
 
 
-class Models(ReportSection):
+class ModelsSection(ReportSection):
     """A section for each model of the run."""
 
     name, order = "models", 80
@@ -65,7 +65,7 @@ class Models(ReportSection):
 {% endfor %}
 """
 
-    def document(self, record: RunRecord) -> dict[str, ModelDocument]:
+    def document(self, record: RecordedRun) -> dict[str, ModelDocument]:
         """Return each model's candidates and decision."""
         return {name: _model(record, name) for name in _models(record.steps)}
 
@@ -91,7 +91,7 @@ def _models(run_steps: Sequence[StepRow]) -> list[str]:
     return list(dict.fromkeys(row["name"] for row in run_steps if row["kind"] in steps_where(section="models")))
 
 
-def _model(record: RunRecord, name: str) -> ModelDocument:
+def _model(record: RecordedRun, name: str) -> ModelDocument:
     """Return a model's candidates and decision; where nothing was trained, those of its last successful training."""
     ledger, run, product = record.ledger, record.run, record.run["product"]
     train, promote = record.step("train", name), record.step("promote", name)
@@ -160,9 +160,11 @@ def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow])
     places = places_of(model["candidates"])
     candidate_lines = []
     for candidate in model["candidates"]:
-        score_text = score(candidate["score"], candidate["spread"], places)
-        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {score_text}") if scale else ""
-        candidate_lines.append({**candidate, "score_text": score_text, "seconds": duration(candidate["seconds"]), "chart": chart})
+        mean_and_spread = score_text(candidate["score"], candidate["spread"], places)
+        chart = charts.whisker(scale, candidate, baseline, f"{candidate['candidate']}: {mean_and_spread}") if scale else ""
+        candidate_lines.append(
+            {**candidate, "score_text": mean_and_spread, "seconds": duration(candidate["seconds"]), "chart": chart}
+        )
     train = next((row for row in run_steps if row["step"] == f"train:{name}"), None)
     learned = detail_of(train)
     return {
@@ -170,7 +172,7 @@ def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow])
         "name": name,
         "candidates": candidate_lines,
         "axis": charts.axis(scale) if scale else "",
-        "why": why(train) if train is not None and not candidate_lines else None,
+        "why": step_note(train) if train is not None and not candidate_lines else None,
         "here": train is not None and train["state"] == "succeeded",
         "holdout_score": held_out_score(model.get("holdout")),
         "learned": _learned(learned) if learned.get("rows") else None,
@@ -243,7 +245,7 @@ def _candidates(model: ModelDocument) -> Table:
         rows.add_row(
             Text("●" if candidate["chosen"] else "○", style=style),
             Text(candidate["candidate"], style=style),
-            Text(score(candidate["score"], candidate["spread"], places), style=style),
+            Text(score_text(candidate["score"], candidate["spread"], places), style=style),
             Text(bar, style="green" if candidate["chosen"] else "bright_black"),
             remark,
         )
@@ -257,4 +259,4 @@ def _has_worked(document: RunDocument, model: str) -> bool:
     )
 
 
-SECTION = Models()
+SECTION = ModelsSection()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from caudal.graph.registered import kind_of_step, step_kind
 from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
-from caudal.report.section import ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 
 PARTS_OF_CAUDAL = ("landed", "tables", "models", "predictions", "warehouse")
 
@@ -17,7 +17,7 @@ class Others(ReportSection):
 
     name, order, terminal_order = "others", 97, 97
 
-    def document(self, record: RunRecord) -> dict[str, dict[str, object]] | None:
+    def document(self, record: RecordedRun) -> dict[str, dict[str, object]] | None:
         """Return the results of the steps, by part; None where a run has no such step."""
         parts: dict[str, dict[str, object]] = {}
         for row in record.steps:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count, plural, value
+from caudal.report.figures import count_text, plural, value
 from caudal.report.run_document import PredictionDocument, RunDocument
-from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
 from caudal.report.step_words import state_of_table
 
 
@@ -27,7 +27,7 @@ class Predictions(ReportSection):
 </section>
 """
 
-    def document(self, record: RunRecord) -> dict[str, PredictionDocument]:
+    def document(self, record: RecordedRun) -> dict[str, PredictionDocument]:
         """Return rows and versions of each table of predictions."""
         return {row["name"]: _prediction(row) for row in record.steps if row["kind"] in steps_where(section="predictions")}
 
@@ -66,7 +66,7 @@ def prediction_line(row: StepRow) -> dict[str, object]:
     detail = detail_of(row)
     return {
         "name": row["name"],
-        "rows": count(row["rows_written"]),
+        "rows": count_text(row["rows_written"]),
         "model_version": value(detail.get("model_version")),
         "input_version": value(detail.get("input_version")),
         "version": value(row["output_version"]),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import profiles
 from caudal.ledger.rows import ProfileRow
-from caudal.report.figures import count, plural, share, value
+from caudal.report.figures import count_text, plural, share_text, value
 from caudal.report.section import ReportedRun, ReportSection
 
 
@@ -35,7 +35,7 @@ class Profiles(ReportSection):
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return the statistics of each written table."""
-        tables = [profile(run.ledger, row) for row in run.ledger.find(profiles, run_id=run.run["run_id"])]
+        tables = [table_profile(run.ledger, row) for row in run.ledger.find(profiles, run_id=run.run["run_id"])]
         return {"profiles": tables} if tables else None
 
     def links(self, content: Mapping[str, object]) -> Iterable[tuple[str, str]]:
@@ -43,15 +43,15 @@ class Profiles(ReportSection):
         return [("profiles", "Columns")]
 
 
-def profile(ledger: Ledger, row: ProfileRow) -> dict[str, object]:
+def table_profile(ledger: Ledger, row: ProfileRow) -> dict[str, object]:
     """Return the statistics of a table's columns, and the change of its row count since the version before."""
     older = ledger.find(profiles, product=row["product"], table=row["table"], newest=True)
     before = next((earlier for earlier in older if earlier["id"] < row["id"]), None)
     columns = [
         {
             "name": name,
-            "nulls": count(column.get("nulls")),
-            "share": share(column.get("nulls"), row["rows"]) if column.get("nulls") else "",
+            "nulls": count_text(column.get("nulls")),
+            "share": share_text(column.get("nulls"), row["rows"]) if column.get("nulls") else "",
             **{figure: _short(value(column.get(figure))) for figure in ("min", "mean", "max", "stddev", "distinct")},
         }
         for name, column in row["columns"].items()

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count, duration
+from caudal.report.figures import count_text, duration
 from caudal.report.run_document import RunDocument, StepDocument
-from caudal.report.section import ReportedRun, ReportSection, RunRecord, TerminalPart
-from caudal.report.step_words import days, why
+from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
+from caudal.report.step_words import days, step_note
 
 
 class Steps(ReportSection):
@@ -31,7 +31,7 @@ class Steps(ReportSection):
 </section>
 """
 
-    def document(self, record: RunRecord) -> list[StepDocument]:
+    def document(self, record: RecordedRun) -> list[StepDocument]:
         """Return how each step ended."""
         return [_step(row) for row in record.steps]
 
@@ -70,7 +70,7 @@ def step_line(row: StepRow) -> dict[str, object]:
         "aside": bool(row["rows_quarantined"]),
         "partitions": _figure(len(partitions)) if partitions is not None else "",
         "days": days(partitions) if partitions else None,
-        "why": why(row),
+        "why": step_note(row),
     }
 
 
@@ -82,7 +82,7 @@ def _step(row: StepRow) -> StepDocument:
 
 
 def _figure(number: int | None) -> str:
-    return "" if number is None else count(number)
+    return "" if number is None else count_text(number)
 
 
 SECTION = Steps()

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count
+from caudal.report.figures import count_text
 from caudal.report.run_document import RunDocument, TableDocument
-from caudal.report.section import ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 from caudal.report.step_words import state_of_table
 
 
@@ -18,7 +18,7 @@ class Tables(ReportSection):
 
     name, order = "tables", 20
 
-    def document(self, record: RunRecord) -> dict[str, TableDocument]:
+    def document(self, record: RecordedRun) -> dict[str, TableDocument]:
         """Return each table's rows, days and reasons."""
         return {row["name"]: _table(row) for row in record.steps if row["kind"] in steps_where(section="tables")}
 
@@ -38,11 +38,11 @@ class Tables(ReportSection):
             quarantined = table["rows_quarantined"]
             rows.add_row(
                 name,
-                count(table["rows_read"]),
-                count(table["rows_written"]),
-                Text(count(quarantined), style="yellow" if quarantined else "bright_black"),
-                "all" if table["partitions_written"] is None else count(table["partitions_written"]),
-                count(table["version"]),
+                count_text(table["rows_read"]),
+                count_text(table["rows_written"]),
+                Text(count_text(quarantined), style="yellow" if quarantined else "bright_black"),
+                "all" if table["partitions_written"] is None else count_text(table["partitions_written"]),
+                count_text(table["version"]),
             )
         if rows.row_count:
             yield TerminalPart("Tables", [inset(rows)])

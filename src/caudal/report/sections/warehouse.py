@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from caudal.graph.registered import steps_where
 from caudal.ledger.rows import StepRow
 from caudal.report.document import detail_of
-from caudal.report.figures import count, plural
+from caudal.report.figures import count_text, plural
 from caudal.report.run_document import PublicationDocument, RunDocument
-from caudal.report.section import ReportSection, RunRecord, TerminalPart
+from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 
 
-class Warehouse(ReportSection):
+class WarehouseSection(ReportSection):
     """The published tables and stars, in the document and in the terminal; on the page the table of steps shows them."""
 
     name, order = "warehouse", 95
 
-    def document(self, record: RunRecord) -> dict[str, PublicationDocument]:
+    def document(self, record: RecordedRun) -> dict[str, PublicationDocument]:
         """Return place, rows and version of each publication."""
         return {row["name"]: _publication(row) for row in record.steps if row["kind"] in steps_where(section="warehouse")}
 
@@ -32,7 +32,7 @@ class Warehouse(ReportSection):
         for name, publication in document.get("warehouse", {}).items():
             if states.get(f"publish:{name}") == "succeeded":
                 zeros = "".join(
-                    f", zero characters taken out of {count(number)} texts of {column}"
+                    f", zero characters taken out of {count_text(number)} texts of {column}"
                     for column, number in publication["zeros"].items()
                 )
                 rows.add_row(
@@ -56,4 +56,4 @@ def _publication(row: StepRow) -> PublicationDocument:
     }
 
 
-SECTION = Warehouse()
+SECTION = WarehouseSection()

@@ -1,12 +1,24 @@
 """The terminal output: progress of steps, the closing summary, the status of products, tables and cards."""
 
-from caudal.report.terminal.progress import Progress
-from caudal.report.terminal.status import status
-from caudal.report.terminal.streams import parity, streams
-from caudal.report.terminal.summary import summary
-from caudal.report.terminal.tables import card, table
-from caudal.report.terminal.times import times
+from caudal.report.terminal.progress import TerminalProgress
+from caudal.report.terminal.status import print_status
+from caudal.report.terminal.streams import parity_text, streams
+from caudal.report.terminal.summary import print_summary
+from caudal.report.terminal.tables import print_document, table
+from caudal.report.terminal.times import print_times
 from caudal.report.terminal.up import backfill_plan, up_line
-from caudal.report.terminal.why import why
+from caudal.report.terminal.why import print_why
 
-__all__ = ["Progress", "backfill_plan", "card", "parity", "status", "streams", "summary", "table", "times", "up_line", "why"]
+__all__ = [
+    "TerminalProgress",
+    "backfill_plan",
+    "parity_text",
+    "print_document",
+    "print_status",
+    "print_summary",
+    "print_times",
+    "print_why",
+    "streams",
+    "table",
+    "up_line",
+]

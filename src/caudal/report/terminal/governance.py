@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from caudal.report.figures import moment, plural, size, value
+from caudal.report.figures import plural, size, time_text, value
 from caudal.report.terminal.console import console, grid, heading, inset
 from caudal.report.terminal.tables import table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STATES = {"verified": ("✓", "green"), "changed": ("✗", "bold red"), "missing": ("✗", "bold red")}
 
 
-def trace(document: Mapping[str, Any], to: Console | None = None) -> None:
+def print_trace(document: Mapping[str, Any], to: Console | None = None) -> None:
     """Print the tables, models and files that rows come from, nearest first."""
     out = to or console()
     for hop in document["hops"]:
@@ -29,7 +29,7 @@ def trace(document: Mapping[str, Any], to: Console | None = None) -> None:
         lines.add_row(Text("how", style="bright_black"), Text(hop["how"]))
         for run in hop["made_by"]:
             reads = ", ".join(f"{name} {number}" for name, number in (run["inputs"] or {}).items())
-            origin = f"{run['run_id']}, {moment(run['at'])}" + (f", from {reads}" if reads else "")
+            origin = f"{run['run_id']}, {time_text(run['at'])}" + (f", from {reads}" if reads else "")
             lines.add_row(Text("made by", style="bright_black"), Text(origin))
         if hop.get("could_hold") is not None:
             lines.add_row(
@@ -48,7 +48,8 @@ def trace(document: Mapping[str, Any], to: Console | None = None) -> None:
         file_line = Text.assemble((f"{glyph} {file['state']} ", style), f"{file.get('from') or file.get('name')}")
         if file.get("sha256"):
             file_line.append(
-                f"  sha256 {file['sha256'][:16]}…, {size(file['bytes'])}, landed {moment(file['landed_at'])}", style="bright_black"
+                f"  sha256 {file['sha256'][:16]}…, {size(file['bytes'])}, landed {time_text(file['landed_at'])}",
+                style="bright_black",
             )
         out.print(file_line)
 
@@ -62,7 +63,7 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     files = sum(len(file) for file in training["raw_files"].values())
     lines = grid("left", "fill")
     facts = {
-        "candidate": model["candidate"], "trained": f"{moment(model['created_at'])} by {model['run_id']}",
+        "candidate": model["candidate"], "trained": f"{time_text(model['created_at'])} by {model['run_id']}",
         "on": f"{plural(training['rows'], 'row')} of {training['table']} version {training['version']}, {training['from']} to {training['until']}, made of {plural(files, 'raw file')}",
         "artifact": f"{model['artifact']}, sha256 {model['artifact_sha256'][:16]}…",
     }  # fmt: skip
@@ -71,13 +72,13 @@ def _model(model: Mapping[str, Any], out: Console) -> None:
     for decision in model["decisions"]:
         lines.add_row(
             Text(decision["decision"], style="bright_black"),
-            Text(f"{moment(decision['at'])} by {decision['who']}: {decision['reason']}"),
+            Text(f"{time_text(decision['at'])} by {decision['who']}: {decision['reason']}"),
         )
     out.print(inset(lines))
     out.print()
 
 
-def rows(records: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
+def print_records(records: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
     """Print rows under their column names."""
     table([{name: value(record.get(name)) for name in columns} for record in records], columns, to)
 
@@ -124,6 +125,6 @@ def erasure(document: Mapping[str, Any], to: Console | None = None) -> None:
         out.print("Nothing was touched; --yes erases it.")
     else:
         earlier = "".join(
-            f" Erased before: {erasure_run['erasure']}, {moment(erasure_run['at'])}." for erasure_run in document["earlier"]
+            f" Erased before: {erasure_run['erasure']}, {time_text(erasure_run['at'])}." for erasure_run in document["earlier"]
         )
         out.print(f"Nothing of the subject was found in {sum(search['searched'].values())} files.{earlier}")

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from caudal.report.figures import count, duration
+from caudal.report.figures import count_text, duration
 from caudal.report.terminal.console import console, mark
 
 STEP_WIDTH = 26
@@ -21,7 +21,7 @@ STEP_WIDTH = 26
 SLOW_S = 10.0
 
 
-class Progress:
+class TerminalProgress:
     """Shows the steps of a run on standard error, so that standard output holds the summary alone.
 
     Parameters
@@ -39,7 +39,7 @@ class Progress:
         self._live: Live | None = None
         self._awaited: str | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> TerminalProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -163,7 +163,7 @@ def finished_line(
     if row_counts:
         line.append(f"  {row_counts}")
     if quarantined:
-        line.append(f", {count(quarantined)} quarantined", style="yellow")
+        line.append(f", {count_text(quarantined)} quarantined", style="yellow")
     if why:
         line.append(f"  {why}", style="yellow" if state == "refused" else "bright_black")
     return line
@@ -171,9 +171,9 @@ def finished_line(
 
 def _row_counts(rows_read: int | None, rows_written: int | None) -> str:
     if rows_written is None:
-        return f"{count(rows_read)} rows" if rows_read is not None else ""
+        return f"{count_text(rows_read)} rows" if rows_read is not None else ""
     return (
-        f"{count(rows_read)} → {count(rows_written)} rows"
+        f"{count_text(rows_read)} → {count_text(rows_written)} rows"
         if rows_read is not None and rows_read != rows_written
-        else f"{count(rows_written)} rows"
+        else f"{count_text(rows_written)} rows"
     )

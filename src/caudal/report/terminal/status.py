@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from caudal.report.figures import age, count, duration, plural
+from caudal.report.figures import age, count_text, duration, plural
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
 
 
-def status(document: StatusDocument, to: Console | None = None, now: float | None = None) -> None:
+def print_status(document: StatusDocument, to: Console | None = None, now: float | None = None) -> None:
     """Print the document of ``caudal status``.
 
     Parameters
@@ -122,9 +122,9 @@ def _tables(tables: list[TableStatus]) -> Table:
         rows.add_row(
             table["table"],
             Text(kind, style="bright_black"),
-            count(table["version"]),
-            count(table["rows"]),
-            Text(count(quarantined), style="yellow" if quarantined else "bright_black"),
+            count_text(table["version"]),
+            count_text(table["rows"]),
+            Text(count_text(quarantined), style="yellow" if quarantined else "bright_black"),
             age(table["age_s"]),
         )
     return rows
@@ -136,7 +136,7 @@ def _warehouse(published: list[PublicationStatus]) -> Table:
     for column, name in zip(rows.columns, ("in the warehouse", "version", "published"), strict=True):
         column.header = Text(name, style="bright_black")
     for publication in published:
-        rows.add_row(publication["place"] or publication["name"], count(publication["version"]), age(publication["age_s"]))
+        rows.add_row(publication["place"] or publication["name"], count_text(publication["version"]), age(publication["age_s"]))
     return rows
 
 
@@ -148,7 +148,7 @@ def _others(section: str, results: Sequence[Mapping[str, Any]]) -> Table:
         column.header = Text(name, style="bright_black")
     for result in results:
         number, note = result.get("rows"), Text(result.get("note") or "", style="bright_black")
-        rows.add_row(result["name"], "" if number is None else count(number), age(result["age_s"]), note)
+        rows.add_row(result["name"], "" if number is None else count_text(number), age(result["age_s"]), note)
     return rows
 
 

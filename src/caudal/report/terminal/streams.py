@@ -57,7 +57,7 @@ def streams(document: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def parity(document: ParityDocument) -> str:
+def parity_text(document: ParityDocument) -> str:
     """Return the lines that ``caudal parity`` prints."""
     lines = []
     for name, table in document["tables"].items():

@@ -11,7 +11,7 @@ from caudal.report.run_document import RunDocument, StepDocument
 from caudal.report.terminal.console import console, heading, mark
 
 
-def summary(document: RunDocument, to: Console | None = None) -> None:
+def print_summary(document: RunDocument, to: Console | None = None) -> None:
     """Print what a run did."""
     out = to or console()
     out.print()

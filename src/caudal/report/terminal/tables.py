@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from caudal.report.figures import moment, value
+from caudal.report.figures import time_text, value
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
 # Only outcomes of gates and decisions are coloured.
@@ -28,7 +28,7 @@ def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Cons
     (to or console()).print(drawn)
 
 
-def card(document: Mapping[str, object], to: Console | None = None) -> None:
+def print_document(document: Mapping[str, object], to: Console | None = None) -> None:
     """Print a document: single values first, then a section for each mapping and list."""
     out = to or console()
     title = " ".join(str(document[name]) for name in ("product", "model") if document.get(name))
@@ -88,7 +88,7 @@ def _simple(item: object) -> bool:
 
 def _cell(item: object, name: str = "") -> Text:
     if isinstance(item, float) and (name == "at" or name.endswith("_at")):
-        return Text(moment(item))
+        return Text(time_text(item))
     if isinstance(item, list | tuple) and item and all(isinstance(gate, Mapping) and "gate" in gate for gate in item):
         return Text(", ".join(f"{'✓' if gate.get('passed') else '✗'} {gate['gate']}" for gate in item))
     return Text(value(item), style=_WORDS.get(item, "") if isinstance(item, str) else "")

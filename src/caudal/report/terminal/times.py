@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from caudal.report.figures import count, duration, moment
+from caudal.report.figures import count_text, duration, time_text
 from caudal.report.terminal.console import console, grid, heading
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ STROKES = 12  # executions shown of each step
 _STROKES = "▁▂▃▄▅▆▇█"
 
 
-def times(document: TimesDocument, to: Console | None = None, *, with_history: bool = False) -> None:
+def print_times(document: TimesDocument, to: Console | None = None, *, with_history: bool = False) -> None:
     """Print the document of ``caudal times``; with ``with_history`` also each execution of its first step."""
     out = to or console()
     if not document["steps"]:
@@ -44,9 +44,9 @@ def times(document: TimesDocument, to: Console | None = None, *, with_history: b
     if with_history:
         out.print()
         for execution in document["steps"][0]["history"]:
-            rows_read = f"  {count(execution['rows'])} rows" if execution["rows"] is not None else ""
+            rows_read = f"  {count_text(execution['rows'])} rows" if execution["rows"] is not None else ""
             out.print(
-                f"{moment(execution['at'])}  {duration(execution['seconds']):>9}{rows_read}  [bright_black]{execution['run_id']}[/]"
+                f"{time_text(execution['at'])}  {duration(execution['seconds']):>9}{rows_read}  [bright_black]{execution['run_id']}[/]"
             )
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from caudal.report import step_words
-from caudal.report.figures import count, duration, plural, size
+from caudal.report.figures import count_text, duration, plural, size
 from caudal.report.terminal.console import mark
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def backfill_plan(document: Mapping[str, Any], files_shown: int = 5) -> str:
         when = (
             "all of it" if source["days"] is None else f"{plural(len(source['days']), 'day')} ({step_words.days(source['days'])})"
         )
-        lines.append(f"  {source['table']:<26} {when}, {count(source['rows'])} rows now")
+        lines.append(f"  {source['table']:<26} {when}, {count_text(source['rows'])} rows now")
         files = source.get("files", ())
         lines += [f"    from {file['path']} ({size(file['bytes'])})" for file in files[:files_shown]]
         if len(files) > files_shown:

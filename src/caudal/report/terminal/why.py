@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from caudal.report.documents.status import WhyDocument
 
 
-def why(document: WhyDocument, to: Console | None = None, now: float | None = None) -> None:
+def print_why(document: WhyDocument, to: Console | None = None, now: float | None = None) -> None:
     """Print the document of ``caudal status --why``: ``{home, products: [{product, steps: [{step, state, at, why, made_of}]}]}``."""
     out = to or console()
     if not document["products"]:

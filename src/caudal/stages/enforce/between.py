@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.stages.enforce.declared import RowExpectation, is_time, literal, nan
+from caudal.stages.enforce.declared import RowExpectation, is_time, nan, typed_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -90,9 +90,9 @@ class Between(RowExpectation):
         value, kind = F.col(quoted(self.column)), schema[self.column].dataType
         out = nan(self.column, schema)
         if self.low is not None:
-            out = out | (value < literal(self.low, kind))
+            out = out | (value < typed_literal(self.low, kind))
         if self.high is not None:
-            out = out | (value > literal(self.high, kind))
+            out = out | (value > typed_literal(self.high, kind))
         return out
 
 

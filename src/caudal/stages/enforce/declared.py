@@ -25,7 +25,7 @@ _MOST_DIGITS = 38  # of a decimal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declared(Expectation):
+class DeclaredExpectation(Expectation):
     """An expectation with a readable name and JSON-ready parameters."""
 
     @property
@@ -57,7 +57,7 @@ class Declared(Expectation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RowExpectation(Declared):
+class RowExpectation(DeclaredExpectation):
     """An expectation that each row meets or breaks on its own."""
 
     def violation(self, schema: StructType) -> Column:
@@ -82,7 +82,7 @@ class ComparisonScope:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparedExpectation(Declared):
+class ComparedExpectation(DeclaredExpectation):
     """An expectation that each row meets or breaks by comparison with other rows, of this table or of another."""
 
     shuffles: ClassVar[bool] = False  # True where judging it shuffles the whole frame
@@ -113,7 +113,7 @@ class Figures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableExpectation(Declared):
+class TableExpectation(DeclaredExpectation):
     """An expectation that the table as a whole meets or breaks; there are no rows to set aside, so it warns or stops."""
 
     per_row: ClassVar[bool] = False
@@ -127,7 +127,7 @@ class TableExpectation(Declared):
         raise NotImplementedError
 
 
-def literal(value: object, kind: DataType) -> Column:
+def typed_literal(value: object, kind: DataType) -> Column:
     """Return a declared value as a constant of a column's type, where text stands for a date or time.
 
     A float column is compared with floats: its 0.1 is the float nearest to 0.1, not the double 0.1. An integer column is compared with

@@ -8,12 +8,12 @@ from caudal.declarations.expectation import Expectation
 from caudal.kinds import EXPECTATIONS
 
 
-def kinds() -> Mapping[str, type[Expectation]]:
+def expectation_kinds() -> Mapping[str, type[Expectation]]:
     """Return the class of every kind, by the kind's name.
 
     Examples
     --------
-    >>> sorted(kinds())[:3]
+    >>> sorted(expectation_kinds())[:3]
     ['between', 'distribution', 'freshness']
     """
     return EXPECTATIONS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from caudal.stages.enforce.declared import RowExpectation, is_number, is_time, literal
+from caudal.stages.enforce.declared import RowExpectation, is_number, is_time, typed_literal
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -61,7 +61,7 @@ class OneOf(RowExpectation):
         from caudal.engine.marks import quoted
 
         kind = schema[self.column].dataType
-        return ~F.col(quoted(self.column)).isin(*(literal(value, kind) for value in self.values))
+        return ~F.col(quoted(self.column)).isin(*(typed_literal(value, kind) for value in self.values))
 
 
 def one_of(column: str, *values: object) -> OneOf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from caudal.errors import nearest
-from caudal.stages.enforce.declared import Declared
+from caudal.stages.enforce.declared import DeclaredExpectation
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -17,7 +17,7 @@ NULLS = ("distinct", "equal")
 
 
 @dataclass(frozen=True)
-class Unique(Declared):
+class Unique(DeclaredExpectation):
     """No two rows have the same key. Of rows with the same key the first passes and the others break it, so no key is lost.
 
     The first row is one that breaks no other rule, then the one with the lowest ``first_by``, the highest ``last_by``, the lowest values of its

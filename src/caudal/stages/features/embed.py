@@ -21,7 +21,7 @@ from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
 from caudal.stages.images import decode, memory
-from caudal.stages.images.network import Model, load_model, session
+from caudal.stages.images.network import LoadedNetwork, inference_session, load_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,7 +77,7 @@ def embed(
         )
     chosen, spark = load_model(network), images.sparkSession
     workers, memory_bytes = _worker_memory(spark)
-    plan = memory.plan(
+    plan = memory.plan_memory(
         memory=memory_bytes, workers=workers, model=len(chosen.content), side=size, floor=floor,
         batch=None if batch == "auto" else batch, largest=max_pixels,
         reserved=memory.WRITER if is_local(str(spark.sparkContext.master)) else 0,
@@ -140,18 +140,23 @@ def network_of(stored: bytes) -> tuple[Network, int]:
     return network, int(side)
 
 
-def _key(model: Model, plan: memory.Plan) -> str:
+def _key(model: LoadedNetwork, plan: memory.MemoryPlan) -> str:
     return f"{model.name}@{model.sha256[:12]}/{plan.side}"
 
 
 def _worker(
-    shared: Broadcast[Model], plan: memory.Plan, carried: list[str], content: str, into: str, times: Accumulator[dict[str, float]]
+    shared: Broadcast[LoadedNetwork],
+    plan: memory.MemoryPlan,
+    carried: list[str],
+    content: str,
+    into: str,
+    times: Accumulator[dict[str, float]],
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return the function that a Python worker applies to its pieces of the frame."""
 
     def embed_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         spent_s, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
-        model: Model = shared.value
+        model: LoadedNetwork = shared.value
         run, key = _session(model), _key(model, plan)
         spent_s["load"] = time.perf_counter() - start
         images, since = 0, time.perf_counter()
@@ -172,7 +177,9 @@ def _worker(
     return embed_pieces
 
 
-def _embed_column(column: pa.Array, run: Embed, plan: memory.Plan, spent_s: dict[str, float]) -> tuple[pa.Array, list[str | None]]:
+def _embed_column(
+    column: pa.Array, run: Embed, plan: memory.MemoryPlan, spent_s: dict[str, float]
+) -> tuple[pa.Array, list[str | None]]:
     """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
     faults: list[str | None] = []
     images: list[NDArray[np.uint8]] = []
@@ -205,10 +212,10 @@ def _embed_column(column: pa.Array, run: Embed, plan: memory.Plan, spent_s: dict
 _SESSIONS: dict[str, Embed] = {}
 
 
-def _session(model: Model) -> Embed:
+def _session(model: LoadedNetwork) -> Embed:
     """Return the function that embeds pixels, from this process's cache: Spark reuses workers."""
     if model.sha256 not in _SESSIONS:
-        inference = session(model.content)
+        inference = inference_session(model.content)
         name = inference.get_inputs()[0].name
 
         def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -88,14 +88,15 @@ def sees_future(
     DeclarationProblem : the function fails on made-up rows, so the test gives no result
     """
     key = [entity] if isinstance(entity, str) else list(entity)
-    at = made_up_rows.moment(list(inputs.values()))
+    at = made_up_rows.dividing_moment(list(inputs.values()))
     reach = _reaches(function, inputs, spark, empty_result)
     made_up = {
-        name: made_up_rows.rows(shape, key, at, _seed(seed, number), reach) for number, (name, shape) in enumerate(inputs.items())
+        name: made_up_rows.made_up_rows(shape, key, at, _seed(seed, number), reach)
+        for number, (name, shape) in enumerate(inputs.items())
     }
 
     def run_on(rows: Mapping[str, list[made_up_rows.Row]]) -> tuple[list[str], Values]:
-        frames = {name: made_up_rows.frame(spark, inputs[name], rows[name]) for name in inputs}
+        frames = {name: made_up_rows.made_up_frame(spark, inputs[name], rows[name]) for name in inputs}
         return in_any_magnitude(lambda: _collect_values(function(**frames), key, as_of, ignore, at), name=function)
 
     def change_rows(name: str, missing: bool) -> list[made_up_rows.Row]:
@@ -137,7 +138,7 @@ def _reaches(function: Function, inputs: Mapping[str, InputShape], spark: SparkS
     """Return how far the function may look; from its code alone where it cannot be called on frames without rows."""
     try:
         if empty_result is None:
-            empty_result = function(**{name: made_up_rows.frame(spark, shape, []) for name, shape in inputs.items()})
+            empty_result = function(**{name: made_up_rows.made_up_frame(spark, shape, []) for name, shape in inputs.items()})
         return reaches(function, empty_result)
     except Exception:  # the run on made-up rows raises and reports the same error
         return reaches(function, None)

@@ -10,7 +10,7 @@ from pyspark.sql import Window, functions as F
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import DAY_S
 from caudal.engine import marks
-from caudal.engine.clock import axis, faces
+from caudal.engine.clock import faces, time_axis
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
 from caudal.engine.reach import looks_back
@@ -59,7 +59,7 @@ def lag(
     names = marks.names(columns)
     marks.require_columns(frame, names, caller)
     time = marks.event_time(frame, order, caller, "order")
-    key_columns = marks.keys(frame, by, caller)
+    key_columns = marks.group_keys(frame, by, caller)
     lengths = _lengths(frame, time, [steps] if isinstance(steps, int | str) else list(steps), step)
     worded = [
         marks.duration_name(length) for length in ([steps] if isinstance(steps, int | str) else steps) if isinstance(length, str)
@@ -85,7 +85,7 @@ def lag(
             earlier = F.min_by(quoted(column), F.col(instant)).over(window) if name in days else F.last(quoted(column)).over(window)
             value = F.when(clash, duplicate.cast(kind)).otherwise(earlier)
             added[f"{column}_lag_{name}"] = F.when(F.col(instant).isNotNull(), value)
-    with_axes = frame.withColumn(instant, axis(frame, [time], caller, grid_s)[0])
+    with_axes = frame.withColumn(instant, time_axis(frame, [time], caller, grid_s)[0])
     if wall is not None and days:
         with_axes = with_axes.withColumn(face, wall)
     return with_axes.withColumns(added).drop(instant, face)

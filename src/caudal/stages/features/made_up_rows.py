@@ -85,13 +85,13 @@ class InputShape:
 Row = dict[str, object]
 
 
-def moment(shape: Sequence[InputShape]) -> dt.datetime:
+def dividing_moment(shape: Sequence[InputShape]) -> dt.datetime:
     """Return the moment that divides past from future; it lies on the grid of every input."""
     steps = [input_.step_s for input_ in shape if input_.step_s]
     return MOMENT if all(DAY_S / 2 % step == 0 for step in steps) else MIDNIGHT
 
 
-def rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
+def made_up_rows(shape: InputShape, entity: Sequence[str], at: dt.datetime, seed: int, reach: Reaches | None = None) -> list[Row]:
     """Return made-up rows in order of time, at distances that features with this reach compare."""
     draw = random.Random(seed)
     if shape.event_time is None:
@@ -161,7 +161,7 @@ def time_known(shape: InputShape, row: Row, column: str, event: dt.datetime) -> 
     return _as_time(known_time) if isinstance(known_time, dt.date) else event + dt.timedelta(seconds=shape.step_s or 0)
 
 
-def frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
+def made_up_frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]) -> DataFrame:
     """Return rows as a Spark frame of one partition, in their order, with the event time marked."""
     fields = []
     for column in shape.schema.fields:

@@ -10,7 +10,7 @@ from pyspark.sql.types import BooleanType, NumericType
 
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
-from caudal.engine.clock import axis
+from caudal.engine.clock import time_axis
 from caudal.engine.exact import addends, finite, mean
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
@@ -77,7 +77,7 @@ def past_mean(
                 column=value_column,
             )
 
-    row_time, known_at = axis(frame, [time, known_column], caller)
+    row_time, known_at = time_axis(frame, [time, known_column], caller)
     added_at = F.greatest(row_time, known_at)
     # A value known only after its window has passed never counts; its entry would be subtracted before it is added.
     is_counted = added_at.isNotNull() & row_time.isNotNull() & known_at.isNotNull() & (added_at - row_time <= length)

@@ -37,7 +37,7 @@ _SHOWN = 400  # points shown in the scatter plot
 
 
 @dataclass(frozen=True)
-class Fitted:
+class PrincipalComponents:
     """Principal components of n rows of d numbers.
 
     Parameters
@@ -76,7 +76,7 @@ class Fitted:
         return archive.getvalue()
 
     @classmethod
-    def load(cls, content: bytes) -> Fitted:
+    def load(cls, content: bytes) -> PrincipalComponents:
         """Return the components from the bytes of `dump`."""
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return cls(
@@ -126,7 +126,7 @@ def pca(
     limit = _refit_share(refit)
     context, key = current_build_context(), f"pca:{column}"
     context.fit_names.add(key)
-    earlier = Fitted.load(context.before[key]) if key in context.before else None
+    earlier = PrincipalComponents.load(context.before[key]) if key in context.before else None
     count = frame.count()
     if count == 0:
         if earlier is not None:
@@ -155,7 +155,7 @@ def pca(
 
 def fit(
     frame: DataFrame, column: str, *, components: int | None = None, variance: float | None = None, network: str = ""
-) -> Fitted:
+) -> PrincipalComponents:
     """Return the principal components of a column of arrays; by default all of them."""
     spark = frame.sparkSession
     cores = spark.sparkContext.defaultParallelism
@@ -183,7 +183,7 @@ def fit(
     chosen = vectors[:components]
     largest = chosen[np.arange(len(chosen)), np.abs(chosen).argmax(axis=1)]
     chosen = chosen * np.where(largest < 0, -1.0, 1.0)[:, None]
-    return Fitted(mean.copy(), np.ascontiguousarray(chosen), values[:components].copy(), total, rows, network)
+    return PrincipalComponents(mean.copy(), np.ascontiguousarray(chosen), values[:components].copy(), total, rows, network)
 
 
 Moments = tuple[int, "NDArray[np.float64]", "NDArray[np.float64]"]  # rows, mean [d], scatter [d·d]
@@ -233,7 +233,7 @@ def _matrix(column: pa.Array) -> NDArray[np.float64]:
     return flat.reshape(len(vectors), -1) if len(vectors) else np.zeros((0, 0))
 
 
-def _transform_frame(frame: DataFrame, column: str, fitted: Fitted, names: list[str]) -> DataFrame:
+def _transform_frame(frame: DataFrame, column: str, fitted: PrincipalComponents, names: list[str]) -> DataFrame:
     carried = [name for name in frame.columns if name != column]
     shared = frame.sparkSession.sparkContext.broadcast(fitted)
 
@@ -276,7 +276,7 @@ def _refit_share(refit: str) -> float:
     return float(match.group(1)) / 100
 
 
-def _summary(fitted: Fitted, fit_again: bool) -> Mapping[str, object]:
+def _summary(fitted: PrincipalComponents, fit_again: bool) -> Mapping[str, object]:
     explained = sum(fitted.ratio)
     explanation = f"{len(fitted.components)} of {len(fitted.mean):,} components explain {explained:.1%} of the variance"
     fit_text = f"fitted to {fitted.rows:,} rows" if fit_again else f"as fitted to {fitted.rows:,} rows before"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from caudal.discovery import marked
+from caudal.discovery import mark_kind
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def feature(function: Function) -> Function:
     """Mark a function of frames that adds features and that products call by its name; return it unchanged."""
-    return marked("features", function.__name__)(function)
+    return mark_kind("features", function.__name__)(function)

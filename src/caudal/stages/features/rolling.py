@@ -10,7 +10,7 @@ from pyspark.sql.types import BooleanType, NumericType
 
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
-from caudal.engine.clock import axis
+from caudal.engine.clock import time_axis
 from caudal.engine.exact import addends, finite, mean, sorted_std, total
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
@@ -80,7 +80,7 @@ def rolling(
     if length <= 0:
         raise DeclarationProblem(f"rolling got window={window!r}.", fix="A window has to be longer than zero.")
     time = marks.event_time(frame, order, caller, "order")
-    key_columns = marks.keys(frame, by, caller)
+    key_columns = marks.group_keys(frame, by, caller)
     at = looks_back(seconds(window))
     window_start, window_end = (-length, -1) if closed == "left" else (1 - length, 0)
     ordered = Window.partitionBy(*(F.col(quoted(key)) for key in key_columns)).orderBy(at)
@@ -112,7 +112,7 @@ def rolling(
             )
             running |= sums
         added[name or f"{value_column}_{stat}_{marks.duration_name(window)}"] = F.when(F.col(at).isNotNull(), result)
-    with_time = frame.withColumn(at, axis(frame, [time], caller)[0])
+    with_time = frame.withColumn(at, time_axis(frame, [time], caller)[0])
     return with_time.withColumns(running).withColumns(added).drop(at, *running)
 
 

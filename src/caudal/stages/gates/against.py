@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.stages.gates.evidence import Evidence, GateResult, share
+from caudal.stages.gates.evidence import Evidence, GateResult, gain_words
 from caudal.stages.metrics.scores import gain
 
 
@@ -17,5 +17,5 @@ def against(gate: str, reference_name: str, margin: float, evidence: Evidence) -
     margin_text = f", {margin:.1%} required" if margin else ""
     return GateResult(
         gate, passed, figures,
-        f"{chosen.name} {chosen.score:.4g} against {reference_name} {reference.score:.4g} {metric}: {share(gained)}{margin_text}.",
+        f"{chosen.name} {chosen.score:.4g} against {reference_name} {reference.score:.4g} {metric}: {gain_words(gained)}{margin_text}.",
     )  # fmt: skip

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from caudal.declarations.signature import SignatureDocument
-    from caudal.stages.train.evaluate import Evaluation, Result
-    from caudal.stages.train.rows import Rows
+    from caudal.stages.train.evaluate import EvaluatedCandidate, Evaluation
+    from caudal.stages.train.rows import LabelledRows
     from caudal.stages.train.split import Fold
 
 
@@ -68,10 +68,10 @@ class Evidence:
     """The evaluations of one training and the version in production, by which gates judge."""
 
     model: Model
-    rows: Rows
+    rows: LabelledRows
     stretches: Sequence[Fold]
     evaluated: Mapping[str, Evaluation]
-    chosen: Result
+    chosen: EvaluatedCandidate
     champion: Champion | None
 
 
@@ -87,12 +87,12 @@ class JudgingGate(Gate, ABC):
         """Return whether the chosen candidate may be promoted, with the figures and a sentence."""
 
 
-def share(gained: float) -> str:
+def gain_words(gained: float) -> str:
     """Return a gain as words: by which share something is better or worse.
 
     Examples
     --------
-    >>> share(-0.25)
+    >>> gain_words(-0.25)
     '25.0% worse'
     """
     return "equal" if gained == 0 else f"{abs(gained):.1%} {'better' if gained > 0 else 'worse'}"

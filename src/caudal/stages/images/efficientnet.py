@@ -32,7 +32,7 @@ _STAGES = (
 )
 
 
-def graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
+def network_graph(weights: dict[str, NDArray[np.float32]]) -> bytes:
     """Return the serialised model; input ``images`` uint8 [n, side, side, 3], output ``features`` float32 [n, 1280]."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -98,4 +98,4 @@ def _fold_normalisation(
     return weights[f"{name}.weight"] * factor[:, None, None, None], beta - mean * factor
 
 
-NETWORK = BuiltInNetwork("efficientnet-lite0", weights.SHA256, lambda: graph(weights.weights()))
+NETWORK = BuiltInNetwork("efficientnet-lite0", weights.SHA256, lambda: network_graph(weights.weights()))

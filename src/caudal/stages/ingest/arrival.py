@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from caudal.declarations.connection import Connection
-from caudal.discovery import marked
+from caudal.discovery import mark_kind
 from caudal.errors import DeclarationProblem, nearest
 from caudal.kinds import SOURCES
 from caudal.storage.place import Place
@@ -91,7 +91,7 @@ def fetches(kind: str, *, engine: bool = False) -> Callable[[_F], _F]:
     def register(function: _F) -> _F:
         _FETCH[kind] = function
         (_WITH_ENGINE.add if engine else _WITH_ENGINE.discard)(kind)
-        return marked("sources", kind)(function)
+        return mark_kind("sources", kind)(function)
 
     return register
 
@@ -121,7 +121,7 @@ def arrivals(
     )
 
 
-def kinds() -> tuple[str, ...]:
+def fetched_kinds() -> tuple[str, ...]:
     """Return the kinds of connection that can be fetched."""
     return tuple(sorted({*SOURCES, *_FETCH}))
 
@@ -131,7 +131,7 @@ def _fetch(kind: str) -> Fetch:
     if kind not in _FETCH and kind not in SOURCES:
         raise DeclarationProblem(
             f"No function fetches connections of the kind '{kind}'.",
-            nearest=nearest(kind, kinds()),
+            nearest=nearest(kind, fetched_kinds()),
             fix=f"Register a function with @fetches('{kind}').",
             kind=kind,
         )

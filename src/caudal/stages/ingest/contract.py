@@ -138,7 +138,7 @@ def find_added_columns(base: Schema | None, files: Sequence[Inspected], earlier:
     return name_columns(dict.fromkeys(map(tuple, unknown)), earlier, names)
 
 
-def bind(
+def bind_columns(
     source: Source, schema: Schema, file: Inspected, added_columns: Sequence[AddedColumn] = (), base: Schema | None = None
 ) -> tuple[tuple[ColumnBinding, ...], list[str]]:
     """Return each column of the schema bound to a file's column, and notes on names that were matched loosely.

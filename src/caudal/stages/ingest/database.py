@@ -21,7 +21,7 @@ from caudal.stages.ingest.sql.jdbc.errors import translate_jdbc_error
 
 if TYPE_CHECKING:
     from caudal.stages.ingest.sql.earlier import EarlierExtractions
-    from caudal.stages.ingest.sql.extract import Range
+    from caudal.stages.ingest.sql.extract import RangeFile
 
 ATTEMPTS = 4
 BACKOFF_S = 0.5  # before the second attempt; doubled before each one after it
@@ -73,10 +73,12 @@ def fetch(
     ]
 
 
-def _by_sqlalchemy(source: Database, earlier: EarlierExtractions | None, data: Path | None, folder: Path, mark: str) -> list[Range]:
+def _by_sqlalchemy(
+    source: Database, earlier: EarlierExtractions | None, data: Path | None, folder: Path, mark: str
+) -> list[RangeFile]:
     """Return the files of an extraction by SQLAlchemy's driver."""
 
-    def extract_once() -> list[Range]:
+    def extract_once() -> list[RangeFile]:
         engine = open_engine(source, data)
         try:
             return extract(engine, source, earlier, folder, mark)
@@ -86,22 +88,24 @@ def _by_sqlalchemy(source: Database, earlier: EarlierExtractions | None, data: P
     return _with_retries(extract_once, lambda error: translate_sqlalchemy_error(error, source), folder)
 
 
-def _by_jdbc(source: Database, earlier: EarlierExtractions | None, engine: Engine | None, folder: Path, mark: str) -> list[Range]:
+def _by_jdbc(
+    source: Database, earlier: EarlierExtractions | None, engine: Engine | None, folder: Path, mark: str
+) -> list[RangeFile]:
     """Return the files of an extraction by the run's Spark."""
-    from caudal.stages.ingest.sql.jdbc.extract import extract
+    from caudal.stages.ingest.sql.jdbc.extract import extract_by_spark
 
     if engine is None:
         raise EnvironmentProblem(
             f"{source.address!r} is read by Spark, and no Spark session is available.", fix="Read it in a run."
         )
     return _with_retries(
-        lambda: extract(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder
+        lambda: extract_by_spark(engine, source, earlier, folder, mark), lambda error: translate_jdbc_error(error, source), folder
     )
 
 
 def _with_retries(
-    extract_once: Callable[[], list[Range]], explain: Callable[[Exception], CaudalError | None], folder: Path
-) -> list[Range]:
+    extract_once: Callable[[], list[RangeFile]], explain: Callable[[Exception], CaudalError | None], folder: Path
+) -> list[RangeFile]:
     """Return the files of an extraction; retry while the database does not answer."""
     wait_s = BACKOFF_S
     for attempt in range(1, ATTEMPTS + 1):
@@ -122,7 +126,7 @@ def _with_retries(
     raise AssertionError("unreachable")
 
 
-def _is_unchanged(ranges: list[Range], earlier: EarlierExtractions) -> bool:
+def _is_unchanged(ranges: list[RangeFile], earlier: EarlierExtractions) -> bool:
     """Return whether a complete extraction has the same contents as the one before it."""
     return sorted(hashlib.sha256(range_.file.read_bytes()).hexdigest() for range_ in ranges) == sorted(
         landed_file.sha256 for landed_file, _ in earlier.files

@@ -12,7 +12,7 @@ from caudal.declarations.connection import Connection, Files
 from caudal.errors import SourceProblem, nearest
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.origin import base_folder, origin
-from caudal.stages.ingest.raw import fault, format_of, is_temporary
+from caudal.stages.ingest.raw import format_of, is_temporary, why_incomplete
 from caudal.stages.ingest.remote import fetch_remote
 
 FRESH_S = 2.0  # a file that changed this recently may still be growing
@@ -198,7 +198,7 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _fault(path: Path, format: str) -> str | None:
     try:
-        return fault(path, format)
+        return why_incomplete(path, format)
     except OSError as error:
         raise _unreadable_problem(path, "file", error) from None
 

@@ -194,7 +194,7 @@ def write_packs(
     return packs
 
 
-def frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: Path | None = None) -> DataFrame:
+def image_frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, data: Path | None = None) -> DataFrame:
     """Return the images of packs, one row each; files that are not images have their reason."""
     from pyspark.sql import functions as F
 

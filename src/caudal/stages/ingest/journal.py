@@ -14,7 +14,7 @@ _FILE = "journal.json"
 
 
 @dataclass(frozen=True)
-class Page:
+class StoredPage:
     """A stored page: its file, its hash, its number of records, and the newest of them."""
 
     file: str
@@ -30,7 +30,7 @@ class Journal:
     folder: Path
     key: str
     began: float
-    pages: list[Page] = field(default_factory=list)
+    pages: list[StoredPage] = field(default_factory=list)
     requests: list[dict[str, object]] = field(default_factory=list)
     request: dict[str, object] | None = None
     finished: bool = False
@@ -43,7 +43,7 @@ class Journal:
         if file.exists():
             stored = json.loads(file.read_text())
             if stored["key"] == key and abs(now_s - stored["began"]) < LASTS_S:
-                pages = [Page(**page) for page in stored["pages"]]
+                pages = [StoredPage(**page) for page in stored["pages"]]
                 return cls(folder, key, stored["began"], pages, stored["asked"], stored["request"], stored["done"], bool(pages))
         return cls(folder, key, now_s).clear()
 
@@ -60,7 +60,7 @@ class Journal:
         """Store a page and the next request in one step."""
         name = f"{len(self.pages) + 1:06}"
         (self.folder / name).write_bytes(content)
-        self.pages.append(Page(name, hashlib.sha256(content).hexdigest(), records, since))
+        self.pages.append(StoredPage(name, hashlib.sha256(content).hexdigest(), records, since))
         self.requests.append(request)
         self.request = following
         self._write()

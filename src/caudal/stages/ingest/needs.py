@@ -10,13 +10,13 @@ from caudal.kinds import FORMATS
 from caudal.stages.ingest.raw import ARCHIVE, format_of
 
 
-def connectors(connections: Iterable[Connection]) -> frozenset[str]:
+def needed_connectors(connections: Iterable[Connection]) -> frozenset[str]:
     """Return the names of the connectors that reading may need.
 
     Examples
     --------
     >>> from caudal.declarations.connection import files
-    >>> [sorted(connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
+    >>> [sorted(needed_connectors([files(pattern)])) for pattern in ("a.csv.gz", "a.avro", "a.zip", "a/*")]
     [[], ['avro'], ['avro'], ['avro']]
     """
     possible_formats = frozenset[str]().union(*(formats(connection) for connection in connections))

@@ -35,7 +35,7 @@ def needs_unpacking(file: RawFile, options: Options) -> bool:
     return not (by_spark and "records" not in options)
 
 
-def unpack(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
+def unpack_file(file: RawFile, options: Options, folder: Path, within: Expansion | None = None, depth: int = 1) -> list[RawFile]:
     """Return a packed file's content as plain files in ``folder``; for a zip file each chosen member.
 
     Parameters
@@ -58,7 +58,7 @@ def unpack(file: RawFile, options: Options, folder: Path, within: Expansion | No
     packing = packing_of(file.name)
     if packing is not None and getattr(PACKINGS[packing], "HOLDS_MEMBERS", False):
         return _unpack_members(file, options, folder, within, depth)
-    target = folder / f"{stem(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
+    target = folder / f"{parts_prefix(file)}-0{Path(file.path.name.removesuffix(packing or '')).suffix}"
     with _translate_unpack_errors(file, (packing or "")[1:]), _stream(file.path, packing) as stream:
         write_plain(stream, target, within)
     return [RawFile(target, file.sha256, file.name, format_of(file.name, file.format))]
@@ -90,15 +90,15 @@ def _unpack_members(file: RawFile, options: Options, folder: Path, within: Expan
             archive.setpassword(reveal(password).encode())
         files = []
         for number, info in enumerate(chosen):
-            target = folder / f"{stem(file)}-{number}{_endings(info.filename)}"
+            target = folder / f"{parts_prefix(file)}-{number}{_endings(info.filename)}"
             with archive.open(info) as stream:
                 write_plain(stream, target, within)
             member = RawFile(target, file.sha256, f"{path_of(file.name)}/{info.filename}", file.format)
-            files += unpack(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
+            files += unpack_file(member, options, folder, within, depth + 1) if needs_unpacking(member, options) else [member]
         return files
 
 
-def stem(file: RawFile) -> str:
+def parts_prefix(file: RawFile) -> str:
     """Return the prefix of the names of a file's parts."""
     return file.path.name.partition(".")[0]
 

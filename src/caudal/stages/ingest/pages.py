@@ -21,7 +21,7 @@ from caudal.errors import SourceProblem, nearest
 from caudal.secret import Secret
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
 from caudal.stages.ingest.formats.json_records import lookup
-from caudal.stages.ingest.journal import Journal, Page
+from caudal.stages.ingest.journal import Journal, StoredPage
 from caudal.stages.ingest.secret import without_user
 from caudal.stages.ingest.web import Client, TryAgain, cause
 
@@ -46,7 +46,7 @@ def fetch_pages(connection: Http, client: Client, *, scratch: Path, landed: Mapp
     declared = _declaration_key(connection)
     before = _earlier_pages(landed, declared)
     start = before.since if connection.since and before else connection.since.start if connection.since else None
-    fetched_pages: list[tuple[str, Page, Path]] = []
+    fetched_pages: list[tuple[str, StoredPage, Path]] = []
     for number, url in enumerate(connection.urls):
         folder = scratch / f"{hashlib.sha256(without_user(url).encode()).hexdigest()[:16]}"
         key = json.dumps([declared, number, start])
@@ -106,7 +106,7 @@ def _declaration_key(connection: Http) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, start: object) -> list[Page]:
+def _fetch_all(connection: Http, client: Client, url: str, journal: Journal, start: object) -> list[StoredPage]:
     """Return the pages of an address; pages in the journal are not fetched again."""
     pages = connection.pages or _ONE
     request = journal.request if journal.pages else _first_request(pages, url, connection, start)

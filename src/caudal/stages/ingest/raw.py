@@ -86,7 +86,7 @@ def is_temporary(name: str) -> bool:
     return name.lower().endswith(TEMPORARY)
 
 
-def fault(path: Place, format: str) -> str | None:
+def why_incomplete(path: Place, format: str) -> str | None:
     """Return why a file cannot be complete, or None. This checks only its size and its first and last bytes."""
     size = path.stat().st_size
     if size == 0:
@@ -126,7 +126,7 @@ def _endings() -> dict[str, str]:
 
 def check_whole(path: Place, format: str, name: str) -> None:
     """Raise SourceProblem where a file is empty, truncated, or not of its format."""
-    reason = fault(path, format)
+    reason = why_incomplete(path, format)
     if reason is not None:
         raise SourceProblem(
             f"'{name}' {reason}.", fix="Deliver the file again, or move it away; nothing of it was landed.", file=name

@@ -23,7 +23,7 @@ from caudal.stages.ingest.added_columns import AddedColumn, Outgrown, rename_not
 from caudal.stages.ingest.cast import cast_columns, spark_type
 from caudal.stages.ingest.contract import (
     agreed_schema,
-    bind,
+    bind_columns,
     check_present,
     find_added_columns,
     match_columns,
@@ -32,9 +32,9 @@ from caudal.stages.ingest.contract import (
 )
 from caudal.stages.ingest.formats import csv
 from caudal.stages.ingest.forms import ColumnForms, TextColumns
-from caudal.stages.ingest.images import frame
+from caudal.stages.ingest.images import image_frame
 from caudal.stages.ingest.infer import of_cells, possible_types
-from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack
+from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack_file
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import RawFile, format_of
 from caudal.storage.place import local
@@ -71,7 +71,7 @@ class ReadResult:
     added_columns: tuple[AddedColumn, ...] = ()
 
 
-def read(
+def read_files(
     spark: SparkSession,
     files: Sequence[RawFile],
     source: Source,
@@ -99,7 +99,7 @@ def read(
     Outgrown : these files contradict names or types in ``added_columns``: read the earlier files again, with these and without ``published``
     """
     if isinstance(source.connection, Images):
-        return ReadResult(frame(spark, files, source.connection, data), COLUMNS)
+        return ReadResult(image_frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
         return _read(spark, [part for part, _ in parts], source, published, added_columns, tz, scratch or _process_folder())
@@ -130,7 +130,7 @@ def _read(
     schema, notes = resolve_schema(source, base, inspected, added_columns, published if earlier_columns is not None else None)
     frames = []
     for group in _groups(inspected):
-        bindings, bind_notes = bind(source, schema, group[0], added_columns, base)
+        bindings, bind_notes = bind_columns(source, schema, group[0], added_columns, base)
         used = [binding.column for binding in bindings if binding.column is not None and binding.rule != "null"]
         raw = _format(group[0].physical.format).frame(spark, [file.file for file in group], group[0].physical, used)
         frames.append(_cast(raw, bindings, [column.name for column in used], options, tz, texts[group[0].physical]))
@@ -153,7 +153,7 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
         if needs_unpacking(file, options) or _read_from_disk(file) or "records" in options:
             plain = [replace(file, path=local(file.path, folder))]
         if needs_unpacking(file, options):
-            plain = unpack(plain[0], options, folder)
+            plain = unpack_file(plain[0], options, folder)
         parts_: list[RawFile] = []
         for part in plain:
             format = _format(format_of(part.name, part.format))
@@ -219,7 +219,7 @@ def _column_forms(
     names = [column.name for column in columns]
     if format is csv and _bytes(group) < _SURVEYED_BYTES:
         try:
-            return forms.of_batches(csv.batches(files, physical, columns), names, options)
+            return forms.of_batches(csv.csv_batches(files, physical, columns), names, options)
         except csv.UnlikeSpark:
             pass
     return forms.of_frame(format.frame(spark, files, physical, columns), names, options)

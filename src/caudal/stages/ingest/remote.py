@@ -19,8 +19,8 @@ from caudal.declarations.connection import Files
 from caudal.errors import CaudalError, EnvironmentProblem, SourceProblem
 from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile
-from caudal.stages.ingest.raw import fault, format_of, is_temporary
-from caudal.stages.ingest.remote_errors import is_final, no_match_problem, summary, translate_file_system_error
+from caudal.stages.ingest.raw import format_of, is_temporary, why_incomplete
+from caudal.stages.ingest.remote_errors import is_final, no_match_problem, short_error, translate_file_system_error
 from caudal.stages.ingest.secret import reveal_settings, without_user
 from caudal.storage.remote import storage
 
@@ -293,7 +293,7 @@ def _download(place: RemotePattern, file: RemoteFile, origin: str, local: Path, 
             part_file.unlink(missing_ok=True)
             return unfinished
         part_file.replace(local)
-    reason = fault(local, format_of(local.name, connection.format))
+    reason = why_incomplete(local, format_of(local.name, connection.format))
     if reason is not None:
         if file.etag is None and abs(clock() - file.modified_ns / 1e9) < FRESH_S:
             local.unlink()
@@ -356,7 +356,7 @@ def _with_retries(
             )
             if attempt > attempts:
                 raise SourceProblem(
-                    f"'{address}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {summary(error)}.",
+                    f"'{address}' could not be read in {attempts} attempt{'s' * (attempts > 1)}; the last one ended with: {short_error(error)}.",
                     fix="Check the host, and run again when it answers; the run continues with the downloaded part.",
                     url=address,
                     attempts=attempts,

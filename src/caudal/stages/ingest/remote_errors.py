@@ -54,7 +54,7 @@ def translate_file_system_error(error: BaseException, address: str, user: str | 
     if name in _NO_LOGIN or isinstance(error, PermissionError) or _FORBIDDEN in str(error):
         user_text = f" to '{user}'" if user else ""
         return SourceProblem(
-            f"'{address}' may not be read{user_text}: {summary(error)}.", fix=_CREDENTIALS.get(protocol), url=address
+            f"'{address}' may not be read{user_text}: {short_error(error)}.", fix=_CREDENTIALS.get(protocol), url=address
         )
     if name == "HostKeyNotVerifiable":
         host = address.partition("://")[2].partition("/")[0]
@@ -72,7 +72,7 @@ def translate_file_system_error(error: BaseException, address: str, user: str | 
             f"'{address}' has an unknown protocol.", nearest=nearest(protocol, fsspec.available_protocols()), url=address
         )
     return SourceProblem(
-        f"'{address}' cannot be read: {summary(error)}.", fix="Check the host and the storage= options.", url=address
+        f"'{address}' cannot be read: {short_error(error)}.", fix="Check the host and the storage= options.", url=address
     )
 
 
@@ -112,7 +112,7 @@ def _names(fs: AbstractFileSystem, folder: str) -> list[str] | None:
     return sorted(name for name in names if name)
 
 
-def summary(error: BaseException) -> str:
+def short_error(error: BaseException) -> str:
     """Return an error as one short line without passwords."""
     lines = str(error).strip().splitlines()
     text = mask_secrets(lines[0].rstrip(".")) if lines else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from caudal.declarations.join import Shape
+from caudal.declarations.join import JoinShape
 from caudal.engine.marks import KNOWN, quoted
 from caudal.errors import StepFailed
 
@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 _INTEGERS, _NUMBERS = ("tinyint", "smallint", "int", "bigint"), ("float", "double")
 
 
-def batch(
-    left: DataFrame, right: DataFrame, shape: Shape, known: Mapping[str, str] | None = None, unmatched_before_us: int | None = None
+def joined_rows(
+    left: DataFrame,
+    right: DataFrame,
+    shape: JoinShape,
+    known: Mapping[str, str] | None = None,
+    unmatched_before_us: int | None = None,
 ) -> DataFrame:
     """Return the rows of a join; a stream's row that arrives twice counts once.
 
@@ -70,7 +74,7 @@ def _all(conditions: list[Column]) -> Column:
     return combined
 
 
-def _check_types(left: DataFrame, right: DataFrame, shape: Shape) -> None:
+def _check_types(left: DataFrame, right: DataFrame, shape: JoinShape) -> None:
     """Raise StepFailed where the types of columns to compare cannot be equal."""
     for name in shape.on:
         kinds = [frame.schema[name].dataType.simpleString() for frame in (left, right)]

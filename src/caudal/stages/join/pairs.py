@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from caudal.declarations.join import Shape
+from caudal.declarations.join import JoinShape
 from caudal.errors import StepFailed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def pairs(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pairs(left: pa.Table, right: pa.Table, shape: JoinShape) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the row numbers of the left and the right row of each pair: int64 [n], int64 [n]."""
     low, high, order = _match_ranges(left, right, shape)
     counts = high - low
@@ -24,7 +24,7 @@ def pairs(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArray[np.int
     return left_numbers, order[np.repeat(low, counts) + ahead]
 
 
-def has_match(left: pa.Table, right: pa.Table, shape: Shape) -> NDArray[np.bool_]:
+def has_match(left: pa.Table, right: pa.Table, shape: JoinShape) -> NDArray[np.bool_]:
     """Return which left rows have a right row: bool [n]."""
     low, high, _ = _match_ranges(left, right, shape)
     matched: NDArray[np.bool_] = high > low
@@ -32,7 +32,7 @@ def has_match(left: pa.Table, right: pa.Table, shape: Shape) -> NDArray[np.bool_
 
 
 def join_pairs(
-    left: pa.Table, right: pa.Table, shape: Shape, left_numbers: NDArray[np.int64], right_numbers: NDArray[np.int64]
+    left: pa.Table, right: pa.Table, shape: JoinShape, left_numbers: NDArray[np.int64], right_numbers: NDArray[np.int64]
 ) -> pa.Table:
     """Return the joined rows of pairs."""
     columns = [left.column(name).take(pa.array(left_numbers)) for name in shape.left]
@@ -40,7 +40,7 @@ def join_pairs(
     return pa.table(columns, names=list(shape.columns))
 
 
-def unmatched(left: pa.Table, right: pa.Schema, shape: Shape) -> pa.Table:
+def unmatched(left: pa.Table, right: pa.Schema, shape: JoinShape) -> pa.Table:
     """Return the joined rows of left rows without a match."""
     columns = [left.column(name) for name in shape.left]
     columns += [pa.chunked_array([pa.nulls(len(left), right.field(name).type)]) for name in shape.right]
@@ -70,12 +70,14 @@ def is_known(rows: pa.Table, earlier: pa.Table, keys: Sequence[str]) -> NDArray[
     return matched
 
 
-def micros(rows: pa.Table, column: str) -> NDArray[np.int64]:
+def moments_in_micros(rows: pa.Table, column: str) -> NDArray[np.int64]:
     """Return a column of moments in microseconds since 1970: int64 [n]."""
     return np.asarray(rows.column(column).cast(pa.timestamp("us", "UTC")).cast(pa.int64()), dtype=np.int64)
 
 
-def _match_ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+def _match_ranges(
+    left: pa.Table, right: pa.Table, shape: JoinShape
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return the start and end of each left row's matches in an order of the right rows, and that order."""
     for name in shape.on:
         _check_types(left.schema.field(name).type, right.schema.field(name).type, name, shape)
@@ -83,7 +85,7 @@ def _match_ranges(left: pa.Table, right: pa.Table, shape: Shape) -> tuple[NDArra
     if shape.within_us is None or shape.right_at is None:
         order = np.argsort(right_codes, kind="stable")
         return (*_between(right_codes[order], left_codes, left_codes + 1, left_codes), order)
-    left_times, right_times = micros(left, shape.left_at), micros(right, shape.right_at)
+    left_times, right_times = moments_in_micros(left, shape.left_at), moments_in_micros(right, shape.right_at)
     times = np.unique(right_times)
     step = len(times) + 1  # places per code: one for each time, and an end
     order = np.lexsort((right_times, right_codes))
@@ -123,7 +125,7 @@ def _same_type(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.Chunke
     return left.cast(common), right.cast(common)
 
 
-def _check_types(left: pa.DataType, right: pa.DataType, name: str, shape: Shape) -> None:
+def _check_types(left: pa.DataType, right: pa.DataType, name: str, shape: JoinShape) -> None:
     """Raise StepFailed where values of two types cannot be equal."""
     if left != right and not any(kind(left) and kind(right) for kind, _ in _FAMILIES):
         raise StepFailed(

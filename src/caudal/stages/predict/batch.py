@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Which = Literal["unlabelled", "all", "latest"]
 
 
-class Model(Protocol):
+class LoadedVersion(Protocol):
     """A loaded version of a model."""
 
     @property
@@ -42,14 +42,14 @@ class Model(Protocol):
 
 
 @runtime_checkable
-class SparkModel(Model, Protocol):
+class SparkModel(LoadedVersion, Protocol):
     """A loaded version of Spark ML."""
 
     def transform(self, frame: DataFrame) -> DataFrame:
         """Return a Spark frame with the model's predictions."""
 
 
-def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_version: int) -> pd.DataFrame:
+def predict(model: LoadedVersion, features: Features, frame: pd.DataFrame, *, input_version: int) -> pd.DataFrame:
     """Return the predictions for a pandas frame of features, in its order.
 
     Returns
@@ -62,7 +62,7 @@ def predict(model: Model, features: Features, frame: pd.DataFrame, *, input_vers
     return frame[keys].join(predictions).assign(model_version=model.version, input_version=input_version).reset_index(drop=True)
 
 
-def predict_on_spark(model: Model, features: Features, frame: DataFrame, *, input_version: int) -> DataFrame:
+def predict_on_spark(model: LoadedVersion, features: Features, frame: DataFrame, *, input_version: int) -> DataFrame:
     """Return the predictions for a Spark frame of features: the same columns and values as from ``predict``.
 
     A scikit-learn model is sent to each worker once and predicts there, batch by batch; a Spark ML model transforms the frame.
@@ -84,7 +84,7 @@ def rows_to_predict(frame: DataFrame, which: Which, features: Features, label: s
     return frame
 
 
-def _by_workers(model: Model, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
+def _by_workers(model: LoadedVersion, frame: DataFrame, keys: Sequence[str]) -> DataFrame:
     inputs = [input_["name"] for input_ in model.signature["inputs"]]
     classes = model.signature["output"]["classes"] or []
     has_shares = bool(classes) and hasattr(getattr(model, "estimator", None), "predict_proba")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from caudal.discovery import marked
+from caudal.discovery import mark_kind
 from caudal.errors import NotThere, nearest
 from caudal.kinds import SIMULATORS
 from caudal.stages.simulate.played import Played
@@ -15,7 +15,7 @@ _C = TypeVar("_C", bound=type[Played])
 
 def simulates(name: str) -> Callable[[_C], _C]:
     """Return a decorator that marks a class as the simulator ``name``."""
-    return marked("simulators", name)
+    return mark_kind("simulators", name)
 
 
 def simulators() -> Mapping[str, type[Played]]:

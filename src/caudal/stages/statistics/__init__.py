@@ -1,6 +1,6 @@
 """Statistics of a stream's channels: samples become partials, which add up in any order, and these become rows of windows."""
 
-from caudal.stages.statistics.finish import quantile_name, rows, schema, windows
+from caudal.stages.statistics.finish import quantile_name, window_rows, window_schema, windows
 from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import Partials, partials
 from caudal.stages.statistics.samples import Samples, of_blocks, of_table
@@ -10,9 +10,9 @@ from caudal.stages.statistics.state import (
     State,
     TakenSamples,
     advance,
-    begin,
     end_stream,
     have_common_samples,
+    new_state,
     take_samples,
 )
 
@@ -24,16 +24,16 @@ __all__ = [
     "State",
     "TakenSamples",
     "advance",
-    "begin",
     "end_stream",
     "have_common_samples",
     "merge_partials",
+    "new_state",
     "of_blocks",
     "of_table",
     "partials",
     "quantile_name",
-    "rows",
-    "schema",
     "take_samples",
+    "window_rows",
+    "window_schema",
     "windows",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from caudal.declarations.statistics import Statistics
 from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
-from caudal.stages.statistics.finish import rows, schema, windows
+from caudal.stages.statistics.finish import window_rows, window_schema, windows
 from caudal.stages.statistics.merge import merge_partials
 from caudal.stages.statistics.partial import partials
 from caudal.stages.statistics.samples import of_table
@@ -45,7 +45,7 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
     if declared.gap_us:
         result = _sessions(chunked, declared)
     else:
-        result = chunked.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(schema(declared)))
+        result = chunked.groupBy("device", _SIZE).applyInArrow(chunk, from_arrow_schema(window_schema(declared)))
     for name, metadata in marks(declared).items():
         result = result.withMetadata(name, dict(metadata))
     return result
@@ -53,7 +53,7 @@ def statistics(samples: DataFrame, declared: Statistics) -> DataFrame:
 
 def marks(declared: Statistics) -> dict[str, dict[str, object]]:
     """Return the metadata of columns: keys, the window's start and end, and that all others are known when the window ends."""
-    metadata: dict[str, dict[str, object]] = {column.name: {KNOWN: "window_end"} for column in schema(declared)}
+    metadata: dict[str, dict[str, object]] = {column.name: {KNOWN: "window_end"} for column in window_schema(declared)}
     width: dict[str, object] = {STEP_S: int(declared.width_s) if declared.width_s.is_integer() else declared.width_s}
     if declared.gap_us:
         width = {}  # sessions have no fixed length
@@ -69,7 +69,7 @@ def _chunk(number: int, table: pa.Table, declared: Statistics, chunk_us: int) ->
     samples = of_table(table, declared.channels)
     is_new = Seen().new(samples.group(declared.pane_us), samples.seq, samples.at_us)
     parts = windows(partials(samples.where(is_new), declared), declared)
-    return rows(parts.where(parts.pane * declared.pane_us // chunk_us == number), declared)
+    return window_rows(parts.where(parts.pane * declared.pane_us // chunk_us == number), declared)
 
 
 def _sessions(chunked: DataFrame, declared: Statistics) -> DataFrame:
@@ -84,7 +84,7 @@ def _sessions(chunked: DataFrame, declared: Statistics) -> DataFrame:
 
     def merge_sessions(table: pa.Table) -> pa.Table:
         parts = [pickle.loads(value) for value in table.column("part").to_pylist()]  # noqa: S301 (written by the task before)
-        return rows(merge_partials(parts, declared.gap_us), declared)
+        return window_rows(merge_partials(parts, declared.gap_us), declared)
 
     parts = chunked.groupBy("device", _SIZE).applyInArrow(partial_of_chunk, "device long, part binary")
-    return parts.groupBy("device").applyInArrow(merge_sessions, from_arrow_schema(schema(declared)))
+    return parts.groupBy("device").applyInArrow(merge_sessions, from_arrow_schema(window_schema(declared)))

@@ -21,7 +21,7 @@ _TINY = 2.0**-26  # a window whose readings are all smaller keeps fewer than 24 
 _TINY_VARIANCE = 2.0**-54  # below it, rounding squares to multiples of 2^-70 would be visible
 
 
-def schema(declared: Statistics) -> pa.Schema:
+def window_schema(declared: Statistics) -> pa.Schema:
     """Return the schema of the rows."""
     moment = pa.timestamp("us", "UTC")
     fields = [
@@ -58,7 +58,7 @@ def windows(parts: Partials, declared: Statistics) -> Partials:
     return merge_partials(shifted)
 
 
-def rows(parts: Partials, declared: Statistics) -> pa.Table:
+def window_rows(parts: Partials, declared: Statistics) -> pa.Table:
     """Return the rows of windows (see `windows`), in order of device, window and sensor."""
     g, c = parts.count.shape
     end = parts.newest + declared.gap_us if declared.gap_us else (parts.pane + 1) * declared.pane_us
@@ -87,7 +87,9 @@ def rows(parts: Partials, declared: Statistics) -> pa.Table:
     if declared.bands:
         power = band_power(parts, declared)
         columns += [_nullable(power[name], np.isfinite(power[name])) for name in declared.bands]
-    return pa.table([pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=schema(declared))
+    return pa.table(
+        [pa.array(column) if isinstance(column, np.ndarray) else column for column in columns], schema=window_schema(declared)
+    )
 
 
 def band_power(parts: Partials, declared: Statistics) -> dict[str, Floats]:

@@ -18,7 +18,7 @@ import numpy as np
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.numbering import PANE_BITS, Flags, Floats, Integers, Readings
 from caudal.stages.statistics.samples import Samples
-from caudal.stages.statistics.sketch import MISSING, keys
+from caudal.stages.statistics.sketch import MISSING, sketch_keys
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -99,7 +99,7 @@ class Partials:
         )  # fmt: skip
 
 
-def empty(declared: Statistics) -> Partials:
+def empty_partials(declared: Statistics) -> Partials:
     """Return empty partials."""
     c, r = len(declared.channels), len(declared.ranges) + 1
     none = np.empty(0, np.int64)
@@ -114,7 +114,7 @@ def empty(declared: Statistics) -> Partials:
 def partials(samples: Samples, declared: Statistics) -> Partials:
     """Return the partials of samples; a sample that arrives twice counts twice (see `Seen`)."""
     if len(samples) == 0:
-        return empty(declared)
+        return empty_partials(declared)
     if declared.gap_us:
         samples, pane, starts = _sessions(samples, declared.gap_us)
         group = group_of(samples.device, pane)
@@ -206,7 +206,7 @@ class _Pieces:
         coarse = good is None and bool(low.min() >= _COARSE or high.max() <= -_COARSE)
         _sums(readings, starts, coarse, self._sums[:, pieces], self._squares[:, pieces])
         if self._declared.quantiles:
-            key = keys(readings, self._declared.centre, self._declared.resolution)
+            key = sketch_keys(readings, self._declared.centre, self._declared.resolution)
             self.keys[self._bounds[first_piece] : self._bounds[last_piece]] = key if good is None else np.where(good, key, MISSING)
         if self._declared.ranges:
             # One number for piece and sensor.

@@ -24,12 +24,12 @@ _SLOT_BITS = 31  # with up to 2^16 sensors
 _ONE = int(np.float32(1).view(np.int32)) >> _SHIFT
 
 
-def keys(values: Readings, centre: float, resolution: float) -> NDArray[np.int32]:
+def sketch_keys(values: Readings, centre: float, resolution: float) -> NDArray[np.int32]:
     """Return the key of each value, int32; keys ascend with the values.
 
     Examples
     --------
-    >>> keys(np.array([-2.0, 0.0, 2.0], np.float32), 0.0, 1.0).tolist()
+    >>> sketch_keys(np.array([-2.0, 0.0, 2.0], np.float32), 0.0, 1.0).tolist()
     [-96, 0, 96]
     """
     scaled = (values - np.float32(centre)) * np.float32(1 / resolution)

@@ -9,7 +9,7 @@ import numpy as np
 from caudal.declarations.statistics import Statistics
 from caudal.stages.statistics.finish import windows
 from caudal.stages.statistics.merge import merge_partials
-from caudal.stages.statistics.partial import Partials, empty, partials
+from caudal.stages.statistics.partial import Partials, empty_partials, partials
 from caudal.stages.statistics.samples import Samples
 from caudal.stages.statistics.seen import Seen, seen_of
 
@@ -48,7 +48,7 @@ class TakenSamples:
 def take_samples(samples: Samples, declared: Statistics, bounds: Bounds) -> TakenSamples:
     """Return the partials of the samples that have not arrived before and are not late."""
     if len(samples) == 0:
-        return TakenSamples(empty(declared), Seen(), 0, 0, 0, NEVER)
+        return TakenSamples(empty_partials(declared), Seen(), 0, 0, 0, NEVER)
     count, newest = len(samples), int(samples.at_us.max())
     group = samples.group(declared.pane_us)
     late = samples.at_us // declared.pane_us <= bounds.closed
@@ -95,9 +95,9 @@ class State:
         return self.open.bytes + self.seen.bytes
 
 
-def begin(declared: Statistics) -> State:
+def new_state(declared: Statistics) -> State:
     """Return the state of a stream that has not begun."""
-    return State(empty(declared))
+    return State(empty_partials(declared))
 
 
 def have_common_samples(results: list[TakenSamples]) -> bool:
@@ -117,7 +117,7 @@ def advance(state: State, results: list[TakenSamples], declared: Statistics) -> 
     ----------
     results : of the tasks of one micro-batch, which share no sample
     """
-    new = merge_partials([result.parts for result in results], declared.gap_us) if results else empty(declared)
+    new = merge_partials([result.parts for result in results], declared.gap_us) if results else empty_partials(declared)
     open_ = merge_partials([state.open, new], declared.gap_us)
     newest = max([state.newest_us, *(result.newest_us for result in results)])
     closed = state.closed

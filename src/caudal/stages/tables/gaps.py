@@ -58,7 +58,7 @@ def fill_gaps(
     caller = "fill_gaps"
     if within != "day":
         raise DeclarationProblem(f'fill_gaps got within="{within}".', fix='Pass within="day", the only extent.')
-    group = marks.keys(frame, by, caller)
+    group = marks.group_keys(frame, by, caller)
     start = marks.event_time(frame, time, caller, "time")
     width = marks.step_s(frame, start, step, caller)
     if DAY_S % width:

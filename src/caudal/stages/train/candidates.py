@@ -10,7 +10,7 @@ from caudal.declarations.estimator import Estimator
 from caudal.declarations.model import BASELINE, Model
 from caudal.errors import DeclarationProblem
 from caudal.stages.train.baseline import Baseline
-from caudal.stages.train.rows import Rows
+from caudal.stages.train.rows import LabelledRows
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.stages.train.spark_ml import LABEL, SparkCandidate, is_spark_ml
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-class Fitted(Protocol):
+class FittedCandidate(Protocol):
     """A trained candidate."""
 
     @property
@@ -37,14 +37,14 @@ class Fitted(Protocol):
 class Candidate(Protocol):
     """A candidate to train. Fitting never changes it."""
 
-    def fit(self, frame: pd.DataFrame, label: pd.Series) -> Fitted:
+    def fit(self, frame: pd.DataFrame, label: pd.Series) -> FittedCandidate:
         """Return the candidate fitted to some rows."""
 
     def parameters(self) -> dict[str, object]:
         """Return its parameters, ready for JSON."""
 
 
-def candidates(model: Model, rows: Rows, spark: Callable[[], SparkSession] | None = None) -> dict[str, Candidate]:
+def candidates(model: Model, rows: LabelledRows, spark: Callable[[], SparkSession] | None = None) -> dict[str, Candidate]:
     """Return the naive baseline and every declared candidate, by name.
 
     A candidate is declared as an estimator, or as a function that returns one. A function with a parameter gets the Spark
@@ -77,7 +77,9 @@ def _estimator(model: Model, name: str, declared: object, spark: Callable[[], Sp
     return declared()
 
 
-def _candidate(model: Model, name: str, estimator: object, rows: Rows, spark: Callable[[], SparkSession] | None) -> Candidate:
+def _candidate(
+    model: Model, name: str, estimator: object, rows: LabelledRows, spark: Callable[[], SparkSession] | None
+) -> Candidate:
     if is_spark_ml(estimator):
         if any(input_["name"] == LABEL for input_ in rows.inputs):
             raise DeclarationProblem(

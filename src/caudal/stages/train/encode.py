@@ -38,7 +38,7 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
 
     if _prepares_itself(estimator):
         return estimator
-    kind = kind_of(estimator)
+    kind = estimator_kind(estimator)
     strings = [input_["name"] for input_ in inputs if input_["type"] == "string"]
     numbers = [input_["name"] for input_ in inputs if input_["type"] != "string"]
     parts: list[tuple[str, BaseEstimator | Literal["passthrough"], list[str]]] = []
@@ -54,7 +54,7 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
     return pipeline
 
 
-def kind_of(estimator: Estimator) -> Kind:
+def estimator_kind(estimator: Estimator) -> Kind:
     """Return how an estimator treats its inputs, by its class; for a wrapper by the estimator that it wraps."""
     if isinstance(estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
         return "boosting"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from caudal.declarations.model import BASELINE, Model
 from caudal.stages.metrics.scores import METRICS, scores
 from caudal.stages.train.candidates import Candidate
-from caudal.stages.train.rows import Rows
-from caudal.stages.train.split import Fold, iso
+from caudal.stages.train.rows import LabelledRows
+from caudal.stages.train.split import Fold, iso_timestamp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Result:
+class EvaluatedCandidate:
     """The result of a candidate.
 
     Parameters
@@ -50,19 +50,19 @@ class Result:
 class Evaluation:
     """A result with the predictions for each fold's test rows."""
 
-    result: Result
+    result: EvaluatedCandidate
     predictions: tuple[pd.DataFrame, ...] = ()
 
 
 def evaluate(
-    model: Model, rows: Rows, folds_: Sequence[Fold], candidates: Mapping[str, Candidate], report: Report
+    model: Model, rows: LabelledRows, folds_: Sequence[Fold], candidates: Mapping[str, Candidate], report: Report
 ) -> dict[str, Evaluation]:
     """Return each candidate's evaluation, by name, in the order of declaration."""
     return {name: _evaluate_candidate(model, rows, folds_, name, candidate, report) for name, candidate in candidates.items()}
 
 
 def _evaluate_candidate(
-    model: Model, rows: Rows, folds_: Sequence[Fold], name: str, candidate: Candidate, report: Report
+    model: Model, rows: LabelledRows, folds_: Sequence[Fold], name: str, candidate: Candidate, report: Report
 ) -> Evaluation:
     fold_figures: list[Mapping[str, Any]] = []
     predictions: list[pd.DataFrame] = []
@@ -95,7 +95,7 @@ def _evaluate_candidate(
         if not error and len(fold_figures) > 1
         else (None if error else 0.0)
     )
-    result = Result(
+    result = EvaluatedCandidate(
         name,
         name == BASELINE,
         means.get(model.metric),
@@ -110,7 +110,7 @@ def _evaluate_candidate(
     return Evaluation(result, tuple(predictions) if not error else ())
 
 
-def _evaluate_fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -> tuple[dict[str, Any], pd.DataFrame]:
+def _evaluate_fold(model: Model, rows: LabelledRows, fold: Fold, candidate: Candidate) -> tuple[dict[str, Any], pd.DataFrame]:
     started = time.perf_counter()
     fitted = candidate.fit(rows.frame.iloc[fold.train], rows.y.iloc[fold.train])
     prediction = fitted.predict(rows.frame.iloc[fold.test])
@@ -122,7 +122,7 @@ def _evaluate_fold(model: Model, rows: Rows, fold: Fold, candidate: Candidate) -
             "gives no probabilities, or its test rows are all of one class."
         )
     test_stretch = {
-        "from": iso(rows.as_of.iloc[fold.test[0]]), "until": iso(fold.until),
+        "from": iso_timestamp(rows.as_of.iloc[fold.test[0]]), "until": iso_timestamp(fold.until),
         "train_rows": len(fold.train), "test_rows": len(fold.test), "seconds": seconds,
     }  # fmt: skip
     return {**figures, **test_stretch}, prediction

@@ -30,6 +30,6 @@ def check_gates(model: Model, columns: Sequence[str]) -> None:
                 )  # fmt: skip
 
 
-def judge(evidence: Evidence) -> tuple[GateResult, ...]:
+def judge_gates(evidence: Evidence) -> tuple[GateResult, ...]:
     """Return the result of every gate of the model, in the order of declaration."""
     return tuple(gate.judge(evidence) for gate in evidence.model.gates if isinstance(gate, JudgingGate))

@@ -12,8 +12,8 @@ from caudal.declarations.node import Features
 from caudal.declarations.signature import class_names
 from caudal.errors import DeclarationProblem, StepFailed, nearest
 from caudal.stages.metrics.scores import scores
-from caudal.stages.train.candidates import Fitted
-from caudal.stages.train.rows import Rows
+from caudal.stages.train.candidates import FittedCandidate
+from caudal.stages.train.rows import LabelledRows
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def split_holdout(model: Model, features: Features, frame: pd.DataFrame, table: 
     return split
 
 
-def score_held_out(model: Model, fitted: Fitted, rows: Rows, split: HoldoutSplit) -> dict[str, object]:
+def score_held_out(model: Model, fitted: FittedCandidate, rows: LabelledRows, split: HoldoutSplit) -> dict[str, object]:
     """Return the score of a fitted version on the held-out rows: every metric of the task, and which rows they were.
 
     Parameters

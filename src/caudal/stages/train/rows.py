@@ -22,7 +22,7 @@ class TrainingInput(InputDocument):
 
 
 @dataclass(frozen=True)
-class Rows:
+class LabelledRows:
     """Labelled rows in order of time.
 
     Parameters
@@ -47,7 +47,7 @@ class Rows:
         return len(self.frame)
 
 
-def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> Rows:
+def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema: Iterable[Field] | None = None) -> LabelledRows:
     """Return the rows to train on: those whose label is known, the newest ``max_rows`` of them, in order of time and entity.
 
     Raises
@@ -85,7 +85,7 @@ def labelled_rows(model: Model, features: Features, frame: pd.DataFrame, schema:
 
 def _rows(
     model: Model, features: Features, frame: pd.DataFrame, chosen: pd.DataFrame, schema: Iterable[Field] | None, labelled_count: int
-) -> Rows:
+) -> LabelledRows:
     newest = chosen.reset_index(drop=True)
     inputs = tuple(input_types(model, features, newest, schema))
     label = class_names(newest[model.label]) if model.task == "classification" else _number(model, newest[model.label])
@@ -96,7 +96,7 @@ def _rows(
             fix="Train on more data, or another label.",
         )
     times = newest[features.as_of] if features.as_of else pd.Series(pd.NaT, index=newest.index, dtype="datetime64[ns]")
-    return Rows(newest, label, times, inputs, classes, len(frame) - labelled_count, labelled_count - len(newest))
+    return LabelledRows(newest, label, times, inputs, classes, len(frame) - labelled_count, labelled_count - len(newest))
 
 
 def input_types(

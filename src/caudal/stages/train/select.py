@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from caudal.declarations.model import Model
 from caudal.errors import StepFailed
 from caudal.stages.metrics.scores import better
-from caudal.stages.train.evaluate import Evaluation, Result
+from caudal.stages.train.evaluate import EvaluatedCandidate, Evaluation
 
 
-def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, str]:
+def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[EvaluatedCandidate, str]:
     """Return the candidate with the best mean score, and the rule as a sentence with its figures.
 
     The baseline is never chosen. Of candidates with equal means the one declared first is chosen: by seconds, the choice would differ in each
@@ -46,5 +46,5 @@ def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Result, s
     return best, rule + "."
 
 
-def _score_text(result: Result) -> str:
+def _score_text(result: EvaluatedCandidate) -> str:
     return f"{result.name} {result.score:.4g} ± {result.spread:.2g}"

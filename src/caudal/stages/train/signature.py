@@ -10,7 +10,7 @@ from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.train.rows import Rows
+from caudal.stages.train.rows import LabelledRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ FIELD_KEYS = ("label", "unit", "description", "minimum", "maximum", "default", "
 def signature(
     model: Model,
     features: Features,
-    rows: Rows,
+    rows: LabelledRows,
     schema: Iterable[Field] | None = None,
     fields: Mapping[str, Mapping[str, object]] | None = None,
 ) -> dict[str, object]:

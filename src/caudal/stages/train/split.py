@@ -163,7 +163,7 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
     return tuple(folds_)
 
 
-def iso(time: pd.Timestamp) -> str | None:
+def iso_timestamp(time: pd.Timestamp) -> str | None:
     """Return a time as text; None for rows that have none."""
     return None if pd.isna(time) else str(time.isoformat())
 

@@ -13,14 +13,14 @@ from caudal.declarations.schema import Field
 from caudal.errors import StepFailed
 from caudal.stages.gates.evidence import Champion, Evidence, GateResult
 from caudal.stages.metrics.scores import require_metric
-from caudal.stages.train.candidates import Candidate, Fitted, candidates
-from caudal.stages.train.evaluate import Result, evaluate
-from caudal.stages.train.gates import check_gates, judge
+from caudal.stages.train.candidates import Candidate, FittedCandidate, candidates
+from caudal.stages.train.evaluate import EvaluatedCandidate, evaluate
+from caudal.stages.train.gates import check_gates, judge_gates
 from caudal.stages.train.holdout import score_held_out, split_holdout
-from caudal.stages.train.rows import Rows, labelled_rows
+from caudal.stages.train.rows import LabelledRows, labelled_rows
 from caudal.stages.train.select import select
 from caudal.stages.train.signature import signature
-from caudal.stages.train.split import folds, hashed_folds, iso, row_folds
+from caudal.stages.train.split import folds, hashed_folds, iso_timestamp, row_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +43,10 @@ class Trained:
     holdout : its score on the held-out rows (``score_held_out``); None where none are held out, or a gate refused it
     """
 
-    results: tuple[Result, ...]
+    results: tuple[EvaluatedCandidate, ...]
     chosen: str
     rule: str
-    fitted: Fitted
+    fitted: FittedCandidate
     signature: dict[str, object]
     gates: tuple[GateResult, ...]
     metric: str
@@ -110,7 +110,7 @@ def train(
     by_name = candidates(model, rows, spark)
     evaluated = evaluate(model, rows, folds_, by_name, report)
     best, rule = select(model, evaluated)
-    gates = judge(Evidence(model, rows, folds_, evaluated, best, champion))
+    gates = judge_gates(Evidence(model, rows, folds_, evaluated, best, champion))
     report(f"{best.name} is fitted to all {len(rows):,} rows")
     fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
     # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.
@@ -126,15 +126,15 @@ def train(
         metrics={**best.metrics, f"{model.metric}_spread": best.spread},
         parameters=dict(best.parameters),
         rows=len(rows),
-        training_from=iso(rows.as_of.iloc[0]),
-        training_until=iso(rows.as_of.iloc[-1]),
+        training_from=iso_timestamp(rows.as_of.iloc[0]),
+        training_until=iso_timestamp(rows.as_of.iloc[-1]),
         rows_unlabelled=rows.unlabelled,
         rows_older=rows.older,
         holdout=score_held_out(model, fitted, rows, split) if promoted else None,
     )
 
 
-def _fit_chosen(model: Model, name: str, candidate: Candidate, rows: Rows) -> Fitted:
+def _fit_chosen(model: Model, name: str, candidate: Candidate, rows: LabelledRows) -> FittedCandidate:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # reported already, with the folds

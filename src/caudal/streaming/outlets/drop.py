@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from caudal.declarations.outlet import Drop, Outlet
 from caudal.errors import EnvironmentProblem
-from caudal.streaming.outlets.outbox import as_json
+from caudal.streaming.outlets.outbox import json_line
 
 OUTLET = "drop"
 
@@ -36,7 +36,7 @@ class DropSender:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as out:
-                out.writelines(as_json(row) + b"\n" for row in rows.to_pylist())
+                out.writelines(json_line(row) + b"\n" for row in rows.to_pylist())
                 out.flush()
                 os.fsync(out.fileno())
             part.replace(file)

@@ -169,6 +169,6 @@ class Outbox(threading.Thread):
         return has_batch
 
 
-def as_json(row: Mapping[str, object]) -> bytes:
+def json_line(row: Mapping[str, object]) -> bytes:
     """Return one row as a line of JSON."""
     return orjson.dumps(row, option=orjson.OPT_UTC_Z)

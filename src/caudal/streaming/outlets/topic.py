@@ -16,7 +16,7 @@ from caudal.declarations.settings import settings
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
-from caudal.streaming.outlets.outbox import as_json
+from caudal.streaming.outlets.outbox import json_line
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, KafkaException
@@ -64,7 +64,7 @@ class TopicSender:
             if self._exactly:
                 self._producer.begin_transaction()
             for row in rows.to_pylist():
-                self._produce(str(row.get("device", "")), as_json(row))
+                self._produce(str(row.get("device", "")), json_line(row))
             if self._exactly:
                 at = [TopicPartition(self._topic, 0, batch + 1)]
                 self._producer.send_offsets_to_transaction(at, self._group.consumer_group_metadata(), _WAIT_S)

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from caudal.declarations.star import Dates, Star
 from caudal.warehouses import ddl
 from caudal.warehouses.star.dimension import UNKNOWN
-from caudal.warehouses.target import Column, Target
+from caudal.warehouses.target import Target, WarehouseColumn
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -28,19 +28,19 @@ FROM generate_series(make_timestamp({year}, 1, 1, 0, 0, 0), make_timestamp({year
 def target(star: Star, dates: Dates) -> Target:
     """Return the calendar's table."""
     columns = (
-        Column(dates.surrogate, "integer", f"The day as a number, 20240229; {UNKNOWN} stands for no day."),
-        Column("day", "date", None),
-        Column("year", "integer", None),
-        Column("quarter", "integer", None),
-        Column("month", "integer", None),
-        Column("month_name", "text", "In English."),
-        Column("iso_year", "integer", "The year that the ISO week belongs to."),
-        Column("iso_week", "integer", "Week of ISO 8601, from 1."),
-        Column("day_of_month", "integer", None),
-        Column("day_of_year", "integer", None),
-        Column("weekday", "integer", "From 1, Monday, to 7, Sunday."),
-        Column("weekday_name", "text", "In English."),
-        Column("is_weekend", "boolean", "Saturday or Sunday."),
+        WarehouseColumn(dates.surrogate, "integer", f"The day as a number, 20240229; {UNKNOWN} stands for no day."),
+        WarehouseColumn("day", "date", None),
+        WarehouseColumn("year", "integer", None),
+        WarehouseColumn("quarter", "integer", None),
+        WarehouseColumn("month", "integer", None),
+        WarehouseColumn("month_name", "text", "In English."),
+        WarehouseColumn("iso_year", "integer", "The year that the ISO week belongs to."),
+        WarehouseColumn("iso_week", "integer", "Week of ISO 8601, from 1."),
+        WarehouseColumn("day_of_month", "integer", None),
+        WarehouseColumn("day_of_year", "integer", None),
+        WarehouseColumn("weekday", "integer", "From 1, Monday, to 7, Sunday."),
+        WarehouseColumn("weekday_name", "text", "In English."),
+        WarehouseColumn("is_weekend", "boolean", "Saturday or Sunday."),
     )
     return Target(star.schema, dates.name, columns, (dates.surrogate,), (), "The calendar, by day.", star.grant)
 

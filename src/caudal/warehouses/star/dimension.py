@@ -16,7 +16,7 @@ from caudal.storage.delta import DAY, Version
 from caudal.tables.frames import arrow
 from caudal.warehouses.star import history
 from caudal.warehouses.star.history import END, Span
-from caudal.warehouses.target import HIDDEN, Column, schema_of
+from caudal.warehouses.target import HIDDEN, WarehouseColumn, schema_of
 from caudal.warehouses.types import copy_values, type_of
 
 UNKNOWN = -1  # the member that stands for every missing one
@@ -25,7 +25,7 @@ History = dict[object, list[Span]]
 
 
 @dataclass
-class Change:
+class DimensionChange:
     """The change of a dimension.
 
     Parameters
@@ -68,32 +68,32 @@ def attributes(dimension: Dimension, schema: pa.Schema) -> list[str]:
     return names
 
 
-def columns(dimension: Dimension, version: Version, comments: dict[str, str]) -> tuple[Column, ...]:
+def dimension_columns(dimension: Dimension, version: Version, comments: dict[str, str]) -> tuple[WarehouseColumn, ...]:
     """Return the dimension's columns in the warehouse."""
     schema = schema_of(version)
     result = [
-        Column(dimension.surrogate, "bigint", f"Names a row of {dimension.name}; {UNKNOWN} stands for what is not there."),
+        WarehouseColumn(dimension.surrogate, "bigint", f"Names a row of {dimension.name}; {UNKNOWN} stands for what is not there."),
         *(
-            Column(name, type_of(schema.field(name).type), comments.get(name))
+            WarehouseColumn(name, type_of(schema.field(name).type), comments.get(name))
             for name in (dimension.key, *attributes(dimension, schema))
         ),
-        Column(CONTENT, "bigint", "What the columns hold, hashed: tells whether a row has changed."),
+        WarehouseColumn(CONTENT, "bigint", "What the columns hold, hashed: tells whether a row has changed."),
     ]
     if dimension.changes == "keep":
         kind = "timestamp with time zone"
         if dimension.since and type_of(schema.field(dimension.since).type) != kind:
             kind = "timestamp without time zone"
         result += [
-            Column("valid_from", kind, "The row holds from this time on."),
-            Column("valid_until", kind, "The row holds until before this time; 9999-12-31 where no end is known."),
-            Column("is_current", "boolean", "Whether no end is known."),
+            WarehouseColumn("valid_from", kind, "The row holds from this time on."),
+            WarehouseColumn("valid_until", kind, "The row holds until before this time; 9999-12-31 where no end is known."),
+            WarehouseColumn("is_current", "boolean", "Whether no end is known."),
         ]
     return tuple(result)
 
 
 def compute_change(
-    dimension: Dimension, published_history: History, versions: Iterator[tuple[Version, float | None]], rows_of: Rows
-) -> Change:
+    dimension: Dimension, published_history: History, versions: Iterator[tuple[Version, float | None]], rows_of: DimensionRows
+) -> DimensionChange:
     """Return the change that brings a dimension from its published history to that of further versions of its table.
 
     Parameters
@@ -109,7 +109,7 @@ def compute_change(
     return _difference(published_history, history_, touched, dimension.changes == "keep")
 
 
-def _step(dimension: Dimension, history_: History, rows_of: Rows, version: Version, at: float | None) -> set[object]:
+def _step(dimension: Dimension, history_: History, rows_of: DimensionRows, version: Version, at: float | None) -> set[object]:
     keys, contents = rows_of.of(version)
     touched = set()
     if dimension.since:
@@ -146,8 +146,8 @@ def _set(history_: History, key: object, spans: list[Span]) -> set[object]:
     return {key}
 
 
-def _difference(published_history: History, history_: History, touched: set[object], dated: bool) -> Change:
-    change = Change()
+def _difference(published_history: History, history_: History, touched: set[object], dated: bool) -> DimensionChange:
+    change = DimensionChange()
     for key in touched:
         old_spans = {history.surrogate(key, span.start if dated else None): span for span in published_history.get(key, [])}
         new_spans = {history.surrogate(key, span.start if dated else None): span for span in history_[key]}
@@ -162,7 +162,7 @@ def _difference(published_history: History, history_: History, touched: set[obje
     return change
 
 
-class Rows:
+class DimensionRows:
     """Rows of versions of a dimension's table, one version at a time, so that a long history needs no more memory than a short
     one."""
 
@@ -196,7 +196,7 @@ class Rows:
             self._read = (number, table)
         return self._read[1]
 
-    def taken(self, change: Change) -> Iterator[pa.Table]:
+    def taken(self, change: DimensionChange) -> Iterator[pa.Table]:
         """Yield the rows to insert, with surrogate keys and spans."""
         by_version: dict[int, list[int]] = {}
         for number, (_, span) in change.written.items():
@@ -223,7 +223,7 @@ def contents(table: pa.Table, names: list[str]) -> list[int]:
     """Return a digest of each row's columns as a number; nulls do not count, so that a new column changes nothing."""
     texts = [(name.encode() + b"\x1f", _texts(table.column(name))) for name in sorted(names)]
     return [
-        history.number(b"\x1e".join(name + text.encode() for name, column in texts if (text := column[row]) is not None))
+        history.number_from_bytes(b"\x1e".join(name + text.encode() for name, column in texts if (text := column[row]) is not None))
         for row in range(table.num_rows)
     ]
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from psycopg.sql import SQL, Identifier
 
-from caudal.declarations.star import Dimension, Fact, Star, stem
+from caudal.declarations.star import Dimension, Fact, Star, column_stem
 from caudal.errors import StepFailed, nearest
 from caudal.storage.delta import DAY, Version
 from caudal.warehouses import ddl
 from caudal.warehouses.star.dimension import UNKNOWN
-from caudal.warehouses.target import HIDDEN, Column, Target, schema_of
+from caudal.warehouses.target import HIDDEN, Target, WarehouseColumn, schema_of
 from caudal.warehouses.types import type_of
 
 if TYPE_CHECKING:
@@ -68,18 +68,21 @@ def facts_of(star: Star, fact: Fact, version: Version, description: str | None, 
         },
         **fact.links,
     }
-    links = tuple(Link(column, f"{stem(column, '_id')}_key", by_name[name]) for column, name in linked.items())
-    dates = {f"{stem(column, '_at', '_time')}_{star.dates.surrogate}": column for column in fact.dates} if star.dates else {}
+    links = tuple(Link(column, f"{column_stem(column, '_id')}_key", by_name[name]) for column, name in linked.items())
+    dates = {f"{column_stem(column, '_at', '_time')}_{star.dates.surrogate}": column for column in fact.dates} if star.dates else {}
     lake_columns = tuple(dict.fromkeys((*fact.key, fact.time, *linked, *dates.values(), *(fact.measures or present))))
     for name in (*(link.pointer for link in links), *dates):
         if name in lake_columns:
             raise StepFailed(f"Fact '{fact.name}' makes a column '{name}', and '{fact.of}' has one.", fix="Rename it there.")
     day = DAY if version.partitioned else None
     columns = [
-        *(Column(link.pointer, "bigint", _pointer_comment(link, fact)) for link in links),
-        *(Column(name, "integer", f"The day of {column}; {UNKNOWN} where there is none.") for name, column in dates.items()),
-        *(Column(name, type_of(schema.field(name).type), comments.get(name)) for name in lake_columns),
-        *([Column(DAY, "date", "The day that the row belongs to.")] if day else []),
+        *(WarehouseColumn(link.pointer, "bigint", _pointer_comment(link, fact)) for link in links),
+        *(
+            WarehouseColumn(name, "integer", f"The day of {column}; {UNKNOWN} where there is none.")
+            for name, column in dates.items()
+        ),
+        *(WarehouseColumn(name, type_of(schema.field(name).type), comments.get(name)) for name in lake_columns),
+        *([WarehouseColumn(DAY, "date", "The day that the row belongs to.")] if day else []),
     ]
     references = [(link.pointer, link.dimension.name, link.dimension.surrogate) for link in links]
     if star.dates:

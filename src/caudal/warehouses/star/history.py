@@ -72,10 +72,10 @@ def surrogate(key: object, start: dt.datetime | None = None) -> int:
     (True, False, False)
     """
     text = f"{type(key).__name__} {key}" + ("" if start is None else f" {start.isoformat()}")
-    return number(text.encode())
+    return number_from_bytes(text.encode())
 
 
-def number(content: bytes) -> int:
+def number_from_bytes(content: bytes) -> int:
     """Return a 63-bit number derived from some bytes."""
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big") >> 1
 

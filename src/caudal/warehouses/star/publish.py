@@ -20,10 +20,10 @@ from caudal.warehouses.connect import lock_place
 from caudal.warehouses.keys import key_error
 from caudal.warehouses.load import copy_files
 from caudal.warehouses.star import dates, store
-from caudal.warehouses.star.dimension import Rows, attributes, columns, compute_change
+from caudal.warehouses.star.dimension import DimensionRows, attributes, compute_change, dimension_columns
 from caudal.warehouses.star.fact import Facts, facts_of, insert_staged_rows, update_references, years
-from caudal.warehouses.swap import Outcome, delete
-from caudal.warehouses.target import Column, Target, schema_of
+from caudal.warehouses.swap import PublicationOutcome, delete
+from caudal.warehouses.target import Target, WarehouseColumn, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -68,7 +68,7 @@ class StarTable:
 
     target: Target
     version: delta.Version | None
-    existing_columns: dict[str, Column]
+    existing_columns: dict[str, WarehouseColumn]
     staged: Any = None
     days: set[str] = field(default_factory=set)
     whole: bool = False
@@ -80,9 +80,9 @@ class StarTable:
         return bool(self.existing_columns) and not ddl.has_same_columns(self.target, self.existing_columns)
 
 
-def publish(
+def publish_star(
     connection: Connection[TupleRow], star: Star, product: str, lake_tables: Mapping[str, LakeTable], run_id: str
-) -> Outcome:
+) -> PublicationOutcome:
     """Bring a star to the versions of its tables, and return what was done.
 
     Raises
@@ -91,7 +91,7 @@ def publish(
     """
     place = f"{star.schema}.*"
     lock_place(connection, place)
-    known.prepare(connection, star.schema)
+    known.prepare_schemas(connection, star.schema)
     if star.grant:
         ddl.role(connection, star.grant)
     before = known.last_publication(connection, place)
@@ -108,10 +108,10 @@ def publish(
         _changed_days(fact_table, before, fact.declared.name)
     idle = not any(table.staged or table.days or table.anew or not table.existing_columns for table in tables)
     if idle and before is not None and before.declared == _declaration_digest(star, tables) and _record_state(before, tables):
-        return Outcome("was there already", 0, ())
+        return PublicationOutcome("was there already", 0, ())
     for fact, fact_table in facts:
         _stage_fact(connection, fact, fact_table)
-    now = known.Published(
+    now = known.PublicationRecord(
         place, product, star.name, max(table.version for table in lake_tables.values()), sum(fact_table.note["rows"] for _, fact_table in facts), {}, _declaration_digest(star, tables), run_id,
         {"tables": {table.target.table: table.note for table in tables}},
     )  # fmt: skip
@@ -126,8 +126,8 @@ def publish(
 
 def _together(
     connection: Connection[TupleRow], star: Star, dimensions: Mapping[str, StarTable], facts: list[tuple[Facts, StarTable]], calendar: StarTable | None,
-    now: known.Published,
-) -> Outcome:  # fmt: skip
+    now: known.PublicationRecord,
+) -> PublicationOutcome:  # fmt: skip
     """Make the staged changes, all or none."""
     tables = [*dimensions.values(), *([calendar] if calendar else []), *(fact_table for _, fact_table in facts)]
     with connection.transaction():
@@ -137,7 +137,7 @@ def _together(
                     ddl.drop_references(connection, fact_table.target)
         for table in tables:
             if not table.existing_columns:
-                ddl.create(connection, table.target, ddl.identifier(table.target))
+                ddl.create_table(connection, table.target, ddl.identifier(table.target))
             elif table.anew:
                 delete(connection, table.target, None)
                 ddl.alter(connection, table.target, table.existing_columns)
@@ -165,7 +165,7 @@ def _together(
             dates.fill(connection, calendar.target, years(connection, [fact for fact, _ in facts]))
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         for table in tables:
-            ddl.shape(connection, table.target)
+            ddl.align_table(connection, table.target)
         for _, fact_table in facts:
             ddl.add_references(connection, fact_table.target)
         known.record_publication(connection, now)
@@ -176,17 +176,21 @@ def _together(
     days = sum(len(fact_table.days) for _, fact_table in facts)
     counted = ((days, "day", "of facts"), (states, "row", "of dimensions"), (moved, "pointer", "set anew"))
     parts = [f"{number:,} {unit}{'' if number == 1 else 's'} {suffix}" for number, unit, suffix in counted]
-    return Outcome(", ".join(parts), rows, tuple(sorted({day for _, fact_table in facts for day in fact_table.days})))
+    return PublicationOutcome(", ".join(parts), rows, tuple(sorted({day for _, fact_table in facts for day in fact_table.days})))
 
 
 def _dimension(
-    connection: Connection[TupleRow], star: Star, dimension: Dimension, lake_table: LakeTable, before: known.Published | None
+    connection: Connection[TupleRow],
+    star: Star,
+    dimension: Dimension,
+    lake_table: LakeTable,
+    before: known.PublicationRecord | None,
 ) -> StarTable:
     """Return a dimension's table with its changes staged, if there are any."""
-    newest = delta.read(lake_table.folder, lake_table.version)
+    newest = delta.read_version(lake_table.folder, lake_table.version)
     indexes = ((dimension.key, "valid_from"),) if dimension.changes == "keep" else ((dimension.key,),)
     target = Target(
-        star.schema, dimension.name, columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
+        star.schema, dimension.name, dimension_columns(dimension, newest, dict(lake_table.comments)), (dimension.surrogate,), indexes, lake_table.comment, star.grant,
     )  # fmt: skip
     table = StarTable(target, newest, ddl.existing_columns(connection, target))
     last = _last_state(before, dimension.name)
@@ -206,8 +210,8 @@ def _dimension(
     if continues and last["version"] == lake_table.version:
         return table
     names = attributes(dimension, schema_of(newest))
-    rows = Rows(dimension, names)
-    known_history = store.read(connection, dimension, target) if continues else {}
+    rows = DimensionRows(dimension, names)
+    known_history = store.read_history(connection, dimension, target) if continues else {}
     change = compute_change(dimension, known_history, _versions(dimension, lake_table, last if continues else {}, table.note), rows)
     if not continues and table.existing_columns:  # rebuilt from the beginning: earlier rows are removed
         table.whole = True
@@ -228,7 +232,7 @@ def _versions(
         first = lake_table.version
     at = float(last.get("at", 0.0))
     for number in range(first, lake_table.version + 1):
-        version = delta.read(lake_table.folder, number)
+        version = delta.read_version(lake_table.folder, number)
         at = max(float(version.identity.get("at", 0.0)), at + _TICK_S)
         note["at"] = at
         yield version, at
@@ -238,7 +242,7 @@ def _facts(
     connection: Connection[TupleRow], star: Star, fact: Fact, lake_tables: Mapping[str, LakeTable]
 ) -> tuple[Facts, StarTable]:
     lake_table = lake_tables[fact.of]
-    version = delta.read(lake_table.folder, lake_table.version)
+    version = delta.read_version(lake_table.folder, lake_table.version)
     facts = facts_of(star, fact, version, lake_table.comment, lake_table.comments)
     table = StarTable(facts.target, version, ddl.existing_columns(connection, facts.target))
     if table.anew:
@@ -246,13 +250,13 @@ def _facts(
     return facts, table
 
 
-def _changed_days(table: StarTable, before: known.Published | None, name: str) -> None:
+def _changed_days(table: StarTable, before: known.PublicationRecord | None, name: str) -> None:
     assert table.version is not None
     days = known.days_of(table.version)
     last = _last_state(before, name)
     table.note = {"version": table.version.number, "days": days, "rows": table.version.rows}
     published_days = last.get("days", {}) if table.existing_columns and not table.anew else {}
-    table.days = known.changed_days(published_days, days)
+    table.days = known.differing_days(published_days, days)
 
 
 def _stage_fact(connection: Connection[TupleRow], fact: Facts, table: StarTable) -> None:
@@ -271,7 +275,7 @@ def _stage_fact(connection: Connection[TupleRow], fact: Facts, table: StarTable)
     table.staged = (into, loaded.rows)
 
 
-def _check_owner(connection: Connection[TupleRow], star: Star, before: known.Published | None, product: str) -> None:
+def _check_owner(connection: Connection[TupleRow], star: Star, before: known.PublicationRecord | None, product: str) -> None:
     own_tables = before.more["tables"] if before is not None else {}
     if before is not None and (before.product, before.source) != (product, star.name):
         raise StepFailed(
@@ -292,12 +296,12 @@ def _declaration_digest(star: Star, tables: list[StarTable]) -> str:
     ).hexdigest()
 
 
-def _last_state(before: known.Published | None, name: str) -> TableNote:
+def _last_state(before: known.PublicationRecord | None, name: str) -> TableNote:
     tables: Mapping[str, TableNote] = before.more["tables"] if before is not None else {}
     return tables.get(name, {})
 
 
-def _record_state(before: known.Published, tables: list[StarTable]) -> bool:
+def _record_state(before: known.PublicationRecord, tables: list[StarTable]) -> bool:
     """Return whether the versions of all tables are recorded already."""
     return all(before.more["tables"].get(table.target.table, {}).get("version") == table.note.get("version") for table in tables)
 
@@ -311,6 +315,6 @@ def _same_lake(lake_table: LakeTable, last: TableNote) -> bool:
     if last["version"] > lake_table.version:
         return False
     try:
-        return bool(_files(delta.read(lake_table.folder, last["version"])) == last["files"])
+        return bool(_files(delta.read_version(lake_table.folder, last["version"])) == last["files"])
     except NotThere:
         return False

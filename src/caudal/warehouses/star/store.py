@@ -13,9 +13,9 @@ from caudal.declarations.star import Dimension
 from caudal.storage.delta import Version
 from caudal.warehouses import ddl
 from caudal.warehouses.load import copy_table
-from caudal.warehouses.star.dimension import CONTENT, UNKNOWN, Change, History, Rows
+from caudal.warehouses.star.dimension import CONTENT, UNKNOWN, DimensionChange, DimensionRows, History
 from caudal.warehouses.star.history import END, FIRST, Span
-from caudal.warehouses.target import Column, Target, schema_of
+from caudal.warehouses.target import Target, WarehouseColumn, schema_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -34,7 +34,7 @@ class StagedChanges:
     touched: Identifier
 
 
-def read(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
+def read_history(connection: Connection[TupleRow], dimension: Dimension, target: Target) -> History:
     """Return the history of a dimension's members from the warehouse."""
     dated = dimension.changes == "keep"
     names = [dimension.key, CONTENT, *(["valid_from", "valid_until"] if dated else [])]
@@ -52,7 +52,12 @@ def read(connection: Connection[TupleRow], dimension: Dimension, target: Target)
 
 
 def stage_changes(
-    connection: Connection[TupleRow], dimension: Dimension, target: Target, change: Change, rows: Rows, version: Version
+    connection: Connection[TupleRow],
+    dimension: Dimension,
+    target: Target,
+    change: DimensionChange,
+    rows: DimensionRows,
+    version: Version,
 ) -> StagedChanges:
     """Stage a dimension's changes in temporary tables."""
     staged = StagedChanges(*(Identifier(f"{role}_{dimension.name}"[:60]) for role in ("written", "moved", "removed", "touched")))
@@ -61,14 +66,14 @@ def stage_changes(
     for table in rows.taken(change):
         copy_table(connection, staged.written, table)
     kind = next((column.type for column in target.columns if column.name == "valid_until"), "timestamp without time zone")
-    _temporary(connection, staged.moved, (Column("row", "bigint"), Column("until", kind)))
+    _temporary(connection, staged.moved, (WarehouseColumn("row", "bigint"), WarehouseColumn("until", kind)))
     if change.moved:
         zoned = pa.timestamp("us", tz="UTC" if next(iter(change.moved.values())).tzinfo else None)
         columns = {"row": pa.array(change.moved.keys(), pa.int64()), "until": pa.array(change.moved.values(), zoned)}
         copy_table(connection, staged.moved, pa.table(columns))
-    _temporary(connection, staged.removed, (Column("row", "bigint"),))
+    _temporary(connection, staged.removed, (WarehouseColumn("row", "bigint"),))
     copy_table(connection, staged.removed, pa.table({"row": pa.array(change.removed, pa.int64())}))
-    _temporary(connection, staged.touched, (Column("key", key.type),))
+    _temporary(connection, staged.touched, (WarehouseColumn("key", key.type),))
     key_type = schema_of(version).field(dimension.key).type
     copy_table(connection, staged.touched, pa.table({"key": pa.array(list(change.touched), key_type)}))
     connection.execute(SQL("ANALYZE {}").format(staged.touched))
@@ -99,7 +104,7 @@ def apply_changes(connection: Connection[TupleRow], dimension: Dimension, target
     )
 
 
-def _temporary(connection: Connection[TupleRow], name: Identifier, columns: tuple[Column, ...]) -> None:
+def _temporary(connection: Connection[TupleRow], name: Identifier, columns: tuple[WarehouseColumn, ...]) -> None:
     definitions = SQL(", ").join(SQL("{} {}").format(Identifier(column.name), SQL(column.type)) for column in columns)
     connection.execute(SQL("CREATE TEMPORARY TABLE {} ({})").format(name, definitions))
 

@@ -88,7 +88,7 @@ def test_the_console_shows_what_is_published(tmp_path: Path) -> None:
     ]
     compare.publish(rows, tmp_path, "eeg")
     (tmp_path / "live" / "eeg" / "000000000001.jsonl").write_text("{}\n")
-    assert platforms.read(tmp_path, "eeg") == [{"platform": "swift, json", "readings_per_s": 2e6, "p95_s": 0.25}]
+    assert platforms.read_platforms(tmp_path, "eeg") == [{"platform": "swift, json", "readings_per_s": 2e6, "p95_s": 0.25}]
     shown = compare.table(rows)
     assert "| swift | – | 2.00 | – | – | 1.00 | 0.10 | 0.25 |" in shown
     assert "absent: not for this Python" in shown

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from caudal.commands.check import analyse
-from caudal.commands.check.check import check
+from caudal.commands.check.check import check_product
 from caudal.declarations.settings import Settings
 
 HEAD = """
@@ -42,7 +42,7 @@ def checked(place: Path, text: str) -> tuple[list[str], list[str]]:
     """Return the problems and the notes of a product."""
     (place / "product.py").write_text(HEAD + text)
     notes: list[str] = []
-    problems = check(place, Settings(home=place.parent / "home"), note=notes.append)
+    problems = check_product(place, Settings(home=place.parent / "home"), note=notes.append)
     return [problem.sentence() for problem in problems], notes
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from caudal.commands.check.analyse import _Analyser
-from caudal.commands.check.check import check
+from caudal.commands.check.check import check_product
 from caudal.declarations.settings import Settings
 
 PRODUCT = """
@@ -77,7 +77,7 @@ def edited(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> Calla
         assert old in text
         (place / file).write_text(text.replace(old, new, 1) if old else text)
         asked.clear()
-        problems = check(place, Settings(home=tmp_path / "home"))
+        problems = check_product(place, Settings(home=tmp_path / "home"))
         return list(asked), [one.sentence() for one in problems]
 
     every = ["rows", "events", "sums", "before", "before sees", "others", "others sees"]

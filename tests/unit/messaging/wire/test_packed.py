@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from tests.unit.messaging.wire.strategies import blocks
 
 from caudal.messaging.wire import Block, packed
-from caudal.messaging.wire.clock import start_and_step, times
+from caudal.messaging.wire.clock import sample_times, start_and_step
 
 
 @given(st.lists(blocks(), min_size=1, max_size=3))
@@ -50,9 +50,9 @@ def test_a_period_of_whole_nanoseconds_needs_no_explicit_times(rate: int, first:
 
 @given(st.integers(-(10**18), 10**18), st.integers(1, 10**12), st.integers(1, 300))
 def test_a_start_and_a_step_are_found_only_if_they_give_every_time_back(t0_ns: int, step_ns: int, n: int) -> None:
-    at_us = times(t0_ns, step_ns, n)
+    at_us = sample_times(t0_ns, step_ns, n)
     if (found := start_and_step(at_us)) is not None:
-        assert np.array_equal(times(*found, n), at_us)
+        assert np.array_equal(sample_times(*found, n), at_us)
 
 
 def test_gaps_and_repeats_are_kept() -> None:

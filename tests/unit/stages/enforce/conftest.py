@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 
 from caudal.declarations.expectation import Expectation
-from caudal.stages.enforce.judging import Outcome, judge
+from caudal.stages.enforce.judging import JudgingOutcome, judge
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-Written = tuple[Outcome, pd.DataFrame]
+Written = tuple[JudgingOutcome, pd.DataFrame]
 
 
 @pytest.fixture

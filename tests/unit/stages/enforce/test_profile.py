@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from caudal.stages.enforce.judging.profile import parquet, profile, rows
+from caudal.stages.enforce.judging.profile import count_rows, parquet, profile
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -31,7 +31,7 @@ def test_figures_equal_those_of_pandas(spark: SparkSession, tmp_path: Path) -> N
     frame.write.parquet(str(tmp_path / "t"))
     files = parquet(tmp_path / "t")
     told, data = profile(files), frame.toPandas()
-    assert rows(files) == 5000
+    assert count_rows(files) == 5000
     assert set(told) == {"id", "small", "sine", "price", "zone", "even", "at", "day", "nothing"}
     for name in ("id", "small", "sine", "price"):
         values = data[name].astype(float)

@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 
 from caudal.declarations.build_context import build_context
 from caudal.errors import DeclarationProblem, StepFailed
-from caudal.stages.features.pca import Fitted, _merge_moments, _moments_of_partition, fit, pca
+from caudal.stages.features.pca import PrincipalComponents, _merge_moments, _moments_of_partition, fit, pca
 
 ROWS, WIDTH = 600, 48
 
@@ -77,7 +77,7 @@ def test_it_is_kept_until_enough_is_new(spark, frame, values: np.ndarray) -> Non
     assert second.kept == first.kept
     with build_context(first.kept) as third:
         pca(more, "embedding", components=4, refit="when 2% new")
-    assert Fitted.load(third.kept["pca:embedding"]).rows == ROWS + 30
+    assert PrincipalComponents.load(third.kept["pca:embedding"]).rows == ROWS + 30
 
 
 def test_features_of_two_networks_are_not_mixed(frame) -> None:

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given, strategies as st
 
 from caudal.errors import EnvironmentProblem
-from caudal.stages.images.memory import MIB, WEIGHTS, WORKER, parse_bytes, plan
+from caudal.stages.images.memory import MIB, WEIGHTS, WORKER, parse_bytes, plan_memory
 
 MODEL = 13 * MIB
 LEAST = WORKER + WEIGHTS * MODEL
 
 
 def made(memory: int, **more) -> object:
-    return plan(**{"memory": memory, "workers": 1, "model": MODEL, "side": 224, "floor": 160, "batch": 8, "largest": 10**8, **more})
+    return plan_memory(
+        **{"memory": memory, "workers": 1, "model": MODEL, "side": 224, "floor": 160, "batch": 8, "largest": 10**8, **more}
+    )
 
 
 # What one worker took at most, MiB, by batch, side and megapixels of the most expensive image: `python -m benchmarks.images --only planner`.

@@ -29,7 +29,7 @@ def held() -> dict[str, np.ndarray]:
 
 
 def test_it_names_real_photographs(shared_data: Path, held: dict[str, np.ndarray]) -> None:
-    run = network.session(network.load_model(LITE0).content)
+    run = network.inference_session(network.load_model(LITE0).content)
     right = total = 0
     for kind, number in SEEN.items():
         files = sorted((shared_data / "fruits" / "grocery" / kind).glob("*.jpg"))[:6]
@@ -74,11 +74,11 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_onnx_model_gives_what_its_last_layer_takes(classifier: Path) -> None:
     model = network.load_model(cd.network(str(classifier), mean=(0, 0, 0), std=(255, 255, 255)))
     image = np.full((1, 32, 32, 3), [255, 51, 0], np.uint8)
-    assert network.session(model.content).run(None, {"x": model.prepare(image)})[0] == pytest.approx(
+    assert network.inference_session(model.content).run(None, {"x": model.prepare(image)})[0] == pytest.approx(
         np.array([[1.0, 0.2, 0.0]]), rel=1e-5
     )
     whole = network.load_model(cd.network(str(classifier), last_layer=True))
-    assert network.session(whole.content).run(None, {"x": whole.prepare(image)})[0].sum() == pytest.approx(1.0)
+    assert network.inference_session(whole.content).run(None, {"x": whole.prepare(image)})[0].sum() == pytest.approx(1.0)
 
 
 def test_the_weights_are_in_the_fingerprint(classifier: Path, tmp_path: Path) -> None:

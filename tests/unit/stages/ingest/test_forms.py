@@ -11,7 +11,7 @@ import pytest
 from caudal.declarations.schema import Field, Schema
 from caudal.stages.ingest import cast, forms
 from caudal.stages.ingest.infer import ANY, possible_types
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 TEXTS = {
     "whole": ["0", "7", "-12", "123456789", "1234567890", "-99999999999999", "999999999999999"],
@@ -83,12 +83,12 @@ def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, 
     file = land(wide(seed))
     half = Schema(tuple(Field(f"k{i}", ["long", "double", "date", "string"][i % 4], nullable=i % 3 > 0) for i in range(50)), True)
     for declared in (source(), source(half), source(null=["word", "7"])):
-        quick = read(spark, [file], declared, tz="America/New_York")
+        quick = read_files(spark, [file], declared, tz="America/New_York")
         there = quick.frame.collect()
         with monkeypatch.context() as patched:
             patched.setattr(forms, "can_survey", lambda *_: False)
             patched.setattr(cast, "_is_surely_valid", lambda *_: False)
-            slow = read(spark, [file], declared, tz="America/New_York")
+            slow = read_files(spark, [file], declared, tz="America/New_York")
             assert slow.schema == quick.schema
             assert slow.added_columns == quick.added_columns
             assert slow.notes == quick.notes

@@ -16,7 +16,7 @@ from caudal.declarations.connection import Files
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.files import list_changed
 from caudal.stages.ingest.limits import FREE_BYTES, MB
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 NOW = 4e9  # long after any file was written
 
@@ -34,7 +34,7 @@ def test_a_line_that_no_reader_should_hold_is_refused_with_its_number(
     octets = gzip.compress(b"a,b\n1,2\n" + b"0" * (3 * MB) + b"\n", 1)
     options = {} if multiline is None else {"multiline": multiline}
     with pytest.raises(SourceProblem, match=r"'bomb\.csv\.gz': line 3 is longer than 2 MB") as raised:
-        read(None, [land(octets, "bomb.csv.gz")], source(**options))  # type: ignore[arg-type] # Spark is not asked
+        read_files(None, [land(octets, "bomb.csv.gz")], source(**options))  # type: ignore[arg-type] # Spark is not asked
     assert "CAUDAL_MAX_LINE_MB" in str(raised.value)
     assert raised.value.facts["file"] == "bomb.csv.gz"
 
@@ -45,7 +45,7 @@ def test_many_lines_out_of_few_bytes_are_refused(land: Any, source: Any) -> None
         for block in repeated(b"0,0\n", FREE_BYTES + MB):
             file.write(block)
     with pytest.raises(SourceProblem, match="CAUDAL_MAX_EXPANSION"):
-        read(None, [land(packed.getvalue(), "many.csv.gz")], source())  # type: ignore[arg-type]
+        read_files(None, [land(packed.getvalue(), "many.csv.gz")], source())  # type: ignore[arg-type]
 
 
 def test_what_is_unpacked_to_disk_is_bounded_too(land: Any, source: Any, tmp_path: Path, monkeypatch: Any) -> None:
@@ -54,7 +54,7 @@ def test_what_is_unpacked_to_disk_is_bounded_too(land: Any, source: Any, tmp_pat
     octets = b"".join(packer.compress(block) for block in repeated(b"0,0\n", 8 * MB)) + packer.flush()
     raw = land(octets, "many.csv.xz")
     with pytest.raises(SourceProblem, match="CAUDAL_MAX_EXPANSION"):
-        read(None, [raw], source(), scratch=tmp_path / "scratch")  # type: ignore[arg-type]
+        read_files(None, [raw], source(), scratch=tmp_path / "scratch")  # type: ignore[arg-type]
     assert not [path for path in (tmp_path / "scratch").iterdir() if path.stat().st_size]
 
 
@@ -67,7 +67,7 @@ def test_packings_within_packings_have_an_end(land: Any, source: Any, tmp_path: 
             archive.writestr(name, inner)
         inner, name = packed.getvalue(), f"{depth}.csv.zip"
     with pytest.raises(SourceProblem, match="CAUDAL_MAX_NESTING"):
-        read(None, [land(inner, "deep.csv.zip")], source(), scratch=tmp_path / "scratch")  # type: ignore[arg-type]
+        read_files(None, [land(inner, "deep.csv.zip")], source(), scratch=tmp_path / "scratch")  # type: ignore[arg-type]
 
 
 def test_two_far_cells_are_refused_and_a_formatted_sheet_is_not(spark: Any, land: Any, source: Any) -> None:
@@ -76,10 +76,10 @@ def test_two_far_cells_are_refused_and_a_formatted_sheet_is_not(spark: Any, land
     sheet.append(["a", "b"])
     sheet.append([1, 2])
     sheet["XFD1048576"].number_format = "0.00"  # in no use: it holds nothing
-    assert read(spark, [land(octets_of(book), "formatted.xlsx")], source()).frame.count() == 1
+    assert read_files(spark, [land(octets_of(book), "formatted.xlsx")], source()).frame.count() == 1
     sheet["XFD1048576"] = 1
     with pytest.raises(SourceProblem, match=r"'far\.xlsx': the 5 cells in use .* 17,179,869,184 cells"):
-        read(spark, [land(octets_of(book), "far.xlsx")], source())
+        read_files(spark, [land(octets_of(book), "far.xlsx")], source())
 
 
 def test_repeated_cells_of_an_open_document_count_as_many(land: Any, source: Any) -> None:

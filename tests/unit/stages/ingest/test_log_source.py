@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from caudal.messaging.log import Reader, Writer
-from caudal.stages.ingest.streams import kinds
+from caudal.stages.ingest.streams import stream_kinds
 from caudal.stages.ingest.streams.log import LogStream, limit_offsets, pieces
 
 
@@ -61,4 +61,4 @@ def test_sizes_are_those_of_the_payloads(tmp_path: Path, segment_bytes: int) -> 
 
 
 def test_kinds() -> None:
-    assert sorted(kinds()) == ["folder", "kafka", "socket", "stream"]
+    assert sorted(stream_kinds()) == ["folder", "kafka", "socket", "stream"]

@@ -152,10 +152,10 @@ def test_images_of_a_home_of_before_are_known_and_read_by_their_new_names(tmp_pa
     data.rename(tmp_path / "moved")
     assert landed_packs("in/*/*.jpg", tmp_path / "moved", seen, 6000.0) == []
 
-    from caudal.stages.ingest.images import frame
+    from caudal.stages.ingest.images import image_frame
 
     (pack,) = [one.stored for one in seen.values()]
-    read = frame(spark, [RawFile(pack, "", "p", "parquet")], cd.images("in/*/*.jpg"), tmp_path / "moved")  # type: ignore[arg-type]
+    read = image_frame(spark, [RawFile(pack, "", "p", "parquet")], cd.images("in/*/*.jpg"), tmp_path / "moved")  # type: ignore[arg-type]
     assert sorted(row.path for row in read.select("path").collect()) == ["in/apple/1.jpg", "in/pear/1.jpg"]
 
 

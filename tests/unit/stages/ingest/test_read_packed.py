@@ -17,7 +17,7 @@ import pytest
 
 import caudal as cd
 from caudal.errors import EnvironmentProblem, SourceProblem
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 ROWS = "id,name\n" + "".join(f"{i},n{i}\n" for i in range(2000))
 
@@ -48,7 +48,7 @@ def test_the_same_rows_however_they_are_packed(spark: Any, land: Any, source: An
         land(pack((f"id,name\n{i},{ending}\n" + "9,x\n" * 50).encode()), f"rows.csv{ending}")
         for i, (ending, pack) in enumerate(PACKINGS.items())
     ]
-    result = read(spark, files, source())
+    result = read_files(spark, files, source())
     assert [one.type for one in result.schema] == ["long", "string"]
     assert names(result) == sorted([*PACKINGS, *["x"] * 250])
     by_file = {row._file for row in result.frame.select("_file").distinct().collect()}
@@ -59,40 +59,40 @@ def test_streams_of_several_frames_are_read_whole(spark: Any, land: Any, source:
     for ending in (".gz", ".bz2", ".xz", ".zst"):
         pack = PACKINGS[ending]
         file = land(pack(ROWS.encode()) + pack(b"5000,last\n"), f"rows.csv{ending}")
-        assert read(spark, [file], source()).frame.count() == 2001, ending
+        assert read_files(spark, [file], source()).frame.count() == 2001, ending
 
 
 def test_json_and_parquet_are_unpacked_too(spark: Any, land: Any, source: Any) -> None:
     table = io.BytesIO()
     pq.write_table(pa.table({"name": ["p"]}), table)
     files = [land(lzma.compress(b'{"name": "j"}\n'), "rows.jsonl.xz"), land(gzip.compress(table.getvalue()), "rows.parquet.gz")]
-    assert names(read(spark, files, source())) == ["j", "p"]
+    assert names(read_files(spark, files, source())) == ["j", "p"]
 
 
 @pytest.mark.parametrize("ending", PACKINGS)
 def test_a_cut_or_mislabelled_file_is_one_sentence(spark: Any, land: Any, source: Any, ending: str) -> None:
     whole = PACKINGS[ending](ROWS.encode())
     with pytest.raises(SourceProblem, match=r"truncated") as raised:
-        read(spark, [land(whole[: len(whole) * 2 // 3], f"rows.csv{ending}")], source())
+        read_files(spark, [land(whole[: len(whole) * 2 // 3], f"rows.csv{ending}")], source())
     assert raised.value.facts["file"] == f"rows.csv{ending}"
     with pytest.raises(SourceProblem, match=f"is no {ending[1:]} file"):
-        read(spark, [land(ROWS, f"rows.csv{ending}")], source())
+        read_files(spark, [land(ROWS, f"rows.csv{ending}")], source())
 
 
 def test_members_of_an_archive_are_chosen_and_each_names_itself(spark: Any, land: Any, source: Any) -> None:
     file = land(
         zipped(**{"in/a.csv": b"name\na\n", "in/b.csv": b"name\nb\n", "README.md": b"# x", "__MACOSX/a.csv": b"\0"}), "all.zip"
     )
-    assert names(read(spark, [file], source())) == ["a", "b"]
-    assert names(read(spark, [file], source(members="in/b*"))) == ["b"]
+    assert names(read_files(spark, [file], source())) == ["a", "b"]
+    assert names(read_files(spark, [file], source(members="in/b*"))) == ["b"]
     with pytest.raises(SourceProblem, match=r"has no member that matches 'in/c.csv'; it holds 'in/a.csv'"):
-        read(spark, [file], source(members="in/c.csv"))
+        read_files(spark, [file], source(members="in/c.csv"))
     bad = land(zipped(**{"a.csv": b"name\na\n", "b.csv": b"name\n\xff\n"}), "bad.zip")
     with pytest.raises(SourceProblem, match=r"'bad.zip/b.csv' is not utf-8") as raised:
-        read(spark, [bad], source())
+        read_files(spark, [bad], source())
     assert raised.value.facts["file"] == "bad.zip"
     with pytest.raises(SourceProblem, match="no member of a format that is read"):
-        read(spark, [land(zipped(**{"README.md": b"x"}), "none.zip")], source())
+        read_files(spark, [land(zipped(**{"README.md": b"x"}), "none.zip")], source())
 
 
 def test_packed_members_and_workbooks_of_an_archive_do_not_meet(spark: Any, land: Any, source: Any) -> None:
@@ -110,7 +110,7 @@ def test_packed_members_and_workbooks_of_an_archive_do_not_meet(spark: Any, land
         "d.xlsx": book("d"),
     }
     inner = zipped(**{"e.csv.zst": zstd(b"name\ne\n"), "f.c?v.csv": b"name\nf\n"})
-    assert names(read(spark, [land(zipped(**members, **{"in.zip": inner}), "all.zip")], source(members="*"))) == [
+    assert names(read_files(spark, [land(zipped(**members, **{"in.zip": inner}), "all.zip")], source(members="*"))) == [
         "a",
         "b",
         "c",
@@ -131,11 +131,11 @@ def test_a_locked_archive_is_opened_by_a_password_from_the_environment(
 ) -> None:
     file = land(LOCKED, "locked.zip")
     with pytest.raises(SourceProblem, match="is encrypted"):
-        read(spark, [file], source())
+        read_files(spark, [file], source())
     with pytest.raises(EnvironmentProblem, match="'ZIP_WORD' is not set"):
-        read(spark, [file], source(password=cd.env("ZIP_WORD")))
+        read_files(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "wrong")
     with pytest.raises(SourceProblem, match=r"The password for 'locked.zip' is wrong"):
-        read(spark, [file], source(password=cd.env("ZIP_WORD")))
+        read_files(spark, [file], source(password=cd.env("ZIP_WORD")))
     monkeypatch.setenv("ZIP_WORD", "swordfish")
-    assert names(read(spark, [file], source(password=cd.env("ZIP_WORD")))) == ["a", "b"]
+    assert names(read_files(spark, [file], source(password=cd.env("ZIP_WORD")))) == ["a", "b"]

@@ -15,7 +15,7 @@ from py4j.protocol import Py4JJavaError
 from caudal.declarations.schema import Schema, column, schema
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.explain import explain
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_every_stored_type_is_read_as_it_is(spark: Any, parquet: Any, source: An
         "dec": pa.array([1], pa.decimal128(10, 2)), "list": pa.array([[1, 2]]), "map": pa.array([{"k": 1.5}]), "nothing": pa.nulls(1),
         "clock": pa.array([datetime.time(1)]),
     })  # fmt: skip
-    result = read(spark, [file], source())
+    result = read_files(spark, [file], source())
     assert {one.name: one.type for one in result.schema} == {
         "i8": "long", "u16": "long", "i32": "long", "u32": "long", "u64": "decimal(20,0)", "f": "double", "ls": "string", "dic": "string",
         "raw": "binary", "us": "timestamp", "ms": "timestamp", "ns": "timestamp", "early": "timestamp", "utc": "timestamp_utc", "day": "date",
@@ -85,7 +85,7 @@ def test_what_is_declared_is_checked_row_by_row(spark: Any, parquet: Any, source
     wanted = schema(
         n="long", key=column("long", raw="id", nullable=False), big="double", small="int", at=column("timestamp", raw="utc")
     )
-    frame = read(spark, [file], source(wanted), tz="America/New_York").frame
+    frame = read_files(spark, [file], source(wanted), tz="America/New_York").frame
     rows = sorted(frame.collect(), key=lambda row: (row["key"] is None, row["key"]))
     assert [row["_format_errors"] for row in rows] == [
         None,
@@ -116,7 +116,7 @@ def test_a_change_of_type_that_can_lose_values_stops(
     file = parquet({"x": pa.nulls(1, stored)})
     one = schema(x=published)
     with pytest.raises(SourceProblem) as raised:
-        read(spark, [file], source(one if declared else None), published=None if declared else one)
+        read_files(spark, [file], source(one if declared else None), published=None if declared else one)
     message = str(raised.value)
     assert "'month.parquet': column 'x' is" in message
     assert str(stored) in message
@@ -129,38 +129,38 @@ def test_types_of_several_files_meet_in_the_one_that_holds_both(spark: Any, parq
         parquet({"n": pa.array([1], pa.int32()), "m": pa.array([1]), "d": pa.array([WHEN.date()]), "e": pa.nulls(1)}, "a.parquet"),
         parquet({"n": pa.array([2], pa.int64()), "m": pa.array([0.5]), "d": pa.array([WHEN]), "e": pa.array(["x"])}, "b.parquet"),
     ]
-    result = read(spark, files, source())
+    result = read_files(spark, files, source())
     assert {one.name: one.type for one in result.schema} == {"n": "long", "m": "double", "d": "timestamp", "e": "string"}
     assert sorted((row["n"], row["m"], row["e"]) for row in result.frame.collect()) == [(1, 1.0, None), (2, 0.5, "x")]
     with pytest.raises(SourceProblem, match=r"'n' is string in 'c\.parquet' and long in 'a\.parquet'"):
-        read(spark, [parquet({"n": ["x"]}, "c.parquet"), files[0]], source())
+        read_files(spark, [parquet({"n": ["x"]}, "c.parquet"), files[0]], source())
 
 
 def test_new_columns_pass_an_open_schema_and_stop_at_a_closed_one(spark: Any, parquet: Any, source: Any) -> None:
     first, second = parquet({"a": [1]}, "a.parquet"), parquet({"a": [2], "fee": [0.75]}, "b.parquet")
-    result = read(spark, [first, second], source(schema(a="long")))
+    result = read_files(spark, [first, second], source(schema(a="long")))
     assert result.schema.names == ("a", "fee")
     assert not result.schema["fee"].required
     assert result.schema["fee"].nullable
     assert result.notes == ["New column 'fee' (double) from 'b.parquet'; it is null in the files before."]
     assert sorted((row["a"], row["fee"]) for row in result.frame.collect()) == [(1, None), (2, 0.75)]
     # What one run let in stays, also when a later file lacks it.
-    later = read(spark, [first], source(schema(a="long")), published=result.schema)
+    later = read_files(spark, [first], source(schema(a="long")), published=result.schema)
     assert later.schema.names == ("a", "fee")
     assert later.frame.collect()[0]["fee"] is None
     with pytest.raises(SourceProblem, match=r"'b\.parquet' has the column 'fee' \(double\), which the closed schema"):
-        read(spark, [first, second], source(schema(a="long", open=False)))
+        read_files(spark, [first, second], source(schema(a="long", open=False)))
 
 
 def test_missing_and_renamed_columns(spark: Any, parquet: Any, source: Any) -> None:
     file = parquet({"pickup_zone": [1], "FARE": [2.0]})
     with pytest.raises(SourceProblem) as raised:
-        read(spark, [file], source(schema(pickup_zone_id="long", fare="double")))
+        read_files(spark, [file], source(schema(pickup_zone_id="long", fare="double")))
     assert "'month.parquet' lacks the column 'pickup_zone_id'" in str(raised.value)
     assert "Did you mean 'pickup_zone'? If 'pickup_zone' is the same column renamed" in str(raised.value)
     with pytest.raises(SourceProblem, match="lacks the column 'pickup_zone_id'"):
-        read(spark, [file], source(schema(pickup_zone_id="long", fare="double", open=False)))
-    result = read(spark, [file], source(schema(pickup_zone="long", fare="double", tip=column("double", required=False))))
+        read_files(spark, [file], source(schema(pickup_zone_id="long", fare="double", open=False)))
+    result = read_files(spark, [file], source(schema(pickup_zone="long", fare="double", tip=column("double", required=False))))
     assert tuple(result.frame.collect()[0])[:3] == (1, 2.0, None)
     assert result.notes == ["'month.parquet': column 'FARE' is taken for 'fare'."]
 
@@ -175,14 +175,14 @@ def test_broken_files_are_named_before_spark_sees_them(spark: Any, parquet: Any,
         (damaged, "damaged"),
     ):
         with pytest.raises(SourceProblem, match=said) as raised:
-            read(spark, [land(content, "bad.parquet")], source())
+            read_files(spark, [land(content, "bad.parquet")], source())
         assert "'bad.parquet'" in str(raised.value)
 
 
 def test_damage_inside_is_explained_with_the_users_name(spark: Any, parquet: Any, land: Any, source: Any) -> None:
     whole = parquet({"a": [f"text {i * 7919}" for i in range(20_000)]}, compression="snappy").path.read_bytes()
     file = land(whole[:40] + b"\xff" * 2000 + whole[2040:], "inside.parquet")
-    frame = read(spark, [file], source()).frame
+    frame = read_files(spark, [file], source()).frame
     with pytest.raises(Py4JJavaError) as raised:
         frame.selectExpr("sum(length(a))").collect()
     said = explain(raised.value, [file])
@@ -195,7 +195,7 @@ def test_damage_inside_is_explained_with_the_users_name(spark: Any, parquet: Any
 def test_reading_starts_no_job_and_plans_no_shuffle(spark: Any, parquet: Any, source: Any) -> None:
     tracker = spark.sparkContext.statusTracker()
     spark.sparkContext.setJobGroup("reading", "reading")
-    result = read(spark, [parquet({"a": [1], "b": ["x"]})], source(schema(a="long", b="string")))
+    result = read_files(spark, [parquet({"a": [1], "b": ["x"]})], source(schema(a="long", b="string")))
     assert list(tracker.getJobIdsForGroup("reading")) == []
     plan = result.frame._jdf.queryExecution().executedPlan().toString()
     assert "Exchange" not in plan
@@ -225,8 +225,8 @@ def test_real_months_and_their_later_types_read_alike(
     april = shared_data / "green_taxi" / "green_tripdata_2020-04.parquet"
     trips = _trips() if declared else None
     old, old_too, new = land(january), land(april), parquet(_later(january), "green_tripdata_2025-01.parquet")
-    first = read(spark, [old, old_too], source(trips))
-    second = read(spark, [new], source(trips), published=first.schema)
+    first = read_files(spark, [old, old_too], source(trips))
+    second = read_files(spark, [new], source(trips), published=first.schema)
     assert second.schema.names[-1] == "cbd_congestion_fee"
     assert "cbd_congestion_fee" not in first.schema
     assert any("'Congestion_Surcharge' is taken for 'congestion_surcharge'" in note for note in second.notes)
@@ -257,12 +257,12 @@ def test_lists_are_widened_declared_and_kept_as_json_where_a_text_is_declared(sp
     wide = {"n": pa.array([[2**40]], pa.list_(pa.int64())), "t": pa.array([["b", "c"]])}
     files = [parquet(narrow, "one.parquet"), parquet(wide, "two.parquet")]
     told = schema(n="array<long>", t=column("string"))
-    result = read(spark, files, source(schema=told))
+    result = read_files(spark, files, source(schema=told))
     found = sorted(((row["n"], row["t"]) for row in result.frame.collect()), key=repr)
     assert found == sorted([([1, None], '["a"]'), (None, "[]"), ([], None), ([2**40], '["b","c"]')], key=repr)
-    assert {one.name: one.type for one in read(spark, files, source()).schema} == {"n": "array<long>", "t": "array<string>"}
+    assert {one.name: one.type for one in read_files(spark, files, source()).schema} == {"n": "array<long>", "t": "array<string>"}
     with pytest.raises(SourceProblem, match="'n'"):
-        read(spark, files[1:], source(schema=schema(n="array<int>", t="array<string>")))
+        read_files(spark, files[1:], source(schema=schema(n="array<int>", t="array<string>")))
 
 
 def test_counts_of_any_unit_are_microseconds_or_told(spark: Any, parquet: Any, source: Any) -> None:
@@ -271,21 +271,21 @@ def test_counts_of_any_unit_are_microseconds_or_told(spark: Any, parquet: Any, s
         parquet({"id": [i], "lasted": pa.array([count], pa.duration(unit)), "at": pa.array([count * 1000], pa.timestamp("ns"))})
         for i, (unit, count) in enumerate(seconds.items())
     ]
-    result = read(spark, files, source())
+    result = read_files(spark, files, source())
     assert {one.name: one.type for one in result.schema} == {"id": "long", "lasted": "long", "at": "timestamp"}
     assert [row["lasted"] for row in result.frame.sort("id").collect()] == [1_000_000] * 4
     finer = parquet(
         {"id": [1, 2], "lasted": pa.array([1001, -(2**63)], pa.duration("ns")), "at": pa.array([1, 1000], pa.timestamp("ns"))}
     )
     long = parquet({"id": [3], "lasted": pa.array([2**60], pa.duration("s")), "at": pa.array([None], pa.timestamp("ns"))})
-    rows = read(spark, [finer, long], source()).frame.sort("id").collect()
+    rows = read_files(spark, [finer, long], source()).frame.sort("id").collect()
     assert [row["_format_errors"] for row in rows] == [
         ["lasted is finer than a microsecond", "at is finer than a microsecond"],
         ["lasted is finer than a microsecond"],
         ["lasted has more microseconds than 64 bits hold"],
     ]
     declared = source(schema(id="long", lasted="decimal(22,3)", at="long"))
-    exact = read(spark, [finer], declared).frame.sort("id").collect()
+    exact = read_files(spark, [finer], declared).frame.sort("id").collect()
     assert [(str(row["lasted"]), row["at"], row["_format_errors"]) for row in exact] == [
         ("1.001", 1, None), ("-9223372036854775.808", 1000, None),
     ]  # fmt: skip
@@ -293,7 +293,7 @@ def test_counts_of_any_unit_are_microseconds_or_told(spark: Any, parquet: Any, s
 
 def test_columns_may_be_called_as_caudal_and_spark_call_theirs(spark: Any, parquet: Any, source: Any) -> None:
     file = parquet({"_metadata": [1], "_file": [2], "_r0": [3], "a`b": [4], "a.b c": [5], "_line": [6]})
-    result = read(spark, [file], source())
+    result = read_files(spark, [file], source())
     row = result.frame.collect()[0]
     assert sorted(row[one.name] for one in result.schema) == [1, 2, 3, 4, 5, 6]
     assert row["_file"] == file.sha256[:16]

@@ -10,7 +10,7 @@ import pytest
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006/"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
@@ -95,4 +95,4 @@ def test_an_error_is_told_however_it_is_written(land: Any, cell: str) -> None:
 )  # fmt: skip
 def test_a_sheet_that_is_no_plain_xml_is_refused_by_name(land: Any, source: Any, rows: str, head: str) -> None:
     with pytest.raises(SourceProblem, match=r"'strange\.xlsx' is .*broken"):
-        read(None, [land(workbook(rows, head=head), "strange.xlsx")], source())  # type: ignore[arg-type] # Spark is not asked
+        read_files(None, [land(workbook(rows, head=head), "strange.xlsx")], source())  # type: ignore[arg-type] # Spark is not asked

@@ -16,14 +16,14 @@ from caudal.declarations.schema import schema
 from caudal.errors import DeclarationProblem, SourceProblem
 from caudal.stages.ingest.added_columns import Outgrown
 from caudal.stages.ingest.infer import possible_types
-from caudal.stages.ingest.read import read
+from caudal.stages.ingest.read import read_files
 
 
 def typed(spark: Any, land: Any, source: Any, type: str, texts: list[str], **options: Any) -> dict[str, Any]:
     """Return by text the value, or the reason why there is none."""
     lines = "".join(f"{i}\t{text}\n" for i, text in enumerate(texts))
     declared = source(schema(n="long", value=type), separator="\t", **options)
-    rows = read(spark, [land("n\tvalue\n" + lines)], declared).frame.collect()
+    rows = read_files(spark, [land("n\tvalue\n" + lines)], declared).frame.collect()
     return {texts[row["n"]]: row["_format_errors"] or row["value"] for row in rows}
 
 
@@ -41,7 +41,7 @@ def test_points_beside_decimal_commas_part_groups_of_three_or_are_refused(spark:
         }  # fmt: skip
     assert typed(spark, land, source, "double", ["1,234.5", "1.234,5", "1.5"]) == {"1,234.5": bad, "1.234,5": bad, "1.5": 1.5}
     with pytest.raises(DeclarationProblem, match="decimal=';'"):
-        read(spark, [land("a\n1\n")], source(decimal=";"))
+        read_files(spark, [land("a\n1\n")], source(decimal=";"))
 
 
 def test_numbers_in_cells_are_numbers_whatever_mark_the_texts_beside_them_have(spark: Any, land: Any, source: Any) -> None:
@@ -49,7 +49,7 @@ def test_numbers_in_cells_are_numbers_whatever_mark_the_texts_beside_them_have(s
     for row in (["price"], [12.5], ["12,5"], ["12.5"], [1e-7], [1234.125]):
         book.active.append(row)
     book.save(octets)
-    frame = read(spark, [land(octets.getvalue(), "prices.xlsx")], source(schema(price="double"), decimal=",")).frame
+    frame = read_files(spark, [land(octets.getvalue(), "prices.xlsx")], source(schema(price="double"), decimal=",")).frame
     assert [row["price"] for row in frame.collect()] == [12.5, 12.5, None, 1e-7, 1234.125]
 
 
@@ -79,14 +79,14 @@ def test_a_format_says_what_is_a_time(spark: Any, land: Any, source: Any) -> Non
 @pytest.mark.parametrize("name", ["x", "ab", "a b"])
 def test_two_columns_of_one_name_are_refused_however_long_it_is(spark: Any, land: Any, source: Any, name: str) -> None:
     with pytest.raises(SourceProblem, match=f"two columns named '{name}'"):
-        read(spark, [land(f"{name},y,{name}\n1,2,3\n")], source())
+        read_files(spark, [land(f"{name},y,{name}\n1,2,3\n")], source())
 
 
 @pytest.mark.parametrize("header", [True, False])
 def test_a_separator_behind_the_last_column_shifts_nothing(spark: Any, land: Any, source: Any, header: bool) -> None:
     body = "1,10,4,\n2,20,,\n3,30,12,x\n"
     file = land(("station,pm10,pm25\n" if header else "") + body, "air.csv")
-    told = read(spark, [file], source(schema(station="long", pm10="double", pm25="double"), header=header))
+    told = read_files(spark, [file], source(schema(station="long", pm10="double", pm25="double"), header=header))
     rows = sorted(((row["station"], row["pm10"], row["pm25"], row["_raw"]) for row in told.frame.collect()), key=str)
     assert "left out" in told.notes[0]
     good = [row[:3] for row in rows if row[3] is None]
@@ -100,7 +100,7 @@ def test_each_row_of_a_file_with_a_separator_behind_the_last_column_has_it(
 ) -> None:
     shown = "1\t2\t\n" * 60  # by the first rows it is told how all end
     file = land(f'a\tb\n{shown}3\t""\t""\n\t \n4\t5\n6\t7\t\n'.encode(encoding), "air.tsv")
-    rows = read(spark, [file], source(schema(a="long", b="string"), encoding=encoding)).frame.collect()
+    rows = read_files(spark, [file], source(schema(a="long", b="string"), encoding=encoding)).frame.collect()
     good = [(row["a"], row["b"] or None) for row in rows if row["_raw"] is None]
     bad = [json.loads(row["_raw"])["_line"] for row in rows if row["_raw"] is not None]
     assert (Counter(good), sorted(bad)) == ({(1, "2"): 60, (3, None): 1, (6, "7"): 1}, ["\t ", "4\t5"])
@@ -109,29 +109,29 @@ def test_each_row_of_a_file_with_a_separator_behind_the_last_column_has_it(
 @pytest.mark.parametrize("sign", [*"\x01\x08\x0b\x0c\x0e\x1b\x1c\x1f ", "", "\x01 \x1c"])
 def test_a_row_of_signs_that_spark_takes_for_blanks_is_a_row(spark: Any, land: Any, source: Any, sign: str) -> None:
     file = land(f"a\tb\nx\ty\n{sign}\t{sign}\nz\t\x01\n", "signs.tsv")
-    rows = read(spark, [file], source(schema(a="string", b="string"))).frame.collect()
+    rows = read_files(spark, [file], source(schema(a="string", b="string"))).frame.collect()
     assert sorted((row["a"] or "", row["b"] or "") for row in rows) == sorted([("x", "y"), (sign, sign), ("z", "\x01")])
 
 
 def test_lines_of_tabs_above_the_header_are_none(spark: Any, land: Any, source: Any) -> None:
-    rows = read(spark, [land("\t\n \t\na\tb\n1\t2\n\t\n", "tabs.tsv")], source(schema(a="long", b="long"))).frame.collect()
+    rows = read_files(spark, [land("\t\n \t\na\tb\n1\t2\n\t\n", "tabs.tsv")], source(schema(a="long", b="long"))).frame.collect()
     assert [(row["a"], row["b"], row["_raw"]) for row in rows] == [(1, 2, None), (None, None, None)]
 
 
 def test_a_trailing_separator_is_told(spark: Any, land: Any, source: Any) -> None:
-    result = read(spark, [land("station,pm10\n1,10,\n2,20,\n", "air.csv")], source())
+    result = read_files(spark, [land("station,pm10\n1,10,\n2,20,\n", "air.csv")], source())
     assert [tuple(row)[:2] for row in result.frame.collect()] == [(1, 10), (2, 20)]
     assert result.notes == ["'air.csv': rows end with a separator after the last column; the empty field after it is left out."]
 
 
 def test_a_header_that_fits_no_reading_is_refused(spark: Any, land: Any, source: Any) -> None:
     with pytest.raises(SourceProblem, match="2 names in its header and 3 fields"):
-        read(spark, [land("a,b\n1,2,3\n1,5,6\n")], source())
+        read_files(spark, [land("a,b\n1,2,3\n1,5,6\n")], source())
 
 
 def test_a_quote_that_is_not_closed_costs_its_own_line_and_tells_it(spark: Any, land: Any, source: Any) -> None:
     file = land('id,comment\n1,ok\n2,"good\n3,fine\n4,"late"\n5,"a ""b"""\n6,"x"y\n7,5" disk\n', "notes.csv")
-    result = read(spark, [file], source(schema(id="long", comment="string")))
+    result = read_files(spark, [file], source(schema(id="long", comment="string")))
     rows = result.frame.collect()
     assert [(row["id"], row["comment"]) for row in rows if row["_raw"] is None] == [
         (1, "ok"), (3, "fine"), (4, "late"), (5, 'a "b"'), (7, '5" disk'),
@@ -147,12 +147,12 @@ def test_types_follow_from_all_files_whatever_their_order(spark: Any, land: Any,
     bodies = ["id,v,empty\n1,1,\n2,2,\n", "id,v,empty\n3,1.5,\n", "id,v,empty\n4,x,7\n"]
     files = [land(body, f"{i}.csv") for i, body in enumerate(bodies)]
     for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
-        done = read(spark, [files[order[0]]], source())
+        done = read_files(spark, [files[order[0]]], source())
         for number, place in enumerate(order[1:], 2):
             seen = [files[i] for i in order[:number]]
-            fresh = read(spark, seen, source())
+            fresh = read_files(spark, seen, source())
             try:
-                done = read(spark, [files[place]], source(), published=done.schema, added_columns=done.added_columns)
+                done = read_files(spark, [files[place]], source(), published=done.schema, added_columns=done.added_columns)
             except Outgrown:
                 done = fresh
             assert {field.name: field.type for field in done.schema} == {field.name: field.type for field in fresh.schema}, (
@@ -164,7 +164,7 @@ def test_types_follow_from_all_files_whatever_their_order(spark: Any, land: Any,
 
 def test_identifiers_and_codes_keep_every_sign(spark: Any, land: Any, source: Any) -> None:
     file = land("id,code,plus,hex,far\n9007199254740993,1E5,+1,0x1F,1e400\n1.5,2E6,+2,0x2A,1\n")
-    result = read(spark, [file], source())
+    result = read_files(spark, [file], source())
     assert {field.type for field in result.schema} == {"string"}
     assert tuple(result.frame.collect()[0])[:5] == ("9007199254740993", "1E5", "+1", "0x1F", "1e400")
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings, strategies as st
 import caudal as cd
 from caudal.declarations.detector import Detection
 from caudal.declarations.statistics import Statistics
-from caudal.stages.statistics import Bounds, Samples, advance, begin, end_stream, rows, take_samples
+from caudal.stages.statistics import Bounds, Samples, advance, end_stream, new_state, take_samples, window_rows
 from caudal.stages.statistics.batch import _chunk
 from caudal.stages.statistics.seen import Seen, seen_of
-from caudal.streaming.watch import Watch, of_samples
+from caudal.streaming.watch import DetectionWatch, of_samples
 
 T0 = 1_700_000_040_000_000  # a whole minute
 MINUTES = Statistics(name="s", inputs=("x",), channels=("a",), width_s=60.0, every_s=60.0, late_s=1000.0)
@@ -37,11 +37,11 @@ def together(*parts: Samples) -> Samples:
 
 def counted(batches: list[Samples]) -> tuple[int, int]:
     """Return readings and duplicates of batches that come one after another."""
-    state = begin(MINUTES)
+    state = new_state(MINUTES)
     for batch in batches:
         state, _, _ = advance(state, [take_samples(batch, MINUTES, state.bounds)], MINUTES)
     _, last = end_stream(state, MINUTES)
-    assert sum(rows(last, MINUTES).column("readings").to_pylist()) == state.readings
+    assert sum(window_rows(last, MINUTES).column("readings").to_pylist()) == state.readings
     return state.readings, state.duplicates
 
 
@@ -80,7 +80,7 @@ def test_what_has_come_is_told_by_number_and_time_whatever_comes_in_whatever_ord
 
 
 def test_regular_times_are_remembered_as_few_runs_and_irregular_ones_are_still_told_apart() -> None:
-    regular, state = session(0, 3000), begin(MINUTES)
+    regular, state = session(0, 3000), new_state(MINUTES)
     for piece in np.array_split(np.arange(3000), 300):
         state, _, _ = advance(state, [take_samples(regular.where(piece), MINUTES, state.bounds)], MINUTES)
     assert len(state.seen.low) <= 3
@@ -89,7 +89,7 @@ def test_regular_times_are_remembered_as_few_runs_and_irregular_ones_are_still_t
 
 
 def test_detectors_see_a_device_that_restarts_within_a_second() -> None:
-    watch, plain = (Watch(Detection(name, "x", cd.robust_z(window=64)), 1) for name in ("restarted", "plain"))
+    watch, plain = (DetectionWatch(Detection(name, "x", cd.robust_z(window=64)), 1) for name in ("restarted", "plain"))
     first, second = session(0, 20), session(0.5, 20)
     _, seen = of_samples(watch, [first], Seen())
     _, seen = of_samples(watch, [second, first], seen)

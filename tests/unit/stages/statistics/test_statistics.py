@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.declarations.statistics import EEG_BANDS, Statistics
-from caudal.stages.statistics import Bounds, Samples, advance, begin, end_stream, have_common_samples, of_table, rows, take_samples
+from caudal.stages.statistics import (
+    Bounds,
+    Samples,
+    advance,
+    end_stream,
+    have_common_samples,
+    new_state,
+    of_table,
+    take_samples,
+    window_rows,
+)
 
 CHANNELS = ("a", "b", "c")
 DECLARED = Statistics(
@@ -45,7 +55,7 @@ def whole(samples: Samples, declared: Statistics = DECLARED) -> pa.Table:
 
 def streamed(batches: list[list[Samples]], declared: Statistics = DECLARED) -> pa.Table:
     """Return the rows of batches, each taken by tasks."""
-    state, out = begin(declared), []
+    state, out = new_state(declared), []
     for tasks in batches:
         found = [take_samples(one, declared, state.bounds) for one in tasks]
         if have_common_samples(found):
@@ -54,9 +64,9 @@ def streamed(batches: list[list[Samples]], declared: Statistics = DECLARED) -> p
             )
             found = [take_samples(joined, declared, state.bounds)]
         state, closed, _ = advance(state, found, declared)
-        out.append(rows(closed, declared))
+        out.append(window_rows(closed, declared))
     state, closed = end_stream(state, declared)
-    out.append(rows(closed, declared))
+    out.append(window_rows(closed, declared))
     assert len(state.open) == 0
     return pa.concat_tables(out).sort_by([("device", "ascending"), ("window_start", "ascending"), ("sensor", "ascending")])
 
@@ -143,7 +153,7 @@ def test_a_session_is_closed_when_nothing_in_time_can_belong_to_it() -> None:
     sessions = replace(DECLARED, gap_s=0.25, bands={}, late_s=0.5)
     one, other = made(2, devices=1), made(2, devices=1)
     other = replace(other, at_us=other.at_us + 3_000_000, seq=other.seq + 256)
-    state, closed, open_ = advance(begin(sessions), [take_samples(one, sessions, Bounds())], sessions)
+    state, closed, open_ = advance(new_state(sessions), [take_samples(one, sessions, Bounds())], sessions)
     assert (len(closed), len(state.open), len(open_)) == (0, 1, 1)
     state, closed, _ = advance(state, [take_samples(other, sessions, state.bounds)], sessions)
     assert closed.samples.tolist() == [256]
@@ -157,7 +167,7 @@ def test_windows_of_many_samples_are_counted_and_tell_the_same() -> None:
     minutes = replace(DECLARED, width_s=100.0, every_s=100.0, bands={}, late_s=1000.0)
     want = whole(samples, minutes)
     pieces = [samples.where(part) for part in np.array_split(np.random.default_rng(3).permutation(len(samples)), 9)]
-    state = begin(minutes)
+    state = new_state(minutes)
     for one in pieces:
         state, _, _ = advance(state, [take_samples(one, minutes, state.bounds)], minutes)
     assert state.open.sketch.shape[1] > 0
@@ -221,7 +231,7 @@ def test_late_samples_and_duplicates_are_counted_and_left_out() -> None:
     samples = made(5, devices=1)
     late = samples.where(samples.at_us < T0 + 200_000)
     rest = samples.where(samples.at_us >= T0 + 200_000)
-    state = begin(DECLARED)
+    state = new_state(DECLARED)
     counts = []
     for one in (rest, late, rest.where(np.arange(len(rest) - 50, len(rest)))):
         state, _, _ = advance(state, [take_samples(one, DECLARED, state.bounds)], DECLARED)
@@ -237,7 +247,7 @@ def test_a_device_may_begin_to_count_anew() -> None:
 
 
 def test_what_has_been_seen_of_closed_windows_is_forgotten() -> None:
-    state = begin(DECLARED)
+    state = new_state(DECLARED)
     for second in range(60):
         one = made(1, devices=3)
         one = replace(one, at_us=one.at_us + second * 1_000_000, seq=one.seq + second * 128)

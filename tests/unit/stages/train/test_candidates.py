@@ -16,7 +16,7 @@ from sklearn.svm import SVR
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.train.baseline import Baseline
 from caudal.stages.train.candidates import candidates
-from caudal.stages.train.encode import kind_of
+from caudal.stages.train.encode import estimator_kind
 from caudal.stages.train.rows import labelled_rows
 from caudal.stages.train.scikit import ScikitCandidate
 
@@ -62,8 +62,8 @@ def test_own_preparation_is_taken_as_it_is(rides, features, declared):
     rows = labelled_rows(declared(), features, rides)
     fitted = ScikitCandidate(own, rows.inputs, None, 0).fit(rows.frame, rows.y)
     assert [name for name, _ in fitted.estimator.steps] == ["columntransformer", "ridge"]
-    assert kind_of(RandomForestRegressor()) == "trees"
-    assert kind_of(Ridge()) == "other"
+    assert estimator_kind(RandomForestRegressor()) == "trees"
+    assert estimator_kind(Ridge()) == "other"
 
 
 def test_the_seed_reaches_what_was_left_open(rides, features, declared):

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.expectation import Expectation
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.enforce.declared import Declared
-from caudal.stages.enforce.judging.content import columns
+from caudal.stages.enforce.declared import DeclaredExpectation
+from caudal.stages.enforce.judging.content import published_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 
-def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[str, DataFrame], table: str) -> list[Declared]:
+def bind_expectations(
+    frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[str, DataFrame], table: str
+) -> list[DeclaredExpectation]:
     """Return the expectations after checking that each of them binds to the frame.
 
     Raises
@@ -24,7 +26,7 @@ def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[
     bound = []
     for expectation in expectations:
         where = str(expectation.where) if expectation.where else None
-        if not isinstance(expectation, Declared):
+        if not isinstance(expectation, DeclaredExpectation):
             raise DeclarationProblem(
                 f"{expectation.name} is of a kind that is not in caudal.expect.",
                 where=where,
@@ -33,7 +35,7 @@ def bind(frame: DataFrame, expectations: Sequence[Expectation], others: Mapping[
             )
         for column in expectation.columns:
             if column not in frame.columns:
-                table_columns = columns(frame)
+                table_columns = published_columns(frame)
                 raise DeclarationProblem(
                     f"{expectation.name} binds to nothing: table '{table}' has no column '{column}'.",
                     nearest=nearest(column, table_columns),

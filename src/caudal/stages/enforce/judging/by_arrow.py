@@ -51,7 +51,7 @@ def is_suited(frame: DataFrame, folder: Place, by: Sequence[str]) -> bool:
     )
 
 
-def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
+def write_by_arrow(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
     """Write rows as Parquet under ``_verdict=…`` and the folders of ``by``; the contents of ``folder`` are replaced.
 
     Raises

@@ -19,14 +19,14 @@ _MOST_BYTES = 1024
 SEGMENT = "_segment"  # the column that names the file of a source's rows
 
 
-def columns(frame: DataFrame) -> list[str]:
+def published_columns(frame: DataFrame) -> list[str]:
     """Return the names of the columns that are published."""
     return [name for name in frame.columns if not name.startswith(TEMPORARY) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
 
 
 def orderable_columns(frame: DataFrame) -> list[Column]:
     """Return the columns that can be ordered, from left to right."""
-    return [F.col(quoted(name)) for name in columns(frame) if _is_orderable(frame.schema[name].dataType)]
+    return [F.col(quoted(name)) for name in published_columns(frame) if _is_orderable(frame.schema[name].dataType)]
 
 
 def is_readable(frame: DataFrame) -> Column:
@@ -42,9 +42,9 @@ def _is_orderable(kind: DataType) -> bool:
     return kind.typeName() not in ("map", "variant", "calendarinterval", "interval")
 
 
-def as_json(frame: DataFrame) -> Column:
+def row_as_json(frame: DataFrame) -> Column:
     """Return the row's published columns as JSON, nulls included."""
-    published = [name for name in columns(frame) if not name.startswith("_")]
+    published = [name for name in published_columns(frame) if not name.startswith("_")]
 
     def as_field(name: str) -> Column:
         column = F.col(quoted(name))

@@ -1,7 +1,7 @@
 """Judge a frame's rows in the pass that writes them.
 
 Rows that break a rule which quarantines or stops get the verdict ``quarantined``, their reasons and their raw values. The writer
-partitions by the verdict, and the figures are read from the written files (`outcome`), so that a task that ran twice counts once.
+partitions by the verdict, and the figures are read from the written files (`judged_outcome`), so that a task that ran twice counts once.
 Rules that only warn leave no trace in the rows: an observation counts them, which is exact because nothing is shuffled
 between it and the write.
 
@@ -19,8 +19,8 @@ from pyspark.sql import Observation, functions as F
 
 from caudal.declarations.expectation import Expectation
 from caudal.engine.marks import quoted
-from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, Declared, RowExpectation
-from caudal.stages.enforce.judging.bind import bind
+from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, DeclaredExpectation, RowExpectation
+from caudal.stages.enforce.judging.bind import bind_expectations
 from caudal.stages.enforce.judging.content import (
     FORMAT_ERRORS,
     RAW,
@@ -28,12 +28,12 @@ from caudal.stages.enforce.judging.content import (
     SEGMENT,
     TEMPORARY,
     VERDICT,
-    as_json,
-    columns,
     is_readable,
+    published_columns,
+    row_as_json,
 )
 from caudal.stages.enforce.judging.first import is_unique_by_plan
-from caudal.stages.enforce.judging.outcome import Outcome, outcome
+from caudal.stages.enforce.judging.outcome import JudgingOutcome, judged_outcome
 from caudal.stages.enforce.unique import Unique
 from caudal.storage.place import Place, place
 
@@ -44,20 +44,20 @@ _BAD = f"{TEMPORARY}bad"
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFrame:
     """A frame with its verdicts; Spark computes nothing until it is written.
 
     Parameters
     ----------
     frame : DataFrame, the columns of the input, ``_reasons`` (array of strings) and ``_raw`` (JSON of the row as it came), both null
         for good rows, and ``_verdict``: ``good`` or ``quarantined``
-    compared_later : the rules whose keys are compared after the rows are written (`write`)
-    repeat_counts : rows that repeat a key, by the name of the rule that only warns of them; known after `write`
+    compared_later : the rules whose keys are compared after the rows are written (`write_judged`)
+    repeat_counts : rows that repeat a key, by the name of the rule that only warns of them; known after `write_judged`
     """
 
     frame: DataFrame
     table: str
-    expectations: tuple[Declared, ...]
+    expectations: tuple[DeclaredExpectation, ...]
     tz: str = "UTC"
     scope: ComparisonScope = field(default_factory=ComparisonScope, repr=False)
     compared_later: tuple[Unique, ...] = ()
@@ -73,26 +73,26 @@ class Judged:
         by : columns that the verdicts' folders are partitioned by, in order
         segments : the values of ``_segment``, where they are known
         """
-        from caudal.stages.enforce.judging.write import set_aside_repeats, write
+        from caudal.stages.enforce.judging.write import set_aside_repeats, write_judged
 
         target = place(folder) if isinstance(folder, str) else folder
-        write(self.frame, target, by, segments)
+        write_judged(self.frame, target, by, segments)
         warning = [rule for rule in self.compared_later if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
         self.repeat_counts.update(
             set_aside_repeats(self.frame, target, by, self.compared_later, self.scope, rules, {rule.name for rule in warning})
         )
 
-    def outcome(self, written: Place | str, history: Sequence[Mapping[str, object]] = (), now: float = 0.0) -> Outcome:
+    def outcome(self, written: Place | str, history: Sequence[Mapping[str, object]] = (), now: float = 0.0) -> JudgingOutcome:
         """Return the counts, the figures and the results of all expectations for the written rows.
 
         Parameters
         ----------
-        written : the folder that `write` wrote to
+        written : the folder that `write_judged` wrote to
         history : profiles of earlier versions, newest last
         now : float, seconds since 1970, UTC
         """
-        return outcome(
+        return judged_outcome(
             place(written) if isinstance(written, str) else written,
             self.table,
             self.expectations,
@@ -117,7 +117,7 @@ def judge(
     day: str | None = None,
     table: str = "table",
     tz: str = "UTC",
-) -> Judged:
+) -> JudgedFrame:
     """Return the frame with a verdict for each row.
 
     Parameters
@@ -134,7 +134,7 @@ def judge(
     ------
     DeclarationProblem : an expectation names a table or column that does not exist
     """
-    declared = bind(frame, expectations, others or {}, table)
+    declared = bind_expectations(frame, expectations, others or {}, table)
     scope = ComparisonScope(
         table, others or {}, tuple(name for name in (SEGMENT, day) if name is not None and name in frame.columns)
     )
@@ -165,24 +165,26 @@ def judge(
         for expectation in _distinct(declared, ("quarantine", "stop"))
         if expectation.name in conditions
     }
-    return Judged(_add_verdicts(observed, reasons), table, tuple(declared), tz, scope, compared_later, observation)
+    return JudgedFrame(_add_verdicts(observed, reasons), table, tuple(declared), tz, scope, compared_later, observation)
 
 
-def sets_aside(rule: Declared, expectations: Sequence[Declared]) -> bool:
+def sets_aside(rule: DeclaredExpectation, expectations: Sequence[DeclaredExpectation]) -> bool:
     """Return whether breaking a rule sets a row aside; the same rule can be declared more than once with different actions."""
     return any(other.name == rule.name and other.action != "warn" for other in expectations)
 
 
-def _distinct(expectations: Sequence[Declared], actions: tuple[str, ...] = ("warn", "quarantine", "stop")) -> list[Declared]:
+def _distinct(
+    expectations: Sequence[DeclaredExpectation], actions: tuple[str, ...] = ("warn", "quarantine", "stop")
+) -> list[DeclaredExpectation]:
     """Return the expectations with one of the actions; of those with the same name, which judge alike, only the first."""
-    distinct: dict[str, Declared] = {}
+    distinct: dict[str, DeclaredExpectation] = {}
     for expectation in expectations:
         if expectation.action in actions:
             distinct.setdefault(expectation.name, expectation)
     return list(distinct.values())
 
 
-def _condition(expectation: Declared, frame: DataFrame, flag: str) -> dict[str, Column]:
+def _condition(expectation: DeclaredExpectation, frame: DataFrame, flag: str) -> dict[str, Column]:
     """Return the condition under which a row breaks an expectation, by the expectation's name; nothing for one of the whole table."""
     if isinstance(expectation, RowExpectation):
         return {expectation.name: expectation.violation(frame.schema)}
@@ -195,7 +197,7 @@ def _any(conditions: Sequence[Column]) -> Column:
 
 
 def _observe(
-    frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[Declared]
+    frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[DeclaredExpectation]
 ) -> tuple[DataFrame, Observation | None]:
     """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
     counts = [
@@ -211,7 +213,7 @@ def _observe(
 
 def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     """Return the published columns with ``_reasons``, ``_raw`` and ``_verdict``."""
-    published = columns(frame)
+    published = published_columns(frame)
     reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:
         broken_rules = F.array(*(F.when(condition, F.lit(name)) for name, condition in reasons.items()))
@@ -222,7 +224,7 @@ def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     if FORMAT_ERRORS in frame.columns and RAW in frame.columns and not reasons:
         raw = F.col(RAW)  # rows with format errors have it; no other row is set aside
     else:
-        raw = F.coalesce(F.col(RAW), as_json(frame)) if RAW in frame.columns else as_json(frame)
+        raw = F.coalesce(F.col(RAW), row_as_json(frame)) if RAW in frame.columns else row_as_json(frame)
     bad = ~is_readable(frame) | F.col(_BAD)
     verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
     judged = frame.withColumns({REASONS: reasons_of_row.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})

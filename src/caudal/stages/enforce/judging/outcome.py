@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caudal.errors import ExpectationStopped
-from caudal.stages.enforce.declared import Declared, Figures, TableExpectation
+from caudal.stages.enforce.declared import DeclaredExpectation, Figures, TableExpectation
 from caudal.stages.enforce.judging import profile
 from caudal.storage.place import Place, readable
 
@@ -43,7 +43,7 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JudgingOutcome:
     """The outcome of a judged frame.
 
     Parameters
@@ -64,18 +64,18 @@ class Outcome:
     stop: ExpectationStopped | None = None
 
 
-def outcome(
+def judged_outcome(
     written: Place,
     table: str,
-    expectations: Sequence[Declared],
+    expectations: Sequence[DeclaredExpectation],
     count_warnings: Callable[[], Mapping[str, int]],
     history: Sequence[Mapping[str, object]],
     now: float,
     tz: str,
-) -> Outcome:
+) -> JudgingOutcome:
     """Return the outcome of the frame written to a folder; ``count_warnings`` returns how many rows break each rule that only warns."""
     good_files, bad_files = profile.parquet(written / GOOD), profile.parquet(written / QUARANTINED)
-    good = profile.rows(good_files)
+    good = profile.count_rows(good_files)
     reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
     figures = Figures(good, profile.profile(good_files), history, now, tz)
     judged = good + quarantined - unreadable
@@ -98,7 +98,7 @@ def outcome(
         checks.append(result)
         if stops:
             stopping.append((expectation, result))
-    return Outcome(
+    return JudgingOutcome(
         rows=good + quarantined,
         good=good,
         quarantined=quarantined,
@@ -137,12 +137,12 @@ def _judge_table(expectation: TableExpectation, figures: Figures) -> CheckResult
     )
 
 
-def _judge_rows(expectation: Declared, judged: int, broken: int) -> CheckResult:
+def _judge_rows(expectation: DeclaredExpectation, judged: int, broken: int) -> CheckResult:
     message = "holds" if not broken else f"{broken} of {judged} rows ({broken / judged:.2%}) break it"
     return CheckResult(expectation.name, expectation.kind, expectation.action, judged, broken, broken == 0, message)
 
 
-def _stop_error(table: str, stopping: Sequence[tuple[Declared, CheckResult]]) -> ExpectationStopped:
+def _stop_error(table: str, stopping: Sequence[tuple[DeclaredExpectation, CheckResult]]) -> ExpectationStopped:
     """Return the error of the first expectation that stops the step, with the number of the others."""
     expectation, result = stopping[0]
     if isinstance(expectation, TableExpectation):

@@ -77,7 +77,7 @@ def parquet(folder: Place) -> list[Place]:
     return sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith((".", "_")))
 
 
-def rows(files: Sequence[Place]) -> int:
+def count_rows(files: Sequence[Place]) -> int:
     """Return how many rows the files have, by their footers."""
     return sum(pq.read_metadata(readable(file)).num_rows for file in files)
 

@@ -19,7 +19,7 @@ from pyspark.sql.types import DateType
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging import by_arrow
-from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, as_json
+from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, row_as_json
 from caudal.stages.enforce.judging.first import mark_repeats
 from caudal.stages.enforce.judging.repeats import keys_of, move_repeats
 from caudal.stages.enforce.unique import Unique
@@ -36,10 +36,10 @@ _NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
 _EPOCH = dt.date(1970, 1, 1)
 
 
-def write(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
+def write_judged(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
     """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
     if by_arrow.is_suited(frame, folder, by):
-        by_arrow.write(frame, folder, by, segments)
+        by_arrow.write_by_arrow(frame, folder, by, segments)
         return
     place = _folder_number(frame, by, segments)
     if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy
@@ -94,7 +94,7 @@ def set_aside_repeats(
     rows = rows.withColumns(
         {
             REASONS: F.when(F.col(bad), reasons),
-            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), as_json(frame))),
+            RAW: F.when(F.col(bad), F.coalesce(F.col(RAW), row_as_json(frame))),
             VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
         }
     )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import TextSurvey, open_plain, survey_text
-from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, records
-from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, split_records
+from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 from caudal.storage.place import reader, spark_path
@@ -148,7 +148,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     return rows.drop("_beyond", *(name for name in names if name.startswith("_c")))
 
 
-def batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:
+def csv_batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:
     """Yield the used columns of files, read by Arrow in this process: the same texts as `frame`, including empty ones.
 
     Raises
@@ -201,7 +201,7 @@ class UnlikeSpark(Exception):
 
 
 def _is_plain(survey: TextSurvey, dialect: Dialect, encoding: str) -> bool:
-    """Return whether Spark's reader and `records` certainly split the file into the same records."""
+    """Return whether Spark's reader and `split_records` certainly split the file into the same records."""
     lines = survey.lines
     if not lines.well_formed or lines.has_nul or lines.blank_fields or survey.bare_returns or "\r" in lines.kinds:
         return False
@@ -247,14 +247,14 @@ def _write_records(
     import pyarrow.parquet as pq
 
     scratch.mkdir(parents=True, exist_ok=True)
-    target = scratch / f"{stem(file)}-records.parquet"
+    target = scratch / f"{parts_prefix(file)}-records.parquet"
     names = [f"c{i}" for i in range(width)]
     schema = pa.schema([*((name, pa.string()) for name in (*names, "_line", "_fault")), ("_number", pa.int64())])
     faults: list[Record] = []
     rows: list[list[str | None]] = []
     fault_rows: list[tuple[str | None, str | None, int | None]] = []
     with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-        lines = records(_without_bom(text), dialect)
+        lines = split_records(_without_bom(text), dialect)
         if (
             header
             and (header_record := next((record for record in lines if _holds_something(record)), None)) is not None
@@ -316,7 +316,7 @@ def _quote(options: Options) -> str | None:
 def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
     rows: list[list[str]] = []
-    for record in records(io.StringIO(text, newline=""), dialect):
+    for record in split_records(io.StringIO(text, newline=""), dialect):
         if not record.fault and (rows or _holds_something(record)):
             rows.append([value or "" for value in record.fields])
         if len(rows) > _SAMPLE:

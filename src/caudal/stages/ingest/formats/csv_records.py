@@ -46,7 +46,7 @@ class Record:
     fault: str | None = None
 
 
-def records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
+def split_records(lines: Iterable[str], dialect: Dialect) -> Iterator[Record]:
     """Yield the records of physical lines (with their line ends), without blank lines and comments.
 
     A value may span lines if its record is well-formed. Otherwise the line that opens the quote is faulty, and the

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.extras import require
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
-from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole, is_zip
 from caudal.storage.place import Place, reader, spark_path
@@ -50,7 +50,7 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for name in chosen:
-        target = folder / f"{stem(file)}-{names.index(name)}.parquet"
+        target = folder / f"{parts_prefix(file)}-{names.index(name)}.parquet"
         if _write(file, book, name, options, target, note):
             part_name = file.name if len(chosen) == 1 else f"{file.name}[{name}]"
             files.append(RawFile(target, file.sha256, part_name, "excel"))

@@ -16,7 +16,7 @@ from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
 from caudal.stages.ingest.formats.lines import UNUSED_SEPARATOR
-from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 from caudal.storage.place import reader, spark_path
@@ -158,7 +158,7 @@ def _write_lines(file: RawFile, encoding: str, skip: int, scratch: Path) -> Path
     import pyarrow.parquet as pq
 
     scratch.mkdir(parents=True, exist_ok=True)
-    target = scratch / f"{stem(file)}-lines.parquet"
+    target = scratch / f"{parts_prefix(file)}-lines.parquet"
     schema = pa.schema([("line", pa.string()), ("_bad", pa.string())])
     lines = islice(_lines(file, encoding), skip, None)
     with pq.ParquetWriter(target, schema) as writer:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
-from caudal.stages.ingest.formats.json_records import records
-from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, Rows, items, keys, parse_rows, read
-from caudal.stages.ingest.packed import stem
+from caudal.stages.ingest.formats.json_records import extract_records
+from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, TextRows, items, line_keys, parse_rows, read_lines
+from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 from caudal.storage.place import reader, spark_path
@@ -40,9 +40,9 @@ def parts(file: RawFile, options: Options, folder: Path) -> list[RawFile]:
     check_whole(file.path, "json", file.name)
     survey_text(file, str(options.get("encoding") or "utf-8"), None)
     assert isinstance(file.path, Path)  # a local copy where the lake is remote
-    rows = records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
+    rows = extract_records(file.path.read_text(str(options.get("encoding") or "utf-8-sig")), str(options["records"]), file.name)
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{stem(file)}-records.json"
+    target = folder / f"{parts_prefix(file)}-records.json"
     if not rows:  # a complete answer without rows
         return []
     target.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
@@ -71,7 +71,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
     read_rows = partial(
-        read, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
+        read_lines, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
     )
     columns = [*(f"_r{i}" for i in range(len(used))), "_line", "_fault", "_file"]
     return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
@@ -104,7 +104,7 @@ def _runs_over_lines(head: str, line_end: str) -> bool:
     if head.startswith("["):
         return True
     lines = [line for line in head.split(line_end)[:_TRIED_LINES] if line.strip()]
-    rows = Rows()
+    rows = TextRows()
     for line in lines:
         rows.add(line)
     valid_lines = sum(reason != NO_OBJECT for reason in rows.faults.values()) + len(rows.values) - len(rows.faults)
@@ -129,7 +129,7 @@ def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
     encoding, spans_lines = dialect["encoding"], dialect["whole"] == "true"
     all_keys = Keys()
     if not spans_lines and file.path.stat().st_size > _LOCAL_BYTES:
-        collect_keys = partial(keys, encoding=encoding)
+        collect_keys = partial(line_keys, encoding=encoding)
         for row in _texts(spark, [file], dialect).mapInArrow(collect_keys, "keys string").collect():
             names, repeated = json.loads(row["keys"])
             all_keys.names.update(dict.fromkeys(names))

@@ -10,23 +10,23 @@ from caudal.stages.ingest.formats.json_rows import scan
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def records(text: str, path: str, name: str) -> list[str]:
+def extract_records(text: str, path: str, name: str) -> list[str]:
     """Return the rows of an answer as their original text, each on a line; ``path`` is like ``data.items``, empty for the answer itself.
 
     Examples
     --------
-    >>> records('{"n": 2, "data": {"items": [{"a": 1.50}, {"a": 2}]}}', "data.items", "page")
+    >>> extract_records('{"n": 2, "data": {"items": [{"a": 1.50}, {"a": 2}]}}', "data.items", "page")
     ['{"a": 1.50}', '{"a": 2}']
 
     Raises
     ------
     SourceProblem : the answer is not JSON, or has nothing at the path
     """
-    return [_line(text[start:end]) for start, end in spans(text, path, name)]
+    return [_line(text[start:end]) for start, end in row_spans(text, path, name)]
 
 
-def spans(text: str, path: str, name: str) -> list[tuple[int, int]]:
-    """Return where the rows of an answer begin and end; see `records`.
+def row_spans(text: str, path: str, name: str) -> list[tuple[int, int]]:
+    """Return where the rows of an answer begin and end; see `extract_records`.
 
     Raises
     ------

@@ -32,7 +32,7 @@ Pairs = tuple[tuple[str, object], ...]
 
 
 @dataclass
-class Rows:
+class TextRows:
     """Rows of some text.
 
     Parameters
@@ -213,7 +213,9 @@ def repeated_key(pairs: Pairs) -> str:
     return next(key for key, _ in pairs if key in keys_so_far or keys_so_far.add(key))  # type: ignore[func-returns-value]
 
 
-def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, spans_lines: bool) -> Iterator[pa.RecordBatch]:
+def read_lines(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str, spans_lines: bool
+) -> Iterator[pa.RecordBatch]:
     """Yield rows of text: the columns ``names`` as ``_r0`` …, ``_file``, and ``_line`` and ``_fault`` where a line is not a row.
 
     Parameters
@@ -234,7 +236,7 @@ def read(batches: Iterable[pa.RecordBatch], names: Sequence[str], encoding: str,
         yield pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_fault", "_file"])
 
 
-def keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
+def line_keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:
     """Yield one row with the keys of lines, as JSON in ASCII, which can hold any key."""
     import pyarrow as pa
 
@@ -251,7 +253,7 @@ class Keys:
     names: dict[str, None] = field(default_factory=dict)
     repeated: tuple[str, str] | None = None
 
-    def add(self, rows: Rows) -> None:
+    def add(self, rows: TextRows) -> None:
         """Add the keys of some rows."""
         for row in rows.values:
             if row.keys() - self.names.keys():
@@ -264,7 +266,7 @@ class Keys:
                     break
 
 
-def parse_rows(texts: Iterable[tuple[str, str]], spans_lines: bool) -> Iterator[tuple[Rows, list[str]]]:
+def parse_rows(texts: Iterable[tuple[str, str]], spans_lines: bool) -> Iterator[tuple[TextRows, list[str]]]:
     """Yield the rows of texts in batches, each row with its file.
 
     Parameters
@@ -276,7 +278,7 @@ def parse_rows(texts: Iterable[tuple[str, str]], spans_lines: bool) -> Iterator[
     ------
     JSONDecodeError : a whole file is not JSON
     """
-    rows, files = Rows(), []
+    rows, files = TextRows(), []
     for text, file in texts:
         if not spans_lines:
             files += [file] * rows.add(text)
@@ -284,10 +286,10 @@ def parse_rows(texts: Iterable[tuple[str, str]], spans_lines: bool) -> Iterator[
             files += [file] * rows.add_item(text, item)
             if len(files) >= ROWS:
                 yield rows, files
-                rows, files = Rows(), []
+                rows, files = TextRows(), []
         if len(files) >= ROWS:
             yield rows, files
-            rows, files = Rows(), []
+            rows, files = TextRows(), []
     if files:
         yield rows, files
 

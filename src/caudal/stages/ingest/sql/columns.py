@@ -19,7 +19,7 @@ DIGITS = 38  # of the widest decimal
 
 
 @dataclass(frozen=True)
-class Column:
+class SourceColumn:
     """One column.
 
     Parameters
@@ -37,7 +37,7 @@ class Column:
     why: str | None = None
 
 
-def columns(connection: Connection, source: Database) -> list[Column]:
+def source_columns(connection: Connection, source: Database) -> list[SourceColumn]:
     """Return the columns of a source's table or query.
 
     Raises
@@ -128,7 +128,7 @@ WHERE t.oid = ANY(:oids)
 """
 
 
-def _postgres(connection: Connection, source: Database) -> list[Column]:
+def _postgres(connection: Connection, source: Database) -> list[SourceColumn]:
     """Return the columns as PostgreSQL describes a result, where a domain is its base type."""
     result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} LIMIT 0"))  # noqa: S608 - the user's SQL
     assert result.cursor is not None
@@ -148,7 +148,7 @@ def _postgres(connection: Connection, source: Database) -> list[Column]:
         type_name, kind = (type.element, type.element_kind) if is_list else (type.typname, type.typtype)
         arrow, reason = known_type(type_name, kind, precision, scale)
         cast = text_cast(arrow, type_name, is_list)
-        columns_.append(Column(column.name, name + _escape(cast), _list_type(arrow) if is_list else arrow, why=reason))
+        columns_.append(SourceColumn(column.name, name + _escape(cast), _list_type(arrow) if is_list else arrow, why=reason))
     return columns_
 
 
@@ -189,11 +189,11 @@ def known_type(name: str, kind: str, precision: int, scale: int) -> tuple[pa.Dat
     return pa.string(), f"{name} has no type of a table"
 
 
-def _by_inspector(connection: Connection, source: Database) -> list[Column]:
+def _by_inspector(connection: Connection, source: Database) -> list[SourceColumn]:
     """Return the columns by SQLAlchemy's inspector; for a query, only their names."""
     if source.table is None:
         result = connection.execute(text(f"SELECT * FROM {relation(connection, source)} WHERE 1 = 0"))  # noqa: S608
-        return [Column(name, quote_name(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
+        return [SourceColumn(name, quote_name(connection, name), None) for name in result.keys()]  # noqa: SIM118 - a result is no mapping
     schema, name = _parts(source.table)
     return [
         _column_of(column["name"], quote_name(connection, column["name"]), column["type"])
@@ -201,7 +201,7 @@ def _by_inspector(connection: Connection, source: Database) -> list[Column]:
     ]
 
 
-def _column_of(name: str, sql: str, type: TypeEngine[Any]) -> Column:
+def _column_of(name: str, sql: str, type: TypeEngine[Any]) -> SourceColumn:
     plain = [
         (types.Boolean, pa.bool_()), (types.Integer, pa.int64()), (types.Float, pa.float64()), (types.DateTime, pa.timestamp("us")),
         (types.Date, pa.date32()), (types.LargeBinary, pa.binary()), (types.Time, pa.string()), (types.Enum, pa.string()),
@@ -209,11 +209,13 @@ def _column_of(name: str, sql: str, type: TypeEngine[Any]) -> Column:
     ]  # fmt: skip
     if isinstance(type, types.Numeric) and not isinstance(type, types.Float):
         if type.precision and type.precision <= DIGITS and 0 <= (type.scale or 0) <= type.precision:
-            return Column(name, sql, pa.decimal128(type.precision, type.scale or 0), types.Numeric(type.precision, type.scale or 0))
-        return Column(name, sql, pa.string(), why="numeric without declared digits")
+            return SourceColumn(
+                name, sql, pa.decimal128(type.precision, type.scale or 0), types.Numeric(type.precision, type.scale or 0)
+            )
+        return SourceColumn(name, sql, pa.string(), why="numeric without declared digits")
     for sql_type, arrow in plain:
         if isinstance(type, sql_type):
-            return Column(name, sql, arrow, types.String() if isinstance(type, types.Enum | types.Time) else type)
+            return SourceColumn(name, sql, arrow, types.String() if isinstance(type, types.Enum | types.Time) else type)
     if isinstance(type, types.NullType):  # SQLite's columns need no type
-        return Column(name, sql, None)
-    return Column(name, sql, pa.string(), why=f"{type} has no type of a table")
+        return SourceColumn(name, sql, None)
+    return SourceColumn(name, sql, pa.string(), why=f"{type} has no type of a table")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.types as t
 
-from caudal.stages.ingest.sql.columns import Column
+from caudal.stages.ingest.sql.columns import SourceColumn
 
 if TYPE_CHECKING:
     import psycopg
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 BLOCK = 4 << 20  # bytes that are parsed at once; a longer row is read through the driver's cursor
 
 
-def can_copy(connection: Connection, columns: Sequence[Column]) -> bool:
+def can_copy(connection: Connection, columns: Sequence[SourceColumn]) -> bool:
     """Return whether each column's text is its value: lists and bytes have another notation."""
     return connection.dialect.name == "postgresql" and not any(
         column.type is None or t.is_nested(column.type) or t.is_binary(column.type) for column in columns
     )
 
 
-def copy_batches(connection: Connection, statement: ClauseElement, columns: Sequence[Column]) -> Generator[pa.RecordBatch]:
+def copy_batches(connection: Connection, statement: ClauseElement, columns: Sequence[SourceColumn]) -> Generator[pa.RecordBatch]:
     """Yield the rows of a statement.
 
     Raises

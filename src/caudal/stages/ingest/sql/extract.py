@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.sql.columns import Column, columns, quote_name, relation
+from caudal.stages.ingest.sql.columns import SourceColumn, quote_name, relation, source_columns
 from caudal.stages.ingest.sql.copy import can_copy, copy_batches
 from caudal.stages.ingest.sql.earlier import EarlierExtractions, LandedRows, Watermark, resume_from
 from caudal.stages.ingest.sql.text_watermark import FIX, check_watermarks
@@ -39,7 +39,7 @@ ROWS = 20_000  # rows of each range that are in memory at once
 
 
 @dataclass(frozen=True)
-class Range:
+class RangeFile:
     """The file of a range of keys.
 
     Parameters
@@ -54,7 +54,7 @@ class Range:
     has_null: bool
 
 
-def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[Range]:
+def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[RangeFile]:
     """Write the new rows into ``folder`` and return the files, all of one snapshot.
 
     Parameters
@@ -63,12 +63,12 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
     """
     low, landed_rows = resume_from(source, earlier)
     with _snapshot(engine) as (connection, open_connection):
-        columns_ = columns(connection, source)
+        columns_ = source_columns(connection, source)
         form = check_watermarks(connection, source, columns_)
         low_watermark = form.format_moment(low) if form is not None and isinstance(low, date) else low
         bounds = _bounds(connection, source, columns_, low)
 
-        def extract_range(number: int, range_connection: Connection) -> Range:
+        def extract_range(number: int, range_connection: Connection) -> RangeFile:
             return _write(
                 range_connection,
                 source,
@@ -93,7 +93,7 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
 Open = Callable[[], "AbstractContextManager[Connection]"]
 
 
-def _with_connection(open_connection: Open, work: Callable[[Connection], Range]) -> Range:
+def _with_connection(open_connection: Open, work: Callable[[Connection], RangeFile]) -> RangeFile:
     with open_connection() as connection:
         return work(connection)
 
@@ -126,7 +126,7 @@ def _snapshot(engine: Engine) -> Iterator[tuple[Connection, Open | None]]:
 
 
 def _bounds(
-    connection: Connection, source: Database, columns: Sequence[Column], low: Watermark | None
+    connection: Connection, source: Database, columns: Sequence[SourceColumn], low: Watermark | None
 ) -> list[tuple[int | None, int | None]]:
     """Return the key ranges, each with its first key and the first key after it; open at both ends."""
     if source.parallel == 1:
@@ -148,9 +148,9 @@ def _bounds(
 
 
 def _write(
-    connection: Connection, source: Database, columns: Sequence[Column], bounds: tuple[int | None, int | None], low: Watermark | None,
+    connection: Connection, source: Database, columns: Sequence[SourceColumn], bounds: tuple[int | None, int | None], low: Watermark | None,
     landed_rows: LandedRows | None, file: Path, mark: str,
-) -> Range:  # fmt: skip
+) -> RangeFile:  # fmt: skip
     statement = _statement(connection, source, columns, bounds, low)
     if can_copy(connection, columns):
         try:
@@ -165,11 +165,11 @@ def _write(
 def write_batches(
     batches: Iterator[pa.RecordBatch],
     source: Database,
-    columns: Sequence[Column],
+    columns: Sequence[SourceColumn],
     landed_rows: LandedRows | None,
     file: Path,
     mark: str,
-) -> Range:
+) -> RangeFile:
     """Write rows into a file, without those that were landed before unchanged."""
     rows, newest, has_null = 0, None, False
     first_batch = next(batches, None)
@@ -186,7 +186,7 @@ def write_batches(
             new_rows = batch if landed_rows is None else landed_rows.new(batch)
             writer.write_batch(new_rows)
             rows += new_rows.num_rows
-    return Range(file, rows, newest, has_null)
+    return RangeFile(file, rows, newest, has_null)
 
 
 def _comparable(column: pa.Array, source: Database) -> pa.Array:
@@ -209,7 +209,7 @@ def _comparable(column: pa.Array, source: Database) -> pa.Array:
 
 
 def _fetch(
-    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column]
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[SourceColumn]
 ) -> Iterator[pa.RecordBatch]:
     """Yield rows through the driver's cursor, which knows every type."""
     result = connection.execution_options(stream_results=True, yield_per=ROWS).execute(statement)
@@ -227,7 +227,7 @@ def _fetch(
 
 
 def _invalid_value_problem(
-    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[Column], error: Exception
+    connection: Connection, statement: TextualSelect, source: Database, columns: Sequence[SourceColumn], error: Exception
 ) -> SourceProblem:
     """Return the problem of a value that is not of its column's type; the rows are read again, unconverted, to name the column."""
     converters = [
@@ -257,7 +257,7 @@ def _invalid_value_problem(
 def _statement(
     connection: Connection,
     source: Database,
-    columns: Sequence[Column],
+    columns: Sequence[SourceColumn],
     bounds: tuple[int | None, int | None],
     low: Watermark | None,
 ) -> TextualSelect:
@@ -282,7 +282,7 @@ def _statement(
 
 
 def _batch(
-    rows: Sequence[Sequence[object]], columns: Sequence[Column], schema: pa.Schema | None, source: Database
+    rows: Sequence[Sequence[object]], columns: Sequence[SourceColumn], schema: pa.Schema | None, source: Database
 ) -> pa.RecordBatch:
     """Return rows as Arrow; a column without a declared type has the type of its first values."""
     arrays = []

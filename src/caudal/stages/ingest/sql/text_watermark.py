@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.sql.columns import Column, relation
+from caudal.stages.ingest.sql.columns import SourceColumn, relation
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -90,7 +90,7 @@ def step_back(text: str, overlap: float) -> str:
     return form.format_moment(moment - timedelta(seconds=overlap))
 
 
-def check_watermarks(connection: Connection, source: Database, columns: Sequence[Column]) -> WatermarkForm | None:
+def check_watermarks(connection: Connection, source: Database, columns: Sequence[SourceColumn]) -> WatermarkForm | None:
     """Return the form of a watermark that is compared as text, None where it is not text.
 
     Raises
@@ -114,7 +114,7 @@ def check_watermarks(connection: Connection, source: Database, columns: Sequence
     return form
 
 
-def _as_text(connection: Connection, column: Column) -> bool:
+def _as_text(connection: Connection, column: SourceColumn) -> bool:
     if connection.dialect.name == "sqlite":  # SQLite keeps times as text
         return column.type is None or pa.types.is_string(column.type) or pa.types.is_temporal(column.type)
     return column.type is not None and pa.types.is_string(column.type)

@@ -23,7 +23,7 @@ from caudal.stages.ingest.streams.tap import LogTap
 KIND = "folder"
 # The most that one intake copies, so that a full folder does not delay a trigger.
 _BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
-batch = log.batch
+batch = log.log_batch
 
 
 def frame(
@@ -32,7 +32,7 @@ def frame(
     """Return the stream of the files' contents; ``arrived`` is when a file was copied."""
     assert isinstance(connection, Folder)
     pattern = str((data or Path.cwd()).absolute() / connection.pattern)
-    return log.stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
+    return log.log_stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> FolderTap:

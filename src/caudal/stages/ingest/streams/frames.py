@@ -33,7 +33,7 @@ class StreamModule(Protocol):
         """Return a reader by offset in this process."""
 
 
-def frame(
+def stream_frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
     """Return a stream of messages: ``_partition int, _offset long, payload binary, arrived timestamp``.
@@ -50,33 +50,33 @@ def frame(
     return _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
 
 
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+def batch_frame(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``."""
     return _module(connection).batch(spark, connection, Path(place), start, end)
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:
-    """Return the object that reads a stream by offset in this process; ``place`` and ``data`` as for `frame`."""
+    """Return the object that reads a stream by offset in this process; ``place`` and ``data`` as for `stream_frame`."""
     return _module(connection).tap(connection, place, data)
 
 
-def kinds() -> Mapping[str, StreamModule]:
+def stream_kinds() -> Mapping[str, StreamModule]:
     """Return the module of every kind of stream source.
 
     Examples
     --------
-    >>> sorted(kinds())
+    >>> sorted(stream_kinds())
     ['folder', 'kafka', 'socket', 'stream']
     """
     return STREAM_SOURCES
 
 
 def _module(connection: Connection) -> StreamModule:
-    if connection.kind not in kinds():
+    if connection.kind not in stream_kinds():
         raise DeclarationProblem(
             f"A connection of the kind '{connection.kind}' does not stream.",
-            nearest=nearest(connection.kind, kinds()),
-            fix=f"Kinds that do: {', '.join(sorted(kinds()))}.",
+            nearest=nearest(connection.kind, stream_kinds()),
+            fix=f"Kinds that do: {', '.join(sorted(stream_kinds()))}.",
             kind=connection.kind,
         )
-    return kinds()[connection.kind]
+    return stream_kinds()[connection.kind]

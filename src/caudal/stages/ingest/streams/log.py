@@ -21,14 +21,14 @@ _TASK_BYTES = 256 << 10
 Offsets = dict[str, int]
 
 
-def frame(
+def log_frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    return stream(spark, LogSource, place, max_blocks=max_blocks)
+    return log_stream(spark, LogSource, place, max_blocks=max_blocks)
 
 
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
+def log_batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the records from ``start`` to before ``end``, one offset for each partition."""
     spark.dataSource.register(LogSource)
     ranges = json.dumps([list(start), list(end)])
@@ -36,7 +36,7 @@ def batch(spark: SparkSession, connection: Connection, place: Path, start: Seque
     return spark.read.format(LogSource.name()).options(folder=str(place.absolute()), cores=cores, ranges=ranges).load()
 
 
-def stream(
+def log_stream(
     spark: SparkSession, source: type[DataSource], place: Path, *, max_blocks: int | None = None, **options: str
 ) -> DataFrame:
     """Return a stream by a Python data source that keeps a log at ``place``."""
@@ -89,7 +89,7 @@ class LogBatch(DataSourceReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield a task's records."""
-        return records(self._folder, partition)
+        return log_records(self._folder, partition)
 
 
 class LogStream(DataSourceStreamReader):
@@ -118,10 +118,10 @@ class LogStream(DataSourceStreamReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """Yield a task's records."""
-        return records(self._folder, partition)
+        return log_records(self._folder, partition)
 
 
-def records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]:
+def log_records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]:
     """Yield the records of a task."""
     if isinstance(piece, TaskRanges):
         reader = Reader(folder)

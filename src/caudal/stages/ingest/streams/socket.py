@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "socket"
-batch = log.batch
+batch = log.log_batch
 _LENGTH = struct.Struct("<I")
 _ACKNOWLEDGED = struct.Struct("<Q")
 _LARGEST = 64 << 20  # bytes of a message; a larger length means wrong framing
@@ -33,7 +33,7 @@ def frame(
 ) -> DataFrame:
     """Return the stream of received messages; this starts `receive`."""
     receive(connection, place)
-    return log.frame(spark, connection, place, max_blocks=max_blocks)
+    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> SocketTap:

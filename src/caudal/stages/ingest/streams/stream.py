@@ -20,12 +20,12 @@ def frame(
     spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    return log.frame(spark, connection, place, max_blocks=max_blocks)
+    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
     """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    return log.batch(spark, connection, place, start, end)
+    return log.log_batch(spark, connection, place, start, end)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> LogTap:

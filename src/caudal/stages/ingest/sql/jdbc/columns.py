@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.database import Database
 from caudal.errors import SourceProblem, nearest
-from caudal.stages.ingest.sql.columns import DIGITS, Column, check_named, known_type, text_cast
-from caudal.stages.ingest.sql.jdbc.server import Server, tables
+from caudal.stages.ingest.sql.columns import DIGITS, SourceColumn, check_named, known_type, text_cast
+from caudal.stages.ingest.sql.jdbc.server import DatabaseServer, tables
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
@@ -32,10 +32,10 @@ class JdbcTable:
     """
 
     relation: str
-    columns: tuple[Column, ...]
+    columns: tuple[SourceColumn, ...]
     texts: tuple[str, ...]
 
-    def selection(self, server: Server) -> str:
+    def selection(self, server: DatabaseServer) -> str:
         """Return the SQL that Spark reads as a table: the columns with the casts that keep their values."""
         if all(column.sql == server.quote_name(column.name) for column in self.columns):
             return self.relation
@@ -43,7 +43,7 @@ class JdbcTable:
         return f"(SELECT {selected} FROM {self.relation}) caudal_columns"  # noqa: S608 - the user's SQL
 
 
-def jdbc_table(server: Server, source: Database) -> JdbcTable:
+def jdbc_table(server: DatabaseServer, source: Database) -> JdbcTable:
     """Return the relation to read.
 
     Raises
@@ -63,7 +63,7 @@ def jdbc_table(server: Server, source: Database) -> JdbcTable:
     return JdbcTable(relation, tuple(columns), texts)
 
 
-def _relation(server: Server, source: Database) -> str:
+def _relation(server: DatabaseServer, source: Database) -> str:
     """Return the SQL after FROM: a query, or the table in the database's spelling, found ignoring case."""
     if source.table is None:
         return f"({(source.query or '').strip().rstrip(';')}) caudal_query"
@@ -79,7 +79,7 @@ def _relation(server: Server, source: Database) -> str:
     return (f"{server.quote_name(exact[0][0])}." if schema and exact[0][0] else "") + server.quote_name(exact[0][1])
 
 
-def _no_table_problem(server: Server, source: Database, schema: str, name: str) -> SourceProblem:
+def _no_table_problem(server: DatabaseServer, source: Database, schema: str, name: str) -> SourceProblem:
     tables_ = [(schema_, table) for schema_, table in tables(server, [None]) if (schema_ or "").lower() not in _SYSTEM]
     schemas = sorted({schema_ for schema_, _ in tables_ if schema_})
     if schema and schema.lower() not in [schema.lower() for schema in schemas]:
@@ -98,7 +98,7 @@ def _no_table_problem(server: Server, source: Database, schema: str, name: str) 
     )
 
 
-def _postgres(server: Server, metadata: JavaObject, source: Database) -> list[Column]:
+def _postgres(server: DatabaseServer, metadata: JavaObject, source: Database) -> list[SourceColumn]:
     """Return the columns of PostgreSQL, with the same types as through psycopg."""
     enums = {name for (name,) in server.rows("SELECT typname::text FROM pg_catalog.pg_type WHERE typtype = 'e'")}
     columns = []
@@ -114,7 +114,7 @@ def _postgres(server: Server, metadata: JavaObject, source: Database) -> list[Co
         expression = server.quote_name(name) + cast
         if type in _INFINITE and not is_list and name != source.watermark:
             expression = _finite_expression(expression, name, type)
-        columns.append(Column(name, expression, arrow, why=reason))
+        columns.append(SourceColumn(name, expression, arrow, why=reason))
     return columns
 
 
@@ -124,7 +124,7 @@ def _finite_expression(expression: str, name: str, type: str) -> str:
     return f"CASE WHEN isfinite({expression}) IS NOT FALSE THEN {expression} ELSE ({expression}::text || ' in column {column_text}')::{type} END"
 
 
-def _check_watermark(server: Server, source: Database, relation: str, columns: list[Column]) -> None:
+def _check_watermark(server: DatabaseServer, source: Database, relation: str, columns: list[SourceColumn]) -> None:
     """Raise SourceProblem for an infinite watermark of PostgreSQL, after which no row would be new. The query uses the bare column, so that an index serves."""
     type_ = next((str(column.type) for column in columns if column.name == source.watermark), "")
     if not server.postgresql or source.watermark is None or not type_.startswith(("timestamp", "date")):
@@ -139,7 +139,7 @@ def _check_watermark(server: Server, source: Database, relation: str, columns: l
         )
 
 
-def _any(server: Server, metadata: JavaObject) -> list[Column]:
+def _any(server: DatabaseServer, metadata: JavaObject) -> list[SourceColumn]:
     """Return the columns of another database: Spark's dialect knows their types, except those whose values fit no Spark type."""
     columns = []
     for place in range(1, metadata.getColumnCount() + 1):
@@ -150,5 +150,5 @@ def _any(server: Server, metadata: JavaObject) -> list[Column]:
             reason = f"{metadata.getColumnTypeName(place)} has no type of a table"
         elif type in (_NUMERIC, _DECIMAL) and not (0 < precision <= DIGITS and 0 <= scale <= precision):
             reason = "numeric without declared digits, or with too many"
-        columns.append(Column(name, server.quote_name(name), None, why=reason))
+        columns.append(SourceColumn(name, server.quote_name(name), None, why=reason))
     return columns

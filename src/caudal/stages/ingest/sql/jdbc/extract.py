@@ -17,9 +17,9 @@ from caudal.declarations.database import Database
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.arrival import Engine
 from caudal.stages.ingest.sql.earlier import EarlierExtractions, resume_from
-from caudal.stages.ingest.sql.extract import ROWS, Range, write_batches
+from caudal.stages.ingest.sql.extract import ROWS, RangeFile, write_batches
 from caudal.stages.ingest.sql.jdbc.columns import JdbcTable, jdbc_table
-from caudal.stages.ingest.sql.jdbc.server import Server, connect
+from caudal.stages.ingest.sql.jdbc.server import DatabaseServer, connect
 from caudal.stages.ingest.sql.text_watermark import unordered_text_problem
 from caudal.storage.place import Place, readable, remove, spark_path
 
@@ -41,7 +41,9 @@ class JdbcQuery:
     postgresql: bool
 
 
-def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str) -> list[Range]:
+def extract_by_spark(
+    engine: Engine, source: Database, earlier: EarlierExtractions | None, folder: Path, mark: str
+) -> list[RangeFile]:
     """Write the new rows by Spark, and return the files of them in ``folder``.
 
     Parameters
@@ -66,7 +68,7 @@ def extract(engine: Engine, source: Database, earlier: EarlierExtractions | None
         remove(engine.folder)
 
 
-def _jdbc_query(server: Server, source: Database) -> JdbcQuery:
+def _jdbc_query(server: DatabaseServer, source: Database) -> JdbcQuery:
     table = jdbc_table(server, source)
     options = {
         "url": source.address.url(), "driver": server.driver, "dbtable": table.selection(server), "fetchsize": str(ROWS),
@@ -79,7 +81,7 @@ def _jdbc_query(server: Server, source: Database) -> JdbcQuery:
     return JdbcQuery(options | _ranges(server, source, table), table, server.postgresql)
 
 
-def _ranges(server: Server, source: Database, table: JdbcTable) -> dict[str, str]:
+def _ranges(server: DatabaseServer, source: Database, table: JdbcTable) -> dict[str, str]:
     """Return the reader's options for ranges of the first key; none where there are no rows."""
     if source.parallel == 1:
         return {}

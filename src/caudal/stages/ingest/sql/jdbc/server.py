@@ -22,7 +22,7 @@ _SERVICES = "META-INF/services/java.sql.Driver"
 
 
 @dataclass(frozen=True)
-class Server:
+class DatabaseServer:
     """A connected database.
 
     Parameters
@@ -55,7 +55,7 @@ class Server:
 
 
 @contextmanager
-def connect(spark: SparkSession, source: Database) -> Iterator[Server]:
+def connect(spark: SparkSession, source: Database) -> Iterator[DatabaseServer]:
     """Yield a connection to the database for reading; the driver's errors are not translated.
 
     Raises
@@ -85,7 +85,7 @@ def connect(spark: SparkSession, source: Database) -> Iterator[Server]:
     try:
         with suppress(Exception):  # a hint that not every driver accepts
             connection.setReadOnly(True)
-        yield Server(name, connection, jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(url))
+        yield DatabaseServer(name, connection, jvm.org.apache.spark.sql.jdbc.JdbcDialects.get(url))
     finally:
         with suppress(Exception):  # the connection itself may be broken
             connection.close()
@@ -122,7 +122,7 @@ def _drivers(jar: Path) -> list[str]:
     return [name for line in lines if (name := line.partition("#")[0].strip())]
 
 
-def tables(server: Server, names: Sequence[str | None]) -> list[tuple[str | None, str]]:
+def tables(server: DatabaseServer, names: Sequence[str | None]) -> list[tuple[str | None, str]]:
     """Return schema and name of the tables and views with these names; None stands for all."""
     metadata = server.connection.getMetaData()
     catalog = None
