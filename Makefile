@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast differential lint bench clean
+.PHONY: help setup demo test test-fast differential lint lint-types lint-style bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,10 +38,16 @@ demo: ## an example from raw file to served prediction (ARGS="..." are passed on
 	@$(MAKE) --no-print-directory $(if $(wildcard $(VENV)/.ready),setup,$(VENV)/.ready-demo)
 	@$(BIN)/caudal demo $(ARGS)
 
+# Types take longest and one core: the rest is looked at beside them.
 lint: setup ## style, types and the import contracts
+	@$(MAKE) --no-print-directory --jobs=2 lint-types lint-style
+
+lint-types:
+	$(BIN)/mypy
+
+lint-style:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 # Three at a time, each file whole in one of them: most tests wait for processes that they have started. The long files come first.

@@ -71,14 +71,14 @@ def driver_killed(place: Path, times: int = 5) -> Outcome:
     return told
 
 
-def worker_killed(place: Path) -> Outcome:
+def worker_killed(place: Path, seconds: float = 75, batch_bytes: int = 512 << 10) -> Outcome:
     """Kill a worker of two, start it again, then both at once."""
     home, told = place / "worker", Outcome("worker of two killed")
-    send(home, "--rate", "0", "--seconds", "75", "--devices", "4")
+    send(home, "--rate", "0", "--seconds", str(seconds), "--devices", "4")
     undisturbed(home, place / "worker-truth")
     with Cluster(place / "cluster") as cluster:
         (place / "caudal.toml").write_text(_toml(cluster))
-        with Streaming(home, *_ALL, "--platform", "spark", batch_bytes=512 << 10, cwd=place) as stream:
+        with Streaming(home, *_ALL, "--platform", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
             stream.wait_for(2, patience_s=240)
             died = _in_a_task(lambda: cluster.kill_worker(0))
             _slower(told, "the worker's death", stream.wait_for(since=died)["at"] - died)

@@ -62,10 +62,16 @@ class Streaming:
         self.began = time.time()
         self.log = home.with_name(f"{home.name}-{time.monotonic_ns()}.log")
         self._said = self.log.open("w")
+        options: dict[str, Any] = {} if limit is None else {"preexec_fn": lambda: _limit(limit)}
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._said, text=True, cwd=cwd, env={**os.environ, **(environment or {})},
-            preexec_fn=None if limit is None else lambda: _limit(limit),
-        )  # fmt: skip
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            **options,
+        )
 
     def updates(self) -> list[dict[str, Any]]:
         """Return what the live feed holds of this process's micro-batches."""

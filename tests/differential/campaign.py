@@ -17,7 +17,7 @@ from tests.differential.reduction import reduced, write
 
 SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "0"))
 # Where no time is given: so many products, each of many stretches, for what a run costs is mostly its plans; on a slow machine fewer.
-EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "1"))
 BUDGET_S = 90.0
 STRETCHES = 8 if SECONDS else 20
 MOMENTS = 3 if SECONDS else 2

@@ -24,6 +24,7 @@ from tests.differential import folder as text
 from tests.differential.grammar import Product
 from tests.differential.histories import Content, History, Kill, Moment, encoded
 from tests.differential.reference import Row, Rows
+from tests.plans import SMALL
 
 from caudal.batch.batch import run
 from caudal.commands.backfill import backfill
@@ -34,11 +35,6 @@ from caudal.runtime.run_record import RunRecord
 from caudal.storage import delta
 from caudal.tables.home import Home
 
-# Plans of a few rows: to compile each into Java's code takes longer than to interpret it.
-SMALL = {
-    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-}  # fmt: skip
 BEGAN_S = 1_700_000_000
 TRACES = (
     ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_write_step"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),

@@ -12,7 +12,8 @@ import deltalake
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings, strategies as st
-from tests.differential.fresh import SMALL, forget
+from tests.differential.fresh import forget
+from tests.plans import SMALL
 
 from caudal.batch.batch import run_training
 from caudal.commands.parity import check_parity

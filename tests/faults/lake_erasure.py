@@ -11,11 +11,12 @@ import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from tests import zygote
 
 PRODUCT = """
 import caudal as cd
@@ -165,7 +166,7 @@ def main(folder: Path, act: str) -> None:
         said = {**made(folder), "look": look(folder), "died": []}
         for death in DEATHS[:-1]:
             command = [sys.executable, "-m", "tests.faults.lake_erasure", str(folder), sys.argv[2], death]
-            said["died"].append(subprocess.run(command, timeout=120).returncode)
+            said["died"].append(zygote.run(command, timeout=120).returncode)
         print(json.dumps(said), flush=True)
         act = DEATHS[-1]
     if act != "erase":

@@ -25,7 +25,7 @@ from caudal.tables.home import Home
 pytest.importorskip("onnxruntime")
 pytest.importorskip("s3fs")
 ROOT = Path(__file__).parents[2]
-KINDS, EACH, MORE = ("Banana", "Kiwi", "Lemon"), 20, 2
+KINDS, EACH, MORE = ("Banana", "Kiwi", "Lemon"), 8, 2
 KEY, SECRET = "AKIANOTTOBEKEPT", "a-secret-that-nobody-writes-down"
 
 

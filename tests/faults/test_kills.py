@@ -29,6 +29,8 @@ SMALLER = {
     'cd.temporal(test="4 days", folds=3)': 'cd.temporal(test="3 days", folds=1)',
 }
 HELD = "counts_2024-04-08.csv"  # the week more
+# Landed and built as another file and another table of the product: one of a kind is killed at each boundary.
+ALIKE = ("counts_2024-04-01.csv", "visitors_hour")
 VOLATILE = ("model_version", "input_version")
 
 
@@ -121,11 +123,8 @@ def finishes(folder, home, log, expected):
 def test_every_boundary(undisturbed, tmp_path):
     """One home; the run is killed at each boundary in turn, taking up what the one before it left, and must finish in the end."""
     folder, _, expected, _, events, _ = undisturbed
-    names = list(
-        dict.fromkeys(
-            name for _, name in events if name.split()[1] in ("commit", "_write_step", "_copy", "_move_quarantined", "_enter")
-        )
-    )
+    acts = ("commit", "_write_step", "_copy", "_move_quarantined", "_enter")
+    names = list(dict.fromkeys(name for _, name in events if name.split()[1] in acts and not name.endswith(ALIKE)))
     kills, home = 0, tmp_path / "home"
     for number, name in enumerate(names):
         code = caudal(f"at:{name}", folder, home, tmp_path / f"{number}.log")
@@ -133,14 +132,14 @@ def test_every_boundary(undisturbed, tmp_path):
         kills += code == -9
         half_seen(home, expected)
     finishes(folder, home, tmp_path / "last.log", expected)
-    assert kills >= 24, f"{kills} of {len(names)}"
+    assert kills >= 18, f"{kills} of {len(names)}"
 
 
 def test_random_moments(undisturbed, tmp_path):
     """A home is killed up to three times, each at a random moment of what may be left to do, and then finishes."""
     folder, _, expected, _, _, length = undisturbed
     chance, hits = random.Random(11), 0
-    for number in range(8):
+    for number in range(5):
         home = tmp_path / f"home-{number}"
         for kill in range(3):
             moment, began = chance.uniform(0.3, 0.95) * length * 0.8**kill, time.monotonic()
@@ -154,9 +153,9 @@ def test_random_moments(undisturbed, tmp_path):
             half_seen(home, expected)
         finishes(folder, home, tmp_path / f"{number}-again.log", expected)
         shutil.rmtree(home)
-        if hits >= 5:
+        if hits >= 3:
             break
-    assert hits >= 5
+    assert hits >= 3
 
 
 def test_killed_while_an_increment_is_made(undisturbed, tmp_path):

@@ -12,19 +12,20 @@ from tests import zygote
 from tests.faults.lake_erasure import DEATHS
 from tests.flow.lake_rounds import AFTER_FIRST
 
-MOMENTS = ["while Spark writes", "retry"]
+# What a run says of a server that is away differs by the kind of server; that it tries again does not.
+MOMENTS = {"s3": ["while Spark writes", "retry"], "hdfs": ["while Spark writes"]}
 
 
 @pytest.mark.faults
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["s3", "hdfs"])
+@pytest.mark.parametrize("kind", MOMENTS)
 def test_the_lake_s_server_is_killed_and_comes_back(tmp_path, kind):
     pytest.importorskip("moto" if kind == "s3" else "hdfs_native")
-    command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), kind, *MOMENTS]
+    command = [sys.executable, "-m", "tests.faults.lake_stops", str(tmp_path), kind, *MOMENTS[kind]]
     done = zygote.run(command, capture_output=True, text=True, timeout=400, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-3000:]
     came = {one["moment"]: one for one in map(json.loads, done.stdout.splitlines()) if "moment" in one}
-    assert list(came) == MOMENTS
+    assert list(came) == MOMENTS[kind]
     for moment, one in came.items():
         assert (one["rows"], one["quarantined"], one["again"], one["swept later"]) == (AFTER_FIRST, 2, "up to date", 0), moment
         if moment == "retry":

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from benchmarks.stream import faults
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900), pytest.mark.usefixtures("forked_benchmarks")]
 
 
 def test_workers_killed_in_the_middle_of_micro_batches(tmp_path: Path) -> None:
-    told = faults.worker_killed(tmp_path)
+    told = faults.worker_killed(tmp_path, seconds=40, batch_bytes=256 << 10)
     assert told.wrong == []
     assert told.facts["micro_batches"] >= 8
     assert set(told.recovery) == {"the worker's death", "both workers started again"}

@@ -1,4 +1,4 @@
-"""Commands as a user runs them, in processes of their own."""
+"""Commands as a user runs them, in processes of their own; and what they call, in this one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests import zygote
+from tests.documents import check_document
+
+from caudal.batch.batch import run
+from caudal.batch.plan import Pipeline
+from caudal.declarations.settings import Settings
 
 
 def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
@@ -19,6 +24,14 @@ def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
     done = zygote.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
+
+
+def run_here(product: Path, home: Path, data: Path | None = None, pipeline: Pipeline = "all") -> dict:
+    """Bring a product up to date on the Spark session of the tests and return its document: a process and a Java less than `caudal`."""
+    result = run(product, Settings(home=home, data=data), pipeline=pipeline)
+    assert result.error is None, result.error
+    check_document("run" if pipeline == "all" else pipeline, result.document)
+    return result.document
 
 
 @contextlib.contextmanager

@@ -86,14 +86,13 @@ def bounded(x):
 """
 
 
-def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(spark: Any, tmp_path: Path) -> None:
+def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(small: None, tmp_path: Path) -> None:
     folder = product(tmp_path / "p", TABLES)
     days = [[f"a,2024-01-{day:02}T12:00:00,{day}", f"b,2024-01-{day:02}T06:00:00,{day * day}"] for day in range(1, 9)]
     steps = [
         {"1": days[0] + days[1] + days[2] + days[3] + days[7]},
         {"2": days[4]},
-        {"3": days[5]},
-        {"2": days[4][:1]},
+        {"2": days[4][:1], "3": days[5]},
         {"4": days[6]},
     ]
     by_steps, fresh, sentences = incremental_and_fresh(folder, tmp_path, steps)
@@ -142,15 +141,18 @@ def own(x):
 """
 
 
-@pytest.mark.parametrize(
-    ("tz", "first"),
-    [
-        ("America/New_York", "2024-03-08"),
-        pytest.param("Europe/Berlin", "2024-10-25", marks=pytest.mark.slow),
-        pytest.param("America/Asuncion", "2023-09-29", marks=pytest.mark.slow),
-    ],
-)
-def test_days_of_instants_are_the_zones_in_every_window(spark: Any, tmp_path: Path, tz: str, first: str) -> None:
+def test_days_of_instants_are_the_zones_in_every_window(spark: Any, tmp_path: Path) -> None:
+    held_in_a_zone(tmp_path, "America/New_York", "2024-03-08", [("1",), ("2", "4"), ("3",)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("tz", "first"), [("Europe/Berlin", "2024-10-25"), ("America/Asuncion", "2023-09-29")])
+def test_days_of_instants_are_those_of_other_zones(small: None, tmp_path: Path, tz: str, first: str) -> None:
+    held_in_a_zone(tmp_path, tz, first, [("1",), ("2", "3", "4")])
+
+
+def held_in_a_zone(tmp_path: Path, tz: str, first: str, deliveries: list[tuple[str, ...]]) -> None:
+    """Hold that five days around a change of clocks are the zone's in every kind of window, whatever files come together."""
     from zoneinfo import ZoneInfo
 
     folder = product(tmp_path / "p", LOCAL, tz=tz, type="timestamp_utc")
@@ -162,7 +164,8 @@ def test_days_of_instants_are_the_zones_in_every_window(spark: Any, tmp_path: Pa
         day = at.astimezone(ZoneInfo(tz)).date().isoformat()
         by_day.setdefault(day, []).append(f"a,{at:%Y-%m-%dT%H:%M:%SZ},1")
     parts = list(by_day.values())
-    steps = [{"1": parts[0] + parts[1] + parts[3]}, {"2": parts[2], "4": parts[4]}, {"3": parts[3][:-2]}]
+    held = {"1": parts[0] + parts[1] + parts[3], "2": parts[2], "3": parts[3][:-2], "4": parts[4]}
+    steps = [{name: held[name] for name in names} for names in deliveries]
     by_steps, fresh, sentences = incremental_and_fresh(folder, tmp_path, steps)
     for table in ("days", "hours", "lagged", "own"):
         assert rows(by_steps, table) == rows(fresh, table), table

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.flow.commands import caudal
+from tests.flow.commands import caudal, run_here
 
 from caudal.registry import load_version
 from caudal.registry.fits import read_fits
@@ -65,7 +65,7 @@ def state(document: dict[str, Any], step: str) -> str:
 
 
 @pytest.mark.slow
-def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when_training_runs(tmp_path: Path) -> None:
+def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when_training_runs(tmp_path: Path, spark: Any) -> None:
     product, data, home = tmp_path / "p", tmp_path / "data", tmp_path / "home"
     product.mkdir()
     data.mkdir()
@@ -76,7 +76,7 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     assert table(home, "kind_predictions").model_version.unique().tolist() == [1]
 
     write(data / "b.csv", 1000, 600, 5.0, labelled="by chance")
-    predicted = caudal("predict", product, "--home", home, "--data", data)
+    predicted = run_here(product, home, data, "predict")
     assert state(predicted, "predict:kind_predictions") == "succeeded"
     raw = pd.concat([pd.read_csv(data / "a.csv"), pd.read_csv(data / "b.csv")], ignore_index=True)
     kept = table(home, "scaled")
@@ -86,7 +86,7 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     before = table(home, "kind_predictions")
     assert (len(before), before.model_version.unique().tolist()) == (900, [1])
 
-    caudal("run", product, "--home", home, "--data", data)  # fits and trains; the version is refused, for labels are by chance
+    run_here(product, home, data)  # fits and trains; the version is refused, for labels are by chance
     fitted = table(home, "scaled")
     assert fitted.z.to_numpy() == pytest.approx(((raw.x - raw.x.mean()) / raw.x.std(ddof=0)).to_numpy(), abs=1e-9)
     after = table(home, "kind_predictions")
@@ -111,9 +111,9 @@ def test_new_rows_are_predicted_by_the_champion_s_own_fit_and_fits_are_made_when
     assert said.probability_high.to_numpy() == pytest.approx(after.probability_high.to_numpy(), abs=1e-9)
 
     fresh = tmp_path / "fresh"  # a home that sees all files at once fits to the same rows
-    caudal("run", product, "--home", fresh, "--data", data)
+    run_here(product, fresh, data)
     pd.testing.assert_frame_equal(table(fresh, "scaled"), fitted, rtol=1e-9)
 
     (product / "product.py").write_text(PRODUCT.replace("F.stddev_pop", "F.stddev_samp"))  # other code fits something else
-    waiting = caudal("predict", product, "--home", home, "--data", data)
+    waiting = run_here(product, home, data, "predict")
     assert state(waiting, "predict:kind_predictions") == "waiting"

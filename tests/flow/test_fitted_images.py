@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from tests.flow.commands import caudal
+from tests.flow.commands import caudal, run_here
 from tests.flow.image_rounds import made
 
 from caudal.storage import delta
@@ -31,7 +32,7 @@ def predictions(home: Path) -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path: Path, shared_data: Path) -> None:
+def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path: Path, shared_data: Path, spark: Any) -> None:
     photographs = shared_data / "fruits" / "grocery"
     product, data, home = made(tmp_path / "p", "in/*/*.jpg"), tmp_path / "data", tmp_path / "home"
     put(photographs, data, 0, 8)
@@ -40,7 +41,7 @@ def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path:
 
     data = data.rename(tmp_path / "elsewhere")
     put(photographs, data, 8, 4)  # half as many again
-    document = caudal("predict", product, "--home", home, "--data", data)
+    document = run_here(product, home, data, "predict")
     assert {step["step"]: step["state"] for step in document["steps"]}["predict:kind_predictions"] == "succeeded"
     before = predictions(home)
     assert (len(before), before.model_version.unique().tolist()) == (36, [1])
@@ -50,7 +51,7 @@ def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path:
 
     file = product / "product.py"
     file.write_text(file.read_text().replace("margin=0.2", "margin=50"))
-    refused = caudal("run", product, "--home", home, "--data", data)
+    refused = run_here(product, home, data)
     assert refused["tables"]["principal"]["rows_written"] == 36
     pca = Home(home).table("shelf", "principal")
     assert len({delta.identity(pca, number)["kept"]["pca:embedding"] for number in range(delta.read_version(pca).number + 1)}) == 2

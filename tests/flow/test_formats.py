@@ -11,13 +11,14 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import fastavro
 import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.flow.commands import caudal
+from tests.flow.commands import caudal, run_here
 
 from caudal.storage import delta
 from caudal.tables.home import Home
@@ -112,11 +113,11 @@ def test_every_format_is_read_by_the_command(tmp_path: Path) -> None:
         assert sorted(zip(got["id"].to_pylist(), got["name"].to_pylist(), strict=True)) == expected, family
 
 
-def test_what_any_ending_may_match_may_be_avro(tmp_path: Path) -> None:
+def test_what_any_ending_may_match_may_be_avro(tmp_path: Path, spark: Any) -> None:
     product = tmp_path / "p"
     product.mkdir()
     (product / "rows.avro").write_bytes(avro(rows(0)))
     (product / "product.py").write_text(
         "import caudal as cd\nproduct = cd.Product('any')\nproduct.source('rows', cd.files('rows.*'))\n"
     )
-    assert caudal("run", product, "--home", tmp_path / "home")["state"] == "succeeded"
+    assert run_here(product, tmp_path / "home")["state"] == "succeeded"

@@ -6,10 +6,14 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.flow.commands import caudal, streaming
+from tests.documents import check_document
+from tests.flow.commands import caudal, run_here, streaming
 
+from caudal.commands.parity import check_parity
+from caudal.declarations.settings import Settings
 from caudal.messaging.feed import Feed
 from caudal.storage import delta
 from caudal.tables.frames import arrow
@@ -56,11 +60,11 @@ def rows(home: Path, name: str) -> list[dict]:
     return arrow(delta.read_version(Home(home).table("eeg", name))).to_pylist()
 
 
-def test_a_run_makes_it_whole_a_stream_goes_on_and_both_are_what_spark_gives(product: Path, tmp_path: Path) -> None:
+def test_a_run_makes_it_whole_a_stream_goes_on_and_both_are_what_spark_gives(product: Path, tmp_path: Path, spark: Any) -> None:
     home = tmp_path / "home"
     caudal("replay", product, "--home", home, "--rate", "0", "--seconds", "12", "--labels")
     sent = time.monotonic()
-    steps = {step["step"]: step for step in caudal("run", product, "--home", home)["steps"]}
+    steps = {step["step"]: step for step in run_here(product, home)["steps"]}
     assert {steps[f"join:{name}"]["state"] for name in ("noted", "labelled_seconds", "known")} == {"succeeded"}
     assert steps["table:closed"]["state"] == "succeeded"
     first = rows(home, "noted")
@@ -74,7 +78,8 @@ def test_a_run_makes_it_whole_a_stream_goes_on_and_both_are_what_spark_gives(pro
     assert told["noted"]["late"] == 0
     assert {row["owner"] for row in rows(home, "known")} == {"ann"}
     assert len(rows(home, "known")) == len(both)
-    compared = caudal("parity", product, "--home", home)
+    compared = check_parity(product, Settings(home=home))
+    check_document("parity", compared)
     assert compared["equal"], compared
     assert set(compared["tables"]) == {"sensor_seconds", "noted", "labelled_seconds", "known"}
     assert compared["tables"]["noted"]["rows"] == len(both)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.flow.commands import caudal
+from tests.flow.commands import caudal, run_here
 
 from caudal.ledger.records import landed, steps as recorded
 from caudal.storage import delta
@@ -34,7 +35,7 @@ def rows(home: Path, table: str, *columns: str) -> list[tuple]:
     return sorted(zip(*arrow(delta.read_version(Home(home).table("album", table)), columns).to_pydict().values(), strict=True))
 
 
-def test_a_data_folder_that_moved_is_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_folder_that_moved_is_the_same_folder(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     product, data, home = tmp_path / "p", tmp_path / "data", tmp_path / "home"
     product.mkdir()
     (product / "product.py").write_text(PRODUCT)
@@ -66,7 +67,7 @@ def test_a_data_folder_that_moved_is_the_same_folder(tmp_path: Path, monkeypatch
 
     (moved_to / "pear/1.csv").write_text("n\n7\n")  # at its new place it is the same file, which has changed
     (moved_to / "apple/1.csv").rename(moved_to / "apple/2.csv")  # another name, the same content
-    caudal("run", product, "--home", home, "--data", moved_to)
+    run_here(product, home, moved_to)
     assert [n for n, _ in rows(home, "notes", "n", "_file")] == [0, 7]
     ledger = Home(home).ledger()
     landing = ledger.find(recorded, step="land:notes", newest=True, limit=1)[0]

@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests import zygote
 from tests.flow.commands import caudal, streaming
 
+from caudal.commands.parity import check_parity
+from caudal.declarations.settings import Settings
 from caudal.messaging.broker import Broker
 from caudal.messaging.feed import Feed
 from caudal.messaging.log import Writer
@@ -38,7 +41,7 @@ product.statistics("bouts", of=samples, session="100 milliseconds", ranges=(4150
 """
 
 
-def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> None:
+def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path, spark: Any) -> None:
     sent = caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "30")
     told = caudal("stream", EEG, "--home", tmp_path, "--once", "--end")
     table = told["sources"]["samples"]["tables"]["sensor_seconds"]
@@ -49,7 +52,7 @@ def test_what_was_sent_is_what_is_counted_and_equals_a_run(tmp_path: Path) -> No
     assert rows["readings"].sum() == table["readings"]
     assert rows["readings"].sum() + rows["missing"].sum() == (sent["samples"] - table["duplicates"] - table["late"]) * 16
     assert rows[rows["sensor"].isin(["O1", "O2"])]["alpha_power"].max() > 3 * rows["alpha_power"].median()
-    assert caudal("parity", EEG, "--home", tmp_path)["equal"]
+    assert check_parity(EEG, Settings(home=tmp_path))["equal"]
 
 
 def test_spark_gives_the_same_rows_as_this_process(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
     assert "Another run of product 'eeg (stream)' is at work" in refused.stderr
 
 
-def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path) -> None:
+def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path, spark: Any) -> None:
     product = tmp_path / "eeg"
     product.mkdir()
     (product / "product.py").write_text(KAFKA.format(eeg=str(EEG)))
@@ -143,7 +146,7 @@ def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path) -> None
         second = caudal("replay", product, "--home", tmp_path / "home", "--rate", "0", "--seconds", "5", **kafka)
         told = caudal("stream", product, "--home", tmp_path / "home", "--once", "--end", **kafka)["sources"]["samples"]
         assert told["samples"] == first["samples"] + second["samples"]
-    compared = caudal("parity", product, "--home", tmp_path / "home")
+    compared = check_parity(product, Settings(home=tmp_path / "home"))
     assert compared["equal"]
     assert compared["tables"]["bouts"]["rows"] >= 32  # a session of each replay at least
 

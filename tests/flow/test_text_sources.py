@@ -52,9 +52,10 @@ def test_names_and_types_grow_as_a_fresh_run_tells_them(folder, tmp_path):
         arrive(folder / "in" / f"{9 - number}.csv", body)
         result = run(folder, Settings(home=tmp_path / "home"))
         assert result.error is None
-        fresh = run(folder, Settings(home=tmp_path / f"fresh{number}"))
-        assert fresh.error is None
-        assert table(tmp_path / "home") == table(tmp_path / f"fresh{number}"), number
+        if number:  # the first is a fresh run itself
+            fresh = run(folder, Settings(home=tmp_path / f"fresh{number}"))
+            assert fresh.error is None
+            assert table(tmp_path / "home") == table(tmp_path / f"fresh{number}"), number
     assert {row["id_2"] for row in table(tmp_path / "home")} == {1, 2, 3}
     assert {row["code"] for row in table(tmp_path / "home")} == {"1", "1E5", "7"}
     arrive(folder / "in" / "8.csv", "n,_id,code\n2,2,1\n")  # what widened the types, and split the names, is gone

@@ -85,9 +85,9 @@ def comparable(values: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=14, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
-    rows=st.lists(row, max_size=40),
+    rows=st.lists(row, max_size=80),
     chosen=st.dictionaries(st.sampled_from(sorted(RULES)), actions),
     unique=st.one_of(st.none(), actions),
     parts=st.integers(1, 4),
@@ -146,8 +146,8 @@ def test_no_row_is_lost_or_doubled_and_every_verdict_is_that_of_pandas(
 
 
 @pytest.mark.slow
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(rows=st.lists(row, min_size=2, max_size=40), seed=st.integers(0, 2**31), parts=st.integers(1, 5))
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(rows=st.lists(row, min_size=2, max_size=80), seed=st.integers(0, 2**31), parts=st.integers(1, 5))
 def test_the_same_rows_stay_whatever_the_order_of_files(
     rows: list[tuple[Any, ...]], seed: int, parts: int, spark: SparkSession, tmp_path: Path
 ) -> None:

@@ -74,7 +74,7 @@ def minutes_around(day: str) -> range:
 def test_windows_are_those_of_the_definition(spark):
     made = None
     for number, (tz, day) in enumerate(CHANGES):
-        span = minutes_around(day)[1440:-1440:7]  # whole days on both sides are needed to know a window's ends
+        span = minutes_around(day)[1440:-1440:13]  # whole days on both sides are needed to know a window's ends
         rows = spark.range(span.start, span.stop, span.step, 1).select("id", F.explode(F.lit(list(WIDTHS_S))).alias("width"))
         frame = windowed(rows, F.col("id") * 1_000_000, F.col("width").cast("bigint"), tz)
         frame = frame.select(F.lit(number).alias("case"), "width", "id", F.unix_seconds(START), F.unix_seconds("__end"))
@@ -84,7 +84,7 @@ def test_windows_are_those_of_the_definition(spark):
         whole = minutes_around(day)
         for width_s in WIDTHS_S:
             of = windows_by_definition(tz, width_s, whole.start, whole.stop)
-            expected = {at_s: of[at_s] for at_s in whole[1440:-1440:7]}
+            expected = {at_s: of[at_s] for at_s in whole[1440:-1440:13]}
             assert {at_s: found[number, width_s, at_s] for at_s in expected} == expected, (tz, day, width_s)
 
 
@@ -102,26 +102,27 @@ def test_rows_of_a_window_are_put_together(spark):
     assert [(row["window_start"], row["window_end"], row["n"]) for row in day] == [(first, first + dt.timedelta(hours=25), 50)]
 
 
-FILLED = [(1, 900), (5, 86_400), (9, 7200), (11, 7200), (14, 86_400)]
+# A change of clocks, a width, and whether the keys that shall be there are given.
+FILLED = [(1, 900, False), (5, 86_400, True), (9, 7200, False), (11, 7200, True), (14, 86_400, False), (14, 86_400, True)]
 
 
 def test_a_fill_puts_in_the_windows_that_exist_and_no_other(spark):
     made = None
-    for number, width_s in FILLED:
+    for case, (number, width_s, with_keys) in enumerate(FILLED):
         tz, day = CHANGES[number]
         span = minutes_around(day)[1440:-1440:431]
         rows = spark.range(span.start, span.stop, span.step, 1).select(
             F.timestamp_seconds("id").alias("at"), F.lit("k").alias("key")
         )
+        keys = spark.range(1).select(F.lit("k").alias("key")) if with_keys else None
         with in_zone(tz):
-            for whose, keys in ((0, None), (1, spark.range(1).select(F.lit("k").alias("key")))):
-                frame = tumble(rows, width_s, by="key", time="at").agg(n="count", fill=0, keys=keys)
-                frame = frame.select(F.lit(2 * number + whose), F.unix_seconds("window_start"), F.unix_seconds("window_end"), "n")
-                made = frame if made is None else made.unionAll(frame)
+            frame = tumble(rows, width_s, by="key", time="at").agg(n="count", fill=0, keys=keys)
+        frame = frame.select(F.lit(case), F.unix_seconds("window_start"), F.unix_seconds("window_end"), "n")
+        made = frame if made is None else made.unionAll(frame)
     found = defaultdict(list)
     for row in made.collect():
         found[row[0]].append(tuple(row)[1:])
-    for number, width_s in FILLED:
+    for case, (number, width_s, _) in enumerate(FILLED):
         tz, day = CHANGES[number]
         whole = minutes_around(day)
         of = windows_by_definition(tz, width_s, whole.start, whole.stop)
@@ -130,8 +131,7 @@ def test_a_fill_puts_in_the_windows_that_exist_and_no_other(spark):
             counts[of[at_s]] += 1
         days = {shown(tz, at_s) // 86_400 for at_s in whole[1440:-1440:431]}
         expected = sorted({(*of[at_s], counts[of[at_s]]) for at_s in whole if shown(tz, at_s) // 86_400 in days})
-        for whose in (0, 1):
-            assert sorted(found[2 * number + whose]) == expected, (tz, day, whose)
+        assert sorted(found[case]) == expected, (tz, day, width_s)
 
 
 @pytest.mark.parametrize(

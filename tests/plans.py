@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.differential.fresh import SMALL
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+# To compile each into Java's code takes longer than to interpret it.
+SMALL = {
+    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
+    "spark.sql.shuffle.partitions": "1",
+}  # fmt: skip
 
-@pytest.fixture(scope="module")
+
+@pytest.fixture
 def small(spark: SparkSession) -> Iterator[None]:
     """Have the shared session interpret plans instead of compiling them; other tests find it as it was."""
     before = {name: spark.conf.get(name, None) for name in SMALL}
