@@ -45,7 +45,9 @@ def people(records: DataFrame) -> DataFrame:
     """One row per person, key person_id: the hash of all that the record says but the income, since the census gives no number."""
     known = [F.coalesce(F.col(name).cast("string"), F.lit("")) for name in RECORDS.names if name != "income"]
     # The official test file ends each label with a full stop.
-    return records.select("*", F.sha1(F.concat_ws("|", *known)).alias("person_id")).withColumn("income", F.rtrim("income", F.lit(".")))
+    return records.select("*", F.sha1(F.concat_ws("|", *known)).alias("person_id")).withColumn(
+        "income", F.rtrim("income", F.lit("."))
+    )
 
 
 @product.features(entity="person_id", labels=["income"], keep=["sampling_weight"])
