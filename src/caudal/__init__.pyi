@@ -55,8 +55,12 @@ from caudal.stages.features.rolling import rolling as rolling  # Return the fram
 from caudal.stages.gates.beats import beats as beats  # Return a gate that passes where the chosen candidate beats a named candidate by at least ``margin`` (a share).
 from caudal.stages.gates.beats_baseline import beats_baseline as beats_baseline  # Return a gate that passes where the chosen candidate beats the naive baseline by at least ``margin`` (a share…
 from caudal.stages.gates.beats_champion import beats_champion as beats_champion  # Return a gate that passes where the new version is at most ``tolerance`` (a share) worse than the version in …
+from caudal.stages.gates.fair import fair as fair  # Return a gate that passes where a fairness metric of the chosen candidate is within a limit, over the test ro…
 from caudal.stages.gates.limit import limit as limit  # Return a gate that passes where a metric of the chosen candidate is at most ``limit`` (at least, where higher…
 from caudal.stages.gates.parity import parity as parity  # Return a gate that passes where no group's error is more than ``max_ratio`` times another's.
+from caudal.stages.mitigation.group_thresholds import group_thresholds as group_thresholds  # Return a candidate that predicts positive from a threshold of each group on, so that a rate is equal in all g…
+from caudal.stages.mitigation.reduction import reduction as reduction  # Return a candidate that mixes classifiers so that a constraint holds with the least loss of accuracy; trainin…
+from caudal.stages.mitigation.reweigh import reweigh as reweigh  # Return a candidate whose rows are weighted in training, so that no label is more frequent in one group than i…
 from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
 from caudal.stages.tables.windows import tumble as tumble  # Return the rows of a frame put into windows that follow one another without overlap and never cross midnight.
 
@@ -80,11 +84,13 @@ __all__ = [
     "env",
     "every",
     "fact",
+    "fair",
     "files",
     "fill_gaps",
     "fitted",
     "fixed_width",
     "folder",
+    "group_thresholds",
     "half_space_trees",
     "hashed",
     "holdout",
@@ -103,6 +109,8 @@ __all__ = [
     "parity",
     "past_mean",
     "pca",
+    "reduction",
+    "reweigh",
     "robust_z",
     "rolling",
     "schema",

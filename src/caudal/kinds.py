@@ -14,6 +14,8 @@ Found = Kinds[Any]
 EXPECTATIONS: Found = Kinds("expectation", "expectations", "caudal.stages.enforce", by_class)
 FEATURES: Found = Kinds("feature", "features", "caudal.stages.features", by_mark("features"))
 METRICS: Found = Kinds("metric", "metrics", "caudal.stages.metrics", by_constant("METRIC", "name"))
+AUDIT_METRICS: Found = Kinds("fairness metric", "audit_metrics", "caudal.stages.audit.metrics", by_constant("METRIC", "name"))
+MITIGATIONS: Found = Kinds("mitigation", "mitigations", "caudal.stages.mitigation", by_mark("mitigations"))
 GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
 DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
 SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
@@ -28,5 +30,5 @@ EXECUTORS: Found = Kinds("stream executor", "stream_executors", "caudal.streamin
 WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark("watchers"))
 PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
 
-WORDS: tuple[Found, ...] = (FEATURES, GATES, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
+WORDS: tuple[Found, ...] = (FEATURES, GATES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
 """The kinds whose function of the same name a product writes as ``cd.<name>``."""

@@ -29,20 +29,25 @@ def plan(product: Product, pipeline: Pipeline = "all", *, metastore: bool = Fals
     chosen = [name for name, node in nodes.items() if name in graph.nodes and pipeline in node.kind.pipelines]
     names = {*graph.needed(name for name in chosen if not nodes[name].kind.follows), *chosen}
     steps: list[Step] = []
-    writers: dict[str, str] = {}  # table → the step that writes it
+    writers: dict[str, str] = {}  # table or model → the step that writes it
     for name in graph.order():
         node = nodes[name]
         needs = graph.nodes[name].needs
         if name in names and (not node.kind.follows or all(table in writers for table in needs)):
-            node_steps = _steps(node, tuple(writers[table] for table in needs))
-            writers |= {step.subject: step.name for step in node_steps if _is_table(step)}
-            steps += node_steps
+            node_steps = _steps(node, tuple(writers[needed] for needed in needs))
+            writers |= {step.subject: step.name for step in node_steps if step_kind(step.kind).writes in ("table", "model")}
+            at = _place_behind(steps, [writers[needed] for needed in needs])
+            steps[at:at] = node_steps
     if metastore:
-        steps += [
-            _step(REGISTER, table, (writer,), partial(register_table, table=table))
-            for table, writer in writers.items()
-        ]  # fmt: skip
+        tables = [step for step in steps if step_kind(step.kind).writes == "table"]
+        steps += [_step(REGISTER, step.subject, (step.name,), partial(register_table, table=step.subject)) for step in tables]
     return steps
+
+
+def _place_behind(steps: list[Step], needed: list[str]) -> int:
+    """Return where a node's steps stand: last, or, where they need a training, behind it and before the decision on its version."""
+    places = [place for place, step in enumerate(steps) if step.name in needed and step_kind(step.kind).writes == "model"]
+    return max(places) + 1 if places else len(steps)
 
 
 def _steps(node: DeclaredNode, needs: tuple[str, ...]) -> list[Step]:
@@ -60,7 +65,3 @@ def _step(
     kind: StepKind, subject: str, needs: tuple[str, ...], work: Callable[[Workspace], StepResult], behind: tuple[object, ...] = ()
 ) -> Step:
     return Step(f"{kind.name}:{subject}", kind.name, subject, needs, work, behind=behind)
-
-
-def _is_table(step: Step) -> bool:
-    return step_kind(step.kind).writes == "table"

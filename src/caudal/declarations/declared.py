@@ -16,6 +16,7 @@ from caudal.declarations.trigger import Trigger
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
+    from caudal.declarations.audit import Audit
     from caudal.declarations.governance import About, Retention, Subject
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
@@ -32,6 +33,7 @@ class Declared:
         self.models: dict[str, Model] = {}
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
+        self.audits: dict[str, Audit] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
         self.publications: dict[str, Publication | Star] = {}
@@ -47,7 +49,8 @@ class Declared:
     def declarations_by_kind(self) -> tuple[Mapping[str, object], ...]:
         """The mappings of name to declaration, one for each kind: tables first, then what is built from them."""
         return (
-            self.nodes, self.models, self.predictions, self.servings, self.detections, self.outlets, self.publications, self.custom,
+            self.nodes, self.models, self.audits, self.predictions, self.servings, self.detections, self.outlets, self.publications,
+            self.custom,
         )  # fmt: skip
 
     def _add_node(self, node: Node) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from caudal.declarations.duration import seconds
 from caudal.declarations.holdout import Holdout
@@ -153,6 +153,11 @@ class Gate:
     def asks_champion(self) -> bool:
         """Whether it compares with the version in production, which must then be loaded."""
         return False
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks whose models it can judge."""
+        return get_args(Task)
 
     @property
     def aim(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from caudal.declarations.alert import Happening, Mail, Sla, Webhook, alert_of
+from caudal.declarations.audit import Auditing
 from caudal.declarations.connection import CHANNELLED, Connection
 from caudal.declarations.custom import CustomNode
 from caudal.declarations.declared import Function, name_of, names_of
@@ -29,7 +30,7 @@ from caudal.errors import DeclarationProblem, nearest
 Custom = TypeVar("Custom", bound=CustomNode)
 
 
-class Product(Streams, Publishing, Governance):
+class Product(Streams, Publishing, Governance, Auditing):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters

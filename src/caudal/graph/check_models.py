@@ -10,6 +10,7 @@ from caudal.declarations.model import BASELINE, Hashed, Model, Temporal, Tempora
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
+from caudal.graph.check_audits import problems_of_audit_columns, problems_of_mitigations
 from caudal.graph.check_holdouts import flag_problems, problems_of_holdout
 
 
@@ -78,6 +79,9 @@ def problems_of_model_columns(product: Product, features: Features, names: Colle
                     model=model.name,
                     column=name,
                 )
+        yield from problems_of_mitigations(model, features, names, inputs)
+        if (audit := product.audits.get(model.name)) is not None:
+            yield from problems_of_audit_columns(audit, features, names)
         if not inputs:
             yield DeclarationProblem(
                 f"Model '{model.name}' has no input: every column of features '{features.name}' is a key, a time, a label or kept.",
@@ -112,6 +116,12 @@ def _metrics(model: Model) -> Iterator[DeclarationProblem]:
             metric=metric,
         )
     for gate in model.gates:
+        if model.task not in gate.tasks:
+            yield DeclarationProblem(
+                f"Model '{model.name}' {gate.aim}, a metric of {' and '.join(gate.tasks)}, and its task is {model.task}.",
+                where=str(model.where),
+                model=model.name,
+            )
         for candidate in gate.candidates:
             if candidate not in (*model.candidates, BASELINE):
                 yield DeclarationProblem(

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 
+from caudal.declarations.audit import Audit
 from caudal.declarations.custom import CustomNode
 from caudal.declarations.model import Model
 from caudal.declarations.node import Node
@@ -24,7 +25,7 @@ from caudal.graph.registered import declared_nodes, kind_of
 
 FORMAT = "2"  # raised when caudal itself computes a step differently, so that every step runs again
 
-Declared = Node | Model | Publication | Star | CustomNode
+Declared = Node | Model | Audit | Publication | Star | CustomNode
 
 _recorded: dict[int, tuple[Declared, dict[str, str]]] = {}
 _loaded: dict[int, tuple[Product, LoadedProduct]] = {}

@@ -19,6 +19,7 @@ from caudal.declarations.signature import SignatureDocument
 from caudal.errors import EnvironmentProblem
 from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
+from caudal.ledger.measurements import Measurement, write_measurements
 from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
@@ -121,6 +122,7 @@ def register(
     run_id: str,
     fits: Fits | None = None,
     trust: Sequence[str] = (),
+    figures: Callable[[ModelVersionRow], Sequence[Measurement]] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Registered:
     """Store a training's result (``Trained``) as the model's next version; the same fingerprint returns the same version.
@@ -132,6 +134,7 @@ def register(
     fingerprint : of the training step: code, parameters and input versions
     fits : what the functions of its training tables had fitted
     trust : types that a stored model may contain besides the known safe ones; ``"pickle"`` allows pickle
+    figures : returns further measurements of the training, which are written in the transaction of its version
 
     Raises
     ------
@@ -158,7 +161,7 @@ def register(
         "holdout": trained.holdout, "mlflow_run": None,
     }  # fmt: skip
     row["mlflow_run"], warning = _track(home.path, row, trained, folder)
-    _enter(ledger, row, trained)
+    _enter(ledger, row, trained, figures(row) if figures is not None else ())
     return Registered(row, new=True, warning=warning)
 
 
@@ -182,7 +185,7 @@ def _track(home: Path, row: ModelVersionRow, trained: TrainedModel, folder: Path
     return run, None
 
 
-def _enter(ledger: Ledger, row: ModelVersionRow, trained: TrainedModel) -> None:
+def _enter(ledger: Ledger, row: ModelVersionRow, trained: TrainedModel, figures: Sequence[Measurement]) -> None:
     candidate_rows = [
         {
             "run_id": row["run_id"], "product": row["product"], "model": row["model"], "candidate": result.name, "metric": trained.metric,
@@ -199,6 +202,7 @@ def _enter(ledger: Ledger, row: ModelVersionRow, trained: TrainedModel) -> None:
         connection.execute(insert(candidates), candidate_rows)
         connection.execute(insert(model_versions), row)
         write_scores(connection, row, trained)
+        write_measurements(connection, figures)
 
 
 def _describe(folder: Path, trained: TrainedModel, written: artifact.StoredArtifact, training_environment: JsonObject) -> None:

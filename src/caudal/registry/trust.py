@@ -19,6 +19,9 @@ _DISTANCES = (
 
 # Parts of fitted scikit-learn estimators: plain data and arithmetic. PyFuncDistance, which calls any function, is left out.
 _PARTS = {
+    "caudal.stages.mitigation.group_thresholds": ("GroupThresholds",),
+    "caudal.stages.mitigation.reduction": ("Reduced",),
+    "caudal.stages.mitigation.reweigh": ("Reweighed",),
     "functools": ("partial",),  # skops audits the wrapped function itself
     "numpy": ("dtype",),
     "numpy.random._pickle": ("__generator_ctor", "__randomstate_ctor"),

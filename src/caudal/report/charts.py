@@ -13,6 +13,7 @@ from markupsafe import Markup
 from caudal.report.figures import number_text
 
 if TYPE_CHECKING:
+    from caudal.report.documents.audit import FigureDocument
     from caudal.report.run_document import CandidateDocument
 
 BAR_HEIGHT = 14
@@ -83,6 +84,19 @@ def whisker(scale: Scale, candidate: CandidateDocument, baseline: float | None, 
                 shapes += f'<line class="whisker {kind}" x1="{end}" x2="{end}" y1="{middle_y - 5:g}" y2="{middle_y + 5:g}"/>'
         shapes += f'<circle class="{kind}" cx="{_per_cent(scale.at(mean))}" cy="{middle_y:g}" r="6"/>'
     return _svg("dots", ROW_HEIGHT, label, shapes)
+
+
+def interval(scale: Scale, figure: FigureDocument | None, kind: str, label: str) -> Markup:
+    """Return a figure as a dot and its interval as a bar; ends beyond the scale are cut off."""
+    middle_y, shapes = BAR_HEIGHT / 2, ""
+    if figure is not None and figure["value"] is not None:
+        if figure["low"] is not None and figure["high"] is not None:
+            low, high = (_per_cent(min(max(scale.at(end), 0.0), 1.0)) for end in (figure["low"], figure["high"]))
+            shapes += f'<line class="whisker {kind}" x1="{low}" x2="{high}" y1="{middle_y:g}" y2="{middle_y:g}"/>'
+        shapes += (
+            f'<circle class="{kind}" cx="{_per_cent(min(max(scale.at(figure["value"]), 0.0), 1.0))}" cy="{middle_y:g}" r="4"/>'
+        )
+    return _svg("dots", BAR_HEIGHT, label, shapes)
 
 
 def axis(scale: Scale) -> Markup:

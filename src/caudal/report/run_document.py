@@ -76,6 +76,32 @@ class ModelDocument(TypedDict):
     rows: LearnedDocument | None
 
 
+class IntervalDocument(TypedDict):
+    """A number with the ends of its interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class AuditedCandidateSummary(TypedDict):
+    """A candidate's figures on all test rows, and what lies between groups, by their columns and metric."""
+
+    candidate: str
+    chosen: bool
+    overall: dict[str, float | None]
+    between: dict[str, dict[str, IntervalDocument]]
+
+
+class AuditSummary(TypedDict):
+    """The audit of a version; ``small`` groups have fewer than ``min_rows`` test rows. ``caudal audit`` gives every figure."""
+
+    version: int
+    min_rows: int
+    small: int
+    candidates: list[AuditedCandidateSummary]
+
+
 class PredictionDocument(TypedDict):
     """Rows that were predicted, and the model's version."""
 
@@ -110,6 +136,7 @@ class RunDocument(TypedDict):
     tables: dict[str, TableDocument]
     steps: list[StepDocument]
     models: dict[str, ModelDocument]
+    audits: NotRequired[dict[str, AuditSummary]]
     predictions: dict[str, PredictionDocument]
     warehouse: dict[str, PublicationDocument]
     others: NotRequired[dict[str, dict[str, dict[str, object]]]]

@@ -13,7 +13,8 @@ from caudal.runtime.workspace import Workspace
 
 def work(ws: Workspace, model: Model) -> StepResult:
     """Promote the version that was just trained if it passes every gate, refuse it if not."""
-    row = find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint_of(ws.tables, model))
+    fingerprint = fingerprint_of(ws.tables, model, ws.product.audits.get(model.name))
+    row = find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint)
     if row is None:
         raise StepFailed(
             f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name

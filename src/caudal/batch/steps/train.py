@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from caudal.batch.step import StepResult, skipped
+from caudal.batch.steps.audit import Counting
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_of_published
+from caudal.declarations.audit import Audit
 from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -24,9 +26,10 @@ from caudal.storage import delta
 from caudal.tables.frames import arrow
 
 
-def fingerprint_of(tables: ProductTables, model: Model) -> str:
-    """Return the fingerprint of a training: of the declaration and the version of its features."""
-    return digest(code_of(model), {name: tables.version(name) for name in model.inputs})
+def fingerprint_of(tables: ProductTables, model: Model, audit: Audit | None = None) -> str:
+    """Return the fingerprint of a training: of the declaration, the version of its features, and the groups that an audit counts."""
+    counted = () if audit is None else (audit.counted,)
+    return digest(code_of(model), {name: tables.version(name) for name in model.inputs}, *counted)
 
 
 def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
@@ -41,7 +44,8 @@ def work(ws: Workspace, model: Model) -> StepResult:
 
     features = product.features_by_model[model.name]
     published = delta.read_version(tables.folder(model.features))
-    fingerprint = fingerprint_of(tables, model)
+    audit = product.audits.get(model.name)
+    fingerprint = fingerprint_of(tables, model, audit)
     inputs = {model.features: published.number}
     held_out = None
     if model.holdout is not None and model.holdout.table is not None:
@@ -56,20 +60,23 @@ def work(ws: Workspace, model: Model) -> StepResult:
         raise problem
     warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
     serving = product.servings.get(model.name)
+    frame = arrow(published).to_pandas()
+    counting = None if audit is None else Counting.of(audit, model, frame)
     trained = train(
         model,
         features,
-        arrow(published).to_pandas(),
+        frame,
         champion=_champion(ws, model, features),
         spark=lambda: ws.spark.session,
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
+        examine=counting.count if counting is not None else None,
     )
     trained = replace(trained, rule=trained.rule + _note_of_fits(fits))
     registered = register(
         tables.home, ledger, product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
-        clock=ws.record.clock, trust=ws.settings.trust,
+        clock=ws.record.clock, trust=ws.settings.trust, figures=counting.measurements if counting is not None else None,
     )  # fmt: skip
     detail: StepDetail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,

@@ -35,7 +35,9 @@ def key_of(product: Product, files: Mapping[str, object]) -> str:
     files : by source without a full schema, what identifies the file that its columns would be read from
     """
     declared = [
-        code_of(declaration) for group in (product.nodes, product.models, product.publications) for declaration in group.values()
+        code_of(declaration)
+        for group in (product.nodes, product.models, product.audits, product.publications)
+        for declaration in group.values()
     ]
     other_parts = [
         describe(part) for part in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)

@@ -3,6 +3,16 @@
 ``python tools/schemas.py`` writes ``docs/schemas`` from these types. What the rows of a table hold, or a product declares, is any JSON.
 """
 
+from caudal.report.documents.audit import (
+    AuditDocument,
+    AuditedCandidate,
+    BetweenDocument,
+    ComparedFigure,
+    FigureDocument,
+    GroupDocument,
+    GroupingDocument,
+    GuideDocument,
+)
 from caudal.report.documents.commands import DOCUMENTS
 from caudal.report.documents.governance import (
     CatalogDocument,
@@ -77,10 +87,14 @@ __all__ = [
     "DOCUMENTS",
     "AlertStatus",
     "AnswerDocument",
+    "AuditDocument",
+    "AuditedCandidate",
     "BackfillPlan",
+    "BetweenDocument",
     "BrokerDocument",
     "CatalogDocument",
     "CheckDocument",
+    "ComparedFigure",
     "ConfusionDocument",
     "DemoDocument",
     "DemoFacts",
@@ -92,11 +106,15 @@ __all__ = [
     "ExportDocument",
     "FailedEvent",
     "FaultDocument",
+    "FigureDocument",
     "FindingsDocument",
     "FollowerDocument",
     "FoundDocument",
     "GoingDocument",
     "GraphDocument",
+    "GroupDocument",
+    "GroupingDocument",
+    "GuideDocument",
     "HistoryLine",
     "LastRun",
     "LearnedFrom",

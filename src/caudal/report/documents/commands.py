@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import VersionCard
+from caudal.report.documents.audit import AuditDocument, GuideDocument
 from caudal.report.documents.governance import (
     CatalogDocument,
     ErasurePlan,
@@ -51,5 +52,7 @@ DOCUMENTS: dict[str, object] = {
     "model promote": DecisionRow,
     "model rollback": DecisionRow,
     "model history": list[HistoryLine],
+    "audit show": AuditDocument,
+    "audit guide": GuideDocument,
     "catalog build": CatalogDocument,
 }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from caudal.declarations.model import Gate, Model
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
     from caudal.declarations.signature import SignatureDocument
@@ -73,6 +74,19 @@ class Evidence:
     evaluated: Mapping[str, Evaluation]
     chosen: EvaluatedCandidate
     champion: Champion | None
+
+    @property
+    def tested(self) -> np.ndarray:
+        """Return the places of the test rows of all folds, fold by fold."""
+        import numpy as np
+
+        return np.concatenate([fold.test for fold in self.stretches])
+
+    def predicted(self, candidate: str) -> pd.DataFrame:
+        """Return a candidate's predictions of the test rows of all folds, in the order of ``tested``; none was fitted to the rows that it predicts."""
+        import pandas as pd
+
+        return pd.concat(self.evaluated[candidate].predictions, ignore_index=True)
 
 
 @dataclass(frozen=True)

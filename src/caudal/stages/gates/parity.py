@@ -30,14 +30,10 @@ class Parity(JudgingGate):
 
     def judge(self, evidence: Evidence) -> GateResult:
         """Return whether the errors of all groups, over all test rows, are alike."""
-        import numpy as np
-        import pandas as pd
-
         model, rows = evidence.model, evidence.rows
         metric = error_metric(model.metric, model.task)
         name = f"parity({self.column})"
-        tested = np.concatenate([fold.test for fold in evidence.stretches])
-        predicted = pd.concat(evidence.evaluated[evidence.chosen.name].predictions, ignore_index=True)
+        tested, predicted = evidence.tested, evidence.predicted(evidence.chosen.name)
         actual = rows.y.iloc[tested].reset_index(drop=True)
         groups = rows.frame[self.column].iloc[tested].reset_index(drop=True)
         errors: dict[str, float] = {}

@@ -12,6 +12,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 
+from caudal.declarations.mitigation import Mitigation
+
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
@@ -33,9 +35,12 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
     - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where the estimator takes no nulls
     - all others: strings as sparse one-hot columns; numbers filled with the median and scaled to unit variance
 
-    An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` is returned unchanged.
+    An estimator that contains a ``Pipeline`` or ``ColumnTransformer`` is returned unchanged. A mitigated one gets the rows as they are, for their
+    groups, and the estimator within it is prepared for.
     """
 
+    if isinstance(estimator, Mitigation):
+        return estimator.set_params(estimator=encoding_pipeline(estimator.estimator, inputs))
     if _prepares_itself(estimator):
         return estimator
     kind = estimator_kind(estimator)

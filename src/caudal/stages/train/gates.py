@@ -13,6 +13,11 @@ from caudal.stages.metrics.scores import require_metric
 def check_gates(model: Model, columns: Sequence[str]) -> None:
     """Raise DeclarationProblem where a gate names a candidate, metric or column that does not exist; this is checked before training."""
     for gate in model.gates:
+        if model.task not in gate.tasks:
+            raise DeclarationProblem(
+                f"Model '{model.name}' {gate.aim}, a metric of {' and '.join(gate.tasks)}, and its task is {model.task}.",
+                where=str(model.where or ""),
+            )
         for candidate in gate.candidates:
             if candidate not in (*model.candidates, BASELINE):
                 raise DeclarationProblem(

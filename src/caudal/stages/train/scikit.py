@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sklearn.base import clone
 
+from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.signature import coerce_inputs, prediction_frame
 
 if TYPE_CHECKING:
@@ -38,7 +39,12 @@ class ScikitCandidate:
         from caudal.stages.train.encode import encoding_pipeline
 
         pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
-        pipeline.fit(coerce_inputs(frame, self.inputs), label.to_numpy())
+        inputs = coerce_inputs(frame, self.inputs)
+        if isinstance(pipeline, Mitigation) and not set(pipeline.group_columns) <= set(inputs.columns):
+            # Groups that are no inputs are given beside them: training needs them, a prediction does not.
+            _fit_grouped(pipeline, inputs, label, frame[list(pipeline.group_columns)])
+        else:
+            pipeline.fit(inputs, label.to_numpy())
         return FittedScikit(pipeline, self.inputs)
 
     def parameters(self) -> dict[str, object]:
@@ -72,6 +78,10 @@ def with_seed(estimator: Estimator, seed: int) -> Estimator:
         if (name == "random_state" or name.endswith("__random_state")) and value is None
     }
     return estimator.set_params(**unseeded)
+
+
+def _fit_grouped(estimator: Mitigation, inputs: pd.DataFrame, label: pd.Series, groups: pd.DataFrame) -> None:
+    estimator.fit(inputs, label.to_numpy(), groups=groups)
 
 
 def _class(value: object) -> str:

@@ -76,6 +76,7 @@ def train(
     fields: Mapping[str, Mapping[str, object]] | None = None,
     progress: Callable[[str], None] | None = None,
     held_out: pd.DataFrame | None = None,
+    examine: Callable[[Evidence], None] | None = None,
 ) -> Trained:
     """Return the declared model, trained on some features.
 
@@ -88,6 +89,7 @@ def train(
     fields : the keys of inputs that ``product.serve`` declares
     progress : called with a line for every fold
     held_out : DataFrame, the table of the model's holdout, where it names one
+    examine : called with what the gates judge by: the only time that the test predictions of all candidates are in memory
 
     Raises
     ------
@@ -110,7 +112,10 @@ def train(
     by_name = candidates(model, rows, spark)
     evaluated = evaluate(model, rows, folds_, by_name, report)
     best, rule = select(model, evaluated)
-    gates = judge_gates(Evidence(model, rows, folds_, evaluated, best, champion))
+    evidence = Evidence(model, rows, folds_, evaluated, best, champion)
+    gates = judge_gates(evidence)
+    if examine is not None:
+        examine(evidence)
     report(f"{best.name} is fitted to all {len(rows):,} rows")
     fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
     # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.

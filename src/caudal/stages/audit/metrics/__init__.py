@@ -1,0 +1,1 @@
+"""The figures of an audit: one a file, found by its ``METRIC``."""

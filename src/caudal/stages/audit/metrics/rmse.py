@@ -1,0 +1,30 @@
+"""Square root of the mean squared distance between prediction and label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from caudal.stages.audit.tally import GroupMetric, Tally, share
+
+if TYPE_CHECKING:
+    from caudal.stages.audit.tally import Numbers
+
+ORDER = 31
+
+
+def of(tally: Tally) -> Numbers:
+    """Return the root of the mean of squares."""
+    import numpy as np
+
+    root: Numbers = np.sqrt(np.clip(share(tally.squared, tally.rows), 0.0, None))
+    return root
+
+
+METRIC = GroupMetric(
+    "rmse",
+    "RMSE",
+    of,
+    "square root of the mean squared distance between prediction and label",
+    forms=("numbers",),
+    better="lower",
+)
