@@ -15,6 +15,7 @@ EXPECTATIONS: Found = Kinds("expectation", "expectations", "caudal.stages.enforc
 FEATURES: Found = Kinds("feature", "features", "caudal.stages.features", by_mark("features"))
 METRICS: Found = Kinds("metric", "metrics", "caudal.stages.metrics", by_constant("METRIC", "name"))
 GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
+MEASURES: Found = Kinds("measure of drift", "measures", "caudal.stages.monitor.measures", by_constant("MEASURE", "name"))
 DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
 SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
 NETWORKS: Found = Kinds("network", "networks", "caudal.stages.images", by_constant("NETWORK", "name"))

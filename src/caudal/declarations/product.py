@@ -18,6 +18,7 @@ from caudal.declarations.holdout import Holdout, holdout_of
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.location import Location, caller
 from caudal.declarations.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal, TemporalRows
+from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
 from caudal.declarations.schema import Field, Schema
@@ -29,7 +30,7 @@ from caudal.errors import DeclarationProblem, nearest
 Custom = TypeVar("Custom", bound=CustomNode)
 
 
-class Product(Streams, Publishing, Governance):
+class Product(Streams, Publishing, Governance, Monitoring):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters

@@ -1,0 +1,130 @@
+"""The figures of a monitor's windows, each judged by its own history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from caudal import kinds
+from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, sum_of
+from caudal.stages.monitor.count import WindowCounts
+from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge
+from caudal.stages.monitor.measure import Measure
+
+ALWAYS = ("null_share", "new_share")
+ROWS = "rows"
+LEAST_REFERENCE = 3  # windows of a sliding reference
+
+
+@dataclass(frozen=True)
+class Regime:
+    """Windows that are compared with the same reference.
+
+    Parameters
+    ----------
+    version : the model version whose training rows are the reference; None for a sliding one
+    reference : starts of the reference's windows
+    watched : starts of the windows that are judged, in order
+    sliding_s : length of a sliding reference; None: ``reference`` is fixed
+    """
+
+    version: int | None
+    reference: tuple[int, ...]
+    watched: tuple[int, ...]
+    sliding_s: int | None = None
+
+
+@dataclass(frozen=True)
+class Series:
+    """A figure over the windows of a regime.
+
+    Parameters
+    ----------
+    column : the column that it is of; None for a figure of the whole table
+    group : the rows that it is of; empty for all
+    """
+
+    metric: str
+    column: str | None
+    rule: Rule
+    history: tuple[Figure, ...]
+    starts: tuple[int, ...]
+    figures: tuple[Figure, ...]
+    verdicts: tuple[Verdict, ...] = ()
+    version: int | None = None
+    group: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name in a sentence."""
+        of = f" of {self.column}" if self.column else ""
+        within = f" where {' and '.join(f'{column} = {value}' for column, value in self.group)}" if self.group else ""
+        return f"{self.metric.replace('_', ' ')}{of}{within}"
+
+
+def drift_series(
+    bins: Mapping[str, Bins], windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
+    thresholds: Mapping[str, float | Mapping[str, float]], patience: int,
+) -> Iterator[Series]:  # fmt: skip
+    """Yield the figures of each column, and the number of rows, not judged yet."""
+    for column, column_bins in bins.items():
+        histograms = {start: counts.columns[column] for start, counts in windows.items() if column in counts.columns}
+        for name in (*measures, *ALWAYS):
+            measure = kinds.MEASURES[name]
+            if measure.of != "both" and (measure.of == "categories") != isinstance(column_bins, CategoryBins):
+                continue
+            history, figures = _compared(measure, column_bins, histograms, regime)
+            rule = Rule(measure.scale, "high", patience, fixed=_fixed(thresholds, column, name))
+            yield Series(name, column, rule, tuple(history), regime.watched, tuple(figures), version=regime.version)
+    rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
+    yield Series(
+        ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
+        regime.watched, tuple(rows[start] for start in regime.watched), version=regime.version,
+    )  # fmt: skip
+
+
+def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
+    """Return the series with the state of each window; the probability of a false alarm is shared out among those with a learned threshold."""
+    listed = list(series)
+    learned = sum(entry.rule.fixed is None for entry in listed)
+    alpha = false_alarms / max(learned, 1)
+    return [
+        replace(entry, verdicts=tuple(judge(entry.history, entry.figures, replace(entry.rule, alpha=alpha)))) for entry in listed
+    ]
+
+
+def _fixed(thresholds: Mapping[str, float | Mapping[str, float]], column: str, measure: str) -> float | None:
+    of_column = thresholds.get(column)
+    if isinstance(of_column, Mapping) and measure in of_column:
+        return float(of_column[measure])
+    fixed = thresholds.get(measure)
+    return None if fixed is None or isinstance(fixed, Mapping) else float(fixed)
+
+
+def _compared(
+    measure: Measure, bins: Bins, histograms: Mapping[int, Histogram], regime: Regime
+) -> tuple[list[Figure], list[Figure]]:
+    """Return the figures of the reference's windows, each compared with the others, and those of the watched windows."""
+    if regime.sliding_s is not None:
+        return [], [
+            _figure(measure, bins, _before(histograms, start, regime.sliding_s), histograms.get(start)) for start in regime.watched
+        ]
+    parts = [histograms[start] for start in regime.reference if start in histograms]
+    if not parts:
+        return [], [Figure(None, 0) for _ in regime.watched]
+    total = sum_of(parts)
+    history = [] if len(parts) == 1 else [_figure(measure, bins, total - part, part) for part in parts]
+    return history, [_figure(measure, bins, total, histograms.get(start)) for start in regime.watched]
+
+
+def _before(histograms: Mapping[int, Histogram], start: int, length_s: int) -> Histogram | None:
+    parts = [histogram for other, histogram in histograms.items() if start - length_s <= other < start and histogram.rows]
+    return sum_of(parts) if len(parts) >= LEAST_REFERENCE else None
+
+
+def _figure(measure: Measure, bins: Bins, reference: Histogram | None, window: Histogram | None) -> Figure:
+    if window is None or reference is None or not window.rows:
+        return Figure(None, 0)
+    if measure.name != "null_share" and (not window.valued or not reference.valued):
+        return Figure(None, window.rows)
+    return Figure(measure.compare(bins, reference, window), window.rows)
