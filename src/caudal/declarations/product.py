@@ -154,11 +154,11 @@ class Product(Streams, Publishing, Governance, Monitoring):
         self,
         to: Mail | Webhook,
         *,
-        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla"),
+        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla", "drift"),
         share: float = 0.05,
         repeat: str | float = "6 hours",
     ) -> None:
-        """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, or a model is promoted or refused."""
+        """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, a monitor sees a drift, or a model is promoted or refused."""
         self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
 
     def sla(self, table: Node | Function | str, *, within: str | float) -> None:

@@ -23,6 +23,7 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.monitors import FigureDocument, MonitorDocument, MonitorsDocument, WindowFigure
 from caudal.report.documents.runs import (
     AnswerDocument,
     BackfillPlan,
@@ -92,6 +93,7 @@ __all__ = [
     "ExportDocument",
     "FailedEvent",
     "FaultDocument",
+    "FigureDocument",
     "FindingsDocument",
     "FollowerDocument",
     "FoundDocument",
@@ -101,6 +103,8 @@ __all__ = [
     "LastRun",
     "LearnedFrom",
     "ModelStatus",
+    "MonitorDocument",
+    "MonitorsDocument",
     "NewDocument",
     "NodeDocument",
     "OutletDocument",
@@ -138,4 +142,5 @@ __all__ = [
     "WhyDocument",
     "WhyProduct",
     "WhyStep",
+    "WindowFigure",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,7 @@ from caudal.stages.monitor.scale import floor_of, scaled
 
 State = Literal["learning", "inside", "outside", "alarm", "no rows"]
 BEYOND = 0.01  # share of undisturbed windows that may lie beyond the learned threshold
+DISTURBED = BEYOND / 10  # a window that is less likely than this among undisturbed ones is not learned from
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,18 @@ def threshold(history: Sequence[float], beyond: float = BEYOND) -> float:
     (3.0, 198)
     """
     ordered = sorted(history)
-    rank = math.ceil(round((1 - beyond) * (len(ordered) + 1), 9))
-    return ordered[min(rank, len(ordered)) - 1]
+    return ordered[_rank(len(ordered), beyond) - 1]
+
+
+def _rank(count: int, beyond: float) -> int:
+    return min(math.ceil(round((1 - beyond) * (count + 1), 9)), count)
 
 
 def judge(history: Sequence[Figure], figures: Sequence[Figure], rule: Rule) -> list[Verdict]:
     """Return the state of each figure, in order of time.
+
+    A window beyond its threshold does not move the threshold of the next ones, so that a change is not learned while it is looked at. When windows are inside
+    again, what was outside is learned, unless not one in a thousand undisturbed windows is like it.
 
     Parameters
     ----------
@@ -84,32 +92,38 @@ def judge(history: Sequence[Figure], figures: Sequence[Figure], rule: Rule) -> l
     past, values = Past(), [figure.value for figure in history if figure.value is not None]
     for value in values:
         past.add(scaled(value, rule.scale))
-    capital, streak, alarmed, verdicts = Capital(), 0, False, list[Verdict]()
+    values.sort()
+    capital, streak, alarmed, verdicts = Capital(), list[float](), False, list[Verdict]()
     for figure in figures:
         if figure.value is None:
             verdicts.append(Verdict("no rows"))
             continue
         if rule.fixed is None and past.count < LEAST:
             verdicts.append(Verdict("learning"))
-            _learn(past, values, figure.value, rule)
+            past.add(scaled(figure.value, rule.scale))
+            insort(values, figure.value)
             continue
         low, high = _thresholds(values, rule)
         outside = (high is not None and figure.value > high) or (low is not None and figure.value < low)
+        p = 1.0
         if rule.fixed is None and not alarmed:
-            capital.play(_p_value(past, figure, rule))
-        streak = streak + 1 if outside != alarmed else 0
-        enough = rule.fixed is not None or alarmed or capital.value >= 1 / rule.alpha
-        if streak >= rule.patience and enough:
-            alarmed, streak, capital = not alarmed, 0, Capital()
-        verdicts.append(Verdict("alarm" if alarmed else "outside" if outside else "inside", low, high, capital.value))
-        if not alarmed:
-            _learn(past, values, figure.value, rule)
+            p = _p_value(past, figure, rule)
+            capital.play(p)
+            past.add(scaled(figure.value, rule.scale))
+        if outside != alarmed:
+            streak += [figure.value] if p >= DISTURBED else [math.nan]
+        else:
+            if not alarmed:
+                for value in (*streak, figure.value):
+                    if not math.isnan(value):
+                        insort(values, value)
+            streak = []
+        evidence = capital.value
+        enough = rule.fixed is not None or alarmed or evidence >= 1 / rule.alpha
+        if len(streak) >= rule.patience and enough:
+            alarmed, streak, capital = not alarmed, [], Capital()
+        verdicts.append(Verdict("alarm" if alarmed else "outside" if outside else "inside", low, high, evidence))
     return verdicts
-
-
-def _learn(past: Past, values: list[float], value: float, rule: Rule) -> None:
-    past.add(scaled(value, rule.scale))
-    values.append(value)
 
 
 def _p_value(past: Past, figure: Figure, rule: Rule) -> float:
@@ -125,6 +139,7 @@ def _thresholds(values: Sequence[float], rule: Rule) -> tuple[float | None, floa
     if rule.fixed is not None:
         return (rule.fixed, None) if rule.side == "low" else (None, rule.fixed)
     beyond = BEYOND / 2 if rule.side == "both" else BEYOND
-    high = threshold(values, beyond) if rule.side != "low" else None
-    low = -threshold([-value for value in values], beyond) if rule.side != "high" else None
+    rank = _rank(len(values), beyond)  # the values are sorted
+    high = values[rank - 1] if rule.side != "low" else None
+    low = values[-rank] if rule.side != "high" else None
     return low, high
