@@ -36,8 +36,8 @@ def _monitor(out: Console, product: str, monitor: MonitorDocument) -> None:
     rows = grid("left", "right", "left", "left", "left")
     rows.show_header = True
     names = ("figure", "newest", "expected", "state", "history")
-    for column, name in zip(rows.columns, names, strict=True):
-        column.header = Text(name, style="bright_black")
+    for header, name in zip(rows.columns, names, strict=True):
+        header.header = Text(name, style="bright_black")
     for figure in monitor["figures"]:
         rows.add_row(
             figure["figure"], number(figure["value"]), Text(expected(figure), style="bright_black"),

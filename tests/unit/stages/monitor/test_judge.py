@@ -12,12 +12,14 @@ from scipy import stats
 from caudal.stages.monitor.evidence import Past, bet, stake
 from caudal.stages.monitor.judge import Figure, Rule, judge, threshold
 
+LEARNED = Rule()
+
 
 def figures(values: Sequence[float | None]) -> list[Figure]:
     return [Figure(None if value is None else float(value), 500) for value in values]
 
 
-def states(history: Sequence[float], values: Sequence[float | None], rule: Rule = Rule()) -> list[str]:
+def states(history: Sequence[float], values: Sequence[float | None], rule: Rule = LEARNED) -> list[str]:
     return [verdict.state for verdict in judge(figures(history), figures(values), rule)]
 
 
