@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from deltalake import Schema
 
+from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import not_watched
 from caudal.ledger.measurements import Measurement
-from caudal.ledger.monitored import BINS, COUNTS, KIND, kept_of, newest
+from caudal.ledger.monitored import BINS, COUNTS, KIND, REFERENCE, kept_of, newest
 from caudal.stages.monitor.bins import Bins, Histogram, bins_from_json
 from caudal.stages.monitor.count import Counter, WindowCounts, Windowed, bins_of, watched_as
 from caudal.stages.monitor.windows import instant, start_of_day, windows_of_day
@@ -39,6 +40,8 @@ class Counted:
     columns : type of each column of the table when the bins were made
     left_out : columns that are not watched, with the reason
     table_version : of the table that the newest counts are of
+    new, recounted : windows whose counts changed, and windows whose rows were read again
+    references : predictions for the training rows, by model version
     """
 
     bins: dict[str, Bins]
@@ -47,6 +50,10 @@ class Counted:
     windows: dict[int, WindowCounts] = field(default_factory=dict)
     table_version: int | None = None
     new: set[int] = field(default_factory=set)
+    recounted: set[int] = field(default_factory=set)
+    references: dict[int, Histogram] = field(default_factory=dict)
+    new_references: set[int] = field(default_factory=set)
+    has_new_bins: bool = False
 
 
 def kept_counts(ledger: Ledger, product: str, monitor: str, code: str) -> Counted | None:
@@ -66,6 +73,10 @@ def kept_counts(ledger: Ledger, product: str, monitor: str, code: str) -> Counte
             if column in bins
         }
         counted.windows[counts["start"]] = WindowCounts(int(row.value), histograms)
+    for row in kept_of(ledger, product, monitor, code=code, metric=REFERENCE):
+        document: Mapping[str, Any] = row.detail
+        if row.version is not None:
+            counted.references.setdefault(row.version, Histogram(tuple(document["counts"]), document["nulls"]))
     counted.table_version = max((row.version for row in rows if row.version is not None), default=None)
     return counted
 
@@ -99,7 +110,7 @@ def count(
     ----------
     key : the window of all rows, where they have no time
     """
-    present = set(_arrow_schema(version).names)
+    present = set(_arrow_schema(version).names) - {PREDICTION}
     counter = Counter({name: bins for name, bins in counted.bins.items() if name in present}, windowed, within)
     times = [windowed.event_time] if windowed.event_time else []
     for batch in batches(version, [*times, *counter.bins], days):
@@ -110,9 +121,16 @@ def count(
     for start in within or ():
         result.setdefault(start, WindowCounts(0, {}))
     for start, counts in result.items():
-        if counted.windows.get(start) != counts:
+        counted.recounted.add(start)
+        before = counted.windows.get(start)
+        same = before is not None and before.rows == counts.rows and _of_columns(before) == _of_columns(counts)
+        if not same:
             counted.windows[start] = counts
             counted.new.add(start)
+
+
+def _of_columns(counts: WindowCounts) -> dict[str, Histogram]:
+    return {column: histogram for column, histogram in counts.columns.items() if column != PREDICTION}
 
 
 def count_changes(counted: Counted, version: delta.Version, windowed: Windowed) -> None:
@@ -150,12 +168,18 @@ def measurements_of(
     counted: Counted, *, product: str, run_id: str, at: float, monitor: str, code: str, table_version: int, window_s: float, tz: str, first: bool,
 ) -> Iterator[Measurement]:  # fmt: skip
     """Yield the measurements that keep what was counted anew."""
-    if first:
+    if first or counted.has_new_bins:
         detail: dict[str, Any] = {
             "code": code, "bins": {column: bins.as_json() for column, bins in counted.bins.items()}, "columns": counted.columns,
             "left_out": counted.left_out,
         }  # fmt: skip
         yield Measurement(product, run_id, at, KIND, monitor, BINS, float(len(counted.bins)), version=table_version, detail=detail)
+    for model_version in sorted(counted.new_references):
+        reference = counted.references[model_version]
+        yield Measurement(
+            product, run_id, at, KIND, monitor, REFERENCE, float(reference.rows), count=reference.rows, version=model_version,
+            detail={"code": code, "counts": list(reference.counts), "nulls": reference.nulls},
+        )  # fmt: skip
     for start in sorted(counted.new):
         counts = counted.windows[start]
         columns: dict[str, Any] = {

@@ -30,7 +30,7 @@ class Monitor:
     reference_s : length of the sliding reference before each window; None: the rows that the model in production learned from
     measures : the distances between window and reference, one is enough; a column's share of nulls and of unknown categories is watched in any case
     thresholds : by measure, or by column and measure, a fixed threshold instead of the learned one
-    patience : number of windows in a row beyond the threshold before an alarm
+    patience : number of windows without which there is no alarm, however odd they are
     by : columns by which the error of a model is also measured
     false_alarms : probability of at least one false alarm over the monitor's whole life, as long as nothing changes
     """
@@ -40,7 +40,7 @@ class Monitor:
     columns: tuple[str, ...] | None = None
     window_s: float = DAY_S
     reference_s: float | None = None
-    measures: tuple[str, ...] = ("psi",)
+    measures: tuple[str, ...] = ("psi", "superiority")
     thresholds: Mapping[str, float | Mapping[str, float]] = field(default_factory=dict)
     patience: int = 2
     by: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Monitoring(Declared):
         columns: str | Sequence[str] | None = None,
         window: str | float = "1 day",
         reference: str | float | None = None,
-        measures: str | Sequence[str] = ("psi",),
+        measures: str | Sequence[str] = ("psi", "superiority"),
         thresholds: Thresholds | None = None,
         patience: int = 2,
         by: str | Sequence[str] = (),
@@ -87,7 +87,7 @@ class Monitoring(Declared):
             (``"30 days"``, the default of a table) with the windows before
         measures : distances between the distributions, one or several of ``caudal.stages.monitor.measures``
         thresholds : fixed thresholds, ``{"psi": 0.2}`` or ``{"fare_usd": {"psi": 0.2}}``; the others are learned from windows without an alarm
-        patience : number of windows in a row beyond the threshold before an alarm
+        patience : number of windows without which there is no alarm, however odd they are
         by : columns by which a model's error is also measured
         false_alarms : probability of at least one false alarm ever, as long as nothing changes, over all figures of the monitor
         """

@@ -10,7 +10,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement, measurements
 
 KIND = "monitor"
-BINS, COUNTS = "bins", "counts"
+BINS, COUNTS, REFERENCE = "bins", "counts", "reference"
 KEPT = 730  # windows that are looked at, the newest
 
 
@@ -97,7 +97,7 @@ def kept_of(ledger: Ledger, product: str, monitor: str, *, code: str | None = No
 
 def figures_of(ledger: Ledger, product: str, monitor: str) -> list[KeptFigure]:
     """Return the figures of a monitor's present declaration, in order of time."""
-    rows = [row for row in kept_of(ledger, product, monitor) if row.metric not in (BINS, COUNTS)]
+    rows = [row for row in kept_of(ledger, product, monitor) if row.metric not in (BINS, COUNTS, REFERENCE)]
     if not rows:
         return []
     code = rows[0].detail.get("code")

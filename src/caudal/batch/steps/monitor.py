@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from caudal.batch.monitor_counts import Counted, arrow_schema, count, count_changes, kept_counts, measurements_of, new_counts
+from caudal.batch.monitor_model import Watched, performance_series, watch_model
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.monitor import Monitor
+from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import event_time_of, table_of
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
@@ -17,7 +19,7 @@ from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import AlarmDocument, ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.monitor.count import WindowCounts, Windowed
-from caudal.stages.monitor.watch import Regime, Series, drift_series, judged
+from caudal.stages.monitor.watch import Regime, Series, drift_series, judged, prediction_series
 from caudal.stages.monitor.windows import instant, start_of, wall_clock
 from caudal.storage import delta
 
@@ -51,9 +53,18 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     else:
         count_changes(counted, published, windowed)
     ended = _ended(counted, windowed, now, product.tz)
-    series = judged(_all_series(monitor, counted, ended, windowed, versions), monitor.false_alarms)
+    earlier = figures_of(ledger, product.name, monitor.name) if kept else []
+    regimes = list(_regimes(monitor, tuple(ended), windowed, versions))
+    watched: list[Watched] = []
+    if monitor.of in product.models and monitor.reference_s is None and event_time is not None:
+        watched = list(watch_model(ws, monitor, counted, published, regimes, windowed))
+        ended = {start: counted.windows.get(start, counts) for start, counts in ended.items()}
+    every = [series for regime in regimes for series in _drift(monitor, counted, ended, regime)]
+    if watched:
+        every += performance_series(monitor, product.models[monitor.of], watched, earlier, ended, product.tz)
+    series = judged(every, monitor.false_alarms)
     figures = list(_figures(series, windowed, product.tz, monitor.false_alarms))
-    before = {(figure.key, figure.start): figure for figure in figures_of(ledger, product.name, monitor.name)} if kept else {}
+    before = {(figure.key, figure.start): figure for figure in earlier}
     changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
     new_measurements = measurements_of(
         counted, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code, table_version=published.number,
@@ -111,13 +122,14 @@ def _next_end(counted: Counted, windowed: Windowed, now: float, tz: str) -> floa
     return min((end for end in ends if end > now), default=None)
 
 
-def _all_series(
-    monitor: Monitor, counted: Counted, windows: dict[int, WindowCounts], windowed: Windowed, versions: Sequence[ModelVersionRow]
-) -> Iterator[Series]:
-    for regime in _regimes(monitor, tuple(windows), windowed, versions):
-        yield from drift_series(
-            counted.bins, windows, regime, monitor.measures, monitor.thresholds, monitor.patience
-        )  # fmt: skip
+def _drift(monitor: Monitor, counted: Counted, windows: dict[int, WindowCounts], regime: Regime) -> Iterator[Series]:
+    """Yield the figures of the columns, of the number of rows, and of the predictions, which are compared with those for the training rows."""
+    columns = {column: bins for column, bins in counted.bins.items() if column != PREDICTION}
+    options = (monitor.measures, monitor.thresholds, monitor.patience)
+    yield from drift_series(columns, windows, regime, *options)
+    reference = None if regime.version is None else counted.references.get(regime.version)
+    if reference is not None and PREDICTION in counted.bins:
+        yield from prediction_series(counted.bins[PREDICTION], reference, windows, regime, *options)
 
 
 def _regimes(

@@ -68,6 +68,8 @@ class NumberBins:
 class CategoryBins:
     """Bins of categories: one for each frequent one, one for the rest that the reference knows, and the last for new ones.
 
+    ``unseen`` is the share of rows with a new category that is to be expected: that of categories seen once (Good 1953, equation (9)).
+
     Examples
     --------
     >>> CategoryBins(("a", "b"), ("c",)).places(["b", "c", "z"]).tolist()
@@ -76,6 +78,7 @@ class CategoryBins:
 
     frequent: tuple[str, ...]
     rest: tuple[str, ...] = ()
+    unseen: float = 0.0
 
     @property
     def size(self) -> int:
@@ -99,7 +102,7 @@ class CategoryBins:
 
     def as_json(self) -> JsonObject:
         """Return the bins as JSON."""
-        return {"frequent": list(self.frequent), "rest": list(self.rest)}
+        return {"frequent": list(self.frequent), "rest": list(self.rest), "unseen": self.unseen}
 
 
 Bins = NumberBins | CategoryBins
@@ -109,7 +112,7 @@ def bins_from_json(document: Mapping[str, Any]) -> Bins:
     """Return the bins of their JSON."""
     if "edges" in document:
         return NumberBins(tuple(float(edge) for edge in document["edges"]))
-    return CategoryBins(tuple(document["frequent"]), tuple(document["rest"]))
+    return CategoryBins(tuple(document["frequent"]), tuple(document["rest"]), float(document["unseen"]))
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ def category_bins(counts: Mapping[str, int]) -> CategoryBins | None:
     if not counts or len(counts) > MOST_CATEGORIES:
         return None
     ordered = sorted(counts, key=lambda category: (-counts[category], category))
-    return CategoryBins(tuple(ordered[:OWN_BINS]), tuple(ordered[OWN_BINS:]))
+    once = sum(count == 1 for count in counts.values())
+    return CategoryBins(tuple(ordered[:OWN_BINS]), tuple(ordered[OWN_BINS:]), once / sum(counts.values()))
 
 
 def sum_of(histograms: Sequence[Histogram]) -> Histogram:

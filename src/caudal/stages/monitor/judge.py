@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from caudal.stages.monitor.evidence import LEAST, Capital, Past
-from caudal.stages.monitor.measure import Scale
+from caudal.stages.monitor.evidence import LEAST, RECENT, Capital, Past, tail_of
+from caudal.stages.monitor.measure import Scale, Side
 from caudal.stages.monitor.scale import floor_of, scaled
 
 State = Literal["learning", "inside", "outside", "alarm", "no rows"]
 BEYOND = 0.01  # share of undisturbed windows that may lie beyond the learned threshold
-DISTURBED = BEYOND / 10  # a window that is less likely than this among undisturbed ones is not learned from
+DISTURBED = BEYOND / 10  # a window that is less likely than this among undisturbed ones is no measure for a threshold
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Rule:
     ----------
     scale : of the figures
     side : which direction is worse
-    patience : windows in a row beyond the threshold before an alarm
+    patience : windows without which there is no alarm, however odd they are
     alpha : probability of a false alarm ever
     fixed : a declared threshold; None: it is learned
     """
 
     scale: Scale = "distance"
-    side: Literal["high", "low", "both"] = "high"
+    side: Side = "high"
     patience: int = 2
     alpha: float = 0.05
     fixed: float | None = None
@@ -82,64 +82,101 @@ def _rank(count: int, beyond: float) -> int:
 def judge(history: Sequence[Figure], figures: Sequence[Figure], rule: Rule) -> list[Verdict]:
     """Return the state of each figure, in order of time.
 
-    A window beyond its threshold does not move the threshold of the next ones, so that a change is not learned while it is looked at. When windows are inside
-    again, what was outside is learned, unless not one in a thousand undisturbed windows is like it.
+    A window beyond the learned threshold is ``outside``; an ``alarm`` begins when the evidence of all windows suffices (with a declared threshold: when as many
+    windows in a row as the patience asks for are beyond it), and ends when the last windows are nearer to those before the alarm.
 
     Parameters
     ----------
     history : figures of undisturbed windows before; windows without an alarm are added to it as they are judged
     """
-    past, values = Past(), [figure.value for figure in history if figure.value is not None]
-    for value in values:
-        past.add(scaled(value, rule.scale))
-    values.sort()
-    capital, streak, alarmed, verdicts = Capital(), list[float](), False, list[Verdict]()
-    for figure in figures:
-        if figure.value is None:
-            verdicts.append(Verdict("no rows"))
-            continue
-        if rule.fixed is None and past.count < LEAST:
-            verdicts.append(Verdict("learning"))
-            past.add(scaled(figure.value, rule.scale))
-            insort(values, figure.value)
-            continue
-        low, high = _thresholds(values, rule)
-        outside = (high is not None and figure.value > high) or (low is not None and figure.value < low)
-        p = 1.0
-        if rule.fixed is None and not alarmed:
-            p = _p_value(past, figure, rule)
-            capital.play(p)
-            past.add(scaled(figure.value, rule.scale))
-        if outside != alarmed:
-            streak += [figure.value] if p >= DISTURBED else [math.nan]
-        else:
-            if not alarmed:
-                for value in (*streak, figure.value):
-                    if not math.isnan(value):
-                        insort(values, value)
-            streak = []
-        evidence = capital.value
-        enough = rule.fixed is not None or alarmed or evidence >= 1 / rule.alpha
-        if len(streak) >= rule.patience and enough:
-            alarmed, streak, capital = not alarmed, [], Capital()
-        verdicts.append(Verdict("alarm" if alarmed else "outside" if outside else "inside", low, high, evidence))
-    return verdicts
+    judging = _Judging(rule, history) if rule.fixed is None else _Fixed(rule)
+    return [Verdict("no rows") if figure.value is None else judging.verdict(figure) for figure in figures]
 
 
-def _p_value(past: Past, figure: Figure, rule: Rule) -> float:
-    assert figure.value is not None
-    floor = floor_of(rule.scale, figure.rows, figure.value)
-    value = scaled(figure.value, rule.scale)
-    if rule.side == "low":
-        return 1 - past.p_value(value, floor)
-    return past.p_value(value, floor, two_sided=rule.side == "both")
+class _Fixed:
+    """Judges by a declared threshold."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule, self._streak, self._alarmed = rule, 0, False
+
+    def verdict(self, figure: Figure) -> Verdict:
+        """Return the state of the next window."""
+        value, fixed, low_side = figure.value, self._rule.fixed, self._rule.side == "low"
+        assert fixed is not None
+        assert value is not None
+        outside = value < fixed if low_side else value > fixed
+        self._streak = self._streak + 1 if outside != self._alarmed else 0
+        if self._streak >= self._rule.patience:
+            self._alarmed, self._streak = not self._alarmed, 0
+        state: State = "alarm" if self._alarmed else "outside" if outside else "inside"
+        return Verdict(state, fixed if low_side else None, None if low_side else fixed)
+
+
+class _Judging:
+    """Judges by what was learned from the windows before."""
+
+    def __init__(self, rule: Rule, history: Sequence[Figure]) -> None:
+        self._rule, self._past, self._capital = rule, Past(), self._new_capital(rule)
+        self._values: list[float] = []  # sorted
+        self._recent: list[float] = []  # scores of the windows of an alarm
+        self._shift = 0.0  # of the alarm; 0: there is none
+        for figure in history:
+            if figure.value is not None:
+                self._learn(figure.value)
+
+    def verdict(self, figure: Figure) -> Verdict:
+        """Return the state of the next window."""
+        value = figure.value
+        assert value is not None
+        if self._past.count < LEAST:
+            self._learn(value)
+            return Verdict("learning")
+        low, high = _thresholds(self._values, self._rule)
+        outside = (high is not None and value > high) or (low is not None and value < low)
+        floor = floor_of(self._rule.scale, figure.rows, value)
+        score = self._past.score(scaled(value, self._rule.scale), floor)
+        above = score * self._past.tail(floor, high=True) if score > 0 else score
+        below = -score * self._past.tail(floor, high=False) if score < 0 else -score
+        bad = below if self._rule.side == "low" else above
+        evidence = self._watch_alarm(bad) if self._shift else self._look_for_change(value, above, below)
+        state: State = "alarm" if self._shift else "outside" if outside else "inside"
+        return Verdict(state, low, high, evidence)
+
+    def _look_for_change(self, value: float, above: float, below: float) -> float:
+        """Bet on the window, learn from it, and return the evidence; where it suffices, an alarm begins."""
+        bad = below if self._rule.side == "low" else above
+        self._capital.play(bad, below if self._rule.side == "both" else None)
+        self._recent = [*self._recent, bad][-RECENT:]
+        evidence = self._capital.value
+        if evidence >= 1 / self._rule.alpha:
+            newest = self._recent[-max(self._rule.patience, 2) :]
+            self._shift = sum(newest) / len(newest)
+            self._recent, self._capital = [], self._new_capital(self._rule)
+            return evidence
+        odd = max(above, below) if self._rule.side == "both" else bad
+        self._past.add(scaled(value, self._rule.scale))
+        if tail_of(odd) >= DISTURBED:
+            insort(self._values, value)
+        return evidence
+
+    def _watch_alarm(self, bad: float) -> float:
+        """Return the evidence that there was, 1/α; the alarm ends when the mean of the last scores is nearer to none than to its shift."""
+        self._recent = [*self._recent, bad][-RECENT:]
+        if len(self._recent) == RECENT and sum(self._recent) / RECENT / self._shift < 0.5:
+            self._shift, self._recent = 0.0, []
+            return 1.0
+        return 1 / self._rule.alpha
+
+    def _learn(self, value: float) -> None:
+        self._past.add(scaled(value, self._rule.scale))
+        insort(self._values, value)
+
+    @staticmethod
+    def _new_capital(rule: Rule) -> Capital:
+        return Capital(rule.alpha, rule.patience)
 
 
 def _thresholds(values: Sequence[float], rule: Rule) -> tuple[float | None, float | None]:
-    if rule.fixed is not None:
-        return (rule.fixed, None) if rule.side == "low" else (None, rule.fixed)
-    beyond = BEYOND / 2 if rule.side == "both" else BEYOND
-    rank = _rank(len(values), beyond)  # the values are sorted
-    high = values[rank - 1] if rule.side != "low" else None
-    low = values[-rank] if rule.side != "high" else None
-    return low, high
+    """Return the lower and the upper threshold by past figures in ascending order."""
+    rank = _rank(len(values), BEYOND / 2 if rule.side == "both" else BEYOND)
+    return values[-rank] if rule.side != "high" else None, values[rank - 1] if rule.side != "low" else None

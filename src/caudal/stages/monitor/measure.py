@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from caudal.stages.monitor.bins import Bins, Histogram
 
 Scale = Literal["distance", "share", "count", "score"]
+Side = Literal["high", "low", "both"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,14 @@ class Measure:
     compare : returns the distance; both histograms have rows with a value
     of : which columns it is for
     scale : how its figures are distributed (`caudal.stages.monitor.scale`)
+    side : which direction is a change
     """
 
     name: str
     compare: Callable[[Bins, Histogram, Histogram], float]
     of: Literal["numbers", "categories", "both"] = "both"
     scale: Scale = "distance"
+    side: Side = "high"
 
 
 def shares(reference: Histogram, window: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

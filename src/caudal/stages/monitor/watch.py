@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from caudal import kinds
+from caudal.declarations.signature import PREDICTION
 from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, sum_of
 from caudal.stages.monitor.count import WindowCounts
 from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge
@@ -74,13 +75,32 @@ def drift_series(
             if measure.of != "both" and (measure.of == "categories") != isinstance(column_bins, CategoryBins):
                 continue
             history, figures = _compared(measure, column_bins, histograms, regime)
-            rule = Rule(measure.scale, "high", patience, fixed=_fixed(thresholds, column, name))
+            rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, column, name))
             yield Series(name, column, rule, tuple(history), regime.watched, tuple(figures), version=regime.version)
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
         regime.watched, tuple(rows[start] for start in regime.watched), version=regime.version,
     )  # fmt: skip
+
+
+def prediction_series(
+    bins: Bins, reference: Histogram, windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
+    thresholds: Mapping[str, float | Mapping[str, float]], patience: int,
+) -> Iterator[Series]:  # fmt: skip
+    """Yield the figures of the predictions, not judged yet.
+
+    They are compared with the predictions for the rows that the model learned from. What a model predicts for those is not quite what it predicts for others, so
+    that the threshold is learned from windows after the training.
+    """
+    for name in measures:
+        measure = kinds.MEASURES[name]
+        if measure.of != "both" and (measure.of == "categories") != isinstance(bins, CategoryBins):
+            continue
+        histograms = [windows[start].columns.get(PREDICTION) if start in windows else None for start in regime.watched]
+        figures = tuple(_figure(measure, bins, reference, histogram) for histogram in histograms)
+        rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, PREDICTION, name))
+        yield Series(name, PREDICTION, rule, (), regime.watched, figures, version=regime.version)
 
 
 def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
@@ -113,6 +133,10 @@ def _compared(
     if not parts:
         return [], [Figure(None, 0) for _ in regime.watched]
     total = sum_of(parts)
+    if isinstance(bins, CategoryBins) and measure.name == "new_share":  # none of the reference's own categories is new to it
+        return [Figure(bins.unseen, part.rows) for part in parts], [
+            _figure(measure, bins, total, histograms.get(start)) for start in regime.watched
+        ]
     history = [] if len(parts) == 1 else [_figure(measure, bins, total - part, part) for part in parts]
     return history, [_figure(measure, bins, total, histograms.get(start)) for start in regime.watched]
 

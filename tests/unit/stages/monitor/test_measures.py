@@ -39,6 +39,9 @@ def test_measures_are_those_of_scipy_on_the_binned_samples(first: Histogram, sec
     area = stats.wasserstein_distance(sample(first), sample(second))
     assert distance("wasserstein", first, second) == pytest.approx(area / deviation if deviation else area, abs=1e-12)
     shares = [np.array(histogram.counts) / histogram.valued for histogram in (first, second)]
+    above = stats.mannwhitneyu(two, one).statistic / (one.size * two.size)
+    assert distance("superiority", first, second) == pytest.approx(above)
+    assert distance("superiority", first, second) + distance("superiority", second, first) == pytest.approx(1)
     assert distance("jensen_shannon", first, second) == pytest.approx(jensenshannon(*shares, base=2), abs=1e-7)
     table = np.array([first.counts, second.counts])
     table = table[:, table.sum(axis=0) > 0]
@@ -119,5 +122,5 @@ def test_a_constant_column_that_moves_is_seen() -> None:
 
 
 def test_every_measure_says_what_it_is_of() -> None:
-    assert [*kinds.MEASURES] == [*DISTANCES, "null_share", "new_share"]
-    assert {name for name, measure in kinds.MEASURES.items() if measure.of == "numbers"} == {"ks", "wasserstein"}
+    assert [*kinds.MEASURES] == ["psi", "superiority", *DISTANCES[1:], "null_share", "new_share"]
+    assert {name for name, measure in kinds.MEASURES.items() if measure.of == "numbers"} == {"ks", "wasserstein", "superiority"}
