@@ -204,7 +204,7 @@ def _sentence(figure: KeptFigure) -> str:
 
 def _schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:
     types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
-    for name in counted.bins:
+    for name in sorted(counted.bins.keys() - {PREDICTION}):
         if name not in types:
             yield {"figure": f"column {name}", "what": f"column '{name}' has vanished from '{table}'"}
         elif types[name] != counted.columns[name]:
