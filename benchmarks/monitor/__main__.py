@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.environment import python_with
 from benchmarks.monitor import own
+from benchmarks.monitor.cost import cost
 from benchmarks.monitor.series import CHANGES, Stretch, stretch
 
 HERE = Path(__file__).parent
@@ -27,8 +28,12 @@ def main() -> None:
     """Print a table of false alarms and delays."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", choices=("own", *PEERS), action="append")
+    parser.add_argument("--cost", type=int, metavar="ROWS", help="measure what a monitor costs instead")
     parser.add_argument("--seeds", type=int, default=5, help="orders of the windows  [default: 5]")
     options = parser.parse_args()
+    if options.cost:
+        print(json.dumps(cost(options.cost)))
+        return
     names = options.only or ["own", *PEERS]
     calm = [stretch(data, seed, CALM_WINDOWS, REFERENCE) for data in TEXT for seed in range(options.seeds)]
     changed = [

@@ -81,8 +81,13 @@ def kept_counts(ledger: Ledger, product: str, monitor: str, code: str) -> Counte
     return counted
 
 
-def new_counts(product: Product, monitor: Monitor, version: delta.Version, event_time: str | None) -> Counted:
-    """Return the bins for the columns of a table, taken from its rows; nothing is counted yet."""
+def new_counts(product: Product, monitor: Monitor, version: delta.Version, until: str | None) -> Counted:
+    """Return the bins for the columns of a table, taken from its rows; nothing is counted yet.
+
+    Parameters
+    ----------
+    until : last day of the rows that the bins are taken from; None: all rows
+    """
     schema = _arrow_schema(version)
     types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
     names = monitor.columns or tuple(name for name in types if name not in not_watched(product, monitor))
@@ -91,7 +96,8 @@ def new_counts(product: Product, monitor: Monitor, version: delta.Version, event
         name: f"its type is {types[name]}" for name in names if name in types and watched_as(schema.field(name).type) is None
     }
     columns = [name for name in names if name not in left_out]
-    found = bins_of(batches(version, columns), columns)
+    days = {day for day in version.days if day is None or until is None or day <= until} if version.partitioned else None
+    found = bins_of(batches(version, columns, days), columns)
     bins = {name: bins for name, bins in found.items() if bins is not None}
     for name in columns:
         if name not in bins:

@@ -91,7 +91,7 @@ def performance_series(
                 lower = directions[metric.removeprefix(ESTIMATED)] == "lower"
                 rule = Rule("score", "high" if lower else "low", monitor.patience)
             listed = tuple(by_start.get(start, Figure(None, 0)) for start in regime.watched)
-            yield Series(metric, None, rule, (), regime.watched, listed, version=regime.version, group=group)
+            yield Series(metric, None, rule, (), regime.watched, listed, versions=regime.versions, group=group)
 
 
 def _is_score(metric: str, model: Model) -> bool:

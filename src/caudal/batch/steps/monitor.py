@@ -19,7 +19,7 @@ from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import AlarmDocument, ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.monitor.count import WindowCounts, Windowed
-from caudal.stages.monitor.watch import Regime, Series, drift_series, judged, prediction_series
+from caudal.stages.monitor.watch import Regime, Series, drift_series, joined, judged, prediction_series
 from caudal.stages.monitor.windows import instant, start_of, wall_clock
 from caudal.storage import delta
 
@@ -47,7 +47,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     event_time = event_time_of(product, monitor)
     windowed = Windowed(event_time, int(monitor.window_s), product.tz)
     kept = kept_counts(ledger, product.name, monitor.name, code)
-    counted = kept or new_counts(product, monitor, published, event_time)
+    counted = kept or new_counts(product, monitor, published, _first_training_until(versions))
     if event_time is None:
         _count_versions(ws, counted, published, versions, windowed)
     else:
@@ -62,7 +62,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     every = [series for regime in regimes for series in _drift(monitor, counted, ended, regime)]
     if watched:
         every += performance_series(monitor, product.models[monitor.of], watched, earlier, ended, product.tz)
-    series = judged(every, monitor.false_alarms)
+    series = judged(joined(every), monitor.false_alarms)
     figures = list(_figures(series, windowed, product.tz, monitor.false_alarms))
     before = {(figure.key, figure.start): figure for figure in earlier}
     changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
@@ -91,6 +91,12 @@ def promoted_versions(ledger: Ledger, product: str, model: str) -> list[ModelVer
     }  # fmt: skip
     rows = [row for row in ledger.find(model_versions, product=product, model=model) if row["version"] in promoted]
     return sorted(rows, key=lambda row: row["version"])
+
+
+def _first_training_until(versions: Sequence[ModelVersionRow]) -> str | None:
+    """Return the last day that the first version in production has learned from: bins must not know what came later."""
+    until = versions[0]["training_until"] if versions else None
+    return None if until is None else until[:10]
 
 
 def _count_versions(
@@ -172,7 +178,7 @@ def _figures(series: Iterable[Series], windowed: Windowed, tz: str, false_alarms
     learned = sum(entry.rule.fixed is None for entry in listed)
     for entry in listed:
         needed = None if entry.rule.fixed is not None else max(learned, 1) / false_alarms
-        for start, figure, verdict in zip(entry.starts, entry.figures, entry.verdicts, strict=True):
+        for start, figure, verdict, version in zip(entry.starts, entry.figures, entry.verdicts, entry.versions, strict=True):
             if figure.value is None:
                 continue
             begin, end = float(start), float(start)
@@ -180,7 +186,7 @@ def _figures(series: Iterable[Series], windowed: Windowed, tz: str, false_alarms
                 begin, end = instant(start, tz), instant(start + windowed.window_s, tz)
             yield KeptFigure(
                 entry.metric, entry.column, dict(entry.group), begin, end, figure.value, figure.rows, verdict.state, verdict.low,
-                verdict.high, round(verdict.evidence, 6), needed, entry.version,
+                verdict.high, round(verdict.evidence, 6), needed, version,
             )  # fmt: skip
 
 

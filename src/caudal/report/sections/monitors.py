@@ -25,12 +25,12 @@ class Monitors(ReportSection):
 <h2>Monitors</h2>
 {% for monitor in monitors %}
 <h3>{{ monitor.name }} {{ badge(monitor.badge, monitor.state) }}</h3>
-{% for alarm in monitor.alarms %}<p class="what">{{ alarm }}</p>{% endfor %}
+{% if monitor.alarms %}<ul>{% for alarm in monitor.alarms %}<li>{{ alarm }}</li>{% endfor %}</ul>{% endif %}
 {% if monitor.figures %}
 <div class="scroll"><table class="chart">
-<thead><tr><th>Figure</th><th class="n">Newest window</th><th>Expected</th><th>State</th><th>History</th></tr></thead>
+<thead><tr><th>Figure</th><th class="n">Newest window</th><th class="n">Expected</th><th>State</th><th>History</th></tr></thead>
 <tbody>{% for figure in monitor.figures %}
-<tr><td class="name">{{ figure.name }}</td><td class="n" data-label="Newest window">{{ figure.value }}</td><td data-label="Expected">{{ figure.expected }}</td><td>{{ badge(figure.badge, figure.state) }}</td><td class="draw">{{ figure.chart }}</td></tr>{% endfor %}
+<tr><td class="name">{{ figure.name }}</td><td class="n" data-label="Newest window">{{ figure.value }}</td><td class="n" data-label="Expected">{{ figure.expected }}</td><td>{{ badge(figure.badge, figure.state) }}</td><td class="draw">{{ figure.chart }}</td></tr>{% endfor %}
 </tbody></table></div>
 <p class="soft">{{ monitor.words }}</p>
 {% else %}<p class="soft">No window has ended yet since the reference: the next one is compared with it.</p>{% endif %}

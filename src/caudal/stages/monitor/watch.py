@@ -34,14 +34,20 @@ class Regime:
     watched: tuple[int, ...]
     sliding_s: int | None = None
 
+    @property
+    def versions(self) -> tuple[int | None, ...]:
+        """The version, for each watched window."""
+        return (self.version,) * len(self.watched)
+
 
 @dataclass(frozen=True)
 class Series:
-    """A figure over the windows of a regime.
+    """A figure over windows.
 
     Parameters
     ----------
     column : the column that it is of; None for a figure of the whole table
+    versions : the model version of each window's reference
     group : the rows that it is of; empty for all
     """
 
@@ -52,7 +58,7 @@ class Series:
     starts: tuple[int, ...]
     figures: tuple[Figure, ...]
     verdicts: tuple[Verdict, ...] = ()
-    version: int | None = None
+    versions: tuple[int | None, ...] = ()
     group: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -76,11 +82,11 @@ def drift_series(
                 continue
             history, figures = _compared(measure, column_bins, histograms, regime)
             rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, column, name))
-            yield Series(name, column, rule, tuple(history), regime.watched, tuple(figures), version=regime.version)
+            yield Series(name, column, rule, tuple(history), regime.watched, tuple(figures), versions=regime.versions)
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
-        regime.watched, tuple(rows[start] for start in regime.watched), version=regime.version,
+        regime.watched, tuple(rows[start] for start in regime.watched), versions=regime.versions,
     )  # fmt: skip
 
 
@@ -100,7 +106,23 @@ def prediction_series(
         histograms = [windows[start].columns.get(PREDICTION) if start in windows else None for start in regime.watched]
         figures = tuple(_figure(measure, bins, reference, histogram) for histogram in histograms)
         rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, PREDICTION, name))
-        yield Series(name, PREDICTION, rule, (), regime.watched, figures, version=regime.version)
+        yield Series(name, PREDICTION, rule, (), regime.watched, figures, versions=regime.versions)
+
+
+def joined(series: Iterable[Series]) -> list[Series]:
+    """Return each figure as one series over all regimes, in order of time, with the history of the first.
+
+    A model that is trained again often would otherwise never have enough windows for a judgement: what is judged is the series that production has seen.
+    """
+    together: dict[object, Series] = {}
+    for entry in series:
+        key = (entry.metric, entry.column, entry.group)
+        before = together.get(key)
+        together[key] = entry if before is None else replace(
+            before, history=before.history if before.starts else entry.history, starts=(*before.starts, *entry.starts),
+            figures=(*before.figures, *entry.figures), versions=(*before.versions, *entry.versions),
+        )  # fmt: skip
+    return list(together.values())
 
 
 def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
