@@ -191,7 +191,7 @@ def bins_of(batches: Iterable[pa.RecordBatch], columns: Sequence[str], seed: int
             if watched_as(values.type) == "numbers":
                 part = values.cast(pa.float64(), safe=False).drop_null().to_numpy(zero_copy_only=False)
                 if part.size > SAMPLE // 10:
-                    part = np.concatenate([random.choice(part, SAMPLE // 10, replace=False), [part.min(), part.max()]])
+                    part = np.concatenate([part[random.integers(0, part.size, SAMPLE // 10)], [part.min(), part.max()]])
                 numbers.setdefault(column, []).append(part)
             elif len(counts := categories.setdefault(column, {})) <= MOST_CATEGORIES:
                 for entry in pc.value_counts(as_text(values).drop_null()).to_pylist():
@@ -209,9 +209,9 @@ def _sampled(parts: list[NDArray[np.float64]], random: np.random.Generator) -> N
     import numpy as np
 
     values = np.concatenate(parts)
-    if values.size <= 10 * SAMPLE:
+    if values.size <= SAMPLE:
         return values
-    return np.concatenate([random.choice(values, SAMPLE, replace=False), [values.min(), values.max()]])
+    return np.concatenate([values[random.integers(0, values.size, SAMPLE)], [values.min(), values.max()]])
 
 
 def is_categorical(bins: Bins) -> bool:

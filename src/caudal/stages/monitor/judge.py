@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from caudal.stages.monitor.evidence import LEAST, RECENT, Capital, Past, tail_of
+from caudal.stages.monitor.evidence import LEAST, RECENT, SHIFTS, Capital, Past, tail_of
 from caudal.stages.monitor.measure import Scale, Side
 from caudal.stages.monitor.scale import floor_of, scaled
 
@@ -150,7 +150,8 @@ class _Judging:
         evidence = self._capital.value
         if evidence >= 1 / self._rule.alpha:
             newest = self._recent[-max(self._rule.patience, 2) :]
-            self._shift = sum(newest) / len(newest)
+            shift = sum(newest) / len(newest)
+            self._shift = math.copysign(max(abs(shift), SHIFTS[0]), shift)
             self._recent, self._capital = [], self._new_capital(self._rule)
             return evidence
         odd = max(above, below) if self._rule.side == "both" else bad

@@ -76,13 +76,17 @@ def drift_series(
     """Yield the figures of each column, and the number of rows, not judged yet."""
     for column, column_bins in bins.items():
         histograms = {start: counts.columns[column] for start, counts in windows.items() if column in counts.columns}
+        before, pairs = _pairs(histograms, regime)
         for name in (*measures, *ALWAYS):
             measure = kinds.MEASURES[name]
             if measure.of != "both" and (measure.of == "categories") != isinstance(column_bins, CategoryBins):
                 continue
-            history, figures = _compared(measure, column_bins, histograms, regime)
+            history = [_figure(measure, column_bins, reference, part) for reference, part in before]
+            if isinstance(column_bins, CategoryBins) and name == "new_share":  # none of the reference's own categories is new to it
+                history = [Figure(column_bins.unseen, figure.rows) for figure in history]
+            figures = tuple(_figure(measure, column_bins, reference, window) for reference, window in pairs)
             rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, column, name))
-            yield Series(name, column, rule, tuple(history), regime.watched, tuple(figures), versions=regime.versions)
+            yield Series(name, column, rule, tuple(history), regime.watched, figures, versions=regime.versions)
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
@@ -143,29 +147,38 @@ def _fixed(thresholds: Mapping[str, float | Mapping[str, float]], column: str, m
     return None if fixed is None or isinstance(fixed, Mapping) else float(fixed)
 
 
-def _compared(
-    measure: Measure, bins: Bins, histograms: Mapping[int, Histogram], regime: Regime
-) -> tuple[list[Figure], list[Figure]]:
-    """Return the figures of the reference's windows, each compared with the others, and those of the watched windows."""
+Pair = tuple[Histogram | None, Histogram | None]
+"""A reference and a window; None where there is none to compare."""
+
+
+def _pairs(histograms: Mapping[int, Histogram], regime: Regime) -> tuple[list[Pair], list[Pair]]:
+    """Return the reference's windows, each with the others, and the watched windows with their reference."""
     if regime.sliding_s is not None:
-        return [], [
-            _figure(measure, bins, _before(histograms, start, regime.sliding_s), histograms.get(start)) for start in regime.watched
-        ]
+        before = _before(histograms, regime.watched, regime.sliding_s)
+        return [], [(reference, histograms.get(start)) for reference, start in zip(before, regime.watched, strict=True)]
     parts = [histograms[start] for start in regime.reference if start in histograms]
     if not parts:
-        return [], [Figure(None, 0) for _ in regime.watched]
+        return [], [(None, histograms.get(start)) for start in regime.watched]
     total = sum_of(parts)
-    if isinstance(bins, CategoryBins) and measure.name == "new_share":  # none of the reference's own categories is new to it
-        return [Figure(bins.unseen, part.rows) for part in parts], [
-            _figure(measure, bins, total, histograms.get(start)) for start in regime.watched
-        ]
-    history = [] if len(parts) == 1 else [_figure(measure, bins, total - part, part) for part in parts]
-    return history, [_figure(measure, bins, total, histograms.get(start)) for start in regime.watched]
+    history: list[Pair] = [] if len(parts) == 1 else [(total - part, part) for part in parts]
+    return history, [(total, histograms.get(start)) for start in regime.watched]
 
 
-def _before(histograms: Mapping[int, Histogram], start: int, length_s: int) -> Histogram | None:
-    parts = [histogram for other, histogram in histograms.items() if start - length_s <= other < start and histogram.rows]
-    return sum_of(parts) if len(parts) >= LEAST_REFERENCE else None
+def _before(histograms: Mapping[int, Histogram], watched: Sequence[int], length_s: int) -> list[Histogram | None]:
+    """Return the sum of the windows before each window, by running sums; None where too few of them have rows."""
+    import numpy as np
+
+    starts = np.array(sorted(start for start, histogram in histograms.items() if histogram.rows), np.int64)
+    if not starts.size:
+        return [None] * len(watched)
+    rows = np.array([(*histograms[start].counts, histograms[start].nulls) for start in starts.tolist()], np.int64)
+    sums = np.vstack([np.zeros((1, rows.shape[1]), np.int64), rows.cumsum(axis=0)])
+    firsts, ends = np.searchsorted(starts, np.array(watched) - length_s), np.searchsorted(starts, watched)
+    found: list[Histogram | None] = []
+    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
+        *counts, nulls = (sums[end] - sums[first]).tolist()
+        found.append(Histogram(tuple(counts), nulls) if end - first >= LEAST_REFERENCE else None)
+    return found
 
 
 def _figure(measure: Measure, bins: Bins, reference: Histogram | None, window: Histogram | None) -> Figure:
