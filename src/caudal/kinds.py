@@ -17,6 +17,7 @@ METRICS: Found = Kinds("metric", "metrics", "caudal.stages.metrics", by_constant
 AUDIT_METRICS: Found = Kinds("fairness metric", "audit_metrics", "caudal.stages.audit.metrics", by_constant("METRIC", "name"))
 MITIGATIONS: Found = Kinds("mitigation", "mitigations", "caudal.stages.mitigation", by_mark("mitigations"))
 GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
+MEASURES: Found = Kinds("measure of drift", "measures", "caudal.stages.monitor.measures", by_constant("MEASURE", "name"))
 DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
 SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
 NETWORKS: Found = Kinds("network", "networks", "caudal.stages.images", by_constant("NETWORK", "name"))

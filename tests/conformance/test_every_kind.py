@@ -30,11 +30,26 @@ from caudal.daemon.daemon import watchers_of
 from caudal.declarations.outlet import Drop, Outlet, Topic
 from caudal.declarations.product import Product
 from caudal.discovery import Kinds
-from caudal.kinds import EXECUTORS, FORMATS, GATES, METRICS, NETWORKS, OUTLETS, PACKINGS, PAGES, SIMULATORS, WATCHERS, WIRES, WORDS
+from caudal.kinds import (
+    EXECUTORS,
+    FORMATS,
+    GATES,
+    MEASURES,
+    METRICS,
+    NETWORKS,
+    OUTLETS,
+    PACKINGS,
+    PAGES,
+    SIMULATORS,
+    WATCHERS,
+    WIRES,
+    WORDS,
+)
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, format_of, packing_of, why_incomplete
 from caudal.stages.metrics.judged import Judged
+from caudal.stages.monitor.bins import Histogram, NumberBins
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -54,6 +69,10 @@ CLASSES = Judged(
 FIGURES = {
     "mae": 2 / 3, "rmse": (2 / 3) ** 0.5, "mape": 0.25, "r2": 1 - 2 / (14 / 3), "accuracy": 0.75, "error_rate": 0.25, "f1": 2 / 3,
     "log_loss": -np.log([0.5, 0.5, 0.25, 0.75]).mean(), "roc_auc": 0.5,
+}  # fmt: skip
+DRIFT = {  # of (2, 2) and (1, 3) rows in two bins, the second histogram with one null
+    "psi": 0.2 * np.log(3.5 * 2.5 / (1.5 * 2.5)), "superiority": 0.625, "ks": 0.25, "wasserstein": 0.0, "chi_square": (8 / 15 / 8) ** 0.5,
+    "jensen_shannon": 0.2208, "null_share": 0.2, "new_share": 0.75,
 }  # fmt: skip
 DECLARED_GATES = {
     "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
@@ -105,6 +124,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "stream_sources": lambda: suite("streams").SENDERS,
     "metrics": lambda: FIGURES,
     "gates": lambda: DECLARED_GATES,
+    "measures": lambda: DRIFT,
     "simulators": lambda: ["eeg", "recording", "robot", "stocks", "traffic", "weather"],
     "networks": lambda: ["efficientnet-lite0"],
     "formats": lambda: ENDINGS,
@@ -141,6 +161,14 @@ def test_a_metric_gives_what_is_computed_by_hand(name: str) -> None:
     judged = NUMBERS if metric.task == "regression" else CLASSES
     assert metric.score(judged) == pytest.approx(FIGURES[name])
     assert metric.better in ("lower", "higher")
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_measure_gives_what_is_computed_by_hand(name: str) -> None:
+    measure = MEASURES[name]
+    found = measure.compare(NumberBins((0.0,)), Histogram((2, 2)), Histogram((1, 3), 1))
+    assert found == pytest.approx(DRIFT[name], abs=1e-4)
+    assert measure.side in ("high", "low", "both")
 
 
 @pytest.mark.parametrize("kind", GATES)

@@ -172,6 +172,23 @@ def status_command(folder: Annotated[Path | None, typer.Argument(help="The produ
     return None
 
 
+@app.command()
+def monitor(product: Annotated[str | None, typer.Argument(help="The product's name; needed when the home holds several.")] = None,
+            name: Annotated[str | None, typer.Option("--name", help="One monitor; all of them when left out.")] = None,
+            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states."""
+    from caudal.commands import monitor as command
+
+    with exit_on_error(as_json):
+        document = command.monitor(settings(home=home), product, name)
+        if as_json:
+            return print_json(document)
+        from caudal.report import terminal
+
+        terminal.monitors(document)
+    return None
+
+
 @app.command("serve")
 def serve_command(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
           home: HomeOption = None, lake: LakeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",

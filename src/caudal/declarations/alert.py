@@ -14,7 +14,7 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.secret import Secret, register_secret
 
 _TOKEN_LENGTH = 10
-Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused"]
+Happening = Literal["failure", "recovery", "quarantine", "sla", "slow", "promoted", "refused", "drift"]
 
 
 @dataclass(frozen=True)

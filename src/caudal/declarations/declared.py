@@ -18,6 +18,7 @@ from caudal.errors import DeclarationProblem
 if TYPE_CHECKING:
     from caudal.declarations.audit import Audit
     from caudal.declarations.governance import About, Retention, Subject
+    from caudal.declarations.monitor import Monitor
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
@@ -38,6 +39,7 @@ class Declared:
         self.outlets: dict[str, Outlet] = {}
         self.publications: dict[str, Publication | Star] = {}
         self.custom: dict[str, CustomNode] = {}
+        self.monitors: dict[str, Monitor] = {}
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
@@ -51,6 +53,7 @@ class Declared:
         return (
             self.nodes, self.models, self.audits, self.predictions, self.servings, self.detections, self.outlets, self.publications,
             self.custom,
+            self.monitors,
         )  # fmt: skip
 
     def _add_node(self, node: Node) -> None:

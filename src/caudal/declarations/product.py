@@ -19,6 +19,7 @@ from caudal.declarations.holdout import Holdout, holdout_of
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.location import Location, caller
 from caudal.declarations.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal, TemporalRows
+from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
 from caudal.declarations.schema import Field, Schema
@@ -30,7 +31,7 @@ from caudal.errors import DeclarationProblem, nearest
 Custom = TypeVar("Custom", bound=CustomNode)
 
 
-class Product(Streams, Publishing, Governance, Auditing):
+class Product(Streams, Publishing, Governance, Auditing, Monitoring):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters
@@ -154,11 +155,11 @@ class Product(Streams, Publishing, Governance, Auditing):
         self,
         to: Mail | Webhook,
         *,
-        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla"),
+        on: Sequence[Happening] = ("failure", "recovery", "quarantine", "sla", "drift"),
         share: float = 0.05,
         repeat: str | float = "6 hours",
     ) -> None:
-        """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, or a model is promoted or refused."""
+        """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, a monitor sees a drift, or a model is promoted or refused."""
         self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
 
     def sla(self, table: Node | Function | str, *, within: str | float) -> None:

@@ -15,6 +15,7 @@ from types import FunctionType
 from caudal.declarations.audit import Audit
 from caudal.declarations.custom import CustomNode
 from caudal.declarations.model import Model
+from caudal.declarations.monitor import Monitor
 from caudal.declarations.node import Node
 from caudal.declarations.product import Product
 from caudal.declarations.star import Star
@@ -25,7 +26,7 @@ from caudal.graph.registered import declared_nodes, kind_of
 
 FORMAT = "2"  # raised when caudal itself computes a step differently, so that every step runs again
 
-Declared = Node | Model | Audit | Publication | Star | CustomNode
+Declared = Node | Model | Audit | Publication | Star | Monitor | CustomNode
 
 _recorded: dict[int, tuple[Declared, dict[str, str]]] = {}
 _loaded: dict[int, tuple[Product, LoadedProduct]] = {}

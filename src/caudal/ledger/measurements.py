@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 
 from sqlalchemy import insert, select
 from sqlalchemy.engine import Connection
@@ -71,6 +71,9 @@ class Measurement:
         return dict(zip(self.group_by, self.group_value, strict=True))
 
 
+_FIELDS = tuple(column.name for column in fields(Measurement))
+
+
 def add_measurements(ledger: Ledger, *measured: Measurement) -> None:
     """Append measurements in one transaction."""
     with ledger.engine.begin() as connection:
@@ -80,7 +83,9 @@ def add_measurements(ledger: Ledger, *measured: Measurement) -> None:
 def write_measurements(connection: Connection, measured: Sequence[Measurement]) -> None:
     """Append measurements in an open transaction, such as the one that writes the measured subject."""
     if measured:
-        connection.execute(insert(records.measurements), [asdict(measurement) for measurement in measured])
+        connection.execute(
+            insert(records.measurements), [{name: getattr(measurement, name) for name in _FIELDS} for measurement in measured]
+        )
 
 
 def measurements(
@@ -119,5 +124,4 @@ def measurements(
         query = query.where(_COLUMNS.at >= since)
     if until is not None:
         query = query.where(_COLUMNS.at < until)
-    names = [column.name for column in fields(Measurement)]
-    return [Measurement(**{name: row[name] for name in names}) for row in ledger.rows(query.limit(limit))]
+    return [Measurement(**{name: row[name] for name in _FIELDS}) for row in ledger.rows(query.limit(limit))]

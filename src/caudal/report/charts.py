@@ -110,6 +110,26 @@ def axis(scale: Scale) -> Markup:
     return _svg("dots", 22, "scale", inner)
 
 
+def history(values: Sequence[float], states: Sequence[str], low: float | None, high: float | None, label: str) -> Markup:
+    """Return a bar for each window, in the colour of its state, with the thresholds as dashed lines."""
+    highest = max([*values, high or 0.0, 1e-12])
+    base = 0.0 if low is None else min(*values, low)  # where both directions count, the range of what was seen is shown
+    base = max(base - 0.1 * (highest - base), 0.0)
+    span = max(1.08 * (highest - base), 1e-12)
+    shapes, width = "", 1 / max(len(values), 1)
+    for place, (value, state) in enumerate(zip(values, states, strict=True)):
+        length = min(max(ROW_HEIGHT * (value - base) / span, 1.0), float(ROW_HEIGHT))
+        shapes += (
+            f'<rect class="{escape(state)}" x="{_per_cent(place * width + width * 0.1)}" y="{ROW_HEIGHT - length:.1f}" '
+            f'width="{_per_cent(width * 0.8)}" height="{length:.1f}"/>'
+        )
+    for limit in (low, high):
+        if limit is not None:
+            y = ROW_HEIGHT * (1 - (limit - base) / span)
+            shapes += f'<line class="limit" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return _svg("history", ROW_HEIGHT, label, shapes)
+
+
 def _svg(kind: str, height: float, label: str, inner: str) -> Markup:
     escaped = escape(label, {'"': "&quot;"})
     return Markup(f'<svg class="{kind}" width="100%" height="{height:g}" role="img" aria-label="{escaped}">{inner}</svg>')  # noqa: S704 all text in it is escaped

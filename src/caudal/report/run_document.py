@@ -6,7 +6,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from caudal.ledger.rows import ErrorDocument, GateDocument, HoldoutDocument
+from caudal.ledger.rows import AlarmDocument, ErrorDocument, GateDocument, HoldoutDocument
 
 
 class LandedDocument(TypedDict):
@@ -121,6 +121,14 @@ class PublicationDocument(TypedDict):
     zeros: dict[str, int]
 
 
+class MonitoredDocument(TypedDict):
+    """What a monitor says."""
+
+    state: str
+    alarms: list[AlarmDocument]
+    note: str | None
+
+
 class RunDocument(TypedDict):
     """What a run did. Sections of other packages add their parts under their names."""
 
@@ -139,6 +147,7 @@ class RunDocument(TypedDict):
     audits: NotRequired[dict[str, AuditSummary]]
     predictions: dict[str, PredictionDocument]
     warehouse: dict[str, PublicationDocument]
+    monitors: NotRequired[dict[str, MonitoredDocument]]
     others: NotRequired[dict[str, dict[str, dict[str, object]]]]
     page: str | None
     error: ErrorDocument | None

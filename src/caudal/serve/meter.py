@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from caudal.serve.champion_cache import ChampionCache
+from caudal.serve.monitored import MonitorGauges
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -22,6 +23,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._monitors: MonitorGauges | None = None
         self._requests = Counter("caudal_requests", "Requests answered.", ("route", "status"), registry=self._registry)
         self._seconds = Histogram(
             "caudal_request_seconds", "Seconds that a request took.", ("route",), buckets=BOUNDS_S, registry=self._registry
@@ -32,10 +34,16 @@ class Meter:
         self._requests.labels(route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
+    def _monitors_of(self, champions: ChampionCache) -> MonitorGauges:
+        if self._monitors is None:
+            self._monitors = MonitorGauges(champions)
+        return self._monitors
+
     def text(self, champions: ChampionCache) -> str:
-        """Return all metrics, with the served version of each model, as text."""
+        """Return all metrics, with the served version of each model and the figures of monitors, as text."""
         versions = CollectorRegistry()
         versions.register(_Versions(champions))
+        versions.register(self._monitors_of(champions))
         return (generate_latest(self._registry) + generate_latest(versions)).decode()
 
 

@@ -5,6 +5,7 @@ from caudal.ledger.rows.governance import DeclarationRow, DeletionRow, ErasureRo
 from caudal.ledger.rows.measurements import MeasurementRow
 from caudal.ledger.rows.models import CandidateRow, ChampionRow, DecisionRow, ModelVersionRow
 from caudal.ledger.rows.runs import (
+    AlarmDocument,
     AtHand,
     AttemptDocument,
     ClaimRow,
@@ -37,6 +38,7 @@ from caudal.ledger.rows.tables import (
 )
 
 __all__ = [
+    "AlarmDocument",
     "AlertDocument",
     "AlertPlace",
     "AlertRow",

@@ -68,6 +68,13 @@ class EmbeddingDocument(TypedDict, total=False):
     images: int
 
 
+class AlarmDocument(TypedDict):
+    """A figure of a monitor that is in alarm, and what is to be said of it."""
+
+    figure: str
+    what: str
+
+
 class ComponentsDocument(TypedDict):
     """What the principal components of a table explain."""
 
@@ -116,6 +123,8 @@ class StepDetail(_Span, total=False):
     made_of: dict[str, str]
     embedding: EmbeddingDocument
     pca: ComponentsDocument
+    alarms: list[AlarmDocument]
+    next_window_ends: float | None
 
 
 class AtHand(TypedDict):

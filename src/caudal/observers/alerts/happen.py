@@ -1,4 +1,4 @@
-"""Events that alerts report: failures, recoveries, quarantined rows, late tables, slow steps, decisions on models."""
+"""Events that alerts report: failures, recoveries, quarantined rows, late tables, slow steps, drift, decisions on models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AlertEvent:
 
 
 def events_in_run(ledger: Ledger, document: RunDocument) -> Iterator[AlertEvent]:
-    """Yield the events in a run's document: failure or recovery, quarantined rows, and decisions on models."""
+    """Yield the events in a run's document: failure or recovery, quarantined rows, drift, and decisions on models."""
     error = document.get("error")
     failed = next((step["step"] for step in document["steps"] if step["state"] == "failed"), document["command"])
     if document["state"] == "failed":
@@ -52,6 +52,12 @@ def events_in_run(ledger: Ledger, document: RunDocument) -> Iterator[AlertEvent]
             yield AlertEvent(
                 "quarantine", name, f"{rows_aside:,} of {max(rows_read, rows_aside):,} rows of '{name}' were set aside ({share:.1%}).",
                 f"See them: caudal quarantine show {name}", {"share": share, "reasons": table.get("reasons", {})},
+            )  # fmt: skip
+    for name, monitored in document.get("monitors", {}).items():
+        for alarm in monitored["alarms"]:
+            yield AlertEvent(
+                "drift", f"{name}: {alarm['figure']}", f"Monitor '{name}': {alarm['what']}.",
+                f"See its history: caudal monitor {document['product']} --name {name}",
             )  # fmt: skip
     for row in ledger.find(decisions, run_id=document["run_id"]):
         if row["decision"] in ("promoted", "refused"):

@@ -54,6 +54,7 @@ def subject(row: AlertRow) -> str:
     words = {
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
         "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
+        "drift": f"drift: {row['subject']}",
     }  # fmt: skip
     return f"[caudal] {row['product']}: {words[row['happening']]}"
 

@@ -33,6 +33,7 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument, WindowFigure
 from caudal.report.documents.runs import (
     AnswerDocument,
     BackfillPlan,
@@ -119,6 +120,9 @@ __all__ = [
     "LastRun",
     "LearnedFrom",
     "ModelStatus",
+    "MonitorDocument",
+    "MonitoredFigure",
+    "MonitorsDocument",
     "NewDocument",
     "NodeDocument",
     "OutletDocument",
@@ -156,4 +160,5 @@ __all__ = [
     "WhyDocument",
     "WhyProduct",
     "WhyStep",
+    "WindowFigure",
 ]

@@ -15,6 +15,7 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.monitors import MonitorsDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
 from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
@@ -32,6 +33,7 @@ DOCUMENTS: dict[str, object] = {
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
+    "monitor": MonitorsDocument,
     "up": UpLine,
     "backfill": RunDocument | BackfillPlan,
     "stream": StreamDocument,

@@ -9,7 +9,7 @@ from caudal.report.figures import plural
 from caudal.report.run_document import RunDocument
 from caudal.report.section import RecordedRun, ReportSection, TerminalPart
 
-PARTS_OF_CAUDAL = ("landed", "tables", "models", "predictions", "warehouse", "audits")
+PARTS_OF_CAUDAL = ("landed", "tables", "models", "predictions", "warehouse", "audits", "monitors")
 
 
 class Others(ReportSection):

@@ -1,5 +1,6 @@
 """The terminal output: progress of steps, the closing summary, the status of products, tables and cards."""
 
+from caudal.report.terminal.monitors import monitors
 from caudal.report.terminal.progress import TerminalProgress
 from caudal.report.terminal.status import print_status
 from caudal.report.terminal.streams import parity_text, streams
@@ -12,6 +13,7 @@ from caudal.report.terminal.why import print_why
 __all__ = [
     "TerminalProgress",
     "backfill_plan",
+    "monitors",
     "parity_text",
     "print_document",
     "print_status",

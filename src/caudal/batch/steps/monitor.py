@@ -1,0 +1,231 @@
+"""``monitor:<name>``: count the windows that changed, compare them with what the model learned from, and judge each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from caudal.batch.monitor_counts import Counted, arrow_schema, count, count_changes, kept_counts, measurements_of, new_counts
+from caudal.batch.monitor_model import Watched, performance_series, watch_model
+from caudal.batch.step import StepResult, skipped
+from caudal.declarations.monitor import Monitor
+from caudal.declarations.signature import PREDICTION
+from caudal.graph.check_monitors import event_time_of, table_of
+from caudal.graph.fingerprint import code_in_zone, code_of, digest
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.measurements import add_measurements
+from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, measurement_of
+from caudal.ledger.records import decisions, model_versions
+from caudal.ledger.rows import AlarmDocument, ModelVersionRow
+from caudal.runtime.workspace import Workspace
+from caudal.stages.monitor.count import WindowCounts, Windowed
+from caudal.stages.monitor.watch import Regime, Series, drift_series, joined, judged, prediction_series
+from caudal.stages.monitor.windows import instant, start_of, wall_clock
+from caudal.storage import delta
+
+MODEL = "model"
+
+
+def work(ws: Workspace, monitor: Monitor) -> StepResult:
+    """Bring a monitor's counts and figures up to date."""
+    ledger, product = ws.record.ledger, ws.product
+    table = table_of(product, monitor)
+    published = delta.read_version(ws.tables.folder(table))
+    versions = promoted_versions(ledger, product.name, monitor.of) if monitor.of in product.models else []
+    inputs = {table: published.number} | ({MODEL: versions[-1]["version"]} if versions else {})
+    code = code_in_zone(digest("monitor", code_of(monitor)), product.tz)
+    fingerprint = digest(code, inputs)
+    now = ws.record.clock()
+    last_row = ledger.last_success(product.name, f"monitor:{monitor.name}")
+    if last_row is not None and last_row["fingerprint"] == fingerprint:
+        next_end = (last_row["detail"] or {}).get("next_window_ends")
+        if next_end is None or now < next_end:
+            return skipped("up to date", fingerprint=fingerprint, inputs=inputs)
+    if monitor.reference_s is None and not versions:
+        return skipped(f"'{monitor.of}' has no champion yet, whose training rows would be the reference")
+
+    event_time = event_time_of(product, monitor)
+    windowed = Windowed(event_time, int(monitor.window_s), product.tz)
+    kept = kept_counts(ledger, product.name, monitor.name, code)
+    counted = kept or new_counts(product, monitor, published, _first_training_until(versions))
+    if event_time is None:
+        _count_versions(ws, counted, published, versions, windowed)
+    else:
+        count_changes(counted, published, windowed)
+    ended = _ended(counted, windowed, now, product.tz)
+    earlier = figures_of(ledger, product.name, monitor.name) if kept else []
+    regimes = list(_regimes(monitor, tuple(ended), windowed, versions))
+    watched: list[Watched] = []
+    if monitor.of in product.models and monitor.reference_s is None and event_time is not None:
+        watched = list(watch_model(ws, monitor, counted, published, regimes, windowed))
+        ended = {start: counted.windows.get(start, counts) for start, counts in ended.items()}
+    every = [series for regime in regimes for series in _drift(monitor, counted, ended, regime)]
+    if watched:
+        every += performance_series(monitor, product.models[monitor.of], watched, earlier, ended, product.tz)
+    series = judged(joined(every), monitor.false_alarms)
+    figures = list(_figures(series, windowed, product.tz, monitor.false_alarms))
+    before = {(figure.key, figure.start): figure for figure in earlier}
+    changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
+    new_measurements = measurements_of(
+        counted, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code, table_version=published.number,
+        window_s=monitor.window_s, tz=product.tz, first=kept is None,
+    )  # fmt: skip
+    add_measurements(
+        ledger, *new_measurements,
+        *(measurement_of(figure, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code) for figure in changed),
+    )  # fmt: skip
+    schema_changes = list(_schema_changes(counted, published, table))
+    alarms = [*schema_changes, *_alarms(figures, changed)]
+    return StepResult(
+        fingerprint=fingerprint, inputs=inputs, rows_read=sum(counted.windows[start].rows for start in counted.new),
+        detail={
+            "note": _note(counted, figures, alarms), "alarms": alarms, "next_window_ends": _next_end(counted, windowed, now, product.tz),
+        },
+    )  # fmt: skip
+
+
+def promoted_versions(ledger: Ledger, product: str, model: str) -> list[ModelVersionRow]:
+    """Return the versions of a model that were ever in production, oldest first."""
+    promoted = {
+        row["version"] for row in ledger.find(decisions, product=product, model=model) if row["decision"] in ("promoted", "rolled back")
+    }  # fmt: skip
+    rows = [row for row in ledger.find(model_versions, product=product, model=model) if row["version"] in promoted]
+    return sorted(rows, key=lambda row: row["version"])
+
+
+def _first_training_until(versions: Sequence[ModelVersionRow]) -> str | None:
+    """Return the last day that the first version in production has learned from: bins must not know what came later."""
+    until = versions[0]["training_until"] if versions else None
+    return None if until is None else until[:10]
+
+
+def _count_versions(
+    ws: Workspace, counted: Counted, published: delta.Version, versions: Sequence[ModelVersionRow], windowed: Windowed
+) -> None:
+    """Count the whole table as one window, under the number of its version, and so the versions that models have learned from."""
+    for number in dict.fromkeys([*(row["training_version"] for row in versions), published.number]):
+        if number not in counted.windows:
+            version = published if number == published.number else delta.read_version(published.folder, number)
+            count(counted, version, windowed, key=number)
+
+
+def _ended(counted: Counted, windowed: Windowed, now: float, tz: str) -> dict[int, WindowCounts]:
+    """Return the windows that have ended, in order, with windows without rows between them; only the newest."""
+    starts = sorted(counted.windows)
+    if windowed.event_time is None or not starts:
+        return {start: counted.windows[start] for start in starts}
+    wall, length = wall_clock(now, tz), windowed.window_s
+    newest = min(starts[-1], start_of(wall - length, length))
+    every = range(max(starts[0], newest - (KEPT - 1) * length), newest + 1, length)
+    return {start: counted.windows.get(start) or WindowCounts(0, {}) for start in every}
+
+
+def _next_end(counted: Counted, windowed: Windowed, now: float, tz: str) -> float | None:
+    """Return when the next window ends that has rows already; None where none is open."""
+    if windowed.event_time is None:
+        return None
+    ends = (instant(start + windowed.window_s, tz) for start in counted.windows)
+    return min((end for end in ends if end > now), default=None)
+
+
+def _drift(monitor: Monitor, counted: Counted, windows: dict[int, WindowCounts], regime: Regime) -> Iterator[Series]:
+    """Yield the figures of the columns, of the number of rows, and of the predictions, which are compared with those for the training rows."""
+    columns = {column: bins for column, bins in counted.bins.items() if column != PREDICTION}
+    options = (monitor.measures, monitor.thresholds, monitor.patience)
+    yield from drift_series(columns, windows, regime, *options)
+    reference = None if regime.version is None else counted.references.get(regime.version)
+    if reference is not None and PREDICTION in counted.bins:
+        yield from prediction_series(counted.bins[PREDICTION], reference, windows, regime, *options)
+
+
+def _regimes(
+    monitor: Monitor, starts: tuple[int, ...], windowed: Windowed, versions: Sequence[ModelVersionRow]
+) -> Iterator[Regime]:
+    """Yield the references: a window is compared with the training rows of the newest version that had learned from nothing later."""
+    if monitor.reference_s is not None:
+        yield Regime(None, (), starts, int(monitor.reference_s))
+        return
+    spans = [span for row in versions if (span := _training_span(row, windowed)) is not None]
+    for place, (version, first, last) in enumerate(spans):
+        until = next((later for _, _, later in spans[place + 1 :] if later > last), None)
+        if any(other_last == last for _, _, other_last in spans[place + 1 :]):
+            continue  # the later of two that learned from the same time stands for both
+        watched = tuple(start for start in starts if start > last and (until is None or start <= until))
+        yield Regime(version, tuple(start for start in starts if first <= start <= last), watched)
+
+
+def _training_span(row: ModelVersionRow, windowed: Windowed) -> tuple[int, int, int] | None:
+    """Return a version with the first and the last window of its training rows."""
+    if windowed.event_time is None:
+        return row["version"], row["training_version"], row["training_version"]
+    if row["training_from"] is None or row["training_until"] is None:
+        return None
+    first, last = (
+        int(start_of(_wall_seconds(text, windowed.tz), windowed.window_s)) for text in (row["training_from"], row["training_until"])
+    )
+    return row["version"], first, last
+
+
+def _wall_seconds(text: str, tz: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is not None:
+        return wall_clock(moment.timestamp(), tz)
+    return int((moment - datetime(1970, 1, 1)).total_seconds())
+
+
+def _figures(series: Iterable[Series], windowed: Windowed, tz: str, false_alarms: float) -> Iterator[KeptFigure]:
+    listed = list(series)
+    learned = sum(entry.rule.fixed is None for entry in listed)
+    for entry in listed:
+        needed = None if entry.rule.fixed is not None else max(learned, 1) / false_alarms
+        for start, figure, verdict, version in zip(entry.starts, entry.figures, entry.verdicts, entry.versions, strict=True):
+            if figure.value is None:
+                continue
+            begin, end = float(start), float(start)
+            if windowed.event_time is not None:
+                begin, end = instant(start, tz), instant(start + windowed.window_s, tz)
+            yield KeptFigure(
+                entry.metric, entry.column, dict(entry.group), begin, end, figure.value, figure.rows, verdict.state, verdict.low,
+                verdict.high, round(verdict.evidence, 6), needed, version,
+            )  # fmt: skip
+
+
+def _alarms(figures: Sequence[KeptFigure], changed: Sequence[KeptFigure]) -> Iterator[AlarmDocument]:
+    """Yield the figures whose newest window is in alarm, where this run has judged it anew."""
+    judged_now = {(figure.key, figure.start) for figure in changed}
+    newest: dict[object, KeptFigure] = {}
+    for figure in figures:
+        if figure.key not in newest or figure.start >= newest[figure.key].start:
+            newest[figure.key] = figure
+    for figure in newest.values():
+        if figure.state == "alarm" and (figure.key, figure.start) in judged_now:
+            yield {"figure": figure.label, "what": _sentence(figure)}
+
+
+def _sentence(figure: KeptFigure) -> str:
+    below = figure.low is not None and figure.value < figure.low
+    limit = figure.low if below else figure.high
+    return f"{figure.label} is {figure.value:.4g}, {'below' if below else 'above'} {limit:.4g}"
+
+
+def _schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:
+    types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
+    for name in sorted(counted.bins.keys() - {PREDICTION}):
+        if name not in types:
+            yield {"figure": f"column {name}", "what": f"column '{name}' has vanished from '{table}'"}
+        elif types[name] != counted.columns[name]:
+            yield {
+                "figure": f"column {name}",
+                "what": f"column '{name}' of '{table}' is {types[name]} now, and was {counted.columns[name]}",
+            }
+
+
+def _note(counted: Counted, figures: Sequence[KeptFigure], alarms: Sequence[AlarmDocument]) -> str:
+    windows = len(counted.new)
+    counted_words = f"{windows} window{'' if windows == 1 else 's'} counted"
+    if alarms:
+        return f"{counted_words}; {'; '.join(alarm['what'] for alarm in alarms)}."
+    return f"{counted_words}; {'no alarm' if figures else 'nothing to compare yet'}."
+
+
+STEPS = {("monitor", "monitor"): work}

@@ -1,0 +1,104 @@
+"""What monitors keep in the ledger, as measurements: the bins of the columns, the counts of each window, and its figures with their states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from caudal.ledger.ledger import Ledger
+from caudal.ledger.measurements import Measurement, measurements
+
+KIND = "monitor"
+BINS, COUNTS, REFERENCE = "bins", "counts", "reference"
+KEPT = 730  # windows that are looked at, the newest
+
+
+@dataclass(frozen=True)
+class KeptFigure:
+    """A figure of a monitor's window.
+
+    Parameters
+    ----------
+    start, end : of the window, seconds since 1970, UTC
+    state : learning, inside, outside or alarm
+    low, high : its thresholds, None where there is none
+    evidence : against "nothing has changed"
+    version : the model version whose training rows it is compared with; None for windows before
+    """
+
+    metric: str
+    column: str | None
+    group: Mapping[str, Any]
+    start: float
+    end: float
+    value: float
+    rows: int
+    state: str
+    low: float | None
+    high: float | None
+    evidence: float
+    needed: float | None
+    version: int | None
+
+    @property
+    def key(self) -> tuple[str, str | None, tuple[tuple[str, Any], ...]]:
+        """What identifies its series."""
+        return self.metric, self.column, tuple(self.group.items())
+
+    @property
+    def label(self) -> str:
+        """Its name in a sentence."""
+        of = f" of {self.column}" if self.column else ""
+        within = f" where {' and '.join(f'{column} = {value}' for column, value in self.group.items())}" if self.group else ""
+        return f"{self.metric.replace('_', ' ')}{of}{within}"
+
+
+def measurement_of(
+    figure: KeptFigure, *, product: str, run_id: str, at: float, monitor: str, code: str
+) -> Measurement:  # fmt: skip
+    """Return a figure as a measurement; ``low`` and ``high`` are its thresholds."""
+    return Measurement(
+        product, run_id, at, KIND, monitor, figure.metric, figure.value, figure.low, figure.high, figure.rows, figure.start, figure.end,
+        tuple(figure.group), tuple(figure.group.values()), figure.version,
+        {"interval": "thresholds", "column": figure.column, "state": figure.state, "evidence": figure.evidence, "needed": figure.needed, "code": code},
+    )  # fmt: skip
+
+
+def figure_of(measurement: Measurement) -> KeptFigure:
+    """Return the figure that a measurement keeps."""
+    detail: Mapping[str, Any] = measurement.detail
+    return KeptFigure(
+        measurement.metric, detail["column"], measurement.group, measurement.window_start or 0.0, measurement.window_end or 0.0,
+        measurement.value, measurement.count or 0, detail["state"], measurement.low, measurement.high, detail["evidence"],
+        detail["needed"], measurement.version,
+    )  # fmt: skip
+
+
+def newest(kept: Iterable[Measurement], windows: int = KEPT) -> list[Measurement]:
+    """Return of each figure and window the newest measurement, in order of time; only the newest windows."""
+    latest: dict[object, Measurement] = {}
+    for measurement in kept:  # newest first
+        key = (
+            measurement.metric, measurement.detail.get("column"), measurement.group_by, measurement.group_value, measurement.window_start
+        )  # fmt: skip
+        latest.setdefault(key, measurement)
+    starts = sorted({measurement.window_start or 0.0 for measurement in latest.values()})[-windows:]
+    oldest = starts[0] if starts else 0.0
+    ordered = [measurement for measurement in latest.values() if (measurement.window_start or 0.0) >= oldest]
+    return sorted(ordered, key=lambda measurement: measurement.window_start or 0.0)
+
+
+def kept_of(ledger: Ledger, product: str, monitor: str, *, code: str | None = None, metric: str | None = None) -> list[Measurement]:
+    """Return what a monitor keeps, newest first; with ``code`` only what its present declaration has counted."""
+    rows = measurements(ledger, product=product, subject=monitor, subject_kind=KIND, metric=metric)
+    return [row for row in rows if code is None or row.detail.get("code") == code]
+
+
+def figures_of(ledger: Ledger, product: str, monitor: str) -> list[KeptFigure]:
+    """Return the figures of a monitor's present declaration, in order of time."""
+    rows = [row for row in kept_of(ledger, product, monitor) if row.metric not in (BINS, COUNTS, REFERENCE)]
+    if not rows:
+        return []
+    code = rows[0].detail.get("code")
+    return [figure_of(row) for row in newest(row for row in rows if row.detail.get("code") == code)]

@@ -1,0 +1,1 @@
+"""Monitoring: histograms per window, distances between distributions, learned thresholds, and tests that may be looked at every window."""

@@ -1,0 +1,1 @@
+"""Measures of drift, one a file."""
