@@ -15,6 +15,7 @@ EXPECTATIONS: Found = Kinds("expectation", "expectations", "caudal.stages.enforc
 FEATURES: Found = Kinds("feature", "features", "caudal.stages.features", by_mark("features"))
 METRICS: Found = Kinds("metric", "metrics", "caudal.stages.metrics", by_constant("METRIC", "name"))
 GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
+RULES: Found = Kinds("selection rule", "selection_rules", "caudal.stages.select", by_class)
 DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
 SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
 NETWORKS: Found = Kinds("network", "networks", "caudal.stages.images", by_constant("NETWORK", "name"))
@@ -28,5 +29,5 @@ EXECUTORS: Found = Kinds("stream executor", "stream_executors", "caudal.streamin
 WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark("watchers"))
 PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
 
-WORDS: tuple[Found, ...] = (FEATURES, GATES, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
+WORDS: tuple[Found, ...] = (FEATURES, GATES, RULES, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
 """The kinds whose function of the same name a product writes as ``cd.<name>``."""

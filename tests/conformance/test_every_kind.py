@@ -30,11 +30,26 @@ from caudal.daemon.daemon import watchers_of
 from caudal.declarations.outlet import Drop, Outlet, Topic
 from caudal.declarations.product import Product
 from caudal.discovery import Kinds
-from caudal.kinds import EXECUTORS, FORMATS, GATES, METRICS, NETWORKS, OUTLETS, PACKINGS, PAGES, SIMULATORS, WATCHERS, WIRES, WORDS
+from caudal.kinds import (
+    EXECUTORS,
+    FORMATS,
+    GATES,
+    METRICS,
+    NETWORKS,
+    OUTLETS,
+    PACKINGS,
+    PAGES,
+    RULES,
+    SIMULATORS,
+    WATCHERS,
+    WIRES,
+    WORDS,
+)
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, fault, format_of, packing_of
 from caudal.stages.metrics.judged import Judged
+from caudal.stages.select.rule import CandidateScores, Comparison
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -58,6 +73,10 @@ FIGURES = {
 DECLARED_GATES = {
     "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
     "limit": (cd.limit("mae", 3), ("mae",)), "parity": (cd.parity("borough"), ("borough",)),
+}  # fmt: skip
+DECLARED_RULES = {
+    "best_mean": cd.best_mean(), "best_worst": cd.best_worst(), "most_stable": cd.most_stable(0.1), "smallest_regret": cd.smallest_regret(),
+    "simplest_within": cd.simplest_within(2),
 }  # fmt: skip
 ENDINGS = {"parquet": ".pq", "csv": ".tsv", "json": ".ndjson", "avro": ".avro", "excel": ".ods", "fixed_width": ".fwf"}
 CONTENT = b"a,b\n1,2\n" * 50
@@ -105,6 +124,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "stream_sources": lambda: suite("streams").SENDERS,
     "metrics": lambda: FIGURES,
     "gates": lambda: DECLARED_GATES,
+    "selection_rules": lambda: DECLARED_RULES,
     "simulators": lambda: ["eeg", "recording", "robot", "stocks", "traffic", "weather"],
     "networks": lambda: ["efficientnet-lite0"],
     "formats": lambda: ENDINGS,
@@ -150,6 +170,18 @@ def test_a_gate_says_what_it_asks_for(kind: str) -> None:
     assert (*gate.metrics, *gate.candidates, *gate.columns) == asked
     assert gate.asks_champion == (kind == "beats_champion")
     assert "Return a gate" in (getattr(cd, kind).__doc__ or "")
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_a_rule_chooses_one_and_says_why(kind: str) -> None:
+    rule = DECLARED_RULES[kind]
+    assert isinstance(rule, RULES[kind])
+    assert getattr(cd, kind)().kind == kind, "without arguments too: rules are compared with one another"
+    compared = Comparison("mae", True, (CandidateScores("a", (1.0, 2.0), 3), CandidateScores("b", (2.0, 3.0), None)))
+    ranked = rule.rank(compared)
+    assert ranked[0] == "a"
+    assert "a" in rule.reason(compared, ranked)
+    assert "Return the rule that chooses" in (getattr(cd, kind).__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file
