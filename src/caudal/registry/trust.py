@@ -19,7 +19,10 @@ _DISTANCES = (
 
 # Parts of fitted scikit-learn estimators: plain data and arithmetic. PyFuncDistance, which calls any function, is left out.
 _PARTS = {
+    "collections": ("OrderedDict",),
     "functools": ("partial",),  # skops audits the wrapped function itself
+    "lightgbm.basic": ("Booster",),  # its state is the text of its trees
+    "lightgbm.sklearn": ("LGBMClassifier", "LGBMRegressor"),
     "numpy": ("dtype",),
     "numpy.random._pickle": ("__generator_ctor", "__randomstate_ctor"),
     "sklearn._loss.link": ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit"),
