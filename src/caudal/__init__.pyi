@@ -61,6 +61,12 @@ from caudal.stages.gates.parity import parity as parity  # Return a gate that pa
 from caudal.stages.mitigation.group_thresholds import group_thresholds as group_thresholds  # Return a candidate that predicts positive from a threshold of each group on, so that a rate is equal in all g…
 from caudal.stages.mitigation.reduction import reduction as reduction  # Return a candidate that mixes classifiers so that a constraint holds with the least loss of accuracy; trainin…
 from caudal.stages.mitigation.reweigh import reweigh as reweigh  # Return a candidate whose rows are weighted in training, so that no label is more frequent in one group than i…
+from caudal.stages.select.best_mean import best_mean as best_mean  # Return the rule that chooses the candidate with the best mean score over the folds.
+from caudal.stages.select.best_worst import best_worst as best_worst  # Return the rule that chooses the candidate whose worst fold is better than the worst fold of every other.
+from caudal.stages.select.most_stable import most_stable as most_stable  # Return the rule that chooses, of the candidates whose mean is at most ``within`` (a share) worse than the bes…
+from caudal.stages.select.search import search as search  # Return a candidate that tries parameters on folds of its training rows, and is fitted to all of them with the…
+from caudal.stages.select.simplest_within import simplest_within as simplest_within  # Return the rule that chooses the simplest candidate whose mean is within some standard errors of the best.
+from caudal.stages.select.smallest_regret import smallest_regret as smallest_regret  # Return the rule that chooses the candidate whose greatest distance to the best one of a fold is the least.
 from caudal.stages.tables.gaps import fill_gaps as fill_gaps  # Return the frame with a row for every window of a day, for each key seen on that day or for all ``keys``.
 from caudal.stages.tables.windows import tumble as tumble  # Return the rows of a frame put into windows that follow one another without overlap and never cross midnight.
 
@@ -72,6 +78,8 @@ __all__ = [
     "beats",
     "beats_baseline",
     "beats_champion",
+    "best_mean",
+    "best_worst",
     "calendar",
     "column",
     "cron",
@@ -102,6 +110,7 @@ __all__ = [
     "limit",
     "local_outlier",
     "mail",
+    "most_stable",
     "network",
     "on_arrival",
     "on_publish",
@@ -114,8 +123,11 @@ __all__ = [
     "robust_z",
     "rolling",
     "schema",
+    "search",
+    "simplest_within",
     "simulated",
     "since",
+    "smallest_regret",
     "socket",
     "stream",
     "surprise",

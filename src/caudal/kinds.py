@@ -18,6 +18,7 @@ AUDIT_METRICS: Found = Kinds("fairness metric", "audit_metrics", "caudal.stages.
 MITIGATIONS: Found = Kinds("mitigation", "mitigations", "caudal.stages.mitigation", by_mark("mitigations"))
 GATES: Found = Kinds("gate", "gates", "caudal.stages.gates", by_class)
 MEASURES: Found = Kinds("measure of drift", "measures", "caudal.stages.monitor.measures", by_constant("MEASURE", "name"))
+RULES: Found = Kinds("selection rule", "selection_rules", "caudal.stages.select", by_class)
 DETECTORS: Found = Kinds("detector", "detectors", "caudal.stages.detect", by_class)
 SIMULATORS: Found = Kinds("simulator", "simulators", "caudal.stages.simulate", by_mark("simulators"))
 NETWORKS: Found = Kinds("network", "networks", "caudal.stages.images", by_constant("NETWORK", "name"))
@@ -31,5 +32,5 @@ EXECUTORS: Found = Kinds("stream executor", "stream_executors", "caudal.streamin
 WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark("watchers"))
 PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
 
-WORDS: tuple[Found, ...] = (FEATURES, GATES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
+WORDS: tuple[Found, ...] = (FEATURES, GATES, RULES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
 """The kinds whose function of the same name a product writes as ``cd.<name>``."""

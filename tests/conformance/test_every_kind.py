@@ -40,6 +40,7 @@ from caudal.kinds import (
     OUTLETS,
     PACKINGS,
     PAGES,
+    RULES,
     SIMULATORS,
     WATCHERS,
     WIRES,
@@ -50,6 +51,7 @@ from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, format_of, packing_of, why_incomplete
 from caudal.stages.metrics.judged import Judged
 from caudal.stages.monitor.bins import Histogram, NumberBins
+from caudal.stages.select.rule import CandidateScores, Comparison
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -77,6 +79,10 @@ DRIFT = {  # of (2, 2) and (1, 3) rows in two bins, the second histogram with on
 DECLARED_GATES = {
     "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
     "limit": (cd.limit("mae", 3), ("mae",)), "parity": (cd.parity("borough"), ("borough",)),
+}  # fmt: skip
+DECLARED_RULES = {
+    "best_mean": cd.best_mean(), "best_worst": cd.best_worst(), "most_stable": cd.most_stable(0.1), "smallest_regret": cd.smallest_regret(),
+    "simplest_within": cd.simplest_within(2),
 }  # fmt: skip
 ENDINGS = {"parquet": ".pq", "csv": ".tsv", "json": ".ndjson", "avro": ".avro", "excel": ".ods", "fixed_width": ".fwf"}
 CONTENT = b"a,b\n1,2\n" * 50
@@ -125,6 +131,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "metrics": lambda: FIGURES,
     "gates": lambda: DECLARED_GATES,
     "measures": lambda: DRIFT,
+    "selection_rules": lambda: DECLARED_RULES,
     "simulators": lambda: ["eeg", "recording", "robot", "stocks", "traffic", "weather"],
     "networks": lambda: ["efficientnet-lite0"],
     "formats": lambda: ENDINGS,
@@ -178,6 +185,18 @@ def test_a_gate_says_what_it_asks_for(kind: str) -> None:
     assert (*gate.metrics, *gate.candidates, *gate.columns) == asked
     assert gate.asks_champion == (kind == "beats_champion")
     assert "Return a gate" in (getattr(cd, kind).__doc__ or "")
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_a_rule_chooses_one_and_says_why(kind: str) -> None:
+    rule = DECLARED_RULES[kind]
+    assert isinstance(rule, RULES[kind])
+    assert getattr(cd, kind)().kind == kind, "without arguments too: rules are compared with one another"
+    compared = Comparison("mae", True, (CandidateScores("a", (1.0, 2.0), 3), CandidateScores("b", (2.0, 3.0), None)))
+    ranked = rule.rank(compared)
+    assert ranked[0] == "a"
+    assert "a" in rule.reason(compared, ranked)
+    assert "Return the rule that chooses" in (getattr(cd, kind).__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file

@@ -165,6 +165,11 @@ def test_warehouse_is_postgres():
     assert EXTRAS["warehouse"] == ["caudal[postgres]"]
 
 
+def test_lightgbm_in_a_product(tmp_path):
+    shop = product(tmp_path / "shop", "from lightgbm import LGBMRegressor")
+    asks_for(without("lightgbm", "check", shop, cwd=tmp_path), "shop/product.py needs lightgbm", "lightgbm")
+
+
 def test_openlineage(tmp_path):
     shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
     answer = without("openlineage", "run", shop, cwd=tmp_path, CAUDAL_OPENLINEAGE=str(tmp_path / "events.jsonl"))

@@ -166,6 +166,18 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """A rule by which a candidate is chosen. Each kind is a file of ``stages/select``."""
+
+    kind: ClassVar[str]
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Candidates that it names."""
+        return ()
+
+
+@dataclass(frozen=True)
 class Model:
     """A model: which features, which label, which candidates, how they are compared and what promotes one.
 
@@ -176,6 +188,7 @@ class Model:
     horizon_s : float, time from ``as_of`` until the label is known; a training uses only labels that are known at its time
     candidates : mapping of name to estimator (scikit-learn or Spark ML)
     holdout : rows that are never trained on; a version is scored on them once, when it is promoted
+    select : the rule that chooses a candidate; the best mean score where it is None
     """
 
     name: str
@@ -196,6 +209,7 @@ class Model:
     retry: int = 0
     time_limit_s: float | None = None
     holdout: Holdout | None = None
+    select: Selection | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from caudal.declarations.governance import Governance
 from caudal.declarations.holdout import Holdout, holdout_of
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.location import Location, caller
-from caudal.declarations.model import Gate, Hashed, Model, Prediction, Serving, Task, Temporal, TemporalRows
+from caudal.declarations.model import Gate, Hashed, Model, Prediction, Selection, Serving, Task, Temporal, TemporalRows
 from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
@@ -237,18 +237,20 @@ class Product(Streams, Publishing, Governance, Auditing, Monitoring):
         retry: int = 0,
         time_limit: str | float | None = None,
         holdout: Holdout | str | int | None = None,
+        select: Selection | None = None,
     ) -> Model:
         """Declare a model. A naive baseline is always among its candidates.
 
         ``holdout`` names rows that are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
         scored on them once.
+        ``select`` is the rule by which a candidate is chosen from its scores on the folds, by default ``cd.best_mean()``.
         ``retry`` and ``time_limit`` apply to the steps of training, decision and prediction, each separately.
         """
         where = caller()
         declared = Model(
             name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
-            description, where, _retries(retry, where), _time_limit_s(time_limit), holdout_of(holdout),
+            description, where, _retries(retry, where), _time_limit_s(time_limit), holdout_of(holdout), select,
         )  # fmt: skip
         self._check_name_is_free(name, where)
         self.models[name] = declared

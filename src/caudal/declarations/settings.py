@@ -29,6 +29,7 @@ class Settings:
     master : Spark master; ``local[*]`` unless given
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
+    jobs : processes that fit candidates of a model at the same time; candidates are fitted in the run's own process unless given
     spark : further Spark settings (table ``[spark]`` in the file)
     openlineage : the target of OpenLineage events (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
         ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
@@ -49,6 +50,7 @@ class Settings:
     master: str | None = None
     memory: str | None = None
     cores: int | None = None
+    jobs: int | None = None
     kafka: str = "127.0.0.1:9092"
     warehouse: str | None = None
     metastore: str | None = None
@@ -116,11 +118,12 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
             values[name] = Path(values[name]).expanduser()
     if values.get("lake") is not None:
         values["lake"] = str(values["lake"])
-    if values.get("cores") is not None:
-        try:
-            values["cores"] = int(values["cores"])
-        except ValueError:
-            raise DeclarationProblem(f"The setting cores is '{values['cores']}'.", fix="Give a whole number.") from None
+    for name in ("cores", "jobs"):
+        if values.get(name) is not None:
+            try:
+                values[name] = int(values[name])
+            except ValueError:
+                raise DeclarationProblem(f"The setting {name} is '{values[name]}'.", fix="Give a whole number.") from None
     try:
         values["settle"] = None if values.get("settle") is None else float(values["settle"])
     except ValueError:

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Collection, Iterator
 
 from caudal.declarations.metrics import METRICS, needs_probabilities
-from caudal.declarations.model import BASELINE, Hashed, Model, Temporal, TemporalRows
+from caudal.declarations.model import BASELINE, Hashed, Model, Selection, Temporal, TemporalRows
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.check_audits import problems_of_audit_columns, problems_of_mitigations
 from caudal.graph.check_holdouts import flag_problems, problems_of_holdout
+from caudal.kinds import RULES
 
 
 def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationProblem]:
@@ -38,6 +39,7 @@ def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationPro
         )
     yield from _metrics(model)
     yield from _candidates(model)
+    yield from _selection(model)
     yield from _order(model, features)
     yield from problems_of_holdout(product, model, features)
     if features.schema is not None and features.schema.names:
@@ -175,6 +177,31 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
                 f"{'is' if len(probability_metrics) == 1 else 'are'} made of them.",
                 fix="Use one with predict_proba (such as CalibratedClassifierCV around it), or the metric accuracy, error_rate or f1.",
                 where=str(model.where),
+                candidate=name,
+            )
+
+
+def _selection(model: Model) -> Iterator[DeclarationProblem]:
+    if model.select is None:
+        return
+    if not isinstance(model.select, Selection):
+        name = model.select if isinstance(model.select, str) else getattr(model.select, "__name__", type(model.select).__name__)
+        near = nearest(str(name), RULES)
+        yield DeclarationProblem(
+            f"Model '{model.name}' is to choose by select={name!r}, which is no selection rule.",
+            nearest=near,
+            fix=f"Write select=cd.{near or 'best_mean'}().",
+            where=str(model.where),
+            model=model.name,
+        )
+        return
+    for name in model.select.candidates:
+        if name not in model.candidates:
+            yield DeclarationProblem(
+                f"The rule {model.select.kind} of model '{model.name}' names the candidate '{name}', which there is not.",
+                nearest=nearest(name, model.candidates),
+                where=str(model.where),
+                model=model.name,
                 candidate=name,
             )
 

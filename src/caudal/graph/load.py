@@ -15,6 +15,7 @@ from types import ModuleType
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
+from caudal.extras import missing_library
 from caudal.graph.fingerprint import record_fingerprints
 from caudal.graph.loaded import LoadedProduct
 from caudal.graph.misuse import misuse
@@ -75,6 +76,8 @@ def _execute(name: str, file: Path) -> ModuleType:
             line=error.lineno,
         ) from None
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "lightgbm":
+            raise missing_library("lightgbm", extra="lightgbm", for_=_relative(file)) from None
         if _needs_spark_session(error) and allow_types_without_session():
             return _execute(name, file)
         line = _line(error, file)

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import EnvironmentProblem
+from caudal.extras import require
 from caudal.registry.trust import require_known, require_pickle
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
         data = files[SKOPS]
         types = skops.io.get_untrusted_types(data=data)
         require_known(types, trust, version_label)
+        if any(type_.startswith("lightgbm.") for type_ in types):
+            require("lightgbm", extra="lightgbm", for_=version_label[0].upper() + version_label[1:])
         return skops.io.loads(data, trusted=types)
     except EnvironmentProblem:
         raise

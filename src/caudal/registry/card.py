@@ -8,7 +8,16 @@ from typing_extensions import TypedDict
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
-from caudal.ledger.rows import CandidateRow, DecisionRow, ModelVersionRow
+from caudal.ledger.rows import (
+    CandidateRow,
+    DecisionRow,
+    EffectDocument,
+    GroupDocument,
+    LaterDocument,
+    ModelVersionRow,
+    RuleDocument,
+)
+from caudal.ledger.selection import compared_groups, compared_rules, effects_of_inputs, later_scores
 from caudal.registry.load import version_row
 
 State = Literal["champion", "former champion", "refused", "undecided"]
@@ -32,11 +41,19 @@ class Listed(TypedDict):
 
 
 class VersionCard(ModelVersionRow):
-    """All that is known of a version; ``gates`` are those of the newest decision that had any."""
+    """All that is known of a version.
+
+    ``gates`` are those of the newest decision that had any; ``rules`` compares selection rules by what came later, ``groups`` the candidates by class;
+    ``inputs`` says how much each input matters, ``later`` how the version did on rows that came after its training.
+    """
 
     state: State
     candidates: list[CandidateRow]
     decisions: list[DecisionRow]
+    rules: list[RuleDocument]
+    groups: list[GroupDocument]
+    inputs: list[EffectDocument]
+    later: list[LaterDocument]
 
 
 def list_versions(ledger: Ledger, product: str) -> list[Listed]:
@@ -78,6 +95,10 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
         "candidates": ledger.find(candidates, product=product, model=model, run_id=row["run_id"]),
         "decisions": decision_rows,
         "gates": with_gates[-1]["gates"] if with_gates else [],
+        "rules": compared_rules(ledger, product, model, row["run_id"]),
+        "groups": compared_groups(ledger, product, model, row["run_id"]),
+        "inputs": effects_of_inputs(ledger, product, model, row["run_id"]),
+        "later": later_scores(ledger, product, model, version=row["version"]),
     }
 
 

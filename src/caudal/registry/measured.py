@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
-from caudal.json_value import Scalar
+from caudal.json_value import JsonValue, Scalar
 from caudal.ledger.measurements import Measurement, write_measurements
-from caudal.ledger.records import measurements
+from caudal.ledger.records import measurements, model_versions
 from caudal.ledger.rows import ModelVersionRow
+from caudal.ledger.selection import BEST_IN, IMPORTANCE, LATER, REGRET
 
 if TYPE_CHECKING:
     from caudal.registry.register import CandidateResult, TrainedModel
@@ -26,10 +27,13 @@ def write_scores(connection: Connection, version: ModelVersionRow, trained: Trai
     """Write a training's scores in the transaction of its version; those of an earlier attempt in the same run are replaced."""
     of = measurements.c
     same = (of.run_id == version["run_id"]) & (of.product == version["product"]) & (of.subject == version["model"])
-    connection.execute(delete(measurements).where(same & (of.subject_kind == "model") & of.metric.in_(list(trained.metrics))))
+    written = [*trained.metrics, REGRET, BEST_IN, IMPORTANCE, LATER]
+    connection.execute(delete(measurements).where(same & (of.subject_kind == "model") & of.metric.in_(written)))
     write_measurements(
         connection, [figure for result in trained.results for figure in score_measurements(version, trained, result)]
     )
+    write_measurements(connection, list(selection(version, trained)))
+    write_measurements(connection, list(_later(connection, version, trained)))
 
 
 def score_measurements(version: ModelVersionRow, trained: TrainedModel, result: CandidateResult) -> Iterator[Measurement]:
@@ -43,6 +47,48 @@ def score_measurements(version: ModelVersionRow, trained: TrainedModel, result: 
         for metric in trained.metrics:
             if (value := _number(fold, metric)) is not None:
                 yield _figure(version, trained, result, metric, value, [fold], fold=number)
+
+
+def selection(version: ModelVersionRow, trained: TrainedModel) -> Iterator[Measurement]:
+    """Yield the regret of each selection rule, for each class of candidates in how many folds one of them was the best, and the importance of each input."""
+    of = (version["product"], version["run_id"], version["created_at"], "model", version["model"])
+    for rule in trained.rules:
+        yield Measurement(
+            *of, REGRET, rule.mean, max(0.0, min(rule.regrets)), max(rule.regrets), count=len(rule.regrets),
+            group_by=("rule",), group_value=(rule.rule,), version=version["version"],
+            detail={"interval": "least and greatest", "metric": trained.metric, "declared": rule.declared, "choices": list(rule.choices), "now": rule.now},
+        )  # fmt: skip
+    for group in trained.groups:
+        yield Measurement(
+            *of, BEST_IN, group.best_in, count=group.folds, group_by=("class",), group_value=(group.group,), version=version["version"],
+            detail={"metric": trained.metric, "candidates": list(group.candidates), "best": group.best, "worst": group.worst},
+        )  # fmt: skip
+    for effect in trained.effects:
+        dependence = effect.dependence
+        curve: dict[str, JsonValue] = (
+            {}
+            if dependence is None
+            else {"values": list(dependence.values), "predictions": {name: list(of) for name, of in dependence.predictions.items()}}
+        )
+        yield Measurement(
+            *of, IMPORTANCE, effect.importance, effect.importance - effect.spread, effect.importance + effect.spread, count=effect.rows,
+            group_by=("input",), group_value=(effect.name,), version=version["version"],
+            detail={"interval": "mean ± standard deviation over repeats", "metric": trained.metric, **curve},
+        )  # fmt: skip
+
+
+def _later(connection: Connection, version: ModelVersionRow, trained: TrainedModel) -> Iterator[Measurement]:
+    """Yield how the version in production did on rows that came after its training, beside its estimate then."""
+    later = trained.later
+    if later is None or (score := later.metrics.get(trained.metric)) is None:
+        return
+    of = model_versions.c
+    same = (of.product == version["product"]) & (of.model == version["model"]) & (of.version == later.version)
+    estimated = connection.execute(select(of.metrics).where(same)).scalar()
+    yield Measurement(
+        version["product"], version["run_id"], version["created_at"], "model", version["model"], LATER, score, count=later.rows, version=later.version,
+        detail={"metric": trained.metric, "estimate": (estimated or {}).get(trained.metric), "since": later.since, "until": later.until},
+    )  # fmt: skip
 
 
 def _figure(

@@ -71,6 +71,22 @@ class TrainedModel(Protocol):
     def gates(self) -> Sequence[object]:
         """Each gate's result (``GateResult``)."""
 
+    @property
+    def rules(self) -> Sequence[Any]:
+        """Each selection rule with its regret (``RuleRegret``)."""
+
+    @property
+    def groups(self) -> Sequence[Any]:
+        """The candidates by estimator class (``ModelGroup``)."""
+
+    @property
+    def effects(self) -> Sequence[Any]:
+        """How much each input matters (``InputEffect``)."""
+
+    @property
+    def later(self) -> Any:
+        """How the version in production did on later rows (``LaterScore``); None where that is not known."""
+
     chosen: str
     rule: str
     metric: str

@@ -22,7 +22,10 @@ _PARTS = {
     "caudal.stages.mitigation.group_thresholds": ("GroupThresholds",),
     "caudal.stages.mitigation.reduction": ("Reduced",),
     "caudal.stages.mitigation.reweigh": ("Reweighed",),
+    "collections": ("OrderedDict",),
     "functools": ("partial",),  # skops audits the wrapped function itself
+    "lightgbm.basic": ("Booster",),  # its state is the text of its trees
+    "lightgbm.sklearn": ("LGBMClassifier", "LGBMRegressor"),
     "numpy": ("dtype",),
     "numpy.random._pickle": ("__generator_ctor", "__randomstate_ctor"),
     "sklearn._loss.link": ("HalfLogitLink", "IdentityLink", "Interval", "LogLink", "LogitLink", "MultinomialLogit"),

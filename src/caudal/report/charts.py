@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,6 +129,25 @@ def history(values: Sequence[float], states: Sequence[str], low: float | None, h
             y = ROW_HEIGHT * (1 - (limit - base) / span)
             shapes += f'<line class="limit" x1="0" x2="100%" y1="{y:.1f}" y2="{y:.1f}"/>'
     return _svg("history", ROW_HEIGHT, label, shapes)
+
+
+def curve(heights: Sequence[float], label: str) -> Markup:
+    """Return points from left to right, joined by lines; the least at the bottom, the greatest at the top."""
+    low, high = min(heights), max(heights)
+    points = [
+        (
+            _per_cent(0.03 + 0.94 * number / max(len(heights) - 1, 1)),
+            ROW_HEIGHT - 6 - (ROW_HEIGHT - 12) * ((height - low) / (high - low) if high > low else 0.5),
+        )
+        for number, height in enumerate(heights)
+    ]
+    lines = "".join(
+        f'<line class="whisker other" x1="{x}" y1="{y:.1f}" x2="{next_x}" y2="{next_y:.1f}"/>'
+        for (x, y), (next_x, next_y) in itertools.pairwise(points)
+    )
+    return _svg(
+        "dots", ROW_HEIGHT, label, lines + "".join(f'<circle class="other" cx="{x}" cy="{y:.1f}" r="3"/>' for x, y in points)
+    )
 
 
 def _svg(kind: str, height: float, label: str, inner: str) -> Markup:

@@ -6,7 +6,16 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from caudal.ledger.rows import AlarmDocument, ErrorDocument, GateDocument, HoldoutDocument
+from caudal.ledger.rows import (
+    AlarmDocument,
+    EffectDocument,
+    ErrorDocument,
+    GateDocument,
+    GroupDocument,
+    HoldoutDocument,
+    LaterDocument,
+    RuleDocument,
+)
 
 
 class LandedDocument(TypedDict):
@@ -74,6 +83,10 @@ class ModelDocument(TypedDict):
     trained_in: str | None
     holdout: HoldoutDocument | None
     rows: LearnedDocument | None
+    rules: list[RuleDocument]
+    groups: list[GroupDocument]
+    inputs: list[EffectDocument]
+    later: LaterDocument | None
 
 
 class IntervalDocument(TypedDict):

@@ -9,6 +9,7 @@ from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.ledger.rows import CandidateRow, DecisionRow
+from caudal.ledger.selection import later_scores
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import ModelInput
 
@@ -40,6 +41,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, object]:
             "candidates": compared,
             "metrics": version["metrics"],
             "holdout": version["holdout"],
+            "later": later_scores(ledger, served.product, served.model, version=served.version),
             "training": {
                 "table": version["training_table"],
                 "table_version": version["training_version"],

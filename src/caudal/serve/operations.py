@@ -6,15 +6,25 @@ from typing import Any
 
 from flask import Response, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem, validate_row
-from caudal.serve.predicting import answers, is_problem
-from caudal.serve.schemas import Card, Failure, ImageBody, Problems, answer_model, batch_models, image_answer_model, rows_model
+from caudal.serve.predicting import answers, explanation, is_problem
+from caudal.serve.schemas import (
+    Card,
+    Failure,
+    ImageBody,
+    PredictQuery,
+    Problems,
+    answer_model,
+    batch_models,
+    image_answer_model,
+    rows_model,
+)
 from caudal.serve.served import Served
 
 MOST_ROWS = 1000
@@ -41,20 +51,20 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         url_prefix=f"/api/v1/{name}",
         abp_tags=[{"name": name, "description": f"{output.name}, version {served.version}"}],
         abp_security=security,
-        abp_responses={code: Failure for code in (401, 404, 503) if security or code != 401},
+        abp_responses={code: Failure for code in (401, 404, 429, 503) if security or code not in (401, 429)},
     )
     unit = f" in {output.unit}" if output.unit else ""
     all_good, with_errors = batch_models(served)
     bad_body: dict[int | str, type[BaseModel]] = {400: Failure, 413: Failure, 415: Failure}
 
-    def predict(body: object) -> Response:
+    def predict(body: object, query: PredictQuery) -> Response:
         row = validate_row(body, served.signature, served.inputs)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
         answer = answers(served, [row.values])[0]
         if is_problem(answer):
             return _json({"errors": [answer], "more_errors": 0}, 422)
-        return _json(answer)
+        return _json({**answer, "explanation": explanation(served, row.values)} if query.explain else answer)
 
     def predict_batch(body: object) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
@@ -75,7 +85,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     api.post(
         "/predict",
         summary=f"Predict {output.name}{unit}",
-        description="One row in, one prediction out, by the version in production.",
+        description="One row in, one prediction out, by the version in production. With `?explain=true` also what each input contributed.",
         responses={200: answer_model(served), 422: Problems, **bad_body},
     )(predict)
     api.post(
@@ -98,7 +108,9 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
             responses={200: image_answer_model(served), 422: Problems, **bad_body},
         )(predict_image)
     api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
-    return Operations({"predict": lambda: predict(_body()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api)
+    return Operations(
+        {"predict": lambda: predict(_body(), _query()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api
+    )
 
 
 def _batch(served: Served, body: list[object]) -> Response:
@@ -123,6 +135,13 @@ def _batch(served: Served, body: list[object]) -> Response:
         errors.sort(key=lambda error: error["row"])
         return _json({"errors": errors, "more_errors": more, "predictions": predictions}, 422)
     return _json({"predictions": predictions})
+
+
+def _query() -> PredictQuery:
+    try:
+        return PredictQuery.model_validate(request.args.to_dict())
+    except ValidationError:
+        raise BadRequest(f"explain is '{request.args['explain']}'; it can be true or false.") from None
 
 
 def _body() -> object:

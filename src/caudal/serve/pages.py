@@ -13,7 +13,7 @@ from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.inputs import from_text, validate_row
-from caudal.serve.predicting import answers, is_problem
+from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
 
@@ -24,6 +24,8 @@ MONTHS = (
 
 # A list of more than this many categories is searched by typing, not scrolled.
 LONG_LIST = 12
+
+EXPLAIN = "explain"  # the button of the form that asks for contributions
 
 
 def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache, *, key: bool) -> None:
@@ -52,13 +54,17 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
     @app.route("/<product>/<model>/", methods=["POST"])
     def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
-        texts = {name: request.form[name] for name in request.form}
+        texts = {name: request.form[name] for name in request.form if name != EXPLAIN or name in served.signature.by_name}
         row = validate_row(from_text(texts, served.signature), served.signature, served.inputs)
         problems = row.problems
         if row.good:
             answer = answers(served, [row.values])[0]
             if not is_problem(answer):
-                return _form(champions, served, texts, answer=answer, call=_call(served, row.values))
+                wanted = EXPLAIN in request.form and EXPLAIN not in served.signature.by_name
+                explained = explanation(served, row.values) if wanted else None
+                return _form(
+                    champions, served, texts, answer=answer, call=_call(served, row.values), explanation=explained, wanted=wanted
+                )
             problems = [answer]
         return _form(champions, served, texts, problems=problems), 422
 

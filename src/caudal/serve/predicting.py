@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -45,6 +45,31 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
         return [
             input_problem(None, "The model cannot predict from these values together.", None, "values like those it was trained on")
         ]
+
+
+def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] | None:
+    """Return what each input contributed to the prediction of a row, against a typical row; None where the model has no complete typical row.
+
+    For classes it is the probability of the predicted class that is explained; a classifier without probabilities has no explanation.
+    """
+    from caudal.stages.explain.shapley import explain
+
+    typical = _example(served)
+    predicted = served.loaded.predict(input_frame(served, [row]))
+    column = "prediction" if served.signature.output.classes is None else f"probability_{predicted['prediction'].iloc[0]}"
+    if typical is None or column not in predicted:
+        return None
+    explained = explain(
+        lambda frame: served.loaded.predict(frame)[column].to_numpy("float64"),
+        input_frame(served, [row]),
+        input_frame(served, [typical]),
+    )
+    contributions = [
+        {"input": name, "value": row[name], "typical": typical[name], "contribution": contribution}
+        for name, contribution in explained.contributions.items()
+    ]
+    contributions.sort(key=lambda each: -abs(cast(float, each["contribution"])))
+    return {"of": column, "typical": explained.typical, "contributions": contributions, "exact": explained.exact}
 
 
 def is_problem(answer: Answer | Problem) -> bool:

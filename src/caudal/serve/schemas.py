@@ -109,6 +109,34 @@ class Card(BaseModel):
     history: list[dict[str, object]]
 
 
+class Contribution(BaseModel):
+    """What an input contributed to a prediction."""
+
+    input: str
+    value: Scalar | None
+    typical: Scalar | None = Field(description="Its value in the typical row.")
+    contribution: float = Field(
+        description="By how much the prediction is greater because the input has this value and not the typical one."
+    )
+
+
+class Explanation(BaseModel):
+    """Shapley values against a typical row: the contributions add up to the prediction less that of the typical row."""
+
+    of: str = Field(description="What is explained: the prediction, or the probability of the predicted class.")
+    typical: float = Field(
+        description="The prediction for the typical row: the median of each number, the most frequent value of others."
+    )
+    contributions: list[Contribution] = Field(description="The greatest first.")
+    exact: bool = Field(description="Whether all orders of the inputs were counted, or some were drawn.")
+
+
+class PredictQuery(BaseModel):
+    """What may stand behind the address of a prediction."""
+
+    explain: bool = Field(default=False, description="Whether to say what each input contributed.")
+
+
 def answer_model(served: Served) -> type[BaseModel]:
     """Return the shape of one prediction."""
     output = served.signature.output
@@ -122,6 +150,7 @@ def answer_model(served: Served) -> type[BaseModel]:
         "candidate": (str, ...),
         "warnings": (list[InputWarning], Field(description="Inputs outside the range of the training rows.")),
     }
+    fields["explanation"] = (Explanation | None, Field(default=None, description="Where it was asked for with ?explain=true."))
     if output.classes:
         fields["probabilities"] = (dict[str, float], Field(default={}, description="By class; they add up to 1."))
     return cast(type[BaseModel], create_model(f"{served.title}.Prediction", **fields))

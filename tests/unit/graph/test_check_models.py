@@ -54,6 +54,9 @@ CLASSES = {"task": "classification", "candidates": {"c": LogisticRegression()}}
 @pytest.mark.parametrize(
     ("options", "what", "nearest"),
     [
+        ({"select": "best_worts"}, "select='best_worts', which is no selection rule", "best_worst"),
+        ({"select": cd.best_mean}, "select='best_mean', which is no selection rule", "best_mean"),
+        ({"select": cd.simplest_within(order=["linaer"])}, "names the candidate 'linaer', which there is not", "linear"),
         ({"metric": "msa"}, "asks for the metric 'msa' (metric=), which there is not", "mae"),
         ({"metric": "accuracy"}, "'accuracy' (metric=), which is one of classification, and its task is regression", None),
         ({"gates": [cd.limit("rmsee", 3)]}, "'rmsee' (gate limit), which there is not", "rmse"),

@@ -13,6 +13,7 @@ import textwrap
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
@@ -22,11 +23,50 @@ from sklearn.preprocessing import FunctionTransformer
 
 import caudal
 from caudal import registry
+from caudal.declarations.model import Model, temporal
+from caudal.declarations.node import Features
 from caudal.errors import EnvironmentProblem
 from caudal.ledger.measurements import measurements
 from caudal.ledger.records import candidates, model_versions
 from caudal.registry.track import STORE
+from caudal.stages.train import train
 from caudal.tables.home import Home
+
+
+def test_a_version_keeps_how_rules_and_groups_compared(home, ledger, registered, rides):
+    model = Model(
+        "duration", "rides", "minutes", 0.0, {"ridge": Ridge(), "strong": Ridge(900.0)}, temporal("1 day", folds=3), "mae"
+    )
+    result = train(model, Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",)), rides)
+    registered(result=result)
+    registered("f2", result=result, run_id="run f1")  # tried again in the same run: the figures are not doubled
+    card = registry.card(ledger, "taxi", "duration", 1)
+    assert [rule["rule"] for rule in card["rules"] if rule["declared"]] == ["best_mean"]
+    assert len(card["rules"]) == 5
+    assert [rule["regret"] for rule in card["rules"]] == sorted(rule["regret"] for rule in card["rules"])
+    assert {rule["now"] for rule in card["rules"]} == {"ridge"}
+    assert [(group["group"], group["candidates"], group["best_in"], group["folds"]) for group in card["groups"]] == [
+        ("sklearn.linear_model._ridge.Ridge", ["ridge", "strong"], 3, 3)
+    ]
+
+
+def test_the_card_has_the_estimate_beside_what_came_later(home, ledger, registered, rides):
+    model = Model("duration", "rides", "minutes", 0.0, {"ridge": Ridge()}, temporal("1 day", folds=2), "mae")
+    features = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
+    early = rides.head(120)
+    registered(result=train(model, features, early))
+    champion = registry.load(home, ledger, "taxi", "duration", 1)
+    assert train(model, features, early, champion=champion).later is None
+    dearer = rides.assign(minutes=rides.minutes + np.where(rides.index < 120, 0, 10))
+    result = train(model, features, dearer, champion=champion)
+    by_hand = (champion.predict(dearer.iloc[120:])["prediction"] - dearer.minutes.iloc[120:]).abs().mean()
+    registered("f2", result=result)
+    (later,) = registry.card(ledger, "taxi", "duration", 1)["later"]
+    assert later["score"] == pytest.approx(by_hand)
+    assert (later["rows"], later["metric"], later["version"]) == (80, "mae", 1)
+    assert later["estimate"] == pytest.approx(registry.card(ledger, "taxi", "duration", 1)["metrics"]["mae"])
+    assert later["score"] > 9 > 1 > later["estimate"]
+    assert registry.card(ledger, "taxi", "duration", 2)["later"] == []
 
 
 def test_a_version_holds_everything_that_is_known_of_it(home, ledger, registered):

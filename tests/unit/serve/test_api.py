@@ -35,6 +35,28 @@ def test_a_prediction_is_the_models_own(served: Any, example: dict[str, Any], fi
     }
 
 
+@pytest.mark.parametrize("model", ["duration", "payment"])
+def test_a_prediction_is_explained_where_it_is_asked_for(served: Any, example: dict[str, Any], model: str) -> None:
+    client = served.app().test_client()
+    row = {**example, "trip_distance_mi": 9.0, "borough": "Queens"}
+    plain = client.post(f"/api/v1/taxi/{model}/predict", json=row).get_json()
+    answer = client.post(f"/api/v1/taxi/{model}/predict?explain=true", json=row).get_json()
+    explained = answer.pop("explanation")
+    assert plain == answer
+    assert "explanation" not in client.post(f"/api/v1/taxi/{model}/predict?explain=false", json=row).get_json()
+    of = answer["prediction"] if model == "duration" else answer["probabilities"][answer["prediction"]]
+    assert explained["of"] == ("prediction" if model == "duration" else f"probability_{answer['prediction']}")
+    contributions = {part["input"]: part["contribution"] for part in explained["contributions"]}
+    assert set(contributions) == set(example)
+    assert sum(contributions.values()) == pytest.approx(of - explained["typical"])
+    assert explained["contributions"][0]["input"] == "trip_distance_mi"
+    assert explained["contributions"][0]["value"] == 9.0
+    assert explained["exact"] is True
+    wrong = client.post(f"/api/v1/taxi/{model}/predict?explain=perhaps", json=row)
+    assert wrong.status_code == 400
+    assert "explain is 'perhaps'; it can be true or false." in wrong.get_json()["what"]
+
+
 def test_a_class_comes_with_its_probabilities(served: Any, example: dict[str, Any], fitted: Any) -> None:
     answer = served.app().test_client().post("/api/v1/taxi/payment/predict", json=example).json
     shares = fitted["taxi", "payment", 1].pipeline.predict_proba(pd.DataFrame([example]))[0]

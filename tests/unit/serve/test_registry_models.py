@@ -34,6 +34,10 @@ class Trained:
     training_from: str = "2023-01-01T00:00:00"
     training_until: str = "2023-01-28T23:59:59"
     holdout: dict[str, Any] | None = None
+    rules: tuple[Any, ...] = ()
+    groups: tuple[Any, ...] = ()
+    effects: tuple[Any, ...] = ()
+    later: None = None
 
     def __post_init__(self) -> None:
         self.metrics: dict[str, float | None] = {"mae": 2.0}

@@ -71,7 +71,10 @@ def work(ws: Workspace, model: Model) -> StepResult:
         fields=serving.fields if serving else None,
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
         examine=counting.count if counting is not None else None,
+        progress=ws.reporting.progress.awaited,
+        jobs=ws.settings.jobs,
     )
+    ws.reporting.progress.awaited(None)
     trained = replace(trained, rule=trained.rule + _note_of_fits(fits))
     registered = register(
         tables.home, ledger, product.name, model.name, trained,

@@ -28,11 +28,14 @@ class ModelKind(NodeKind[Model]):
     pipelines = frozenset({"all", "train"})
 
     def identity(self, declaration: Model) -> list[object]:
-        """Return its label, features, candidates, gates and options."""
+        """Return its label, features, candidates, gates and options; the usual rule of selection is left out, as models have it that declare none."""
+        select = declaration.select
+        rule = [] if select is None or select.kind == "best_mean" else [[select.kind, select]]
         return [
             "model", declaration.name, declaration.features, declaration.label, declaration.horizon_s, dict(declaration.candidates),
             declaration.split, declaration.metric, [[gate.kind, gate] for gate in declaration.gates], declaration.task,
             declaration.group_by, declaration.max_rows, declaration.seed, declaration.holdout,
+            *rule,
         ]  # fmt: skip
 
     def problems(self, product: Product, declaration: Model) -> Iterator[DeclarationProblem]:

@@ -3,7 +3,16 @@
 from caudal.ledger.rows.events import AlertDocument, AlertPlace, AlertRow, EventRow, ScheduleRow
 from caudal.ledger.rows.governance import DeclarationRow, DeletionRow, ErasureRow, EventDocument, LineageEventRow, TombstoneRow
 from caudal.ledger.rows.measurements import MeasurementRow
-from caudal.ledger.rows.models import CandidateRow, ChampionRow, DecisionRow, ModelVersionRow
+from caudal.ledger.rows.models import (
+    CandidateRow,
+    ChampionRow,
+    DecisionRow,
+    EffectDocument,
+    GroupDocument,
+    LaterDocument,
+    ModelVersionRow,
+    RuleDocument,
+)
 from caudal.ledger.rows.runs import (
     AlarmDocument,
     AtHand,
@@ -56,6 +65,7 @@ __all__ = [
     "DecisionRow",
     "DeclarationRow",
     "DeletionRow",
+    "EffectDocument",
     "EmbeddingDocument",
     "ErasureRow",
     "ErrorDocument",
@@ -64,8 +74,10 @@ __all__ = [
     "ExpectationDocument",
     "FileDocument",
     "GateDocument",
+    "GroupDocument",
     "HoldoutDocument",
     "LandedRow",
+    "LaterDocument",
     "LineageDocument",
     "LineageEventRow",
     "LineageRow",
@@ -76,6 +88,7 @@ __all__ = [
     "PatternDocument",
     "ProfileDocument",
     "ProfileRow",
+    "RuleDocument",
     "RunRow",
     "ScheduleRow",
     "State",

@@ -30,6 +30,53 @@ class CandidateRow(TypedDict):
     parameters: JsonObject | None
 
 
+class RuleDocument(TypedDict):
+    """How a selection rule did: by how much its choices were worse than the best candidate of the fold that came next."""
+
+    rule: str
+    declared: bool
+    regret: float
+    worst: float
+    decisions: int
+    choices: list[str]
+    now: str
+
+
+class GroupDocument(TypedDict):
+    """Candidates of one estimator class: the best and the worst mean among them, and in how many folds one of them was the best of all."""
+
+    group: str
+    candidates: list[str]
+    best: float
+    worst: float
+    best_in: int
+    folds: int
+
+
+class EffectDocument(TypedDict):
+    """How much an input matters: by how much the metric is worse when its values are shuffled; ``predictions`` are means at ``values`` of it, by output."""
+
+    input: str
+    importance: float
+    spread: float
+    rows: int
+    values: list[Scalar] | None
+    predictions: dict[str, list[float]] | None
+
+
+class LaterDocument(TypedDict):
+    """How a version did on rows that came after its training, beside its estimate then: the mean over the folds."""
+
+    version: int
+    metric: str
+    estimate: float | None
+    score: float
+    rows: int
+    since: str | None
+    until: str | None
+    run_id: str
+
+
 class ModelVersionRow(TypedDict):
     """A registered version of a model."""
 

@@ -10,7 +10,8 @@ from caudal.declarations.metrics import METRICS
 from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
-from caudal.ledger.rows import CandidateRow, RunRow, StepDetail, StepRow
+from caudal.ledger.rows import CandidateRow, EffectDocument, LaterDocument, RuleDocument, RunRow, StepDetail, StepRow
+from caudal.ledger.selection import compared_groups, compared_rules, effects_of_inputs, later_scores
 from caudal.report import charts
 from caudal.report.document import detail_of, rows_learned
 from caudal.report.figures import duration, held_out_score, places_of, score_text, value
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR = 24
+MAX_INPUTS = 15
 # Metrics in the unit of the label; all others have no unit.
 DISTANCES = ("mae", "rmse", "medae", "max_error")
 
@@ -56,6 +58,28 @@ class ModelsSection(ReportSection):
 {% if model.holdout_score %}<p>Never trained on: <strong>{{ model.holdout_score }}</strong></p>{% endif %}
 {% if model.rule or model.learned %}
 <p class="soft">{% if model.rule %}Chosen by this rule: {{ model.rule.rstrip('.') }}.{% endif %}{% if model.learned %} Trained on {{ model.learned }}.{% endif %}</p>
+{% endif %}
+{% if model.later_text %}<p>{{ model.later_text }}</p>{% endif %}
+{% if model.rules %}
+<h3>Rules by what came later</h3>
+<p class="soft">What each rule would have chosen for a test stretch from the stretches before it, and by how much that was worse than the best candidate there.</p>
+<div class="scroll"><table>
+<thead><tr><th>Rule</th><th class="n">Mean regret{% if model.unit %}, {{ model.unit }}{% endif %}</th><th class="n">Greatest</th><th class="n">Choices</th><th>Chooses now</th><th></th></tr></thead>
+<tbody>{% for rule in model.rules %}<tr><td class="mono">{{ rule.rule }}</td><td class="n" data-label="Mean regret">{{ rule.regret_text }}</td><td class="n" data-label="Greatest">{{ rule.worst_text }}</td><td class="n" data-label="Choices">{{ rule.decisions }}</td><td class="mono" data-label="Chooses now">{{ rule.now }}</td><td>{% if rule.declared %}{{ badge("succeeded", "declared") }}{% endif %}</td></tr>{% endfor %}</tbody></table></div>
+{% endif %}
+{% if model.groups %}
+<h3>Candidates by class</h3>
+<div class="scroll"><table>
+<thead><tr><th>Class</th><th>Candidates</th><th class="n">Best mean</th><th class="n">Worst mean</th><th class="n">Best of all in</th></tr></thead>
+<tbody>{% for group in model.groups %}<tr><td class="mono" title="{{ group.group }}">{{ group.group.rpartition(".")[2] }}</td><td class="mono" data-label="Candidates">{{ group.candidates | join(", ") }}</td><td class="n" data-label="Best mean">{{ group.best_text }}</td><td class="n" data-label="Worst mean">{{ group.worst_text }}</td><td class="n" data-label="Best of all in">{{ group.best_in }} of {{ group.folds }} folds</td></tr>{% endfor %}</tbody></table></div>
+{% endif %}
+{% if model.inputs %}
+<h3>What it goes by</h3>
+<p class="soft">By how much {{ model.metric }} is worse where an input's values are shuffled among {{ "{:,}".format(model.inputs[0].rows) }} test rows of the newest stretch; and the mean prediction where it has one value in all rows.</p>
+<div class="scroll"><table class="chart scores">
+<thead><tr><th>Input</th><th class="n">Importance</th><th></th><th>Prediction by its value</th></tr></thead>
+<tbody>{% for input in model.inputs %}<tr><td class="name mono" title="{{ input.input }}">{{ input.input }}</td><td class="n" data-label="Importance">{{ input.importance_text }}</td><td class="draw">{{ input.bar }}</td><td class="draw">{{ input.curve }}{% if input.range %}<span class="soft">{{ input.range }}</span>{% endif %}</td></tr>{% endfor %}</tbody></table></div>
+{% if model.inputs_left_out %}<p class="soft">{{ model.inputs_left_out }} more inputs matter less.</p>{% endif %}
 {% endif %}
 {% if model.gates %}
 <h3>Gates</h3>
@@ -127,6 +151,10 @@ def _model(record: RecordedRun, name: str) -> ModelDocument:
         "trained_in": trained["run_id"] if trained else None,
         "holdout": version["holdout"] if version else None,
         "rows": {"rows": train_detail.get("rows"), "unlabelled": train_detail.get("unlabelled"), "older": train_detail.get("older")} if trained else None,
+        "rules": compared_rules(ledger, product, name, trained["run_id"]) if trained else [],
+        "groups": compared_groups(ledger, product, name, trained["run_id"]) if trained else [],
+        "inputs": effects_of_inputs(ledger, product, name, trained["run_id"]) if trained else [],
+        "later": next(iter(later_scores(ledger, product, name, run_id=trained["run_id"])), None) if trained else None,
     }  # fmt: skip
 
 
@@ -176,8 +204,49 @@ def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow])
         "here": train is not None and train["state"] == "succeeded",
         "holdout_score": held_out_score(model.get("holdout")),
         "learned": _learned(learned) if learned.get("rows") else None,
+        "rules": [
+            {**rule, "regret_text": f"{rule['regret']:.4g}", "worst_text": f"{rule['worst']:.4g}"}
+            for rule in model.get("rules") or ()
+        ],
+        "groups": [
+            {**group, "best_text": f"{group['best']:.4g}", "worst_text": f"{group['worst']:.4g}"}
+            for group in model.get("groups") or ()
+        ],
+        "later_text": _later_text(later) if (later := model.get("later")) else None,
+        "inputs": _effects(model.get("inputs") or []),
+        "inputs_left_out": max(0, len(model.get("inputs") or ()) - MAX_INPUTS),
         "gates": [{**gate, "result": gate.get("message") or value(gate.get("figures"))} for gate in model["gates"]],
     }
+
+
+def _later_text(later: LaterDocument) -> str:
+    """Return the estimate of an earlier version beside its score on the rows that came after, in a sentence."""
+    estimate = "" if later["estimate"] is None else f", {later['estimate']:.4g} by its estimate when it was trained"
+    return f"Version {later['version']} on the {later['rows']:,} rows that came after its training: {later['metric']} {later['score']:.4g}{estimate}."
+
+
+def _effects(effects: Sequence[EffectDocument]) -> list[dict[str, object]]:
+    """Return the inputs that matter most, with their charts."""
+    greatest = max((effect["importance"] for effect in effects), default=0.0)
+    lines: list[dict[str, object]] = []
+    for effect in effects[:MAX_INPUTS]:
+        importance = f"{effect['importance']:.3g} ± {effect['spread']:.1g}"
+        share = max(effect["importance"], 0.0) / greatest if greatest > 0 else 0.0
+        line = {
+            **effect,
+            "importance_text": importance,
+            "bar": charts.bar(0, share, "other", f"{effect['input']}: {importance}"),
+            "curve": "",
+            "range": "",
+        }
+        if effect["values"] and effect["predictions"]:
+            output, heights = next(iter(effect["predictions"].items()))
+            first, last = effect["values"][0], effect["values"][-1]
+            of = "" if output == "prediction" else f"{output}: "
+            line["range"] = f"{of}{value(first)} to {value(last)}, {min(heights):.3g} to {max(heights):.3g}"
+            line["curve"] = charts.curve(heights, f"{effect['input']}, {line['range']}")
+        lines.append(line)
+    return lines
 
 
 def _learned(detail: StepDetail) -> str:
@@ -199,6 +268,11 @@ def _lines(name: str, model: ModelDocument) -> TerminalPart:
         lines.append(inset(_candidates(model)))
     if rule := model.get("rule"):
         lines.append(inset(Text(rule, style="bright_black")))
+    if later := model.get("later"):
+        lines.append(inset(Text(_later_text(later), style="bright_black")))
+    rules = model.get("rules") or []
+    if any(rule["declared"] and rule["rule"] != "best_mean" for rule in rules):
+        lines.append(inset(Text(_rules_line(rules), style="bright_black")))
     if (learned := model.get("rows")) and learned["rows"]:
         lines.append(inset(Text(_sentence(rows_learned(learned)), style="bright_black")))
     if held_out := held_out_score(model.get("holdout")):
@@ -221,6 +295,14 @@ def _lines(name: str, model: ModelDocument) -> TerminalPart:
     return TerminalPart(
         f"Model {name}", lines, f"{model['metric']}{unit}, mean ± spread over folds{better}" if model["metric"] else ""
     )
+
+
+def _rules_line(rules: Sequence[RuleDocument]) -> str:
+    """Return how the declared rule did beside the best one, in one sentence."""
+    declared, best = next(rule for rule in rules if rule["declared"]), rules[0]
+    choices = f"{declared['decisions']} choice{'' if declared['decisions'] == 1 else 's'} made from earlier folds alone"
+    least = "the least of all rules" if declared["regret"] <= best["regret"] else f"{best['rule']} {best['regret']:.4g}"
+    return f"Regret of {declared['rule']} in {choices}: {declared['regret']:.4g}, {least}."
 
 
 def _sentence(words: str) -> str:

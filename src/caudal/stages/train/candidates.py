@@ -6,8 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from sklearn.base import clone
+from sklearn.model_selection import KFold, RandomizedSearchCV, TimeSeriesSplit
+
 from caudal.declarations.estimator import Estimator
-from caudal.declarations.model import BASELINE, Model
+from caudal.declarations.model import BASELINE, Hashed, Model
 from caudal.errors import DeclarationProblem
 from caudal.stages.train.baseline import Baseline
 from caudal.stages.train.rows import LabelledRows
@@ -17,6 +20,13 @@ from caudal.stages.train.spark_ml import LABEL, SparkCandidate, is_spark_ml
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import SparkSession
+
+
+SCORING = {
+    "mae": "neg_mean_absolute_error", "rmse": "neg_root_mean_squared_error", "mape": "neg_mean_absolute_percentage_error", "r2": "r2",
+    "accuracy": "accuracy", "error_rate": "accuracy", "f1": "f1_macro", "log_loss": "neg_log_loss", "roc_auc": "roc_auc_ovr",
+}  # fmt: skip
+"""scikit-learn's score for each metric; a metric of another package is searched by the estimator's own score."""
 
 
 class FittedCandidate(Protocol):
@@ -93,7 +103,20 @@ def _candidate(
             fix="Use a scikit-learn estimator, a Spark ML estimator, or a function that returns one.",
             where=str(model.where or ""), candidate=name,
         )  # fmt: skip
-    return ScikitCandidate(estimator, rows.inputs, rows.classes, model.seed)
+    return ScikitCandidate(_with_metric(model, estimator), rows.inputs, rows.classes, model.seed)
+
+
+def _with_metric(model: Model, estimator: Estimator) -> Estimator:
+    """Return a search of ``cd.search`` that scores by the model's metric, and draws its folds where the rows have no order; others unchanged."""
+    if not isinstance(estimator, RandomizedSearchCV) or not isinstance(estimator.cv, TimeSeriesSplit):
+        return estimator
+    changed: dict[str, object] = {}
+    if estimator.scoring is None:
+        changed["scoring"] = SCORING.get(model.metric)
+    if isinstance(model.split, Hashed):
+        changed["cv"] = KFold(estimator.cv.n_splits, shuffle=True, random_state=model.seed)
+    search: Estimator = clone(estimator).set_params(**changed)
+    return search
 
 
 def _session(model: Model, name: str, spark: Callable[[], SparkSession] | None) -> Callable[[], SparkSession]:

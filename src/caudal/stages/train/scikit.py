@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sklearn.base import clone
+from sklearn.model_selection._search import BaseSearchCV
 
 from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.signature import coerce_inputs, prediction_frame
@@ -45,7 +46,7 @@ class ScikitCandidate:
             _fit_grouped(pipeline, inputs, label, frame[list(pipeline.group_columns)])
         else:
             pipeline.fit(inputs, label.to_numpy())
-        return FittedScikit(pipeline, self.inputs)
+        return FittedScikit(*without_search(pipeline), self.inputs)
 
     def parameters(self) -> dict[str, object]:
         """Return the estimator's class and every parameter, with those of its parts."""
@@ -55,9 +56,10 @@ class ScikitCandidate:
 
 @dataclass(frozen=True)
 class FittedScikit:
-    """A fitted scikit-learn pipeline."""
+    """A fitted scikit-learn pipeline; ``found`` are the parameters that a search has chosen."""
 
     estimator: Estimator
+    found: Mapping[str, object]
     inputs: Sequence[InputDocument]
 
     format = "sklearn"
@@ -68,6 +70,20 @@ class FittedScikit:
         classes = getattr(self.estimator, "classes_", None)
         shares = self.estimator.predict_proba(inputs) if classes is not None and hasattr(self.estimator, "predict_proba") else None
         return prediction_frame(frame, self.estimator.predict(inputs), shares, classes)
+
+
+def without_search(pipeline: Estimator) -> tuple[Estimator, Mapping[str, object]]:
+    """Return a fitted pipeline with the best estimator in place of the search that found it, and the parameters that were found."""
+    steps = getattr(pipeline, "steps", None)
+    last = steps[-1][1] if steps else pipeline
+    if not isinstance(last, BaseSearchCV):
+        return pipeline, {}
+    found = {name: _plain(value) for name, value in last.best_params_.items()}
+    if not steps:
+        best: Estimator = last.best_estimator_
+        return best, found
+    steps[-1] = (steps[-1][0], last.best_estimator_)
+    return pipeline, found
 
 
 def with_seed(estimator: Estimator, seed: int) -> Estimator:

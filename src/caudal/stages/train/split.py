@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from caudal.declarations.duration import text
 from caudal.declarations.model import Hashed, Temporal, TemporalRows
@@ -132,8 +134,15 @@ def row_folds(as_of: pd.Series, split: TemporalRows, horizon_s: float, model: st
     return tuple(folds_)
 
 
-def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_of: pd.Series, model: str = "") -> tuple[Fold, ...]:
+def hashed_folds(
+    frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_of: pd.Series, model: str = "",
+    together: NDArray[np.int64] | None = None,
+) -> tuple[Fold, ...]:  # fmt: skip
     """Return folds by the hash of each row's key: fold i tests on the keys in the i-th stretch of hashes.
+
+    Parameters
+    ----------
+    together : int64 [n], the group of each row: all rows of a group, and all with their keys, are in the fold of the group's least key
 
     Raises
     ------
@@ -147,7 +156,8 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
                 f"Model '{model}' splits by '{name}', and the features have no such column.",
                 nearest=nearest(name, map(str, frame.columns)),
             )
-    places = np.array([_hash_place("\x1f".join(map(str, row))) for row in frame[keys].itertuples(index=False)])
+    row_keys = np.array(["\x1f".join(map(str, row)) for row in frame[keys].itertuples(index=False)], object)
+    places = np.array([_hash_place(key) for key in (row_keys if together is None else _least_keys(row_keys, together))])
     folds_ = []
     for number in range(split.folds):
         tested = (places >= number * split.test) & (places < (number + 1) * split.test)
@@ -161,6 +171,16 @@ def hashed_folds(frame: pd.DataFrame, split: Hashed, entity: Sequence[str], as_o
         # No row is later than another, so any earlier version may have been trained on all of them.
         folds_.append(Fold(as_of.iloc[0] - pd.Timedelta(1, "s"), as_of.iloc[-1], train, test))
     return tuple(folds_)
+
+
+def _least_keys(row_keys: NDArray[np.object_], together: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Return for each row the least key among all rows that are connected with it by a group or by a key."""
+    key_codes, _ = pd.factorize(row_keys)
+    nodes = int(together.max()) + 1
+    edges = coo_matrix((np.ones(len(row_keys), bool), (together, nodes + key_codes)), shape=(nodes + key_codes.max() + 1,) * 2)
+    _, component = connected_components(edges, directed=False)
+    least: NDArray[np.object_] = pd.Series(row_keys).groupby(component[together]).transform("min").to_numpy(object)
+    return least
 
 
 def iso_timestamp(time: pd.Timestamp) -> str | None:

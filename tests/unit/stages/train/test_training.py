@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeRegressor
 
+import caudal as cd
 from caudal import beats, beats_baseline, parity
 from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
@@ -50,6 +52,32 @@ def test_the_best_mean_is_chosen_and_the_rule_says_so(rides, features, declared)
         [found.signature, found.metrics, found.parameters, [dict(fold) for one in found.results for fold in one.folds]],
         allow_nan=False,
     )
+
+
+def test_the_declared_rule_chooses_and_all_rules_are_compared(rides, features, declared):
+    candidates = {"ridge": Ridge(), "strong": Ridge(5000.0), "tree": DecisionTreeRegressor(max_depth=6)}
+    usual = train(declared(candidates, split=temporal("5 days", folds=3)), features, rides)
+    found = train(
+        declared(candidates, split=temporal("5 days", folds=3), select=cd.simplest_within(order=["tree"], standard_errors=100)),
+        features,
+        rides,
+    )
+    assert (usual.chosen, found.chosen) == ("ridge", "tree")
+    assert found.rule.startswith("Simplest within 100 standard errors (")
+    assert "; best ridge" in found.rule
+    by_name = {one.name: one for one in found.results}
+    assert by_name["ridge"].size < by_name["tree"].size
+    assert by_name["baseline"].size is None
+    (declared_rule,) = [one for one in found.rules if one.declared]
+    assert declared_rule.rule == "simplest_within(standard_errors=100, order=('tree',))"
+    assert declared_rule.choices == ("ridge", "tree")  # one fold alone gives no standard error
+    best = [min(by_name[name].folds[fold]["mae"] for name in candidates) for fold in (1, 2)]
+    chosen = [by_name["ridge"].folds[1]["mae"], by_name["tree"].folds[2]["mae"]]
+    assert declared_rule.regrets == pytest.approx([chosen[0] - best[0], chosen[1] - best[1]])
+    assert [(one.group.rpartition(".")[2], one.candidates, one.best_in) for one in found.groups] == [
+        ("Ridge", ("ridge", "strong"), 3),
+        ("DecisionTreeRegressor", ("tree",), 0),
+    ]
 
 
 def test_scores_are_what_a_fit_by_hand_gives(rides, features, declared):
