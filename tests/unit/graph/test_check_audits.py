@@ -21,7 +21,11 @@ def product(audit: dict[str, Any] | None = None, *, regression: bool = False, **
     declared.source("raw", cd.files("*.csv"), schema=COLUMNS)
 
     @declared.features(
-        entity="person", labels=["repaid", "amount"], keep=["town"], schema=COLUMNS, expect=[ex.one_of("sex", "f", "m").quarantine()]
+        entity="person",
+        labels=["repaid", "amount"],
+        keep=["town"],
+        schema=COLUMNS,
+        expect=[ex.one_of("sex", "f", "m").quarantine()],
     )
     def ready(raw: Any) -> Any: ...
 
@@ -40,15 +44,24 @@ def sentences(declared: cd.Product) -> list[str]:
 
 
 def test_what_is_declared_well_has_no_problem() -> None:
-    gates = [cd.fair("tpr", "sex", at_most=0.1), cd.fair("demographic_parity_ratio", ["sex", "town"], at_least=0.8, reference={"sex": "m"})]
+    gates = [
+        cd.fair("tpr", "sex", at_most=0.1),
+        cd.fair("demographic_parity_ratio", ["sex", "town"], at_least=0.8, reference={"sex": "m"}),
+    ]
     candidates = {
         "weighted": cd.reweigh(LogisticRegression(), by=["sex", "town"]), "thresholds": cd.group_thresholds(LogisticRegression(), by="sex"),
         "reduced": cd.reduction(LogisticRegression(), by="town", constraint="equalized_odds"),
     }  # fmt: skip
     reference = {"sex": "f"}
-    sound = product({"reference": reference, "metrics": ["tpr", "tpr_difference", "equalized_odds_difference"]}, gates=gates, candidates=candidates)
+    sound = product(
+        {"reference": reference, "metrics": ["tpr", "tpr_difference", "equalized_odds_difference"]},
+        gates=gates,
+        candidates=candidates,
+    )
     assert sentences(sound) == []
-    assert sentences(product({"metrics": ["mae", "bias_difference"]}, regression=True, gates=[cd.fair("mae", "sex", at_most=3)])) == []
+    assert (
+        sentences(product({"metrics": ["mae", "bias_difference"]}, regression=True, gates=[cd.fair("mae", "sex", at_most=3)])) == []
+    )
 
 
 def test_it_is_a_node_after_its_model() -> None:

@@ -35,7 +35,9 @@ def people() -> pd.DataFrame:
     sex = rng.choice(["f", "m"], n)
     income = rng.normal(np.where(sex == "m", 52.0, 44.0), 9.0)
     repaid = np.where(income + rng.normal(0, 5, n) > 48, "yes", "no")
-    frame = pd.DataFrame({"person": range(n), "income": income, "town": rng.choice(["a", "b", "c"], n), "sex": sex, "repaid": repaid})
+    frame = pd.DataFrame(
+        {"person": range(n), "income": income, "town": rng.choice(["a", "b", "c"], n), "sex": sex, "repaid": repaid}
+    )
     frame.loc[::97, "sex"], frame.loc[::53, "town"] = None, None
     return frame
 
@@ -132,7 +134,9 @@ def test_a_group_of_few_rows_or_unseen_has_the_threshold_of_everyone(people):
     assert set(estimator.thresholds_) == {"f", "m", EVERYONE}  # not "(missing)", of 16 rows
     unseen = people.head(50).assign(sex="x")
     said = fitted.predict(unseen)
-    assert (said["prediction"] == "yes").to_numpy().tolist() == (said["probability_yes"] >= estimator.thresholds_[EVERYONE]).tolist()
+    assert (said["prediction"] == "yes").to_numpy().tolist() == (
+        said["probability_yes"] >= estimator.thresholds_[EVERYONE]
+    ).tolist()
 
 
 def test_wider_thresholds_cost_less_accuracy(people):

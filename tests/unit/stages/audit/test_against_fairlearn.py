@@ -75,7 +75,11 @@ def predictions(draw) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
     groups = pd.DataFrame({"sex": rng.choice(["f", "m"], rows), "race": rng.choice(["a", "b", "c"], rows)})
-    return groups, (rng.random(rows) < draw(st.floats(0.1, 0.9))).astype(int), (rng.random(rows) < draw(st.floats(0.1, 0.9))).astype(int)
+    return (
+        groups,
+        (rng.random(rows) < draw(st.floats(0.1, 0.9))).astype(int),
+        (rng.random(rows) < draw(st.floats(0.1, 0.9))).astype(int),
+    )
 
 
 @settings(max_examples=8, deadline=None)
@@ -93,7 +97,9 @@ def test_figures_do_not_depend_on_order_names_or_scale(drawn, seed, times) -> No
     first = figures(counted(groups, label, guess), *names)
     order = np.random.default_rng(seed).permutation(len(label))
     shuffled = figures(counted(groups.iloc[order].reset_index(drop=True), label[order], guess[order]), *names)
-    repeated = figures(counted(pd.concat([groups] * times, ignore_index=True), np.tile(label, times), np.tile(guess, times)), *names)
+    repeated = figures(
+        counted(pd.concat([groups] * times, ignore_index=True), np.tile(label, times), np.tile(guess, times)), *names
+    )
     swapped = figures(counted(groups.replace({"sex": {"f": "m", "m": "f"}}), label, guess), *names)
     assert shuffled == first
     for name in names[:4]:
@@ -156,7 +162,10 @@ def test_the_figures_of_propublica() -> None:
             guess += [said] * rows
     found = figures(counted(pd.DataFrame({"race": groups}), np.array(label), np.array(guess)), "fpr", "fnr", "fpr_difference")
     per_cent = {name: {race: round(100 * value, 2) for race, value in values(found, name).items()} for name in ("fpr", "fnr")}
-    assert per_cent == {"fpr": {"African-American": 44.85, "Caucasian": 23.45}, "fnr": {"African-American": 27.99, "Caucasian": 47.72}}
+    assert per_cent == {
+        "fpr": {"African-American": 44.85, "Caucasian": 23.45},
+        "fnr": {"African-American": 27.99, "Caucasian": 47.72},
+    }
     assert found.between["fpr_difference"].figure.value == pytest.approx(0.2140, abs=1e-4)
 
 

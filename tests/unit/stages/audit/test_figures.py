@@ -102,7 +102,9 @@ def test_the_reference_is_the_largest_the_best_or_the_named_group(reference, bes
     assert by_name[beside].references == ("tpr",)
     difference = by_name[other].differences["tpr"]
     assert difference.value == pytest.approx(by_name[other].figures["tpr"].value - by_name[beside].figures["tpr"].value)
-    assert by_name[other].ratios["tpr"].value == pytest.approx(by_name[other].figures["tpr"].value / by_name[beside].figures["tpr"].value)
+    assert by_name[other].ratios["tpr"].value == pytest.approx(
+        by_name[other].figures["tpr"].value / by_name[beside].figures["tpr"].value
+    )
     assert by_name[other].differs("tpr")
 
 
@@ -130,7 +132,9 @@ def test_nulls_numbers_and_booleans_are_groups_with_names() -> None:
 def test_counts_come_back_from_their_documents() -> None:
     groups, label, score = people(300)
     numbers = count(groups, pd.Series(score), pd.DataFrame({"prediction": score + 0.1}), classes=None)
-    three = count(groups, pd.Series(["x", "y", "z"] * 100), pd.DataFrame({"prediction": ["x", "y", "x"] * 100}), classes=("x", "y", "z"))
+    three = count(
+        groups, pd.Series(["x", "y", "z"] * 100), pd.DataFrame({"prediction": ["x", "y", "x"] * 100}), classes=("x", "y", "z")
+    )
     for counts in (counted(groups, label, score), numbers, three):
         again = from_documents(counts.by, counts.groups, json.loads(json.dumps(counts.documents())))
         assert audited(again, (["sex"], ["sex", "race"]), min_rows=10) == audited(counts, (["sex"], ["sex", "race"]), min_rows=10)

@@ -247,7 +247,9 @@ def text_of(figure: FigureDocument | None) -> str:
     """Return a figure with three digits behind the point; a dash where it has no value."""
     if figure is None or figure["value"] is None:
         return NONE
-    return f"{round(figure['value'], 3) + 0.0:.3f}" if abs(figure["value"]) < 100 else f"{figure['value']:,.1f}"  # + 0.0: no "-0.000"
+    return (
+        f"{round(figure['value'], 3) + 0.0:.3f}" if abs(figure["value"]) < 100 else f"{figure['value']:,.1f}"
+    )  # + 0.0: no "-0.000"
 
 
 def _hint(figure: FigureDocument | None) -> str:
