@@ -51,7 +51,7 @@ from caudal.kinds import (
 )
 from caudal.messaging.wire import Block, codec
 from caudal.registry.trust import SAFE
-from caudal.stages.audit.counts import count
+from caudal.stages.audit.counts import count, group_rows
 from caudal.stages.audit.figures import Grouping, figures_by
 from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, fault, format_of, packing_of
@@ -198,7 +198,7 @@ def of_two_groups(metric: str) -> Grouping:
     rows = pd.DataFrame([cell for cell, times in cells.items() for _ in range(times)], columns=["group", "label", "prediction"])
     share = np.where(rows["prediction"] == "yes", 0.55, 0.25)
     predicted = rows[["prediction"]].assign(probability_no=1 - share, probability_yes=share)
-    counts = count(rows[["group"]], rows["label"], predicted, classes=("no", "yes"))
+    counts = count(group_rows(rows[["group"]]), rows["label"], predicted, classes=("no", "yes"))
     return figures_by(counts, ["group"], [AUDIT_METRICS[metric]], min_rows=1, resamples=20)
 
 
@@ -208,7 +208,7 @@ def test_a_fairness_metric_gives_what_is_computed_by_hand(name: str) -> None:
     assert metric.description
     if name in OF_ERRORS:
         groups, label = pd.DataFrame({"group": ["a", "a"]}), pd.Series([1.0, 5.0])
-        counts = count(groups, label, pd.DataFrame({"prediction": [2.0, 2.0]}), classes=None)
+        counts = count(group_rows(groups), label, pd.DataFrame({"prediction": [2.0, 2.0]}), classes=None)
         (group,) = figures_by(counts, ["group"], [metric], min_rows=1, resamples=20).groups
         assert group.figures[name].value == pytest.approx(OF_ERRORS[name])
     elif name in OF_CONFUSION:

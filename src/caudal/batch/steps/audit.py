@@ -18,7 +18,7 @@ from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.audit.audited import Audited, audited
-from caudal.stages.audit.counts import GroupCounts, column_groups, count, from_documents, group_codes
+from caudal.stages.audit.counts import GroupCounts, column_groups, count, from_documents, group_codes, group_rows
 from caudal.stages.audit.figures import Figure, GroupFigures, Grouping, require_reference
 from caudal.stages.audit.resample import INTERVALS
 
@@ -78,10 +78,10 @@ class Counting:
                 nearest=nearest(positive, rows.classes), fix=f"The classes are: {', '.join(rows.classes[:20])}.",
                 where=str(self.audit.where or ""),
             )  # fmt: skip
-        groups, label = rows.frame[list(self.audit.by)].iloc[tested], rows.y.iloc[tested]
+        grouped, label = group_rows(rows.frame[list(self.audit.by)].iloc[tested]), rows.y.iloc[tested]
         for name, evaluation in evidence.evaluated.items():
             if evaluation.predictions:
-                self.counts[name] = count(groups, label, evidence.predicted(name), classes=rows.classes, positive=positive)
+                self.counts[name] = count(grouped, label, evidence.predicted(name), classes=rows.classes, positive=positive)
 
     def measurements(self, version: ModelVersionRow) -> list[Measurement]:
         """Return the counts as measurements of a version: one for each candidate and finest group."""

@@ -12,7 +12,7 @@ from caudal.declarations.location import outside
 from caudal.declarations.model import Task
 from caudal.declarations.signature import class_name
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.audit.counts import count
+from caudal.stages.audit.counts import count, group_rows
 from caudal.stages.audit.figures import figures_by, require_reference
 from caudal.stages.audit.metrics_of import difference_of, forms_of, metric_names, metric_of, parts_of, ratio_of
 from caudal.stages.audit.tally import Comparison, GroupMetric
@@ -69,7 +69,7 @@ class Fair(JudgingGate):
                 nearest=nearest(self.positive, rows.classes or ()), where=str(model.where or ""),
             )  # fmt: skip
         counts = count(
-            rows.frame[list(self.by)].iloc[tested], rows.y.iloc[tested], evidence.predicted(evidence.chosen.name),
+            group_rows(rows.frame[list(self.by)].iloc[tested]), rows.y.iloc[tested], evidence.predicted(evidence.chosen.name),
             classes=rows.classes, positive=self.positive,
         )  # fmt: skip
         for column in self.by:
