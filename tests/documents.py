@@ -11,7 +11,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
-GROUPS = ("quarantine", "model", "catalog")
+GROUPS = ("quarantine", "model", "catalog", "audit")
 
 
 def check_printed(command: Sequence[str | os.PathLike[str]], printed: str | bytes | None) -> None:
@@ -26,6 +26,8 @@ def check_printed(command: Sequence[str | os.PathLike[str]], printed: str | byte
         return
     words = [word for word in words[words.index("caudal") + 1 :] if not word.startswith("-")]
     name = "-".join(words[: 2 if words[0] in GROUPS else 1])
+    if words[0] == "audit" and words[1] != "guide":  # `caudal audit PRODUCT` is `caudal audit show PRODUCT`
+        name = "audit-show"
     text = printed.decode() if isinstance(printed, bytes) else printed
     for part in text.splitlines() if name == "up" else [text]:
         try:

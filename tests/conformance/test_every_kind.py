@@ -22,20 +22,25 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
 
 import caudal as cd
 from caudal.cli import streams as commands
 from caudal.console import create_console
 from caudal.daemon.daemon import watchers_of
+from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.outlet import Drop, Outlet, Topic
 from caudal.declarations.product import Product
 from caudal.discovery import Kinds
 from caudal.kinds import (
+    AUDIT_METRICS,
     EXECUTORS,
     FORMATS,
     GATES,
     MEASURES,
     METRICS,
+    MITIGATIONS,
     NETWORKS,
     OUTLETS,
     PACKINGS,
@@ -47,6 +52,9 @@ from caudal.kinds import (
     WORDS,
 )
 from caudal.messaging.wire import Block, codec
+from caudal.registry.trust import SAFE
+from caudal.stages.audit.counts import count, group_rows
+from caudal.stages.audit.figures import Grouping, figures_by
 from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, format_of, packing_of, why_incomplete
 from caudal.stages.metrics.judged import Judged
@@ -79,6 +87,23 @@ DRIFT = {  # of (2, 2) and (1, 3) rows in two bins, the second histogram with on
 DECLARED_GATES = {
     "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
     "limit": (cd.limit("mae", 3), ("mae",)), "parity": (cd.parity("borough"), ("borough",)),
+    "fair": (cd.fair("tpr", ["sex", "race"], at_most=0.1), ("sex", "race")),
+}  # fmt: skip
+# Of 2 true positives, 1 false positive, 3 false negatives and 4 true negatives; scores of the positives 0.55, of the others 0.25.
+OF_CONFUSION = {
+    "base_rate": 0.5, "selection_rate": 0.3, "tpr": 0.4, "fpr": 0.2, "fnr": 0.6, "tnr": 0.8, "precision": 2 / 3, "false_discovery_rate": 1 / 3,
+    "false_omission_rate": 3 / 7, "npv": 4 / 7, "accuracy": 0.6, "error_rate": 0.4,
+    "calibration_error": (abs(3 * 0.55 - 2) + abs(7 * 0.25 - 3)) / 10, "calibration_bias": (3 * 0.55 + 7 * 0.25 - 5) / 10,
+}  # fmt: skip
+OF_ERRORS = {"mae": 2.0, "rmse": 5**0.5, "bias": -1.0}  # of 1, −3
+# Between that group and one of 4 true positives, 2 false positives, 1 false negative and 3 true negatives.
+BETWEEN_GROUPS = {
+    "demographic_parity_difference": 0.3, "demographic_parity_ratio": 0.5, "equal_opportunity_difference": 0.4, "equalized_odds_difference": 0.4,
+    "equalized_odds_ratio": 0.5,
+}  # fmt: skip
+MITIGATED = {
+    "reweigh": cd.reweigh(LogisticRegression(), by="sex"), "group_thresholds": cd.group_thresholds(LogisticRegression(), by="sex"),
+    "reduction": cd.reduction(LogisticRegression(), by=["sex", "race"]),
 }  # fmt: skip
 DECLARED_RULES = {
     "best_mean": cd.best_mean(), "best_worst": cd.best_worst(), "most_stable": cd.most_stable(0.1), "smallest_regret": cd.smallest_regret(),
@@ -132,6 +157,8 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "gates": lambda: DECLARED_GATES,
     "measures": lambda: DRIFT,
     "selection_rules": lambda: DECLARED_RULES,
+    "audit_metrics": lambda: {**OF_CONFUSION, **OF_ERRORS, **BETWEEN_GROUPS},
+    "mitigations": lambda: MITIGATED,
     "simulators": lambda: ["eeg", "recording", "robot", "stocks", "traffic", "weather"],
     "networks": lambda: ["efficientnet-lite0"],
     "formats": lambda: ENDINGS,
@@ -197,6 +224,40 @@ def test_a_rule_chooses_one_and_says_why(kind: str) -> None:
     assert ranked[0] == "a"
     assert "a" in rule.reason(compared, ranked)
     assert "Return the rule that chooses" in (getattr(cd, kind).__doc__ or "")
+
+
+def of_two_groups(metric: str) -> Grouping:
+    cells = {("a", "yes", "yes"): 2, ("a", "no", "yes"): 1, ("a", "yes", "no"): 3, ("a", "no", "no"): 4,
+             ("b", "yes", "yes"): 4, ("b", "no", "yes"): 2, ("b", "yes", "no"): 1, ("b", "no", "no"): 3}  # fmt: skip
+    rows = pd.DataFrame([cell for cell, times in cells.items() for _ in range(times)], columns=["group", "label", "prediction"])
+    share = np.where(rows["prediction"] == "yes", 0.55, 0.25)
+    predicted = rows[["prediction"]].assign(probability_no=1 - share, probability_yes=share)
+    counts = count(group_rows(rows[["group"]]), rows["label"], predicted, classes=("no", "yes"))
+    return figures_by(counts, ["group"], [AUDIT_METRICS[metric]], min_rows=1, resamples=20)
+
+
+@pytest.mark.parametrize("name", AUDIT_METRICS)
+def test_a_fairness_metric_gives_what_is_computed_by_hand(name: str) -> None:
+    metric = AUDIT_METRICS[name]
+    assert metric.description
+    if name in OF_ERRORS:
+        groups, label = pd.DataFrame({"group": ["a", "a"]}), pd.Series([1.0, 5.0])
+        counts = count(group_rows(groups), label, pd.DataFrame({"prediction": [2.0, 2.0]}), classes=None)
+        (group,) = figures_by(counts, ["group"], [metric], min_rows=1, resamples=20).groups
+        assert group.figures[name].value == pytest.approx(OF_ERRORS[name])
+    elif name in OF_CONFUSION:
+        assert of_two_groups(name).groups[0].figures[name].value == pytest.approx(OF_CONFUSION[name])
+    else:
+        assert of_two_groups(name).between[name].figure.value == pytest.approx(BETWEEN_GROUPS[name])
+
+
+@pytest.mark.parametrize("name", MITIGATIONS)
+def test_a_mitigation_is_an_estimator_around_another(name: str) -> None:
+    candidate = MITIGATED[name]
+    assert isinstance(candidate, Mitigation)
+    assert clone(candidate).get_params().keys() == candidate.get_params().keys()
+    assert f"{type(candidate).__module__}.{type(candidate).__qualname__}" in SAFE
+    assert "Return a candidate" in (getattr(cd, name).__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [name for name in SIMULATORS if name != "recording"])  # a recording needs its file

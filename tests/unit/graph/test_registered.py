@@ -39,7 +39,7 @@ def test_kinds_of_steps_of_one_name_say_the_same() -> None:
 def test_what_is_asked_of_kinds() -> None:
     assert set(steps_where(section="tables")) == {"read", "table", "features", "join"}
     assert set(steps_where(writes="table", by_stream=False)) == {"read", "table", "features", "predict"}
-    assert set(steps_where(in_backfill=False)) == {"land", "train", "promote"}
+    assert set(steps_where(in_backfill=False)) == {"land", "train", "promote", "audit"}
     assert {name for name, step in step_kinds().items() if step.verb} == {
         "land",
         "read",

@@ -24,7 +24,8 @@ from caudal.report.run_document import RunDocument
 from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
 from caudal.report.terminal import print_summary
 
-OWN = [name for name in RunDocument.__annotations__ if name != "others"]  # which only a run with nodes of other packages has
+# Others are in the document of a run with nodes of other packages, audits in that of a run that audits.
+OWN = [name for name in RunDocument.__annotations__ if name not in ("others", "audits")]
 
 
 class Rows(ReportSection):

@@ -17,13 +17,14 @@ from caudal.ledger.measurements import Measurement, add_measurements, measuremen
 from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import ModelVersionRow
 from caudal.runtime.workspace import Workspace
+from caudal.stages.audit.audited import Audited, audited
+from caudal.stages.audit.counts import GroupCounts, column_groups, count, from_documents, group_codes, group_rows
+from caudal.stages.audit.figures import Figure, GroupFigures, Grouping, require_reference
+from caudal.stages.audit.resample import INTERVALS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from caudal.stages.audit.audited import Audited
-    from caudal.stages.audit.counts import GroupCounts
-    from caudal.stages.audit.figures import Figure, GroupFigures, Grouping
     from caudal.stages.gates.evidence import Evidence
 
 COUNTS = "audit_counts"
@@ -46,9 +47,6 @@ class Counting:
         ------
         DeclarationProblem : a column is missing, has too many groups, or lacks the declared reference
         """
-        from caudal.stages.audit.counts import column_groups, group_codes
-        from caudal.stages.audit.figures import require_reference
-
         subject, where = f"The audit of model '{audit.model}'", str(audit.where or "")
         for column in audit.by:
             if column not in frame.columns:
@@ -73,8 +71,6 @@ class Counting:
 
     def count(self, evidence: Evidence) -> None:
         """Count the test rows of all folds by group, label and prediction, for each candidate that gave predictions."""
-        from caudal.stages.audit.counts import count
-
         rows, tested, positive = evidence.rows, evidence.tested, self.audit.positive
         if positive is not None and rows.classes is not None and positive not in rows.classes:
             raise DeclarationProblem(
@@ -82,10 +78,10 @@ class Counting:
                 nearest=nearest(positive, rows.classes), fix=f"The classes are: {', '.join(rows.classes[:20])}.",
                 where=str(self.audit.where or ""),
             )  # fmt: skip
-        groups, label = rows.frame[list(self.audit.by)].iloc[tested], rows.y.iloc[tested]
+        grouped, label = group_rows(rows.frame[list(self.audit.by)].iloc[tested]), rows.y.iloc[tested]
         for name, evaluation in evidence.evaluated.items():
             if evaluation.predictions:
-                self.counts[name] = count(groups, label, evidence.predicted(name), classes=rows.classes, positive=positive)
+                self.counts[name] = count(grouped, label, evidence.predicted(name), classes=rows.classes, positive=positive)
 
     def measurements(self, version: ModelVersionRow) -> list[Measurement]:
         """Return the counts as measurements of a version: one for each candidate and finest group."""
@@ -102,8 +98,6 @@ class Counting:
 
 def work(ws: Workspace, audit: Audit) -> StepResult:
     """Compute the figures of the newest version unless that was done before, and write them as measurements."""
-    from caudal.stages.audit.audited import audited
-
     ledger, product = ws.record.ledger, ws.product.name
     version = next(iter(ledger.find(model_versions, product=product, model=audit.model, newest=True, limit=1)), None)
     if version is None:
@@ -142,8 +136,6 @@ def work(ws: Workspace, audit: Audit) -> StepResult:
 
 def counts_of(ledger: Ledger, version: ModelVersionRow) -> dict[str, GroupCounts]:
     """Return the counts that the training of a version left, by candidate in the order of training."""
-    from caudal.stages.audit.counts import from_documents
-
     found: dict[str, list[Measurement]] = {}
     rows = measurements(
         ledger, product=version["product"], subject=version["model"], subject_kind="model", run_id=version["run_id"], metric=COUNTS
@@ -171,8 +163,6 @@ class _Writing:
 
     def candidate(self, name: str, counts: GroupCounts, figures: Audited) -> Iterator[Measurement]:
         """Yield the figures of a candidate: of all rows, of each group, between groups."""
-        from caudal.stages.audit.resample import INTERVALS
-
         about: JsonObject = {"candidate": name, "chosen": name == self.version["candidate"], "interval": INTERVALS[counts.form]}
         options: JsonObject = {
             "positive": counts.positive, "form": counts.form, "min_rows": self.audit.min_rows, "notes": list(figures.notes),

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from caudal.report.audits import name_of_group
 from caudal.report.figures import count_text
-from caudal.report.sections.audit import text_of, title_of
+from caudal.report.sections.audits import text_of, title_of
 from caudal.report.terminal.console import console, grid, heading, inset
 
 if TYPE_CHECKING:

@@ -108,27 +108,42 @@ def from_documents(by: Sequence[str], groups: Sequence[Sequence[str]], documents
     return GroupCounts(tuple(by), values, first["form"], strata, sums, first["positive"], first["scores"])
 
 
+@dataclass(frozen=True)
+class GroupedRows:
+    """Rows with their finest groups: the place of each row's group, int64 [n], and the groups, sorted."""
+
+    by: tuple[str, ...]
+    codes: NDArray[np.int64]
+    groups: tuple[tuple[str, ...], ...]
+
+
+def group_rows(frame: pd.DataFrame) -> GroupedRows:
+    """Return rows with their groups by all columns of a frame; done once, it serves the counts of every candidate."""
+    codes, groups = group_codes(frame)
+    return GroupedRows(tuple(map(str, frame.columns)), codes, groups)
+
+
 def count(
-    groups: pd.DataFrame, label: pd.Series, predicted: pd.DataFrame, *, classes: Sequence[str] | None, positive: str | None = None
+    rows: GroupedRows, label: pd.Series, predicted: pd.DataFrame, *, classes: Sequence[str] | None, positive: str | None = None
 ) -> GroupCounts:
     """Return the counts of some rows, all arguments in the same order.
 
     Parameters
     ----------
-    groups : DataFrame [n, columns], the columns to group by
+    rows : n rows with their groups
     label : Series [n], the true classes or numbers
     predicted : DataFrame [n], ``prediction`` and ``probability_<class>``
     classes : the classes, sorted; None for a regression
     positive : the positive class; None: the last of two classes, and none of several
     """
-    codes, values = group_codes(groups)
     if classes is None:
-        return _count_numbers(tuple(map(str, groups.columns)), codes, values, label, predicted)
-    by, guess, truth = tuple(map(str, groups.columns)), predicted[PREDICTION].to_numpy(object), label.to_numpy(object)
+        return _count_numbers(rows, label, predicted)
+    codes, groups = rows.codes, rows.groups
+    guess, truth = predicted[PREDICTION].to_numpy(object), label.to_numpy(object)
     chosen = positive_class(classes, positive)
     if chosen is None:
-        strata = np.bincount(codes * 2 + (guess == truth), minlength=len(values) * 2).reshape(-1, 1, 1, 2)
-        return GroupCounts(by, values, "classes", strata, np.zeros(strata.shape))
+        strata = np.bincount(codes * 2 + (guess == truth), minlength=len(groups) * 2).reshape(-1, 1, 1, 2)
+        return GroupCounts(rows.by, groups, "classes", strata, np.zeros(strata.shape))
     column = f"probability_{chosen}"
     scores = None if column not in predicted else np.clip(predicted[column].to_numpy("float64"), 0.0, 1.0)
     bins = 1 if scores is None else BINS
@@ -136,12 +151,12 @@ def count(
     if scores is not None:
         place = place + np.minimum((scores * BINS).astype(np.int64), BINS - 1)
     place = (place * 2 + (truth == chosen)) * 2 + (guess == chosen)
-    shape, size = (len(values), bins, 2, 2), len(values) * bins * 4
+    shape, size = (len(groups), bins, 2, 2), len(groups) * bins * 4
     strata = np.bincount(place, minlength=size).reshape(shape)
     sums: Numbers = np.zeros(shape)
     if scores is not None:
         sums = np.bincount(place, weights=scores, minlength=size).reshape(shape).astype("float64")
-    return GroupCounts(by, values, "positive", strata, sums, chosen, scores is not None)
+    return GroupCounts(rows.by, groups, "positive", strata, sums, chosen, scores is not None)
 
 
 def positive_class(classes: Sequence[str], declared: str | None) -> str | None:
@@ -207,16 +222,11 @@ def tally_of_errors(rows: Numbers, error: Numbers, absolute: Numbers, squared: N
     return Tally(rows, nothing, nothing, nothing, nothing, nothing, error, absolute, squared)
 
 
-def _count_numbers(
-    by: tuple[str, ...],
-    codes: NDArray[np.int64],
-    values: tuple[tuple[str, ...], ...],
-    label: pd.Series,
-    predicted: pd.DataFrame,
-) -> GroupCounts:
+def _count_numbers(rows: GroupedRows, label: pd.Series, predicted: pd.DataFrame) -> GroupCounts:
     error = predicted[PREDICTION].to_numpy("float64") - label.to_numpy("float64")
     absolute = np.abs(error)
     powers = (error, absolute, error**2, error * absolute, error**3, absolute**3, error**4)
-    sums = np.stack([np.bincount(codes, weights=power, minlength=len(values)).astype("float64") for power in powers], axis=-1)
-    rows = np.bincount(codes, minlength=len(values)).reshape(-1, 1, 1, 1)
-    return GroupCounts(by, values, "numbers", rows, sums)
+    codes, size = rows.codes, len(rows.groups)
+    sums = np.stack([np.bincount(codes, weights=power, minlength=size).astype("float64") for power in powers], axis=-1)
+    strata = np.bincount(codes, minlength=size).reshape(-1, 1, 1, 1)
+    return GroupCounts(rows.by, rows.groups, "numbers", strata, sums)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
@@ -99,8 +100,6 @@ def share(part: Numbers, whole: Numbers) -> Numbers:
     >>> share(np.array([1.0, 0.0]), np.array([4.0, 0.0])).tolist()
     [0.25, nan]
     """
-    import numpy as np
-
     divisor = np.where(whole > 0, whole, np.nan)
     quotient: Numbers = part / divisor
     return quotient

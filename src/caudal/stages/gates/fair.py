@@ -12,7 +12,9 @@ from caudal.declarations.location import outside
 from caudal.declarations.model import Task
 from caudal.declarations.signature import class_name
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.audit.metrics_of import difference_of, forms_of, metric_names, metric_of, ratio_of
+from caudal.stages.audit.counts import count, group_rows
+from caudal.stages.audit.figures import figures_by, require_reference
+from caudal.stages.audit.metrics_of import difference_of, forms_of, metric_names, metric_of, parts_of, ratio_of
 from caudal.stages.audit.tally import Comparison, GroupMetric
 from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
 
@@ -60,9 +62,6 @@ class Fair(JudgingGate):
 
     def judge(self, evidence: Evidence) -> GateResult:
         """Return whether the comparison over all test rows is within the limit."""
-        from caudal.stages.audit.counts import count
-        from caudal.stages.audit.figures import figures_by, require_reference
-
         model, rows, tested = evidence.model, evidence.rows, evidence.tested
         if self.positive is not None and self.positive not in (rows.classes or ()):
             raise DeclarationProblem(
@@ -70,7 +69,7 @@ class Fair(JudgingGate):
                 nearest=nearest(self.positive, rows.classes or ()), where=str(model.where or ""),
             )  # fmt: skip
         counts = count(
-            rows.frame[list(self.by)].iloc[tested], rows.y.iloc[tested], evidence.predicted(evidence.chosen.name),
+            group_rows(rows.frame[list(self.by)].iloc[tested]), rows.y.iloc[tested], evidence.predicted(evidence.chosen.name),
             classes=rows.classes, positive=self.positive,
         )  # fmt: skip
         for column in self.by:
@@ -206,6 +205,4 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _of_scores(comparison: Comparison) -> bool:
-    from caudal.stages.audit.metrics_of import parts_of
-
     return any(part.of_scores for part in parts_of(comparison))

@@ -43,7 +43,7 @@ class ScikitCandidate:
         inputs = coerce_inputs(frame, self.inputs)
         if isinstance(pipeline, Mitigation) and not set(pipeline.group_columns) <= set(inputs.columns):
             # Groups that are no inputs are given beside them: training needs them, a prediction does not.
-            _fit_grouped(pipeline, inputs, label, frame[list(pipeline.group_columns)])
+            _fit_grouped(pipeline, inputs, label, frame[[name for name in pipeline.group_columns if name in frame]])
         else:
             pipeline.fit(inputs, label.to_numpy())
         return FittedScikit(*without_search(pipeline), self.inputs)

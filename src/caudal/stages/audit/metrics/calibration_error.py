@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caudal.stages.audit.tally import GroupMetric, Tally, share
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ ORDER = 22
 
 def of(tally: Tally) -> Numbers:
     """Return Σ over bins of |sum of scores − number of positive labels|, divided by the rows."""
-    import numpy as np
-
     assert tally.bin_scores is not None
     assert tally.bin_positives is not None
     return share(np.abs(tally.bin_scores - tally.bin_positives).sum(axis=-1), tally.rows)

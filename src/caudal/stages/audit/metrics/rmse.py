@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from caudal.stages.audit.tally import GroupMetric, Tally, share
 
 if TYPE_CHECKING:
@@ -14,8 +16,6 @@ ORDER = 31
 
 def of(tally: Tally) -> Numbers:
     """Return the root of the mean of squares."""
-    import numpy as np
-
     root: Numbers = np.sqrt(np.clip(share(tally.squared, tally.rows), 0.0, None))
     return root
 

@@ -13,6 +13,8 @@ from caudal.report.run_document import AuditSummary, RunDocument
 from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from caudal.report.documents.audit import (
         AuditDocument,
         AuditedCandidate,
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS = 12
 """Metrics that the page shows of each group."""
+SCORES = ("accuracy", "mae", "rmse")
+"""The figure of all rows that stands beside the comparisons: what fairness costs."""
 
 
 class Audits(ReportSection):
@@ -34,7 +38,7 @@ class Audits(ReportSection):
 {% for audit in audits %}
 <section id="audit-{{ loop.index }}">
 <h2>Fairness of model {{ audit.model }}</h2>
-<p class="soft">Version {{ audit.version }}, {{ audit.candidate }}, on {{ audit.rows }} test rows of all folds, none of which its candidate was fitted to{% if audit.positive is not none %}; the positive class is <code>{{ audit.positive }}</code>{% endif %}. Bars: interval, {{ audit.interval }}.{% if audit.small %} Grey: groups under {{ audit.min_rows }} rows, which are not compared.{% endif %}</p>
+<p class="soft">Version {{ audit.version }}, {{ audit.candidate }}, on {{ audit.rows }} test rows of all folds, none of which its candidate was fitted to{% if audit.positive is not none %}; the positive class is <code>{{ audit.positive }}</code>{% endif %}. Bars: interval, {{ audit.interval }}. Amber: the interval of the difference from the reference group leaves out 0.{% if audit.small %} Grey: groups under {{ audit.min_rows }} rows, which are not compared.{% endif %}</p>
 {% for note in audit.notes %}<p class="soft">{{ note }}</p>{% endfor %}
 {% for grouping in audit.groupings %}
 <h3>By {{ grouping.title }}</h3>
@@ -42,17 +46,28 @@ class Audits(ReportSection):
 <thead><tr><th>Group</th><th class="n">Rows</th>{% for metric in grouping.metrics %}<th title="{{ metric.description }}">{{ metric.title }}</th>{% endfor %}</tr></thead>
 <tbody>
 {% for group in grouping.groups %}
-<tr{% if group.small %} class="soft"{% endif %}><td class="name">{{ group.name }}{% if group.small %} <span class="soft">too few rows</span>{% endif %}</td><td class="n" data-label="Rows">{{ group.rows }}</td>{% for cell in group.cells %}<td class="draw" data-label="{{ cell.title }}" title="{{ cell.hint }}"><span class="figure{% if cell.differs %} differs{% endif %}">{{ cell.text }}</span>{{ cell.chart }}</td>{% endfor %}</tr>
+<tr{% if group.small %} class="soft"{% endif %}><td class="name">{{ group.name }}{% if group.small %} <span class="soft">too few rows</span>{% elif group.reference %} <span class="soft">reference</span>{% endif %}</td><td class="n" data-label="Rows">{{ group.rows }}</td>{% for cell in group.cells %}<td class="draw" data-label="{{ cell.title }}" title="{{ cell.hint }}"><span class="figure{% if cell.differs %} differs{% endif %}">{{ cell.text }}</span>{{ cell.chart }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
-{% if grouping.between %}
-<div class="scroll"><table>
-<thead><tr><th>Between groups</th>{% for candidate in grouping.candidates %}<th class="n">{{ candidate }}</th>{% endfor %}</tr></thead>
+{% if grouping.compared %}
+<div class="scroll"><table class="chart groups beside">
+<thead><tr><th>Candidate</th>{% if grouping.score %}<th class="n">{{ grouping.score }}</th>{% endif %}{% for metric in grouping.compared %}<th title="{{ metric.description }}">{{ metric.title }}</th>{% endfor %}</tr></thead>
 <tbody>
-{% for line in grouping.between %}
+{% for candidate in grouping.candidates %}
+<tr><td class="name mono">{% if candidate.chosen %}<strong>{{ candidate.name }}</strong>{% else %}{{ candidate.name }}{% endif %}</td>{% if grouping.score %}<td class="n" data-label="{{ grouping.score }}">{{ candidate.score }}</td>{% endif %}{% for cell in candidate.cells %}<td class="draw" data-label="{{ cell.title }}" title="{{ cell.hint }}"><span class="figure">{{ cell.text }}</span>{{ cell.chart }}</td>{% endfor %}</tr>
+{% endfor %}
+</tbody></table></div>
+{% endif %}
+{% if grouping.others %}
+<details><summary>Greatest difference between groups, of every figure</summary>
+<div class="scroll"><table>
+<thead><tr><th>Figure</th>{% for candidate in grouping.candidates %}<th class="n">{{ candidate.name }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for line in grouping.others %}
 <tr><td class="name" title="{{ line.description }}">{{ line.title }}</td>{% for cell in line.cells %}<td class="n" data-label="{{ cell.candidate }}" title="{{ cell.hint }}">{{ cell.text }}</td>{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
+</details>
 {% endif %}
 {% endfor %}
 </section>
@@ -132,24 +147,37 @@ def audit_section(audit: AuditDocument) -> dict[str, object]:
 def _grouping(audit: AuditDocument, grouping: GroupingDocument, place: int) -> dict[str, object]:
     metrics = list(dict.fromkeys(name for group in grouping["groups"] for name in group["figures"]))[:MOST_COLUMNS]
     scales = {name: _scale([group["figures"].get(name) for group in grouping["groups"] if not group["small"]]) for name in metrics}
-    candidates = [(candidate["candidate"], candidate["groupings"][place]["between"]) for candidate in audit["candidates"]]
+    between = [(candidate, candidate["groupings"][place]["between"]) for candidate in audit["candidates"]]
+    compared = main_comparisons(name for _, of_candidate in between for name in of_candidate)
+    score = next(iter(name for name in SCORES if any(name in candidate["overall"] for candidate, _ in between)), None)
+    ends = {name: _scale([of_candidate.get(name) for _, of_candidate in between]) for name in compared}
     return {
         "title": name_of_group(grouping["by"]),
         "metrics": [{"title": title_of(name), "description": description_of(name)} for name in metrics],
         "groups": [
             {
                 "name": name_of_group(group["group"].values()), "rows": count_text(group["rows"]), "small": group["small"],
+                "reference": all(figure["reference"] for figure in group["figures"].values()),
                 "cells": [_cell(name, group["figures"].get(name), scales[name], group["small"]) for name in metrics],
             }
             for group in grouping["groups"]
         ],
-        "candidates": [name for name, _ in candidates],
-        "between": [
+        "score": None if score is None else title_of(score),
+        "compared": [{"title": title_of(name), "description": description_of(name)} for name in compared],
+        "candidates": [
+            {
+                "name": candidate["candidate"], "chosen": candidate["chosen"],
+                "score": text_of(candidate["overall"].get(score)) if score is not None else "",
+                "cells": [_cell_between(candidate, name, of_candidate.get(name), ends[name]) for name in compared],
+            }
+            for candidate, of_candidate in between
+        ],
+        "others": [
             {
                 "title": title_of(name), "description": description_of(name),
-                "cells": [_cell_between(candidate, between.get(name)) for candidate, between in candidates],
+                "cells": [_cell_between(candidate, name, of_candidate.get(name)) for candidate, of_candidate in between],
             }
-            for name in grouping["between"]
+            for name in grouping["between"] if name not in compared
         ],
     }  # fmt: skip
 
@@ -169,9 +197,24 @@ def _cell(metric: str, figure: ComparedFigure | None, scale: charts.Scale, small
     }  # fmt: skip
 
 
-def _cell_between(candidate: str, figure: BetweenDocument | None) -> dict[str, object]:
+def _cell_between(
+    candidate: AuditedCandidate, metric: str, figure: BetweenDocument | None, scale: charts.Scale | None = None
+) -> dict[str, object]:
+    """Return what lies between groups for a candidate, with a chart where a scale is given."""
     groups = f"; least {figure['lowest']}, greatest {figure['highest']}" if figure is not None and figure["lowest"] else ""
-    return {"candidate": candidate, "text": text_of(figure), "hint": _hint(figure) + groups}
+    cell: dict[str, object] = {
+        "candidate": candidate["candidate"], "title": title_of(metric), "text": text_of(figure), "hint": _hint(figure) + groups,
+    }  # fmt: skip
+    if scale is not None:
+        kind = "chosen" if candidate["chosen"] else "other"
+        cell["chart"] = charts.interval(scale, figure, kind, f"{candidate['candidate']}, {title_of(metric)}: {_hint(figure)}")
+    return cell
+
+
+def main_comparisons(names: Iterable[str]) -> list[str]:
+    """Return the comparisons that have a name of their own; where there are none, the first differences."""
+    compared = list(dict.fromkeys(names))
+    return [name for name in compared if name in AUDIT_METRICS] or compared[:3]
 
 
 def title_of(metric: str) -> str:
@@ -204,7 +247,9 @@ def text_of(figure: FigureDocument | None) -> str:
     """Return a figure with three digits behind the point; a dash where it has no value."""
     if figure is None or figure["value"] is None:
         return NONE
-    return f"{figure['value']:.3f}" if abs(figure["value"]) < 100 else f"{figure['value']:,.1f}"
+    return (
+        f"{round(figure['value'], 3) + 0.0:.3f}" if abs(figure["value"]) < 100 else f"{figure['value']:,.1f}"
+    )  # + 0.0: no "-0.000"
 
 
 def _hint(figure: FigureDocument | None) -> str:
@@ -230,36 +275,34 @@ def _small(candidate: AuditedCandidate) -> int:
     return sum(group["small"] for grouping in candidate["groupings"] for group in grouping["groups"])
 
 
-SHOWN = ("demographic_parity_difference", "equal_opportunity_difference", "equalized_odds_difference")
-
-
 def _lines(model: str, audit: AuditSummary) -> TerminalPart:
     from rich.text import Text
 
     from caudal.report.terminal.console import grid, inset
 
     groupings = list(dict.fromkeys(name for candidate in audit["candidates"] for name in candidate["between"]))
-    lines = []
+    score = next(iter(name for name in SCORES if any(name in candidate["overall"] for candidate in audit["candidates"])), None)
+    lines: list[RenderableType] = []
     for grouping in groupings:
-        compared = list(dict.fromkeys(name for candidate in audit["candidates"] for name in candidate["between"][grouping]))
-        names = [name for name in SHOWN if name in compared] or compared[:3]
+        compared = main_comparisons(name for candidate in audit["candidates"] for name in candidate["between"][grouping])
+        names = [name for name in compared if not name.endswith("_ratio")][:3]
+        heads = ["" if score is None else title_of(score), *(title_of(name).replace(" difference", "") for name in names)]
         rows = grid("left", "left", "right", *("right" for _ in names), "fill")
-        rows.add_row("", Text(f"by {grouping}", style="bright_black"), Text("accuracy" if _has_accuracy(audit) else "", style="bright_black"), *(Text(title_of(name).removesuffix(" difference"), style="bright_black") for name in names), "")  # fmt: skip
+        rows.add_row("", *(Text(text, style="bright_black") for text in (f"by {grouping}", *heads, "")))
         for candidate in audit["candidates"]:
             style = "bold green" if candidate["chosen"] else ""
-            accuracy = candidate["overall"].get("accuracy")
-            cells = [Text(text_of(candidate["between"].get(grouping, {}).get(name)), style=style) for name in names]
-            mark = Text("●" if candidate["chosen"] else "○", style=style)
-            rows.add_row(mark, Text(candidate["candidate"], style=style), "" if accuracy is None else f"{accuracy:.3f}", *cells, "")
+            number = candidate["overall"].get(score) if score is not None else None
+            cells = [Text(text_of(candidate["between"][grouping].get(name)), style=style) for name in names]
+            rows.add_row(
+                Text("●" if candidate["chosen"] else "○", style=style), Text(candidate["candidate"], style=style),
+                "" if number is None else f"{number:.3f}", *cells, "",
+            )  # fmt: skip
         lines.append(inset(rows))
     if audit["small"]:
-        few = f"{plural(audit['small'], 'group')} under {audit['min_rows']} rows: not compared."
-        lines.append(inset(Text(few, style="bright_black")))
-    return TerminalPart(f"Fairness of {model}", lines, "greatest difference between groups, on the test rows of all folds")
-
-
-def _has_accuracy(audit: AuditSummary) -> bool:
-    return any("accuracy" in candidate["overall"] for candidate in audit["candidates"])
+        lines.append(
+            inset(Text(f"{plural(audit['small'], 'group')} under {audit['min_rows']} rows: not compared.", style="bright_black"))
+        )
+    return TerminalPart(f"Fairness of {model}", lines, "greatest difference between groups")
 
 
 SECTION = Audits()
