@@ -12,6 +12,7 @@ from sklearn.svm import LinearSVC
 import caudal as cd
 from caudal.declarations.metrics import METRICS, needs_probabilities
 from caudal.graph.check import check
+from caudal.graph.kinds.model import KIND
 
 CLOSED = cd.schema(at="timestamp", zone="string", fare="double", tip="double", borough="string")
 
@@ -157,3 +158,12 @@ def test_the_table_of_a_holdout_has_the_columns_of_the_features() -> None:
     assert "table 'later' of its holdout, which has no column 'tip'" in problem.what
     assert problem.nearest == "tips"
     assert sentences(product(holdout=cd.holdout(table="raw"))) == []
+
+
+def test_the_usual_rule_is_no_other_declaration_than_none() -> None:
+    def identity(**options: Any) -> Any:
+        return KIND.identity(product(**options).models["m"])
+
+    assert len(identity()) == len(identity(select=cd.best_mean()))
+    assert identity(select=cd.best_worst())[-1] == ["best_worst", cd.best_worst()]
+    assert identity(select=cd.most_stable(0.1))[-1] != identity(select=cd.most_stable())[-1]

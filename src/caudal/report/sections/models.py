@@ -228,9 +228,11 @@ def _later_text(later: LaterDocument) -> str:
 def _effects(effects: Sequence[EffectDocument]) -> list[dict[str, object]]:
     """Return the inputs that matter most, with their charts."""
     greatest = max((effect["importance"] for effect in effects), default=0.0)
+    # As many places for all as the greatest has for three digits.
+    places = max(0, 2 - math.floor(math.log10(greatest))) if greatest > 0 else 3
     lines: list[dict[str, object]] = []
     for effect in effects[:MAX_INPUTS]:
-        importance = f"{effect['importance']:.3g} ± {effect['spread']:.1g}"
+        importance = f"{effect['importance'] + 0.0:.{places}f} ± {effect['spread']:.{places}f}"
         share = max(effect["importance"], 0.0) / greatest if greatest > 0 else 0.0
         line = {
             **effect,
