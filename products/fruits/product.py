@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 import caudal as cd
 from caudal import expect as ex
 
-product = cd.Product("fruits")
+product = cd.Product("fruits", owner="fruits@example.org", description="Fruits in photographs: which one a photograph shows.")
 
 product.source("images", cd.images("grocery/*/*.jpg"))
 

@@ -16,7 +16,7 @@ from caudal.declarations.trigger import Trigger
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
-    from caudal.declarations.governance import About, Retention, Subject
+    from caudal.declarations.governance import About, Consumer, Retention, Subject
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
@@ -42,6 +42,7 @@ class Declared:
         self.abouts: dict[str, dict[str, About]] = {}
         self.retentions: list[Retention] = []
         self.subjects: list[Subject] = []
+        self.consumers: list[Consumer] = []
 
     @property
     def declarations_by_kind(self) -> tuple[Mapping[str, object], ...]:

@@ -6,6 +6,11 @@
 from caudal.report.documents.commands import DOCUMENTS
 from caudal.report.documents.governance import (
     CatalogDocument,
+    DebtDocument,
+    DebtFigure,
+    DebtFinding,
+    DebtMeasured,
+    DebtOfKind,
     ErasurePlan,
     ErasureProof,
     ErasureRun,
@@ -82,6 +87,11 @@ __all__ = [
     "CatalogDocument",
     "CheckDocument",
     "ConfusionDocument",
+    "DebtDocument",
+    "DebtFigure",
+    "DebtFinding",
+    "DebtMeasured",
+    "DebtOfKind",
     "DemoDocument",
     "DemoFacts",
     "ErasurePlan",

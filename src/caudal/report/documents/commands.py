@@ -6,6 +6,7 @@ from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import VersionCard
 from caudal.report.documents.governance import (
     CatalogDocument,
+    DebtDocument,
     ErasurePlan,
     ErasureProof,
     FoundDocument,
@@ -41,6 +42,7 @@ DOCUMENTS: dict[str, object] = {
     "trace": TraceDocument,
     "search": list[FoundDocument],
     "verify": VerifyDocument,
+    "debt": DebtDocument,
     "retain": RetainDocument,
     "erase": ErasurePlan | ErasureProof,
     "quarantine list": list[QuarantineCount],
