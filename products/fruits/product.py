@@ -21,6 +21,13 @@ def embedding(images: DataFrame) -> DataFrame:
     return cd.embed(images, network=cd.network("efficientnet-lite0"), size=224, floor=160)
 
 
+product.about(
+    "embedding",
+    network="The network that computed the features",
+    embedding="The features of the photograph, by the network's last layer",
+)
+
+
 @product.features(
     entity="sha256", as_of="modified_at", labels=["label"],
     keep=["path", "bytes", "width", "height", "format", "network"],

@@ -30,11 +30,10 @@ def search(scope: DebtScope) -> Debt:
     repeated = sorted((runs for runs in copies.values() if len(runs) > 1), key=lambda runs: -_size(runs[0][1]))
     findings, taken = [], set[int]()
     for runs in repeated:
-        free = [run for run in runs if not taken & {id(node) for statement in run[1] for node in ast.walk(statement)}]
-        free = _apart(free)
+        free = _apart([run for run in runs if not taken & _within(run[1])])
         if len(free) < 2:
             continue
-        taken |= {id(node) for _, statements in free for statement in statements for node in ast.walk(statement)}
+        taken = taken.union(*(_within(statements) for _, statements in free))
         places = [f"{str(function.where).rpartition(':')[0]}:{statements[0].lineno}" for function, statements in free]
         names = list(dict.fromkeys(function.name for function, _ in free))
         lines = len(frozenset[int]().union(*(code_lines(statement) for statement in free[0][1])))
@@ -72,11 +71,16 @@ def _apart(runs: list[Run]) -> list[Run]:
     apart: list[Run] = []
     seen: set[int] = set()
     for run in runs:
-        nodes = {id(node) for statement in run[1] for node in ast.walk(statement)}
-        if not nodes & seen:
+        statements = _within(run[1])
+        if not statements & seen:
             apart.append(run)
-            seen |= nodes
+            seen |= statements
     return apart
+
+
+def _within(statements: tuple[ast.stmt, ...]) -> set[int]:
+    """Return the identities of statements and of all statements in them."""
+    return {id(node) for statement in statements for node in ast.walk(statement) if isinstance(node, ast.stmt)}
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

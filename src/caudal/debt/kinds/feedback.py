@@ -81,15 +81,20 @@ def _comes_back(to: object, source: Source) -> bool:
 
 def _path(scope: DebtScope, source: str, made: str) -> list[str] | None:
     """Return a way from a source to what is made of it, by declared inputs alone; None where there is none."""
-    after: Mapping[str, list[str]] = defaultdict(list, {name: [r.name for r in readers] for name, readers in scope.readers.items()})
+    models = scope.product.models
+    after: Mapping[str, list[str]] = defaultdict(
+        list,  # a prediction is reached by its model, and not by the features that it reads too
+        {
+            name: [reader.name for reader in readers if reader.kind != "prediction" or name in models]
+            for name, readers in scope.readers.items()
+        },
+    )
     ways, visited = [[source]], {source}
     while ways:
         way = ways.pop(0)
         if way[-1] == made:
             return way
-        following = [
-            name for name in sorted(after[way[-1]], key=lambda name: name not in scope.product.models) if name not in visited
-        ]
+        following = [name for name in after[way[-1]] if name not in visited]
         visited |= set(following)
         ways += [[*way, name] for name in following]
     return None

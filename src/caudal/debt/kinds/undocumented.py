@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from caudal.debt.finding import Debt, DebtKind, Finding, several
 from caudal.debt.scope import OF_WINDOWS, DebtScope
@@ -11,6 +12,8 @@ from caudal.declarations.images import Images
 from caudal.declarations.node import Source
 from caudal.graph.registered import is_streamed
 
+SERIES = 3
+"""So many columns with one name and different numbers are a series."""
 UNITS = frozenset(
     [
         "usd",
@@ -57,7 +60,7 @@ def search(scope: DebtScope) -> Debt:
     """Return the sources, tables and models without a description, and the columns without description, label and unit.
 
     A column that carries another's values unchanged, or is named after the column that it is made of (``pickups_lag_1``), counts where that is. A
-    column also counts as documented where its table's description mentions it, and where its name ends with a unit. Columns that caudal itself names (images, samples, windows
+    column also counts as documented where its table's description mentions it, where its name ends with a unit, and as one of a numbered series. Columns that caudal itself names (images, samples, windows
     of streams, predictions) do not count. Without a home only declared columns are known.
     """
     findings = []
@@ -65,7 +68,8 @@ def search(scope: DebtScope) -> Debt:
         if not node.description and not (isinstance(node, Source) and isinstance(node.connection, Images)):
             fix = "Give it description=." if not getattr(node, "function", None) else "Give its function a docstring."
             findings.append(Finding(name, f"'{name}' has no description.", fix, str(node.where)))
-        columns = () if names_given_by_caudal(scope, name) else tuple(c for c in scope.columns(name) if _is_bare(scope, name, c))
+        bare = () if names_given_by_caudal(scope, name) else tuple(c for c in scope.columns(name) if _is_bare(scope, name, c))
+        columns = without_series(bare) if node.description else bare
         if columns:
             findings.append(
                 Finding(
@@ -83,6 +87,18 @@ def search(scope: DebtScope) -> Debt:
     return Debt(findings, not_measured=why)
 
 
+def without_series(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """Return columns without numbered series: the parts of a vector, which the description of the table says more of.
+
+    Examples
+    --------
+    >>> without_series(("pc_1", "pc_2", "pc_3", "place_1"))
+    ('place_1',)
+    """
+    series = Counter(column.rstrip("0123456789") for column in columns if column[-1].isdecimal())
+    return tuple(column for column in columns if series[column.rstrip("0123456789")] < SERIES or not column[-1].isdecimal())
+
+
 def names_given_by_caudal(scope: DebtScope, table: str) -> bool:
     """Return whether the columns of a table are caudal's own: of images, samples and statistics of streams."""
     node = scope.product.nodes[table]
@@ -97,7 +113,8 @@ def _is_bare(scope: DebtScope, table: str, column: str) -> bool:
         return False
     if column.rpartition("_")[2] in UNITS and "_" in column:
         return False
-    if any(column == origin or column.startswith(f"{origin}_") for origin in scope.made_of(table, column)):
+    of_inputs = {name for input_ in node.inputs for name in scope.columns(input_)}  # Python hides what a column is made of
+    if any(column == origin or column.startswith(f"{origin}_") for origin in scope.made_of(table, column) | of_inputs):
         return False
     schema = node.schema
     if schema is None or column not in schema:
