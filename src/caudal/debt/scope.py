@@ -23,7 +23,7 @@ OF_WINDOWS = frozenset(["window_start", "window_end"])
 NO_HOME = "no home: run the product first, or give the right --home"
 
 
-class Reader(NamedTuple):
+class ReadingNode(NamedTuple):
     """A node that reads another; ``kind`` is the name of its kind."""
 
     name: str
@@ -48,13 +48,13 @@ class DebtScope:
         return list(declared_nodes(self.product))
 
     @cached_property
-    def readers(self) -> Mapping[str, Sequence[Reader]]:
+    def readers(self) -> Mapping[str, Sequence[ReadingNode]]:
         """The nodes that read a node, also for their expectations."""
-        readers: dict[str, list[Reader]] = defaultdict(list)
+        readers: dict[str, list[ReadingNode]] = defaultdict(list)
         for node in self.nodes:
             inputs = (*node.kind.inputs(self.product, node.declaration), *node.kind.needs(self.product, node.declaration))
             for name in dict.fromkeys(inputs):
-                readers[name].append(Reader(node.name, node.kind.name, node.declaration))
+                readers[name].append(ReadingNode(node.name, node.kind.name, node.declaration))
         return readers
 
     @cached_property

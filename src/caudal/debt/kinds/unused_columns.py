@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.debt.finding import Debt, DebtKind, Figure, Finding, not_measured, several
-from caudal.debt.scope import NO_HOME, OF_WINDOWS, DebtScope, Reader
+from caudal.debt.scope import NO_HOME, OF_WINDOWS, DebtScope, ReadingNode
 from caudal.declarations.model import Hashed, Model
 from caudal.declarations.node import Features, Table
 from caudal.declarations.warehouse import Publication
@@ -65,7 +65,7 @@ def used_columns(scope: DebtScope, table: str) -> frozenset[str] | None:
     return frozenset(used)
 
 
-def _used_by(scope: DebtScope, table: str, reader: Reader) -> set[str] | None:
+def _used_by(scope: DebtScope, table: str, reader: ReadingNode) -> set[str] | None:
     """Return the columns that one reader uses; None where it cannot be known."""
     declaration = reader.declaration
     if reader.kind == "prediction":
