@@ -64,6 +64,15 @@ def brain_seconds(sensor_seconds: DataFrame, labels: DataFrame) -> DataFrame:
     return powers.join(eyes, ["device", "window_end"], "left")
 
 
+product.about(
+    "brain_seconds",
+    **{
+        f"{sensor}_{band}": f"Power in the {band} band at the sensor {sensor} [dB]"
+        for sensor in SENSORS
+        for band in ("theta", "alpha", "beta")
+    },
+)
+
 eyes = product.model(
     "eyes",
     features=brain_seconds,

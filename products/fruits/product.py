@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 import caudal as cd
 from caudal import expect as ex
 
-product = cd.Product("fruits")
+product = cd.Product("fruits", owner="fruits@example.org", description="Fruits in photographs: which one a photograph shows.")
 
 product.source("images", cd.images("grocery/*/*.jpg"))
 
@@ -19,6 +19,13 @@ product.source("images", cd.images("grocery/*/*.jpg"))
 def embedding(images: DataFrame) -> DataFrame:
     """One row per photograph: 1,280 features by a CNN that was trained on ImageNet."""
     return cd.embed(images, network=cd.network("efficientnet-lite0"), size=224, floor=160)
+
+
+product.about(
+    "embedding",
+    network="The network that computed the features",
+    embedding="The features of the photograph, by the network's last layer",
+)
 
 
 @product.features(

@@ -43,8 +43,26 @@ product = cd.Product(
     "taxi", tz="America/New_York", owner="taxi@example.org", description="Green taxi trips, demand and trip duration."
 )
 
-product.source("trips_raw", cd.files("green_*"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival())
-product.source("zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[ex.unique("zone_id").stop()])
+product.source(
+    "trips_raw", cd.files("green_*"), schema=TRIPS, event_time="pickup_at", partition="day", trigger=cd.on_arrival(),
+    description="Trips as the vendors sent them: dropoff_at, passengers and all money as metered or entered by the driver.",
+)  # fmt: skip
+product.source(
+    "zones", cd.files("taxi_zone_lookup.csv"), schema=ZONES, expect=[ex.unique("zone_id").stop()],
+    description="The taxi zones: zone_id and the name of each zone, its borough, and its service_zone (Yellow, Boro, Airports, EWR).",
+)  # fmt: skip
+product.about(
+    "trips_raw",
+    vendor_id="The company whose meter sent the trip, as a code",
+    store_and_forward="Y where the meter kept the trip until it had a connection",
+    rate_code="The rate in effect at the end, as a code: 1 standard, 2 JFK, 5 negotiated …",
+    pickup_zone_id="The zone where the meter was switched on",
+    dropoff_zone_id="The zone where the meter was switched off",
+    payment_type="How it was paid, as a code: 1 card, 2 cash …",
+    trip_type="1 hailed in the street, 2 dispatched",
+)
+product.about("busiest_zones", pickup_day="The day of the pickups", place="The zone's rank in that day, 1 for the most pickups")
+product.about("trip_start", pair_miles="Mean distance of such trips in the last two weeks [mi]")
 
 
 @product.table(

@@ -168,6 +168,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "stream_executors": lambda: MOST_BYTES,
     "watchers": lambda: ON_ARRIVAL,
     "console_pages": lambda: PATHS,
+    "debts": lambda: suite("debts").EXAMPLES,
 }
 
 

@@ -95,6 +95,25 @@ def verify_command(product: ProductOption = None, deep: Annotated[bool, typer.Op
             raise typer.Exit(StorageDamaged.exit_code)
 
 
+@app.command("debt")
+def debt_command(folder: Folder, fail_above: Annotated[list[str] | None, typer.Option("--fail-above", help="KIND=N: exit with 1 where there is more than N of a kind. Can be given several times.", show_default=False)] = None,
+                 history: Annotated[bool, typer.Option("--history", help="Show the counts of earlier times.")] = False,
+                 home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Measure a product's technical debt: what nothing uses, declares, documents or can fail, with what to do, and how it has grown."""
+    from caudal.commands.debt import product_debt
+
+    with exit_on_error(as_json):
+        document = product_debt(folder, settings(home=home, lake=lake), fail_above or ())
+        if as_json:
+            print_json(document)
+        else:
+            from caudal.report.terminal.debt import print_debt
+
+            print_debt(document, with_history=history)
+        if document["exceeded"]:
+            raise typer.Exit(1)
+
+
 @app.command("retain")
 def retain_command(folder: Folder, yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only show what would be deleted.")] = False,
            home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip

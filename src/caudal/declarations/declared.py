@@ -17,7 +17,7 @@ from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
     from caudal.declarations.audit import Audit
-    from caudal.declarations.governance import About, Retention, Subject
+    from caudal.declarations.governance import About, Consumer, Retention, Subject
     from caudal.declarations.monitor import Monitor
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
@@ -46,6 +46,7 @@ class Declared:
         self.abouts: dict[str, dict[str, About]] = {}
         self.retentions: list[Retention] = []
         self.subjects: list[Subject] = []
+        self.consumers: list[Consumer] = []
 
     @property
     def declarations_by_kind(self) -> tuple[Mapping[str, object], ...]:

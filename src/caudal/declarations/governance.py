@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from caudal.declarations.declared import Declared, Function, name_of
 from caudal.declarations.duration import seconds
 from caudal.declarations.location import Location, caller
+from caudal.declarations.model import Model, Prediction
 from caudal.declarations.node import Node
+from caudal.declarations.star import Star
+from caudal.declarations.warehouse import Publication
 from caudal.errors import DeclarationProblem
 
 
@@ -40,6 +43,15 @@ class Subject:
 
     column: str
     tables: tuple[str, ...] = ()
+    where: Location | None = None
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """People or a system outside of caudal that use tables, predictions or served models of the product."""
+
+    name: str
+    of: tuple[str, ...]
     where: Location | None = None
 
 
@@ -105,6 +117,21 @@ class Governance(Declared):
         values unchanged under another name.
         """
         self.subjects.append(Subject(column, tuple(name_of(table) for table in of), caller()))
+
+    def consumer(self, name: str, *, of: Sequence[Node | Function | Model | Prediction | Publication | Star | str]) -> None:
+        """Declare who uses tables, predictions, publications or served models outside of caudal.
+
+        The catalog lists them among the readers; ``caudal debt`` finds what nobody is said to use.
+        """
+        where = caller()
+        if not name.strip() or not of:
+            raise DeclarationProblem(
+                "product.consumer() names nobody." if not name.strip() else f"Consumer '{name}' uses nothing.",
+                fix='Write who uses what: product.consumer("pricing team", of=[trips]).',
+                where=str(where),
+            )
+        named = (part.name if isinstance(part, Model | Prediction | Publication | Star) else name_of(part) for part in of)
+        self.consumers.append(Consumer(name, tuple(named), where))
 
 
 def about_of(text: str) -> About:

@@ -256,6 +256,11 @@ class _Product:
         readers += [
             {"kind": "detector", "name": detection["name"]} for detection in self._declared["detections"] if detection["of"] == name
         ]
+        readers += [
+            {"kind": "consumer", "name": consumer["name"]}
+            for consumer in self._declared.get("consumers", ())
+            if name in consumer["of"]
+        ]
         return readers
 
     def _about_prediction(self, name: str) -> str | None:

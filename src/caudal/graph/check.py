@@ -207,16 +207,23 @@ def _slas(product: Product) -> Iterator[DeclarationProblem]:
 
 
 def _unknown_governed_names(product: Product) -> Iterator[DeclarationProblem]:
-    """Yield retentions, subjects and descriptions that name tables or columns that do not exist."""
+    """Yield retentions, subjects, descriptions and consumers that name tables or columns that do not exist."""
     tables = tables_of(product)
     named = [(retention.table, retention.where, "has a retention") for retention in product.retentions if retention.table]
     named += [(table, subject.where, "holds a subject") for subject in product.subjects for table in subject.tables]
     named += [(table, product.where, "is described") for table in product.abouts]
+    used = {*product.models, *product.predictions, *product.publications}
+    named += [
+        (name, consumer.where, f"is used by '{consumer.name}'")
+        for consumer in product.consumers
+        for name in consumer.of
+        if name not in used
+    ]
     for table, where, use in named:
         if table not in tables:
             yield DeclarationProblem(
                 f"'{table}' {use}, but nothing declares it.",
-                nearest=nearest(str(table), tables),
+                nearest=nearest(str(table), (*tables, *used)),
                 where=str(where),
             )
     for table, columns in product.abouts.items():

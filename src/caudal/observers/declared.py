@@ -29,6 +29,7 @@ def declaration(product: Product) -> JsonObject:
         "detections": [{"name": name, "of": detection.of} for name, detection in product.detections.items()],
         "slas": {sla.table: sla.within_s for sla in product.slas},
         "subjects": [{"column": subject.column, "tables": list(subject.tables)} for subject in product.subjects],
+        **({"consumers": [{"name": consumer.name, "of": list(consumer.of)} for consumer in product.consumers]} if product.consumers else {}),
         "about": {table: {column: {"text": about.text, "unit": about.unit} for column, about in columns.items()} for table, columns in product.abouts.items()},
     }  # fmt: skip
 

@@ -16,6 +16,11 @@ from caudal.report.documents.audit import (
 from caudal.report.documents.commands import DOCUMENTS
 from caudal.report.documents.governance import (
     CatalogDocument,
+    DebtDocument,
+    DebtFigure,
+    DebtFinding,
+    DebtMeasured,
+    DebtOfKind,
     ErasurePlan,
     ErasureProof,
     ErasureRun,
@@ -97,6 +102,11 @@ __all__ = [
     "CheckDocument",
     "ComparedFigure",
     "ConfusionDocument",
+    "DebtDocument",
+    "DebtFigure",
+    "DebtFinding",
+    "DebtMeasured",
+    "DebtOfKind",
     "DemoDocument",
     "DemoFacts",
     "ErasurePlan",

@@ -7,6 +7,7 @@ from caudal.registry.card import VersionCard
 from caudal.report.documents.audit import AuditDocument, GuideDocument
 from caudal.report.documents.governance import (
     CatalogDocument,
+    DebtDocument,
     ErasurePlan,
     ErasureProof,
     FoundDocument,
@@ -44,6 +45,7 @@ DOCUMENTS: dict[str, object] = {
     "trace": TraceDocument,
     "search": list[FoundDocument],
     "verify": VerifyDocument,
+    "debt": DebtDocument,
     "retain": RetainDocument,
     "erase": ErasurePlan | ErasureProof,
     "quarantine list": list[QuarantineCount],

@@ -64,6 +64,57 @@ class VerifyDocument(FindingsDocument):
     seconds: float
 
 
+class DebtFinding(TypedDict):
+    """A debt, where it is, and what to do about it."""
+
+    subject: str
+    what: str
+    fix: str
+    where: str | None
+    count: int
+    names: list[str]
+
+
+class DebtFigure(TypedDict):
+    """A figure beside the findings of a kind of debt."""
+
+    name: str
+    group: str | None
+    value: float
+
+
+class DebtOfKind(TypedDict):
+    """What one kind of debt found; ``count`` is None where it could not be measured, ``change`` is since the last time that it was."""
+
+    kind: str
+    title: str
+    count: int | None
+    change: int | None
+    not_measured: str | None
+    figures: list[DebtFigure]
+    findings: list[DebtFinding]
+
+
+class DebtMeasured(TypedDict):
+    """The counts of debt by kind at one time."""
+
+    run_id: str
+    at: float
+    counts: dict[str, int]
+
+
+class DebtDocument(TypedDict):
+    """``caudal debt``; ``run_id`` is None where there was no home to keep the figures in."""
+
+    product: str
+    home: str
+    run_id: str | None
+    at: float
+    kinds: list[DebtOfKind]
+    history: list[DebtMeasured]
+    exceeded: list[str]
+
+
 class GoingDocument(TypedDict):
     """An item that retention would delete, or has deleted, by the declared times."""
 

@@ -1,0 +1,1 @@
+"""The kinds of debt, one a file, each with its ``DEBT``."""
