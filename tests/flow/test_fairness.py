@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -138,10 +141,20 @@ def test_a_mitigated_champion_predicts_in_a_batch_and_by_the_api_alike(place: Pa
     client = create_app(home.path, home.url).test_client()
     for person, row in requests.iterrows():
         asked = {"income": row["income"], "debts": row["debts"], "sex": row["sex"]}
-        answer = client.post("/api/v1/loans/lend_fairly/predict", json={"rows": [asked]})
+        answer = client.post("/api/v1/loans/lend_fairly/predict", json=asked)
         assert answer.status_code == 200, answer.text
-        (said,) = answer.json["predictions"]
-        assert said["prediction"] == predicted.loc[person, "prediction"]
+        assert answer.json["prediction"] == predicted.loc[person, "prediction"]
+
+
+def test_the_guide_asks_what_no_option_says() -> None:
+    ours, theirs = pty.openpty()
+    os.write(ours, b"assistive\nmaybe\nno\nneeding\n")
+    command = [sys.executable, "-m", "caudal", "audit", "guide", "--by", "race"]
+    run = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=120, check=True)
+    os.close(ours)
+    os.close(theirs)
+    assert "Answer one of yes, no." in run.stdout
+    assert 'cd.fair("fnr", by="race", at_most=0.1)' in run.stdout
 
 
 def test_what_is_asked_wrongly_is_one_sentence(place: Path) -> None:

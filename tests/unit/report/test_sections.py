@@ -24,8 +24,8 @@ from caudal.report.run_document import RunDocument
 from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
 from caudal.report.terminal import print_summary
 
-# Others are in the document of a run with nodes of other packages, audits in that of a run that audits.
-OWN = [name for name in RunDocument.__annotations__ if name not in ("others", "audits")]
+# Others are in the document of a run with nodes of other packages, audits and monitors in that of a run that has some.
+OWN = [name for name in RunDocument.__annotations__ if name not in ("others", "audits", "monitors")]
 
 
 class Rows(ReportSection):
