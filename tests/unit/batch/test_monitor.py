@@ -325,3 +325,22 @@ def test_check_finds_what_a_monitor_cannot_watch(shop: Callable[..., Shop]) -> N
         "Monitor 'd' measures errors by shop, and 'visits' is no model.",
         "Monitor 'e' watches 'colour', which identifies a person, and histograms keep its values.",
     ]
+
+
+def test_rows_without_a_time_have_a_window_for_each_version(tmp_path: Path) -> None:
+    watched = Shop(tmp_path, thresholds={"psi": 0.2}, patience=1)
+    node = watched.product.feature_tables["visits"]
+    watched.product.nodes["visits"] = replace(node, as_of="", event_time=None, partition=None)
+    watched.product.models["stay"] = replace(watched.model, split=cd.hashed(0.25, folds=2))
+
+    def arrive(rows: pd.DataFrame) -> None:
+        write(watched.home.table("shop", "visits"), pa.Table.from_pandas(rows.drop(columns="at"), preserve_index=False))
+
+    arrive(days(0, 10))
+    watched.run()
+    arrive(days(10, 10))
+    watched.run()
+    assert watched.states("psi", "amount") == ["inside"]
+    arrive(days(20, 10, shift=8.0))
+    row = watched.run()
+    assert "psi of amount" in {alarm["figure"] for alarm in row["detail"]["alarms"]}

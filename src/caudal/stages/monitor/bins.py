@@ -8,10 +8,10 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
+if TYPE_CHECKING:
     from caudal.json_value import JsonObject
 
 QUANTILES = 20
@@ -41,13 +41,11 @@ class NumberBins:
     @cached_property
     def centers(self) -> NDArray[np.float64]:
         """A number that stands for each bin: its middle, and the nearest edge for an overflow bin."""
-        import numpy as np
 
         return np.array([self.edges[0], *((low + high) / 2 for low, high in pairwise(self.edges)), self.edges[-1]])
 
     def places(self, values: Any) -> NDArray[np.int64]:
         """Return the bin of each number."""
-        import numpy as np
 
         return np.searchsorted(np.asarray(self.edges), np.asarray(values), side="right")
 
@@ -92,7 +90,6 @@ class CategoryBins:
 
     def places(self, values: Iterable[str]) -> NDArray[np.int64]:
         """Return the bin of each category."""
-        import numpy as np
 
         return np.array([self._places.get(value, len(self.frequent) + 1) for value in values], dtype=np.int64)
 
@@ -157,7 +154,6 @@ def number_bins(values: NDArray[Any]) -> NumberBins | None:
     >>> low < same < high
     True
     """
-    import numpy as np
 
     finite = np.asarray(values, "float64")
     finite = finite[np.isfinite(finite)]

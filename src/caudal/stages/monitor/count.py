@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from caudal.stages.monitor.bins import (
     MOST_CATEGORIES,
@@ -16,11 +21,6 @@ from caudal.stages.monitor.bins import (
     number_bins,
 )
 from caudal.stages.monitor.windows import local_seconds, start_of
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
 
 SAMPLE = 200_000  # numbers from which the edges are taken
 
@@ -50,7 +50,6 @@ class Windowed:
 
     def starts(self, batch: pa.RecordBatch | pa.Table) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the start of each row's window, and whether the row has a time."""
-        import numpy as np
 
         if self.event_time is None:
             return np.zeros(batch.num_rows, np.int64), np.ones(batch.num_rows, bool)
@@ -84,7 +83,6 @@ class Counter:
 
     def add(self, batch: pa.RecordBatch | pa.Table) -> None:
         """Count the rows of a batch."""
-        import numpy as np
 
         starts, timed = self.windowed.starts(batch)
         found, places = _distinct(starts[timed], self.windowed.window_s)
@@ -121,7 +119,6 @@ class Counter:
 
 def _distinct(starts: NDArray[np.int64], window_s: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the windows of some rows in order, and the place of each row's window among them; without sorting where they lie close together."""
-    import numpy as np
 
     if not starts.size:
         return starts, starts
@@ -135,9 +132,6 @@ def _distinct(starts: NDArray[np.int64], window_s: int) -> tuple[NDArray[np.int6
 
 def places_of(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the bin of each row of a column, and whether the row has a value; a number that is not finite counts as none."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     if isinstance(bins, NumberBins):
         numbers = column.cast(pa.float64(), safe=False)
@@ -155,7 +149,6 @@ def places_of(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[n
 
 def as_text(column: pa.Array | pa.ChunkedArray) -> Any:
     """Return a column of categories as text: truth values as ``true`` and ``false``."""
-    import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -164,7 +157,6 @@ def as_text(column: pa.Array | pa.ChunkedArray) -> Any:
 
 def watched_as(kind: pa.DataType) -> str | None:
     """Return how a type is watched: as ``numbers``, as ``categories``, or not at all (times, lists, bytes)."""
-    import pyarrow as pa
 
     if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind):
         return "categories"
@@ -178,9 +170,6 @@ def bins_of(batches: Iterable[pa.RecordBatch], columns: Sequence[str], seed: int
 
     Quantiles are those of a random sample of each batch, so that a long reference needs no more memory than a short one.
     """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     random = np.random.default_rng(seed)
     numbers: dict[str, list[NDArray[np.float64]]] = {}
@@ -206,7 +195,6 @@ def bins_of(batches: Iterable[pa.RecordBatch], columns: Sequence[str], seed: int
 
 
 def _sampled(parts: list[NDArray[np.float64]], random: np.random.Generator) -> NDArray[np.float64]:
-    import numpy as np
 
     values = np.concatenate(parts)
     if values.size <= SAMPLE:

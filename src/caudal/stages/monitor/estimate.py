@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from caudal.declarations.signature import PREDICTION
 from caudal.stages.metrics.judged import MIN_PROBABILITY
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
 ESTIMATED = "estimated_"
 LEAST_ROWS = 500  # labelled rows from which an estimate is learned
@@ -33,7 +34,6 @@ def calibrated(past: pd.DataFrame, label: str, classes: Sequence[str], rows: pd.
     -------
     float64 [n, classes], each row's sum 1
     """
-    import numpy as np
     from sklearn.isotonic import IsotonicRegression
 
     share = probabilities(rows, classes)
@@ -63,7 +63,6 @@ def expected_score(metric: str, share: NDArray[np.float64], rows: pd.DataFrame, 
     share : float64 [n, classes], calibrated
     rows : ``prediction`` and ``probability_<class>``, as the model gave them
     """
-    import numpy as np
 
     if metric not in OF_CLASSES or not len(rows):
         return None
@@ -90,7 +89,6 @@ def expected_score(metric: str, share: NDArray[np.float64], rows: pd.DataFrame, 
 
 def _expected_area(score: NDArray[np.float64], positive: NDArray[np.float64]) -> float | None:
     """Return the area under the curve where each row counts as positive with its probability, ties half."""
-    import numpy as np
 
     ranks, places = np.unique(score, return_inverse=True)
     hits, misses = (np.bincount(places, weights=part, minlength=ranks.size) for part in (positive, 1 - positive))
@@ -122,7 +120,6 @@ class LossModel:
 
     def expected(self, rows: pd.DataFrame) -> float:
         """Return the expected error of some rows: the mean, or the root of the mean of squares."""
-        import numpy as np
 
         loss = np.maximum(self.regressor.predict(_numbers(rows, self.columns, self.codes)), 0.0)
         return float(np.sqrt(loss.mean()) if self.squared else loss.mean())
@@ -130,7 +127,6 @@ class LossModel:
 
 def loss_model(past: pd.DataFrame, label: str, inputs: Sequence[str], metric: str, seed: int = 0) -> LossModel | None:
     """Return a model of the error's size, learned from past predictions whose labels have come; None where there are too few, or for another metric."""
-    import numpy as np
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     labelled = past[past[label].notna()] if len(past) else past
@@ -152,7 +148,6 @@ def loss_model(past: pd.DataFrame, label: str, inputs: Sequence[str], metric: st
 
 
 def _numbers(rows: pd.DataFrame, columns: Sequence[str], codes: Mapping[str, Mapping[str, int]]) -> NDArray[np.float64]:
-    import numpy as np
 
     parts = [
         rows[name].astype("string").map(dict(codes[name])).astype("float64") if name in codes else rows[name].astype("float64")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import NDArray
 
+if TYPE_CHECKING:
     from caudal.stages.monitor.bins import Bins, Histogram
 
 Scale = Literal["distance", "share", "count", "score"]
@@ -37,7 +37,6 @@ class Measure:
 
 def shares(reference: Histogram, window: Histogram) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the share of each bin in both histograms, without the bins that both leave empty."""
-    import numpy as np
 
     first, second = np.array(reference.counts, "float64"), np.array(window.counts, "float64")
     used = (first + second) > 0

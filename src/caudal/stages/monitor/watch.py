@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from caudal import kinds
 from caudal.declarations.signature import PREDICTION
 from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, sum_of
@@ -166,7 +168,6 @@ def _pairs(histograms: Mapping[int, Histogram], regime: Regime) -> tuple[list[Pa
 
 def _before(histograms: Mapping[int, Histogram], watched: Sequence[int], length_s: int) -> list[Histogram | None]:
     """Return the sum of the windows before each window, by running sums; None where too few of them have rows."""
-    import numpy as np
 
     starts = np.array(sorted(start for start, histogram in histograms.items() if histogram.rows), np.int64)
     if not starts.size:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
+import pyarrow.compute as pc
 
 DAY_S = 86_400
 _MONDAY_S = 4 * DAY_S  # 1970-01-05; longer windows begin on Mondays
@@ -15,8 +15,6 @@ _MONDAY_S = 4 * DAY_S  # 1970-01-05; longer windows begin on Mondays
 
 def local_seconds(times: pa.ChunkedArray | pa.Array, tz: str) -> Any:
     """Return wall-clock times as whole seconds since 1970, int64 [n]; instants are read by the clocks of ``tz``."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pa.types.is_date(times.type):
         times = times.cast(pa.timestamp("us"))

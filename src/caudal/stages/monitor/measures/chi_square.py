@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram
 from caudal.stages.monitor.measure import Measure
 
@@ -10,7 +12,6 @@ ORDER = 40
 
 def chi_square(bins: Bins, reference: Histogram, window: Histogram) -> float:
     """Return √(χ² / n) of the table of reference and window by bin: Cramér's V, between 0 and 1 whatever the number of rows."""
-    import numpy as np
 
     table = np.array([reference.counts, window.counts], "float64")
     table = table[:, table.sum(axis=0) > 0]

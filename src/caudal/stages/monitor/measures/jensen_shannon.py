@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram
 from caudal.stages.monitor.measure import Measure, shares
 
@@ -10,7 +12,6 @@ ORDER = 50
 
 def jensen_shannon(bins: Bins, reference: Histogram, window: Histogram) -> float:
     """Return the square root of the Jensen-Shannon divergence to the base 2: between 0 and 1, and a metric (Endres and Schindelin 2003)."""
-    import numpy as np
 
     first, second = shares(reference, window)
     middle = (first + second) / 2

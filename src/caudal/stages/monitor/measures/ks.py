@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram
 from caudal.stages.monitor.measure import Measure
 
@@ -17,7 +19,6 @@ def ks(bins: Bins, reference: Histogram, window: Histogram) -> float:
     >>> ks(NumberBins((0.0, 1.0)), Histogram((5, 5, 0)), Histogram((0, 5, 5)))
     0.5
     """
-    import numpy as np
 
     first, second = np.cumsum(reference.counts) / reference.valued, np.cumsum(window.counts) / window.valued
     return float(np.abs(first - second).max())

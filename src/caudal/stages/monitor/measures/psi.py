@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram
 from caudal.stages.monitor.measure import Measure
 
@@ -19,7 +21,6 @@ def psi(bins: Bins, reference: Histogram, window: Histogram) -> float:
     >>> round(psi(NumberBins((0.0,)), Histogram((500, 500)), Histogram((250, 750))), 3)
     0.274
     """
-    import numpy as np
 
     first, second = np.array(reference.counts, "float64"), np.array(window.counts, "float64")
     used = (first + second) > 0

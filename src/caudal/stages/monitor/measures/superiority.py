@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram
 from caudal.stages.monitor.measure import Measure
 
@@ -19,7 +21,6 @@ def superiority(bins: Bins, reference: Histogram, window: Histogram) -> float:
     >>> superiority(NumberBins((0.0,)), Histogram((5, 5)), Histogram((0, 5)))
     0.75
     """
-    import numpy as np
 
     first, second = np.array(reference.counts) / reference.valued, np.array(window.counts) / window.valued
     below = np.cumsum(first) - first

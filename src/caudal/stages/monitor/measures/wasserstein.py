@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from caudal.stages.monitor.bins import Bins, Histogram, NumberBins
 from caudal.stages.monitor.measure import Measure
 
@@ -13,7 +15,6 @@ def wasserstein(bins: Bins, reference: Histogram, window: Histogram) -> float:
 
     Where the reference is constant, the area itself is returned.
     """
-    import numpy as np
 
     assert isinstance(bins, NumberBins)
     centers = bins.centers
