@@ -17,6 +17,7 @@ from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
     from caudal.declarations.governance import About, Retention, Subject
+    from caudal.declarations.service_levels import Agreement
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
@@ -39,6 +40,7 @@ class Declared:
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
+        self.agreements: list[Agreement] = []
         self.abouts: dict[str, dict[str, About]] = {}
         self.retentions: list[Retention] = []
         self.subjects: list[Subject] = []

@@ -55,7 +55,7 @@ def subject(row: AlertRow) -> str:
         "failure": f"failed in {row['subject']}", "recovery": "runs again", "quarantine": f"rows of {row['subject']} set aside",
         "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
     }  # fmt: skip
-    return f"[caudal] {row['product']}: {words[row['happening']]}"
+    return f"[caudal] {row['product']}: {row['document'].get('heading') or words[row['happening']]}"
 
 
 def _mail(row: AlertRow, server: str) -> None:

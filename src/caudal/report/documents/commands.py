@@ -15,6 +15,7 @@ from caudal.report.documents.governance import (
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
+from caudal.report.documents.service_levels import ServiceLevelsDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
 from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
@@ -31,6 +32,7 @@ DOCUMENTS: dict[str, object] = {
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
+    "sla": ServiceLevelsDocument,
     "up": UpLine,
     "backfill": RunDocument | BackfillPlan,
     "stream": StreamDocument,

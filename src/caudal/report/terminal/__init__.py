@@ -1,6 +1,7 @@
 """The terminal output: progress of steps, the closing summary, the status of products, tables and cards."""
 
 from caudal.report.terminal.progress import TerminalProgress
+from caudal.report.terminal.service_levels import print_service_levels
 from caudal.report.terminal.status import print_status
 from caudal.report.terminal.streams import parity_text, streams
 from caudal.report.terminal.summary import print_summary
@@ -14,6 +15,7 @@ __all__ = [
     "backfill_plan",
     "parity_text",
     "print_document",
+    "print_service_levels",
     "print_status",
     "print_summary",
     "print_times",
