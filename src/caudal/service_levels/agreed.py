@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from caudal.declarations.product import Product
 from caudal.declarations.service_levels import Agreement, ServiceLevel, working_hours
-from caudal.graph.service_levels import subject_kind
+from caudal.graph.service_levels import SubjectKind, subject_kind
 from caudal.json_value import JsonObject
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import declarations
@@ -19,7 +19,7 @@ class Agreed:
 
     product: str
     tz: str
-    agreements: tuple[tuple[Agreement, str], ...]
+    agreements: tuple[tuple[Agreement, SubjectKind], ...]
 
 
 def agreed_of(product: Product, *, simple: bool = True) -> Agreed:
@@ -49,7 +49,7 @@ def agreement_documents(product: Product) -> list[JsonObject]:
     ]  # fmt: skip
 
 
-def _agreement(entry: dict[str, Any]) -> tuple[Agreement, str]:
+def _agreement(entry: dict[str, Any]) -> tuple[Agreement, SubjectKind]:
     terms = {name: value for name, value in entry.items() if name not in ("subject", "kind", "simple", "hours")}
     hours = working_hours(entry["hours"]) if "hours" in entry else None
     return Agreement(entry["subject"], ServiceLevel(**terms, hours=hours), simple=entry["simple"]), entry["kind"]

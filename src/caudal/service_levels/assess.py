@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from caudal.declarations.service_levels import Agreement, Objective, ServiceLevel
+from caudal.graph.service_levels import SubjectKind
 from caudal.ledger.ledger import Ledger
 from caudal.service_levels import history, series
 from caudal.service_levels.agreed import Agreed
@@ -70,7 +71,7 @@ class AgreementState:
     """An agreement with the state of its objectives."""
 
     agreement: Agreement
-    kind: str
+    kind: SubjectKind
     objectives: tuple[ObjectiveState, ...]
 
 
@@ -79,7 +80,7 @@ def assess(ledger: Ledger, agreed: Agreed, now: float) -> list[AgreementState]:
     return [_agreement(ledger, agreed, agreement, kind, now) for agreement, kind in agreed.agreements]
 
 
-def _agreement(ledger: Ledger, agreed: Agreed, agreement: Agreement, kind: str, now: float) -> AgreementState:
+def _agreement(ledger: Ledger, agreed: Agreed, agreement: Agreement, kind: SubjectKind, now: float) -> AgreementState:
     reader = _Reader(ledger, agreed, agreement, kind, now)
     return AgreementState(agreement, kind, tuple(reader.state(objective) for objective in agreement.level.limits))
 
@@ -87,7 +88,7 @@ def _agreement(ledger: Ledger, agreed: Agreed, agreement: Agreement, kind: str, 
 class _Reader:
     """Reads the figures of one agreement from the ledger."""
 
-    def __init__(self, ledger: Ledger, agreed: Agreed, agreement: Agreement, kind: str, now: float) -> None:
+    def __init__(self, ledger: Ledger, agreed: Agreed, agreement: Agreement, kind: SubjectKind, now: float) -> None:
         self._ledger, self._product, self._tz, self._now = ledger, agreed.product, agreed.tz, now
         self._level: ServiceLevel = agreement.level
         self._subject, self._kind = agreement.subject, kind

@@ -21,7 +21,7 @@ _ROUNDING = 1e-9
 class BurnWindow:
     """A pair of windows: the alert is on while both burn faster than what spends ``share`` of the budget within the long one."""
 
-    name: str
+    name: Literal["fast", "slow"]
     long_s: float
     short_s: float
     share: float
@@ -63,7 +63,7 @@ class Burn:
     limit : the rate above which both must lie
     """
 
-    name: str
+    name: Literal["fast", "slow"]
     long: float
     short: float
     limit: float

@@ -13,7 +13,7 @@ from caudal.service_levels.words import promised, share
 if TYPE_CHECKING:
     from caudal.service_levels.assess import AgreementState, ObjectiveState
 
-BADGES = {"met": "succeeded", "burning": "warned", "breached": "failed", "no figures": "skipped"}
+BADGES = {"met": "succeeded", "burning": "abandoned", "breached": "failed", "no figures": "skipped"}
 
 
 class ServiceLevels(ReportSection):
