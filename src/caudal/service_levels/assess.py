@@ -18,7 +18,7 @@ from caudal.service_levels.budget import Figures, Series, figures
 from caudal.service_levels.counted import MINUTE_S, Floats, counted_age_s, deadline
 
 HISTORY_DAYS = 14
-_LONGEST_CLOSED_S = 10 * 86_400.0  # without working hours: a reading before them still counts after
+_LONGEST_CLOSED_S = 10 * 86_400.0  # without working hours: a sample before them still counts after
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ObjectiveState:
     ----------
     limit : what is promised: seconds for ``fresh`` and ``p95``, a share else
     target : the share of good minutes, versions or rows that is promised
-    unit : minutes, versions, rows or readings
+    unit : minutes, versions, rows or samples
     history : the last days, oldest first
     """
 
@@ -119,16 +119,16 @@ class _Reader:
                 return series.complete_versions(self._versions(), level.limits[objective])
             case "valid":
                 if self._kind == "stream":
-                    return series.valid_readings(self._minutes(history.VALID))
+                    return series.valid_samples(self._minutes(history.VALID))
                 return series.valid_rows(self._versions())
 
     def _published(self) -> Floats:
-        """Return when versions were published; of a stream, the ends of minutes with readings, the very first among them."""
+        """Return when versions were published; of a stream, the ends of minutes with samples, the very first among them."""
         if self._kind != "stream":
             return self._versions().at
         since = self._since - self._level.limits["fresh"] - _LONGEST_CLOSED_S
-        first = history.first_minute(self._ledger, self._product, self._kind, self._subject, history.READINGS)
-        at = history.minutes(self._ledger, self._product, self._kind, self._subject, history.READINGS, since).at
+        first = history.first_minute(self._ledger, self._product, self._kind, self._subject, history.SAMPLES)
+        at = history.minutes(self._ledger, self._product, self._kind, self._subject, history.SAMPLES, since).at
         return np.concatenate(([] if first is None or (len(at) and at[0] <= first) else [first], at)) + MINUTE_S
 
     def _versions(self) -> history.Versions:

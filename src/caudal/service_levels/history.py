@@ -12,8 +12,8 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import measurements, steps
 from caudal.service_levels.counted import MINUTE_S, Floats
 
-AVAILABILITY, P95, READINGS, VALID = "availability", "p95_s", "readings", "valid_share"
-"""Metrics that servers (``serving``) and streams (``stream``) write for a minute: shares, seconds, and numbers of readings."""
+AVAILABILITY, P95, SAMPLES, VALID = "availability", "p95_s", "samples", "valid_share"
+"""Metrics that servers (``serving``) and streams (``stream``) write for a minute: shares, seconds, and numbers of samples."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Versions:
 
 @dataclass(frozen=True)
 class Minutes:
-    """The figure of each minute that has one: its beginning (seconds since 1970, UTC), the figure, and how many requests or readings it is of."""
+    """The figure of each minute that has one: its beginning (seconds since 1970, UTC), the figure, and how many requests or samples it is of."""
 
     at: Floats
     value: Floats

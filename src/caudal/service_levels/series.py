@@ -90,9 +90,9 @@ def valid_rows(versions: Versions) -> Series:
     return Series(versions.at, versions.judged - versions.aside, versions.judged, "rows")
 
 
-def valid_readings(measured: Minutes) -> Series:
-    """Return the readings of each minute that could be used, of a stream."""
-    return Series(measured.at, measured.count * measured.value, measured.count, "readings")
+def valid_samples(measured: Minutes) -> Series:
+    """Return the samples of each minute that could be used, of a stream."""
+    return Series(measured.at, measured.count * measured.value, measured.count, "samples")
 
 
 def _window(over_s: float, now: float, hours: WorkingHours | None, tz: str) -> tuple[Floats, float]:

@@ -1,11 +1,10 @@
-"""Readings, latency and unusable readings of streams with an SLA: figures of each minute, written to the ledger."""
+"""Samples, latency and unusable samples of streams with an SLA: figures of each minute, written to the ledger."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,7 +12,7 @@ from caudal.declarations.product import Product
 from caudal.errors import CaudalError
 from caudal.ledger.measurements import Measurement, add_measurements
 from caudal.runtime.run_record import RunRecord
-from caudal.service_levels.history import P95, READINGS, VALID
+from caudal.service_levels.history import P95, SAMPLES, VALID
 from caudal.streaming.checkpoint import Checkpoint
 from caudal.streaming.engine import MicroBatchResult, StreamEngine
 from caudal.streaming.live import latency_s
@@ -24,11 +23,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass
 class _Tally:
-    """What a minute had: readings, those among them that could not be used, and the slowest micro-batch's 95th percentile."""
+    """What a minute had: samples, how many came too late or could not be read, and the slowest micro-batch's 95th percentile."""
 
     minute: int
-    readings: int = 0
-    unusable: int = 0
+    samples: int = 0
+    late: int = 0
+    unread: int = 0
     p95_s: float | None = None
 
 
@@ -36,31 +36,35 @@ class MinuteLog:
     """Is called after each micro-batch of a source, and writes the figures of a minute once it is over."""
 
     def __init__(self, record: RunRecord, engine: StreamEngine) -> None:
-        connection: Any = engine.source.connection
-        self.source, self._channels, self._record = engine.source.name, len(connection.channels), record
-        self._unusable_before = unusable(engine.checkpoint)
+        self.source, self._record = engine.source.name, record
+        self._before = late_and_unread(engine.checkpoint)
         self._tally: _Tally | None = None
 
     def __call__(self, step: MicroBatchResult, checkpoint: Checkpoint) -> None:
         """Add a micro-batch to its minute; write the minute before."""
-        minute, unusable_now = int(step.done_at // _MINUTE_S), unusable(checkpoint)
+        minute, counts = int(step.done_at // _MINUTE_S), late_and_unread(checkpoint)
         if self._tally is None or self._tally.minute != minute:
             self.write()
             self._tally = _Tally(minute)
         latency = latency_s(step.results, step.done_at)
-        self._tally.readings += sum(result.samples for result in step.results) * self._channels
-        self._tally.unusable += max(unusable_now - self._unusable_before, 0)
-        self._unusable_before = unusable_now
+        self._tally.samples += sum(result.samples for result in step.results)
+        self._tally.late += counts[0] - self._before[0]
+        self._tally.unread += counts[1] - self._before[1]
+        self._before = counts
         if latency is not None:
             self._tally.p95_s = max(latency["p95"], self._tally.p95_s or 0.0)
 
     def write(self) -> None:
         """Write the figures of the minute that has begun; the stream goes on where the ledger is away."""
         tally, self._tally = self._tally, None
-        if tally is None or not tally.readings + tally.unusable:
+        whole = 0 if tally is None else tally.samples + tally.unread
+        if tally is None or not whole:
             return
-        whole = max(tally.readings, tally.unusable)
-        figures = {READINGS: float(tally.readings), VALID: 1.0 - tally.unusable / whole, P95: tally.p95_s}
+        figures = {
+            SAMPLES: float(tally.samples),
+            VALID: 1.0 - (min(tally.late, tally.samples) + tally.unread) / whole,
+            P95: tally.p95_s,
+        }
         start = float(tally.minute * _MINUTE_S)
         try:
             add_measurements(self._record.ledger, *(
@@ -75,10 +79,10 @@ class MinuteLog:
             _LOG.warning("a minute of '%s' is not recorded: %s", self.source, f"{type(error).__name__}: {error}".splitlines()[0])
 
 
-def unusable(checkpoint: Checkpoint) -> int:
-    """Return how many readings came too late or could not be read, since the stream's beginning."""
-    late = sum(state.late for state in checkpoint.states.values())
-    return late + checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0)
+def late_and_unread(checkpoint: Checkpoint) -> tuple[int, int]:
+    """Return how many samples came too late, and how many samples and messages could not be read, since the stream's beginning."""
+    late = max((state.late for state in checkpoint.states.values()), default=0)  # each table counts the same samples
+    return late, checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0)
 
 
 def minute_logs(record: RunRecord, product: Product, engines: Sequence[StreamEngine]) -> list[MinuteLog]:

@@ -259,7 +259,7 @@ def test_a_stream_is_judged_by_its_minutes(ledger: Ledger) -> None:
     product.source("ecg", cd.stream(channels=["a"]))
     product.sla("ecg", cd.sla(fresh="5 minutes", p95="1 s", valid=0.99, over="1 day"))
     for minute in range(120, 30, -1):
-        stream_minute(ledger, NOW - minute * 60, "readings", 100.0)
+        stream_minute(ledger, NOW - minute * 60, "samples", 100.0)
         stream_minute(ledger, NOW - minute * 60, "p95_s", 0.5 if minute % 2 else 2.0)
         stream_minute(ledger, NOW - minute * 60, "valid_share", 0.98)
     (state,) = assess(ledger, agreed_of(product), NOW)
@@ -280,7 +280,7 @@ def test_the_command_the_status_and_the_page_show_it(
     store_declaration(product, ledger, run_id, NOW)
     document = service_levels(Settings(home=home.path), "shop", NOW)
     check_document("sla", json.loads(json.dumps(document)))
-    fresh, valid = document["products"][0]["service_levels"][0]["objectives"]
+    fresh, _ = document["products"][0]["service_levels"][0]["objectives"]
     assert (fresh["late"], fresh["state"], fresh["bad"], fresh["unit"]) == (True, "breached", 149.0, "minutes")
     assert [day["date"] for day in fresh["history"]] == ["2026-10-24", "2026-10-25", "2026-10-26"]
     out = StringIO()

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from caudal.declarations.duration import text
 from caudal.report.figures import duration
-from caudal.report.terminal.console import console, grid, heading
+from caudal.report.terminal.console import console, grid, heading, inset
 from caudal.service_levels.words import promised, share
 
 if TYPE_CHECKING:
     from caudal.report.documents.service_levels import ObjectiveDocument, ServiceLevelsDocument
 
-COLUMNS = ("", "promised", "measured", "budget left", "burn 1 h", "burn 6 h", "last days", "")
+DAYS = 7
+COLUMNS = ("", "promised", "measured", "left", "burn", "days", "")
+WIDTHS = (9, 15, 8, 7, 9, DAYS, None)
 STYLES = {"met": "green", "burning": "yellow", "breached": "red", "no figures": "bright_black"}
 
 
@@ -28,17 +31,23 @@ def print_service_levels(document: ServiceLevelsDocument, to: Console | None = N
         )
         return
     for product in document["products"]:
+        if not product["service_levels"]:
+            continue
         out.print(heading(product["product"], "service levels"))
-        rows = grid("left", "left", "right", "right", "right", "right", "left", "fill")
-        rows.show_header = True
-        for column, name in zip(rows.columns, COLUMNS, strict=True):
-            column.header = Text(name, style="bright_black")
         for level in product["service_levels"]:
-            over = f"{text(level['over_s'])}" + (f", {level['hours']}" if level["hours"] else "")
-            rows.add_row(Text(level["subject"], style="bold"), Text(f"over {over}", style="bright_black"), *[""] * 6)
-            for objective in level["objectives"]:
-                rows.add_row(*_cells(objective, document["at"]))
-        out.print(rows)
+            hours = f", {level['hours']}" if level["hours"] else ""
+            out.print(Text.assemble((level["subject"], "bold"), (f"  over {text(level['over_s'])}{hours}", "bright_black")))
+            out.print(inset(_objectives(level["objectives"], document["at"])))
+
+
+def _objectives(objectives: list[ObjectiveDocument], now: float) -> Table:
+    rows = grid("left", "left", "right", "right", "right", "left", "fill")
+    rows.show_header = True
+    for column, name, width in zip(rows.columns, COLUMNS, WIDTHS, strict=True):
+        column.header, column.min_width = Text(name, style="bright_black"), width
+    for objective in objectives:
+        rows.add_row(*_cells(objective, now))
+    return rows
 
 
 def note_of(objective: ObjectiveDocument, now: float) -> str:
@@ -56,12 +65,12 @@ def _cells(objective: ObjectiveDocument, now: float) -> list[str | Text]:
     style = STYLES[objective["state"]]
     note = note_of(objective, now)
     return [
-        f"  {objective['objective']}",
+        objective["objective"],
         promised(objective["objective"], objective["limit"], objective["target"]),
         Text("–" if level is None else share(level), style=style),
         Text("–" if left is None or level is None else share(left), style=style),
-        *(Text(f"{burn['long']:.1f}", style="yellow" if burn["alerts"] else "") for burn in objective["burn"]),
-        days_text([day["level"] for day in objective["history"]], objective["target"]),
+        Text(" ").join(Text(f"{burn['long']:.1f}", style="yellow" if burn["alerts"] else "") for burn in objective["burn"]),
+        days_text([day["level"] for day in objective["history"][-DAYS:]], objective["target"]),
         Text(note, style=style if note == objective["state"] else "yellow"),
     ]
 
