@@ -14,7 +14,7 @@ from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
 from caudal.serve.image_featurizer import featurizers
 from caudal.serve.meter import Meter, count_requests
-from caudal.serve.minute_log import MinuteLog, ServiceLevelGauges
+from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
 from caudal.serve.served import PredictingModel
 from caudal.serve.uploads import offer_uploads
@@ -64,7 +64,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["caudal"] = champions
     share_templates(app)
-    log = app.extensions["minute log"] = MinuteLog(champions)
+    log = app.extensions["minute log"] = ServingMinuteLog(champions)
     count_requests(app, meter, log)
     guard(app, key)
     register_error_handlers(app)

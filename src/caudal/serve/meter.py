@@ -11,7 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.minute_log import MinuteLog
+from caudal.serve.minute_log import ServingMinuteLog
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -55,7 +55,7 @@ class _Versions(Collector):
         yield versions
 
 
-def count_requests(app: Flask, meter: Meter, log: MinuteLog) -> None:
+def count_requests(app: Flask, meter: Meter, log: ServingMinuteLog) -> None:
     """Count every request of an app; those for predictions also in the log of minutes."""
 
     @app.before_request

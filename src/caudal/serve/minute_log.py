@@ -34,7 +34,7 @@ class _Tally:
     errors: int = 0
 
 
-class MinuteLog:
+class ServingMinuteLog:
     """Collects the requests for predictions, and writes two figures a minute for each model with an SLA: a request itself only appends a number.
 
     Parameters
@@ -125,7 +125,7 @@ class MinuteLog:
 class ServiceLevelGauges(Collector):
     """Reads the levels at each scrape, as they were assessed last."""
 
-    def __init__(self, log: MinuteLog) -> None:
+    def __init__(self, log: ServingMinuteLog) -> None:
         self._log = log
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

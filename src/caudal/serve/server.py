@@ -10,7 +10,7 @@ from flask import Flask
 
 from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
-from caudal.serve.minute_log import MinuteLog
+from caudal.serve.minute_log import ServingMinuteLog
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
 from caudal.web.server import serve_until_signal
@@ -63,7 +63,7 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
     announce(url)
-    log: MinuteLog = app.extensions["minute log"]
+    log: ServingMinuteLog = app.extensions["minute log"]
     threading.Thread(target=log.work, args=(stopped,), name="minute log", daemon=True).start()
     while not stopped.wait(champions.every_s):
         champions.refresh()

@@ -14,7 +14,7 @@ from caudal.graph.service_levels import SubjectKind
 from caudal.ledger.ledger import Ledger
 from caudal.service_levels import history, series
 from caudal.service_levels.agreed import Agreed
-from caudal.service_levels.budget import Figures, Series, figures
+from caudal.service_levels.budget import BudgetFigures, Series, figures
 from caudal.service_levels.counted import MINUTE_S, Floats, counted_age_s, deadline
 
 HISTORY_DAYS = 14
@@ -22,7 +22,7 @@ _LONGEST_CLOSED_S = 10 * 86_400.0  # without working hours: a sample before them
 
 
 @dataclass(frozen=True)
-class Freshness:
+class SubjectAge:
     """How old a subject is.
 
     Parameters
@@ -61,9 +61,9 @@ class ObjectiveState:
     limit: float
     target: float
     unit: str
-    figures: Figures
+    figures: BudgetFigures
     history: tuple[Day, ...]
-    freshness: Freshness | None = None
+    freshness: SubjectAge | None = None
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,12 @@ class _Reader:
         return np.concatenate(([] if first is None or (len(at) and at[0] <= first) else [first], at)) + MINUTE_S
 
     def _versions(self) -> history.Versions:
-        return history.versions(self._ledger, self._product, self._subject)
+        return history.published_versions(self._ledger, self._product, self._subject)
 
     def _minutes(self, metric: str) -> history.Minutes:
         return history.minutes(self._ledger, self._product, self._kind, self._subject, metric, self._since)
 
-    def _freshness(self) -> Freshness | None:
+    def _freshness(self) -> SubjectAge | None:
         published = self._published()
         published = published[published <= self._now]
         if not len(published):
@@ -145,7 +145,7 @@ class _Reader:
         newest, level = published[-1:], self._level
         age_s = counted_age_s(newest * 0 + self._now, newest, level.hours, self._tz)
         due_at = deadline(float(newest[0]), level.limits["fresh"], level.hours, self._tz)
-        return Freshness(float(newest[0]), float(age_s[0]), due_at)
+        return SubjectAge(float(newest[0]), float(age_s[0]), due_at)
 
 
 def daily(measured: Series, tz: str, now: float, length_s: float) -> tuple[Day, ...]:

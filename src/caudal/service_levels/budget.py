@@ -75,7 +75,7 @@ class Burn:
 
 
 @dataclass(frozen=True)
-class Figures:
+class BudgetFigures:
     """An objective over its window.
 
     Parameters
@@ -107,7 +107,7 @@ class Figures:
         return "burning" if any(burn.alerts for burn in self.burns) else "met"
 
 
-def figures(series: Series, target: float, over_s: float, now: float) -> Figures:
+def figures(series: Series, target: float, over_s: float, now: float) -> BudgetFigures:
     """Return the figures of an objective over the window that ends now.
 
     Parameters
@@ -117,7 +117,7 @@ def figures(series: Series, target: float, over_s: float, now: float) -> Figures
     good, total = series.sums(now - over_s, now)
     expected = total if series.expected is None else max(series.expected, total)
     burns = tuple(_burn(series, pair, target, over_s, now) for pair in (FAST, SLOW))
-    return Figures(good / total if total else None, total - good, total, (1.0 - target) * expected, burns)
+    return BudgetFigures(good / total if total else None, total - good, total, (1.0 - target) * expected, burns)
 
 
 def burn_rate(good: float, total: float, target: float) -> float:

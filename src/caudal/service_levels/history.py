@@ -40,7 +40,7 @@ class Minutes:
     count: Floats
 
 
-def versions(ledger: Ledger, product: str, subject: str) -> Versions:
+def published_versions(ledger: Ledger, product: str, subject: str) -> Versions:
     """Return the versions that runs have published of a table; a step that found nothing new has published none."""
     column = steps.c
     query = (

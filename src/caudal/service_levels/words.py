@@ -29,7 +29,7 @@ def promised(objective: str, limit: float, target: float) -> str:
     if objective in ("valid", "available"):
         return share(limit)
     if objective == "complete":
-        return f"{share(limit)} of rows, {share(target)}"
+        return f"{share(limit)}, {share(target)}"
     return f"{limit * 1000:g} ms, {share(target)}" if limit < 1 else f"{text(limit)}, {share(target)}"
 
 

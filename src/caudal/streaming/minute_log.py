@@ -32,7 +32,7 @@ class _Tally:
     p95_s: float | None = None
 
 
-class MinuteLog:
+class StreamMinuteLog:
     """Is called after each micro-batch of a source, and writes the figures of a minute once it is over."""
 
     def __init__(self, record: RunRecord, engine: StreamEngine) -> None:
@@ -85,7 +85,7 @@ def late_and_unread(checkpoint: Checkpoint) -> tuple[int, int]:
     return late, checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0)
 
 
-def minute_logs(record: RunRecord, product: Product, engines: Sequence[StreamEngine]) -> list[MinuteLog]:
+def minute_logs(record: RunRecord, product: Product, engines: Sequence[StreamEngine]) -> list[StreamMinuteLog]:
     """Return a log for each source that has an SLA."""
     subjects = {agreement.subject for agreement in product.service_levels}
-    return [MinuteLog(record, engine) for engine in engines if engine.source.name in subjects]
+    return [StreamMinuteLog(record, engine) for engine in engines if engine.source.name in subjects]

@@ -31,7 +31,7 @@ from caudal.streaming.faults import translate_errors, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, live_predictions
-from caudal.streaming.minute_log import MinuteLog, minute_logs
+from caudal.streaming.minute_log import StreamMinuteLog, minute_logs
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
 
 if TYPE_CHECKING:
@@ -231,7 +231,7 @@ class Thread(threading.Thread):
         raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed, logs: list[MinuteLog]) -> None:
+def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed, logs: list[StreamMinuteLog]) -> None:
     """Connect the followers, the live feed and the log of minutes to each engine."""
 
     def classes() -> list[ClassUpdate]:

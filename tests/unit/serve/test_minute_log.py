@@ -11,7 +11,7 @@ from caudal.ledger.measurements import measurements
 from caudal.ledger.records import declarations
 from caudal.observers.declared import store_declaration
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.minute_log import MinuteLog, ServiceLevelGauges
+from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.service_levels.agreed import agreement_documents
 
 NOW = 1_793_012_400.0  # a whole minute
@@ -42,7 +42,7 @@ def rows(served, metric):
 def test_each_minute_has_its_figures_also_those_without_requests(served, champions):
     agree(served, p95="50 ms", available=0.999)
     at = [NOW + 10]
-    log = MinuteLog(champions, lambda: at[0])
+    log = ServingMinuteLog(champions, lambda: at[0])
     log.look()
     for seconds in (0.01, 0.02, 0.03, 0.3):
         log.count("taxi", "duration", 500 if seconds == 0.3 else 200, seconds)
@@ -60,7 +60,7 @@ def test_a_model_that_cannot_be_loaded_is_not_available(served):
     champions = ChampionCache(served.ledger, served.load)
     champions.refresh()
     at = [NOW]
-    log = MinuteLog(champions, lambda: at[0])
+    log = ServingMinuteLog(champions, lambda: at[0])
     log.look()
     at[0] += 61
     log.look()
@@ -70,7 +70,7 @@ def test_a_model_that_cannot_be_loaded_is_not_available(served):
 def test_figures_wait_while_the_ledger_is_away(served, champions, monkeypatch):
     agree(served, available=0.999)
     at = [NOW]
-    log = MinuteLog(champions, lambda: at[0])
+    log = ServingMinuteLog(champions, lambda: at[0])
     log.look()
     file = served.home / "ledger.db"
     at[0] += 61
@@ -86,7 +86,7 @@ def test_figures_wait_while_the_ledger_is_away(served, champions, monkeypatch):
 def test_the_levels_are_gauges(served, champions):
     agree(served, p95="50 ms", available=0.9, over="1 hour")
     at = [NOW]
-    log = MinuteLog(champions, lambda: at[0])
+    log = ServingMinuteLog(champions, lambda: at[0])
     assert list(ServiceLevelGauges(log).collect()) == []
     log.look()
     for minute in range(12):

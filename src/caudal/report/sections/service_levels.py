@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 BADGES = {"met": "succeeded", "burning": "abandoned", "breached": "failed", "no figures": "skipped"}
 
 
-class ServiceLevels(ReportSection):
+class ServiceLevelSection(ReportSection):
     """A line for each objective, as it was when the run ended."""
 
     name, order = "service_levels", 95
@@ -58,4 +58,4 @@ def _line(state: AgreementState, objective: ObjectiveState) -> dict[str, object]
     }  # fmt: skip
 
 
-SECTION = ServiceLevels()
+SECTION = ServiceLevelSection()

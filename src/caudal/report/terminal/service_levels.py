@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DAYS = 7
 COLUMNS = ("", "promised", "measured", "left", "burn", "days", "")
-WIDTHS = (9, 15, 8, 7, 9, DAYS, None)
+WIDTHS = (9, 13, 7, 6, 9, DAYS, None)
 STYLES = {"met": "green", "burning": "yellow", "breached": "red", "no figures": "bright_black"}
 
 
