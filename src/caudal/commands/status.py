@@ -143,7 +143,7 @@ def _breached(ledger: Ledger, product: str) -> list[str]:
         measured(state.agreement.subject, objective, state.agreement.level.over_s)
         for state in assess(ledger, agreed, time.time())
         for objective in state.objectives
-        if objective.figures.state == "breached"
+        if objective.figures.state == "breached" and not state.agreement.simple
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from caudal.service_levels.counted import MINUTE_S, Floats
 
 AVAILABILITY, P95, SAMPLES, VALID = "availability", "p95_s", "samples", "valid_share"
 """Metrics that servers (``serving``) and streams (``stream``) write for a minute: shares, seconds, and numbers of samples."""
+_LATE_S = 2 * 86_400.0  # figures that waited for the ledger are written this much later, at most
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,16 @@ def minutes(ledger: Ledger, product: str, kind: str, subject: str, metric: str, 
     query = (
         select(column.window_start, column.value, column.count)
         .where(column.product == product, column.subject_kind == kind, column.subject == subject, column.metric == metric)
-        .where(column.window_start >= since - MINUTE_S)
+        .where(column.window_start.is_not(None))
+        .order_by(column.id.desc())  # the index has no time: read back from the newest, and no farther than needed
     )
+    rows: list[tuple[float, float, int | None]] = []
     with ledger.engine.connect() as connection:
-        rows = sorted(connection.execute(query).all())
+        for row in connection.execution_options(stream_results=True).execute(query):
+            if row[0] < since - _LATE_S:
+                break
+            rows.append((row[0], row[1], row[2]))
+    rows = sorted((row for row in rows if row[0] >= since - MINUTE_S), key=itemgetter(0))
     at, value, count = (np.array([row[place] or 0 for row in rows], dtype=np.float64) for place in range(3))
     return Minutes(at, value, count)
 
