@@ -24,7 +24,7 @@ GROUPS = {
     "Triggers": ["on_arrival", "on_publish", "cron", "every"],
     "Streams and detectors": ["topic", "drop", "robust_z", "half_space_trees", "density", "local_outlier", "surprise"],
     "Publishing": ["warehouse", "fact", "dimension", "date_dimension"],
-    "Alerts": ["mail", "webhook"],
+    "Alerts and SLAs": ["mail", "webhook", "sla", "working_hours"],
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from caudal.declarations.model import hashed, temporal
 from caudal.declarations.outlet import drop, topic
 from caudal.declarations.product import Product
 from caudal.declarations.schema import column, schema
+from caudal.declarations.service_levels import sla, working_hours
 from caudal.declarations.star import date_dimension, dimension, fact
 from caudal.declarations.statistics import EEG_BANDS
 from caudal.declarations.trigger import cron, every, on_arrival, on_publish

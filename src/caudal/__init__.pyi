@@ -25,6 +25,8 @@ from caudal.declarations.outlet import topic as topic  # Return a Kafka topic as
 from caudal.declarations.product import Product as Product  # A data product: sources, tables, features, models, predictions, each declared by one call.
 from caudal.declarations.schema import column as column  # Return a column for ``schema(name=column(...))``.
 from caudal.declarations.schema import schema as schema  # Return a schema from names and types.
+from caudal.declarations.service_levels import sla as sla  # Return a service level: what is promised of a table, of predictions, of a served model or of a stream.
+from caudal.declarations.service_levels import working_hours as working_hours  # Return the time of a week that counts, as ``"Mon-Fri 08:00-18:00, Sat 09:00-13:00"``; without days it is ever…
 from caudal.declarations.star import date_dimension as date_dimension  # Return the calendar as a dimension of stars; caudal generates its rows.
 from caudal.declarations.star import dimension as dimension  # Return a table as a dimension of stars; see `caudal.declarations.star.Dimension`.
 from caudal.declarations.star import fact as fact  # Return a table as facts of a star; see `caudal.declarations.star.Fact`.
@@ -127,6 +129,7 @@ __all__ = [
     "simplest_within",
     "simulated",
     "since",
+    "sla",
     "smallest_regret",
     "socket",
     "stream",
@@ -136,6 +139,7 @@ __all__ = [
     "tumble",
     "warehouse",
     "webhook",
+    "working_hours",
 ]
 
 __version__: str

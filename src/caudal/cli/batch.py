@@ -189,6 +189,21 @@ def monitor(product: Annotated[str | None, typer.Argument(help="The product's na
     return None
 
 
+@app.command("sla")
+def sla_command(product: Annotated[str | None, typer.Argument(help="The product's name or folder; all products of the home when left out.", show_default=False)] = None,
+          home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show service levels: what is promised, what was measured, and what is left of the error budget."""
+    from caudal.commands import sla
+
+    with exit_on_error(as_json):
+        document = sla.service_levels(settings(home=home), product)
+        if as_json:
+            return print_json(document)
+        from caudal.report import terminal
+
+        return terminal.print_service_levels(document)
+
+
 @app.command("serve")
 def serve_command(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
           home: HomeOption = None, lake: LakeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",

@@ -21,6 +21,8 @@ from caudal.messaging.feed import Feed
 from caudal.observers.alerts import ATTEMPTS, undelivered
 from caudal.report.sections.others import PARTS_OF_CAUDAL
 from caudal.runtime.opening import open_home
+from caudal.service_levels.agreed import stored_agreed
+from caudal.service_levels.words import measured
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -110,6 +112,8 @@ def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:
         ],
         "models": [_model(ledger, product, name) for name in sorted({row["model"] for row in ledger.find(model_versions, product=product)})],
     }  # fmt: skip
+    if breached := _breached(ledger, product):
+        document["breached"] = breached
     if others := _others(ledger, product):
         document["others"] = others
     return document
@@ -126,6 +130,21 @@ def _warehouse(ledger: Ledger, product: str) -> list[PublicationStatus]:
         }
         for name, row in newest.items() if row["finished_at"] is not None
     ]  # fmt: skip
+
+
+def _breached(ledger: Ledger, product: str) -> list[str]:
+    """Return a sentence for each service level that is breached."""
+    agreed = stored_agreed(ledger, product)
+    if agreed is None:
+        return []
+    from caudal.service_levels.assess import assess
+
+    return [
+        measured(state.agreement.subject, objective, state.agreement.level.over_s)
+        for state in assess(ledger, agreed, time.time())
+        for objective in state.objectives
+        if objective.figures.state == "breached" and not state.agreement.simple
+    ]
 
 
 def _others(ledger: Ledger, product: str) -> dict[str, list[dict[str, object]]]:

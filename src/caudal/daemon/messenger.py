@@ -1,4 +1,4 @@
-"""Reports late tables and undelivered alerts while nothing runs, in a separate thread, because servers may be slow."""
+"""Reports late tables, service levels and undelivered alerts while nothing runs, in a separate thread, because servers may be slow."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from caudal.errors import CaudalError
 from caudal.ledger.ledger import Ledger
 from caudal.observers.alerts import deliver_alerts, queue_alerts
 from caudal.observers.alerts.happen import AlertEvent, late_tables
+from caudal.observers.alerts.service_levels import service_level_events
 from caudal.tables.home import Home
 
 LOOK_S = 10.0
+ASSESS_S = 60.0  # between two looks at service levels, which are counted in minutes
 _END_S = 15.0  # longer than a server's timeout
 
 
@@ -36,6 +38,7 @@ class Messenger:
             clock,
         )
         self._late: dict[str, dict[str, float]] = {}
+        self._levels: dict[str, tuple[float, list[AlertEvent]]] = {}
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._work, name="messenger", daemon=True)
 
@@ -61,7 +64,10 @@ class Messenger:
     def _newly_late(self, product: Product, now: float) -> list[AlertEvent]:
         """Return the tables that became late since the last look, and those whose alert is due again."""
         again_s = min((alert.repeat_s for alert in product.alerts), default=0.0)
-        late_now = {happening.subject: happening for happening in late_tables(product, self._home, now)}
+        late_now = {
+            happening.subject: happening
+            for happening in (*late_tables(product, self._home, now), *self._level_events(product, now))
+        }
         reported_at = {subject: at for subject, at in self._late.get(product.name, {}).items() if subject in late_now}
         new = [
             happening
@@ -70,6 +76,15 @@ class Messenger:
         ]
         self._late[product.name] = reported_at | {happening.subject: now for happening in new}
         return new
+
+    def _level_events(self, product: Product, now: float) -> list[AlertEvent]:
+        """Return the events of the product's service levels, assessed once a minute."""
+        if not product.alerts or not product.agreements:
+            return []
+        assessed = self._levels.get(product.name)
+        if assessed is None or not 0 <= now - assessed[0] < ASSESS_S:
+            assessed = self._levels[product.name] = (now, list(service_level_events(self._ledger, product, now)))
+        return assessed[1]
 
     def _work(self) -> None:
         while not self._over.is_set():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from caudal.declarations.audit import Audit
     from caudal.declarations.governance import About, Consumer, Retention, Subject
     from caudal.declarations.monitor import Monitor
+    from caudal.declarations.service_levels import Agreement
     from caudal.declarations.star import Star
     from caudal.declarations.warehouse import Publication
 
@@ -43,6 +44,7 @@ class Declared:
         self.schedules: list[Trigger] = []
         self.alerts: list[Alert] = []
         self.slas: list[Sla] = []
+        self.agreements: list[Agreement] = []
         self.abouts: dict[str, dict[str, About]] = {}
         self.retentions: list[Retention] = []
         self.subjects: list[Subject] = []

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeVar, overload
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from caudal.declarations.alert import Happening, Mail, Sla, Webhook, alert_of
+from caudal.declarations.alert import Happening, Mail, Webhook, alert_of
 from caudal.declarations.audit import Auditing
 from caudal.declarations.connection import CHANNELLED, Connection
 from caudal.declarations.custom import CustomNode
@@ -20,9 +20,10 @@ from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.location import Location, caller
 from caudal.declarations.model import Gate, Hashed, Model, Prediction, Selection, Serving, Task, Temporal, TemporalRows
 from caudal.declarations.monitor import Monitoring
-from caudal.declarations.node import Features, Node, Partition, Source, Table, inputs_of, summary_of
+from caudal.declarations.node import Features, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
 from caudal.declarations.schema import Field, Schema
+from caudal.declarations.service_levels import ServiceLevel, ServiceLevels
 from caudal.declarations.sql import inputs_of_sql
 from caudal.declarations.streams import Streams
 from caudal.declarations.trigger import OnArrival, Trigger
@@ -31,7 +32,7 @@ from caudal.errors import DeclarationProblem, nearest
 Custom = TypeVar("Custom", bound=CustomNode)
 
 
-class Product(Streams, Publishing, Governance, Auditing, Monitoring):
+class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitoring):
     """A data product: sources, tables, features, models, predictions, each declared by one call.
 
     Parameters
@@ -162,10 +163,6 @@ class Product(Streams, Publishing, Governance, Auditing, Monitoring):
         """Declare an alert: when a run fails or recovers, rows are set aside, a table is late, a monitor sees a drift, or a model is promoted or refused."""
         self.alerts.append(alert_of(to, on, share, seconds(repeat), caller()))
 
-    def sla(self, table: Node | Function | str, *, within: str | float) -> None:
-        """Declare that a table's newest version may not be older than ``within``."""
-        self.slas.append(Sla(name_of(table), seconds(within), caller()))
-
     def sql(
         self,
         name: str,
@@ -277,11 +274,18 @@ class Product(Streams, Publishing, Governance, Auditing, Monitoring):
         self.predictions[declared.name] = declared
         return declared
 
-    def serve(self, model: Model | str, *, fields: Mapping[str, Mapping[str, object]] | None = None) -> Serving:
-        """Declare that a model is served; ``fields`` overrides labels, units, ranges and defaults of the form, which come from the data."""
+    def serve(
+        self, model: Model | str, *, fields: Mapping[str, Mapping[str, object]] | None = None, sla: ServiceLevel | None = None
+    ) -> Serving:
+        """Declare that a model is served; ``fields`` overrides labels, units, ranges and defaults of the form, which come from the data.
+
+        ``sla`` is what is promised of it: ``cd.sla(p95="50 ms", available=0.999)``.
+        """
         of = model if isinstance(model, str) else model.name
         declared = Serving(of, dict(fields or {}), caller())
         self.servings[of] = declared
+        if sla is not None:
+            self._agree(of, sla, caller())
         return declared
 
     def add(self, node: Custom) -> Custom:

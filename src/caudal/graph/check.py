@@ -15,6 +15,7 @@ from caudal.declarations.trigger import OnArrival, OnPublish, Timed
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.build import build
 from caudal.graph.registered import declared_nodes, node_kinds, tables_of
+from caudal.graph.service_levels import problems_of_service_levels
 
 SYSTEM = ("_file", "_day")
 
@@ -204,6 +205,7 @@ def _slas(product: Product) -> Iterator[DeclarationProblem]:
                 fix="Name a source or a table.",
                 where=str(sla.where),
             )
+    yield from problems_of_service_levels(product)
 
 
 def _unknown_governed_names(product: Product) -> Iterator[DeclarationProblem]:

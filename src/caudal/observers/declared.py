@@ -11,11 +11,13 @@ from caudal.ledger.records import declarations
 from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import ObservedRun, RunObserver
 from caudal.secret import redacted
+from caudal.service_levels.agreed import agreement_documents
 
 
 def declaration(product: Product) -> JsonObject:
     """Return a product's declarations as a JSON-ready document."""
     graph = build(product)
+    service_levels = {"service_levels": agreement_documents(product)} if product.service_levels else {}
     return {
         "name": product.name, "owner": product.owner, "description": product.description, "tz": product.tz,
         "nodes": {name: {"kind": node.kind, "inputs": list(node.inputs), "description": node.description, "where": _short(node.where)} for name, node in graph.nodes.items()},
@@ -27,7 +29,7 @@ def declaration(product: Product) -> JsonObject:
         "predictions": {name: {"model": prediction.model, "rows": prediction.rows} for name, prediction in product.predictions.items()},
         "outlets": [{"name": outlet.name, "of": outlet.of, "to": outlet.to.kind, "delivery": outlet.delivery} for outlet in product.outlets.values()],
         "detections": [{"name": name, "of": detection.of} for name, detection in product.detections.items()],
-        "slas": {sla.table: sla.within_s for sla in product.slas},
+        "slas": {agreement.subject: agreement.level.fresh_s for agreement in product.service_levels if agreement.level.fresh_s}, **service_levels,
         "subjects": [{"column": subject.column, "tables": list(subject.tables)} for subject in product.subjects],
         **({"consumers": [{"name": consumer.name, "of": list(consumer.of)} for consumer in product.consumers]} if product.consumers else {}),
         "about": {table: {column: {"text": about.text, "unit": about.unit} for column, about in columns.items()} for table, columns in product.abouts.items()},
@@ -62,7 +64,7 @@ def _short(where: str | None) -> str | None:
 class KeptDeclaration(RunObserver):
     """Stores the declaration of each run's product in the ledger."""
 
-    order = 10
+    order = -10  # before the page, whose section on service levels reads it
 
     def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """Store the declaration if it has changed."""

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from flask import Response, jsonify
 from flask_openapi.openapi import OpenAPI
+from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -55,7 +56,9 @@ class OperationsCache:
             return self._document[1]
 
 
-def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_of: FeaturizerOf, *, key: bool) -> OperationsCache:
+def offer_api(
+    app: OpenAPI, champions: ChampionCache, meter: Meter, gauges: Collector, featurizer_of: FeaturizerOf, *, key: bool
+) -> OperationsCache:
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
     operations_cache = OperationsCache(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
@@ -89,7 +92,7 @@ def offer_api(app: OpenAPI, champions: ChampionCache, meter: Meter, featurizer_o
     @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
              responses={200: text, **({401: Failure, 429: Failure} if key else {})})  # fmt: skip
     def metrics() -> Response:
-        return Response(meter.text(champions), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(meter.text(champions, gauges), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=secured,
              responses={200: Models, **failures})  # fmt: skip

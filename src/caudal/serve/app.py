@@ -14,6 +14,7 @@ from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
 from caudal.serve.image_featurizer import featurizers
 from caudal.serve.meter import Meter, count_requests
+from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
 from caudal.serve.served import PredictingModel
 from caudal.serve.uploads import offer_uploads
@@ -63,11 +64,12 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["caudal"] = champions
     share_templates(app)
-    count_requests(app, meter)
+    log = app.extensions["minute log"] = ServingMinuteLog(champions)
+    count_requests(app, meter, log)
     guard(app, key)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
-    operations_cache = offer_api(app, champions, meter, featurizer_of, key=key is not None)
+    operations_cache = offer_api(app, champions, meter, ServiceLevelGauges(log), featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)
     return app

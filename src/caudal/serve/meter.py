@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from caudal.serve.champion_cache import ChampionCache
+from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.monitored import MonitorGauges
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -39,10 +40,11 @@ class Meter:
             self._monitors = MonitorGauges(champions)
         return self._monitors
 
-    def text(self, champions: ChampionCache) -> str:
-        """Return all metrics, with the served version of each model and the figures of monitors, as text."""
+    def text(self, champions: ChampionCache, *collectors: Collector) -> str:
+        """Return all metrics, with the served version of each model and what the collectors read, as text."""
         versions = CollectorRegistry()
-        versions.register(_Versions(champions))
+        for collector in (_Versions(champions), *collectors):
+            versions.register(collector)
         versions.register(self._monitors_of(champions))
         return (generate_latest(self._registry) + generate_latest(versions)).decode()
 
@@ -61,8 +63,8 @@ class _Versions(Collector):
         yield versions
 
 
-def count_requests(app: Flask, meter: Meter) -> None:
-    """Count every request of an app."""
+def count_requests(app: Flask, meter: Meter, log: ServingMinuteLog) -> None:
+    """Count every request of an app; those for predictions also in the log of minutes."""
 
     @app.before_request
     def start_clock() -> None:
@@ -72,5 +74,8 @@ def count_requests(app: Flask, meter: Meter) -> None:
     def count_request(response: Response) -> Response:
         # The rule and not the path: a label must not grow with what callers invent.
         route = request.url_rule.rule if request.url_rule else "none"
-        meter.count(route, response.status_code, time.perf_counter() - g.get("started", time.perf_counter()))
+        seconds = time.perf_counter() - g.get("started", time.perf_counter())
+        meter.count(route, response.status_code, seconds)
+        if request.method == "POST" and request.view_args and "model" in request.view_args:
+            log.count(request.view_args["product"], request.view_args["model"], response.status_code, seconds)
         return response

@@ -10,6 +10,7 @@ from flask import Flask
 
 from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
+from caudal.serve.minute_log import ServingMinuteLog
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
 from caudal.web.server import serve_until_signal
@@ -54,6 +55,7 @@ def serve(
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
 
     serve_until_signal(app, host=host, port=port, threads=threads, begin=follow)
+    app.extensions["minute log"].finish()
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
@@ -61,6 +63,8 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
     announce(url)
+    log: ServingMinuteLog = app.extensions["minute log"]
+    threading.Thread(target=log.work, args=(stopped,), name="minute log", daemon=True).start()
     while not stopped.wait(champions.every_s):
         champions.refresh()
 

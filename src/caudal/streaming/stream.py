@@ -31,6 +31,7 @@ from caudal.streaming.faults import translate_errors, translate_stream_error
 from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, live_predictions
+from caudal.streaming.minute_log import StreamMinuteLog, minute_logs
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def run_streams(
                     for prediction in live_predictions(ws.product, engines)
                 ]
                 joiner = Joiner(joinings(ws.tables, ws.record), stop_requested)
-                _connect_onlookers(engines, followers, FeedOfJoins(home.live(product.name), joiner))
+                logs = minute_logs(ws.record, product, engines)
+                _connect_onlookers(engines, followers, FeedOfJoins(home.live(product.name), joiner), logs)
                 counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.record.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
@@ -120,6 +122,8 @@ def run_streams(
                 finally:  # after the engines, so that the windows closed at the end are classified too
                     for follower in followers:
                         follower.stop()
+                    for log_of_minutes in logs:
+                        log_of_minutes.write()
                 joiner.finish(whole=once or end, end=end)
                 for engine in engines:
                     _note(ws.record, ws.tables, engine, counts_before[engine.source.name], since)
@@ -227,15 +231,15 @@ class Thread(threading.Thread):
         raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
 
 
-def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed) -> None:
-    """Connect the followers and the live feed to each engine."""
+def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed, logs: list[StreamMinuteLog]) -> None:
+    """Connect the followers, the live feed and the log of minutes to each engine."""
 
     def classes() -> list[ClassUpdate]:
         return [update for follower in followers for update in follower.take_updates()]
 
     for engine in engines:
         live = Live(feed, engine, classes if engine.tables else list)
-        engine.onlookers = (*followers, live)
+        engine.onlookers = (*followers, live, *(log for log in logs if log.source == engine.source.name))
 
 
 def stream_document(

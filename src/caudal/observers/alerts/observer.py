@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.observers.alerts.happen import events_in_run, late_tables, slow_step
 from caudal.observers.alerts.outbox import deliver_alerts, queue_alerts
+from caudal.observers.alerts.service_levels import service_level_events
 from caudal.report.run_document import RunDocument
 from caudal.runtime.observer import ObservedRun, RunObserver
 
@@ -27,8 +28,13 @@ class Alerts(RunObserver):
         """Queue and send the alerts about the run and about late tables."""
         if not run.product.alerts:
             return
-        events = [*events_in_run(run.record.ledger, document), *late_tables(run.product, run.tables.home, run.record.clock())]
-        queue_alerts(run.record.ledger, run.product, events, run.record.run_id, run.record.clock(), document.get("page"))
+        now = run.record.clock()
+        events = [
+            *events_in_run(run.record.ledger, document),
+            *late_tables(run.product, run.tables.home, now),
+            *service_level_events(run.record.ledger, run.product, now),
+        ]
+        queue_alerts(run.record.ledger, run.product, events, run.record.run_id, now, document.get("page"))
         deliver_alerts(run.record.ledger, run.settings, [run.product], clock=run.record.clock)
 
 

@@ -56,7 +56,7 @@ def subject(row: AlertRow) -> str:
         "sla": f"{row['subject']} is late", "slow": f"{row['subject']} takes longer than usual", "promoted": f"model {row['subject']} promoted", "refused": f"model {row['subject']} refused",
         "drift": f"drift: {row['subject']}",
     }  # fmt: skip
-    return f"[caudal] {row['product']}: {words[row['happening']]}"
+    return f"[caudal] {row['product']}: {row['document'].get('heading') or words[row['happening']]}"
 
 
 def _mail(row: AlertRow, server: str) -> None:

@@ -18,6 +18,7 @@ from caudal.report.documents.governance import (
 from caudal.report.documents.models import HistoryLine, VersionDocument
 from caudal.report.documents.monitors import MonitorsDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
+from caudal.report.documents.service_levels import ServiceLevelsDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
 from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
@@ -35,6 +36,7 @@ DOCUMENTS: dict[str, object] = {
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
     "monitor": MonitorsDocument,
+    "sla": ServiceLevelsDocument,
     "up": UpLine,
     "backfill": RunDocument | BackfillPlan,
     "stream": StreamDocument,

@@ -127,6 +127,7 @@ class ProductStatus(TypedDict):
     streams: StreamsStatus | None
     up: UpStatus | None
     alerts: list[AlertStatus]
+    breached: NotRequired[list[str]]
     models: list[ModelStatus]
 
 

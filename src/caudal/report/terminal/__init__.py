@@ -2,6 +2,7 @@
 
 from caudal.report.terminal.monitors import monitors
 from caudal.report.terminal.progress import TerminalProgress
+from caudal.report.terminal.service_levels import print_service_levels
 from caudal.report.terminal.status import print_status
 from caudal.report.terminal.streams import parity_text, streams
 from caudal.report.terminal.summary import print_summary
@@ -16,6 +17,7 @@ __all__ = [
     "monitors",
     "parity_text",
     "print_document",
+    "print_service_levels",
     "print_status",
     "print_summary",
     "print_times",

@@ -88,6 +88,8 @@ def _product(product: ProductStatus, now: float, out: Console) -> None:
         )
         warning = f"not told: {alert['title']}, to {alert['to']}: {alert['error']} (tried {alert['attempts']}×, {next_try})"
         out.print(inset(Text(warning, style="yellow")))
+    for sentence in product.get("breached", ()):
+        out.print(inset(Text(sentence, style="red")))
     if streams := product.get("streams"):
         out.print()
         out.print(inset(_streams(streams, now)))
