@@ -67,7 +67,7 @@ def test_it_is_trained_stored_loaded_and_predicts_the_same_for_one_row_as_for_al
     given = {"fingerprint": "f", "code": "c", "training_table": "requests", "training_version": 0, "run_id": "r"}
     row = registry.register(home, ledger, "loans", "lend", result, **given).row
     assert row["format"] == "skops"
-    loaded = registry.load(home, ledger, "loans", "lend", 1)
+    loaded = registry.load_version(home, ledger, "loans", "lend", 1)
     everyone = loaded.predict(people)
     pd.testing.assert_frame_equal(everyone, result.fitted.predict(people))
     assert list(everyone) == ["prediction", "probability_no", "probability_yes"]

@@ -55,7 +55,7 @@ def test_the_card_has_the_estimate_beside_what_came_later(home, ledger, register
     features = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
     early = rides.head(120)
     registered(result=train(model, features, early))
-    champion = registry.load(home, ledger, "taxi", "duration", 1)
+    champion = registry.load_version(home, ledger, "taxi", "duration", 1)
     assert train(model, features, early, champion=champion).later is None
     dearer = rides.assign(minutes=rides.minutes + np.where(rides.index < 120, 0, 10))
     result = train(model, features, dearer, champion=champion)

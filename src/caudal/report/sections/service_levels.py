@@ -19,7 +19,7 @@ BADGES = {"met": "succeeded", "burning": "abandoned", "breached": "failed", "no 
 class ServiceLevelSection(ReportSection):
     """A line for each objective, as it was when the run ended."""
 
-    name, order = "service_levels", 95
+    name, order = "service_levels", 96
     template = """\
 <section id="service-levels">
 <h2>Service levels</h2>
