@@ -19,4 +19,6 @@ def test_the_newest_figures_are_gauges(served: Any) -> None:
     labels = 'column="hour",group="",metric="psi",monitor="duration",product="taxi"'
     assert f"caudal_monitor_value{{{labels}}} 0.25" in text
     assert f"caudal_monitor_alarm{{{labels}}} 1.0" in text
-    assert 'caudal_monitor_threshold{bound="high",column="hour",group="",metric="psi",monitor="duration",product="taxi"} 0.1' in text
+    assert (
+        'caudal_monitor_threshold{bound="high",column="hour",group="",metric="psi",monitor="duration",product="taxi"} 0.1' in text
+    )
