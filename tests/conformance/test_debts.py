@@ -188,7 +188,7 @@ def measured(folder: Path, text: str, home: In | None) -> Iterator[DebtScope]:
 
 def debt(folder: Path, kind: str, text: str, home: In | None = None) -> Debt:
     with measured(folder, text, home) as scope:
-        return DEBTS[kind].search(scope)
+        return DEBTS[kind].find_debt(scope)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

@@ -53,13 +53,13 @@ from caudal.kinds import (
 )
 from caudal.messaging.wire import Block, codec
 from caudal.registry.trust import SAFE
-from caudal.stages.audit.counts import count, group_rows
+from caudal.stages.audit.counts import count_groups, group_rows
 from caudal.stages.audit.figures import Grouping, figures_by
 from caudal.stages.ingest.packings import zip as zip_packing
 from caudal.stages.ingest.raw import RawFile, format_of, packing_of, why_incomplete
 from caudal.stages.metrics.judged import Judged
 from caudal.stages.monitor.bins import Histogram, NumberBins
-from caudal.stages.select.rule import CandidateScores, Comparison
+from caudal.stages.select.rule import CandidateScores, ComparedCandidates
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -220,7 +220,7 @@ def test_a_rule_chooses_one_and_says_why(kind: str) -> None:
     rule = DECLARED_RULES[kind]
     assert isinstance(rule, RULES[kind])
     assert getattr(cd, kind)().kind == kind, "without arguments too: rules are compared with one another"
-    compared = Comparison("mae", True, (CandidateScores("a", (1.0, 2.0), 3), CandidateScores("b", (2.0, 3.0), None)))
+    compared = ComparedCandidates("mae", True, (CandidateScores("a", (1.0, 2.0), 3), CandidateScores("b", (2.0, 3.0), None)))
     ranked = rule.rank(compared)
     assert ranked[0] == "a"
     assert "a" in rule.reason(compared, ranked)
@@ -233,7 +233,7 @@ def of_two_groups(metric: str) -> Grouping:
     rows = pd.DataFrame([cell for cell, times in cells.items() for _ in range(times)], columns=["group", "label", "prediction"])
     share = np.where(rows["prediction"] == "yes", 0.55, 0.25)
     predicted = rows[["prediction"]].assign(probability_no=1 - share, probability_yes=share)
-    counts = count(group_rows(rows[["group"]]), rows["label"], predicted, classes=("no", "yes"))
+    counts = count_groups(group_rows(rows[["group"]]), rows["label"], predicted, classes=("no", "yes"))
     return figures_by(counts, ["group"], [AUDIT_METRICS[metric]], min_rows=1, resamples=20)
 
 
@@ -243,7 +243,7 @@ def test_a_fairness_metric_gives_what_is_computed_by_hand(name: str) -> None:
     assert metric.description
     if name in OF_ERRORS:
         groups, label = pd.DataFrame({"group": ["a", "a"]}), pd.Series([1.0, 5.0])
-        counts = count(group_rows(groups), label, pd.DataFrame({"prediction": [2.0, 2.0]}), classes=None)
+        counts = count_groups(group_rows(groups), label, pd.DataFrame({"prediction": [2.0, 2.0]}), classes=None)
         (group,) = figures_by(counts, ["group"], [metric], min_rows=1, resamples=20).groups
         assert group.figures[name].value == pytest.approx(OF_ERRORS[name])
     elif name in OF_CONFUSION:

@@ -119,7 +119,7 @@ def test_the_guide_names_every_kind(here: Path) -> None:
 def test_the_kind_of_the_guide_is_one(here: Path) -> None:
     namespace: dict[str, object] = {}
     exec(GUIDE.split("```python")[-1].split("```")[0], namespace)
-    found = namespace["DEBT"].search(DebtScope(load(here / "shop")))  # type: ignore[attr-defined]
+    found = namespace["DEBT"].find_debt(DebtScope(load(here / "shop")))  # type: ignore[attr-defined]
     assert found == Debt([])
 
 

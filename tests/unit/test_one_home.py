@@ -14,7 +14,7 @@ ROOT = Path(caudal.__file__).parent
 FORMS = {
     "batch/steps": ("STEPS", {"work"}),
     "console/pages": ("PAGE", {"layout", "offer"}),
-    "debt/kinds": ("DEBT", {"search"}),
+    "debt/kinds": ("DEBT", {"find_debt"}),
     "ledger/migrations/versions": ("revision", {"upgrade"}),
     "messaging/wire": ("WIRE", {"encode", "decode", "decode_many"}),
     "stages/ingest": ("@fetches", {"fetch"}),

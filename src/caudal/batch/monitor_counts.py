@@ -13,7 +13,7 @@ from deltalake import Schema
 from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import not_watched
 from caudal.ledger.measurements import Measurement
-from caudal.ledger.monitored import BINS, COUNTS, KIND, REFERENCE, kept_of, newest
+from caudal.ledger.monitored import BINS, COUNTS, KIND, REFERENCE, kept_of, newest_by_window
 from caudal.stages.monitor.bins import Bins, Histogram, bins_from_json
 from caudal.stages.monitor.count import Counter, WindowCounts, Windowed, bins_of, watched_as
 from caudal.stages.monitor.windows import instant, start_of_day, windows_of_day
@@ -64,7 +64,7 @@ def kept_counts(ledger: Ledger, product: str, monitor: str, code: str) -> Counte
     detail: Mapping[str, Any] = bins_rows[0].detail
     bins = {column: bins_from_json(document) for column, document in detail["bins"].items()}
     counted = Counted(bins, dict(detail["columns"]), dict(detail["left_out"]))
-    rows = newest(kept_of(ledger, product, monitor, code=code, metric=COUNTS))
+    rows = newest_by_window(kept_of(ledger, product, monitor, code=code, metric=COUNTS))
     for row in rows:
         counts: Mapping[str, Any] = row.detail
         histograms = {

@@ -17,7 +17,7 @@ from caudal.declarations.signature import PREDICTION
 from caudal.ledger.monitored import KeptFigure
 from caudal.runtime.workspace import Workspace
 from caudal.stages.monitor.bins import Histogram
-from caudal.stages.monitor.count import WindowCounts, Windowed, bins_of, places_of
+from caudal.stages.monitor.count import WindowCounts, Windowed, bin_indices, bins_of
 from caudal.stages.monitor.estimate import ESTIMATED, MOST_ROWS, OF_CLASSES, calibrated, expected_score, loss_model
 from caudal.stages.monitor.judge import Figure, Rule
 from caudal.stages.monitor.performance import SELECTED, WINDOW, WindowScore, window_scores
@@ -123,7 +123,7 @@ def _histogram(frame: pd.DataFrame, counted: Counted) -> Histogram:
     import numpy as np
 
     bins = counted.bins[PREDICTION]
-    places, valued = places_of(pa.array(frame[PREDICTION], from_pandas=True), bins)
+    places, valued = bin_indices(pa.array(frame[PREDICTION], from_pandas=True), bins)
     return Histogram(tuple(np.bincount(places[valued], minlength=bins.size).tolist()), int((~valued).sum()))
 
 

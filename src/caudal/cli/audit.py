@@ -42,7 +42,7 @@ def audit_show(product: Annotated[str, typer.Argument(help="The product's name."
         document = audit(settings(home=home), product, model, version)
         if as_json:
             return print_json(document)
-        from caudal.report.terminal.audit import audit as print_audit
+        from caudal.report.terminal.audit import print_audit
 
         return print_audit(document)
 
@@ -68,7 +68,7 @@ def audit_guide(use: Annotated[bool | None, typer.Option("--punitive/--assistive
         document = guide(answers["use"], answers["limited"] == "yes", answers["whom"], by=by)  # type: ignore[arg-type]
         if as_json:
             return print_json(document)
-        from caudal.report.terminal.audit import guide as print_guide
+        from caudal.report.terminal.audit import print_guide
 
         return print_guide(document)
 

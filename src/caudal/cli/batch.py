@@ -172,8 +172,8 @@ def status_command(folder: Annotated[Path | None, typer.Argument(help="The produ
     return None
 
 
-@app.command()
-def monitor(product: Annotated[str | None, typer.Argument(help="The product's name; needed when the home holds several.")] = None,
+@app.command("monitor")
+def monitor_command(product: Annotated[str | None, typer.Argument(help="The product's name; needed when the home holds several.")] = None,
             name: Annotated[str | None, typer.Option("--name", help="One monitor; all of them when left out.")] = None,
             home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states."""

@@ -36,7 +36,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Figure:
+class NamedFigure:
     """A figure beside the findings, such as the lines of one kind of code."""
 
     name: str
@@ -55,7 +55,7 @@ class Debt:
     """
 
     findings: Sequence[Finding] = ()
-    figures: Sequence[Figure] = ()
+    figures: Sequence[NamedFigure] = ()
     not_measured: str | None = None
     measured: bool = True
 
@@ -73,12 +73,12 @@ class DebtKind:
     ----------
     name : its word in options and documents; measurements have the metric ``debt_<name>``
     title : its heading, in the plural
-    search : returns the debt of a product
+    find_debt : returns the debt of a product
     """
 
     name: str
     title: str
-    search: Callable[[DebtScope], Debt]
+    find_debt: Callable[[DebtScope], Debt]
 
 
 def not_measured(why: str) -> Debt:

@@ -13,12 +13,12 @@ from caudal.ledger.measurements import Measurement, add_measurements, measuremen
 SUBJECT = "product"
 
 
-def metric_of(kind: str) -> str:
+def metric_of_debt(kind: str) -> str:
     """Return the metric under which the count of a kind is kept.
 
     Examples
     --------
-    >>> metric_of("glue")
+    >>> metric_of_debt("glue")
     'debt_glue'
     """
     return f"debt_{kind}"
@@ -26,7 +26,7 @@ def metric_of(kind: str) -> str:
 
 def measure_debt(scope: DebtScope) -> dict[str, tuple[DebtKind, Debt]]:
     """Return the debt of a product by the name of each kind, in the order of the kinds."""
-    return {name: (kind, kind.search(scope)) for name, kind in DEBTS.items()}
+    return {name: (kind, kind.find_debt(scope)) for name, kind in DEBTS.items()}
 
 
 def keep_debt(ledger: Ledger, product: str, debts: Mapping[str, Debt], run_id: str, now: float) -> None:
@@ -35,10 +35,10 @@ def keep_debt(ledger: Ledger, product: str, debts: Mapping[str, Debt], run_id: s
     for name, debt in debts.items():
         if not debt.measured:
             continue
-        kept.append(Measurement(product, run_id, now, SUBJECT, product, metric_of(name), float(debt.count)))
+        kept.append(Measurement(product, run_id, now, SUBJECT, product, metric_of_debt(name), float(debt.count)))
         kept += [
             Measurement(
-                product, run_id, now, SUBJECT, product, f"{metric_of(name)}_{figure.name}", float(figure.value),
+                product, run_id, now, SUBJECT, product, f"{metric_of_debt(name)}_{figure.name}", float(figure.value),
                 group_by=() if figure.group is None else ("kind",), group_value=() if figure.group is None else (figure.group,),
             )
             for figure in debt.figures
@@ -48,7 +48,7 @@ def keep_debt(ledger: Ledger, product: str, debts: Mapping[str, Debt], run_id: s
 
 def earlier_counts(ledger: Ledger, product: str) -> list[tuple[str, float, dict[str, int]]]:
     """Return run, time and the count of each kind of the earlier measurements of debt, newest first."""
-    metrics = {metric_of(name): name for name in DEBTS}
+    metrics = {metric_of_debt(name): name for name in DEBTS}
     earlier: dict[str, tuple[str, float, dict[str, int]]] = {}
     for row in measurements(ledger, product=product, subject_kind=SUBJECT, subject=product, metric=list(metrics)):
         earlier.setdefault(row.run_id, (row.run_id, row.at, {}))[2][metrics[row.metric]] = int(row.value)

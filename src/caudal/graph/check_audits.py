@@ -107,7 +107,7 @@ def _metrics(audit: Audit, model: Model) -> Iterator[DeclarationProblem]:
                 nearest=nearest(name, known.metric_names()), where=str(audit.where), metric=name,
             )  # fmt: skip
             continue
-        forms = known.forms_of(metric)
+        forms = known.metric_forms(metric)
         if ("numbers" in forms) != (model.task == "regression"):
             yield DeclarationProblem(
                 f"The audit of model '{model.name}' asks for the metric '{name}', which is for "

@@ -75,7 +75,7 @@ def figure_of(measurement: Measurement) -> KeptFigure:
     )  # fmt: skip
 
 
-def newest(kept: Iterable[Measurement], windows: int = KEPT) -> list[Measurement]:
+def newest_by_window(kept: Iterable[Measurement], windows: int = KEPT) -> list[Measurement]:
     """Return of each figure and window the newest measurement, in order of time; only the newest windows."""
     latest: dict[object, Measurement] = {}
     for measurement in kept:  # newest first
@@ -101,4 +101,4 @@ def figures_of(ledger: Ledger, product: str, monitor: str) -> list[KeptFigure]:
     if not rows:
         return []
     code = rows[0].detail.get("code")
-    return [figure_of(row) for row in newest(row for row in rows if row.detail.get("code") == code)]
+    return [figure_of(row) for row in newest_by_window(row for row in rows if row.detail.get("code") == code)]

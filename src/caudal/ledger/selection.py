@@ -6,7 +6,7 @@ from typing import Any
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import measurements
-from caudal.ledger.rows import EffectDocument, GroupDocument, LaterDocument, RuleDocument
+from caudal.ledger.rows import EffectDocument, LaterDocument, ModelGroupDocument, RuleDocument
 
 REGRET, BEST_IN, IMPORTANCE, LATER = "regret", "best_in_folds", "importance", "score_on_later_rows"
 
@@ -26,10 +26,10 @@ def compared_rules(ledger: Ledger, product: str, model: str, run_id: str) -> lis
     return sorted(documents, key=lambda document: document["regret"])
 
 
-def compared_groups(ledger: Ledger, product: str, model: str, run_id: str) -> list[GroupDocument]:
+def compared_groups(ledger: Ledger, product: str, model: str, run_id: str) -> list[ModelGroupDocument]:
     """Return the candidates of a training by estimator class, the best class first; empty where no class had several."""
     rows = measurements(ledger, product=product, subject=model, subject_kind="model", metric=BEST_IN, run_id=run_id)
-    documents: list[GroupDocument] = []
+    documents: list[ModelGroupDocument] = []
     for row in reversed(rows):
         detail: Any = row.detail
         documents.append(
@@ -41,7 +41,7 @@ def compared_groups(ledger: Ledger, product: str, model: str, run_id: str) -> li
     return documents
 
 
-def effects_of_inputs(ledger: Ledger, product: str, model: str, run_id: str) -> list[EffectDocument]:
+def input_effects(ledger: Ledger, product: str, model: str, run_id: str) -> list[EffectDocument]:
     """Return how much each input mattered to the chosen candidate of a training, the most important first."""
     rows = measurements(ledger, product=product, subject=model, subject_kind="model", metric=IMPORTANCE, run_id=run_id)
     documents: list[EffectDocument] = []

@@ -12,12 +12,12 @@ from caudal.ledger.rows import (
     CandidateRow,
     DecisionRow,
     EffectDocument,
-    GroupDocument,
     LaterDocument,
+    ModelGroupDocument,
     ModelVersionRow,
     RuleDocument,
 )
-from caudal.ledger.selection import compared_groups, compared_rules, effects_of_inputs, later_scores
+from caudal.ledger.selection import compared_groups, compared_rules, input_effects, later_scores
 from caudal.registry.load import version_row
 
 State = Literal["champion", "former champion", "refused", "undecided"]
@@ -51,7 +51,7 @@ class VersionCard(ModelVersionRow):
     candidates: list[CandidateRow]
     decisions: list[DecisionRow]
     rules: list[RuleDocument]
-    groups: list[GroupDocument]
+    groups: list[ModelGroupDocument]
     inputs: list[EffectDocument]
     later: list[LaterDocument]
 
@@ -97,7 +97,7 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
         "gates": with_gates[-1]["gates"] if with_gates else [],
         "rules": compared_rules(ledger, product, model, row["run_id"]),
         "groups": compared_groups(ledger, product, model, row["run_id"]),
-        "inputs": effects_of_inputs(ledger, product, model, row["run_id"]),
+        "inputs": input_effects(ledger, product, model, row["run_id"]),
         "later": later_scores(ledger, product, model, version=row["version"]),
     }
 

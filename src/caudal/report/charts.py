@@ -111,7 +111,7 @@ def axis(scale: Scale) -> Markup:
     return _svg("dots", 22, "scale", inner)
 
 
-def history(values: Sequence[float], states: Sequence[str], low: float | None, high: float | None, label: str) -> Markup:
+def window_bars(values: Sequence[float], states: Sequence[str], low: float | None, high: float | None, label: str) -> Markup:
     """Return a bar for each window, in the colour of its state, with the thresholds as dashed lines."""
     highest = max([*values, high or 0.0, 1e-12])
     base = 0.0 if low is None else min(*values, low)  # where both directions count, the range of what was seen is shown

@@ -11,9 +11,9 @@ from caudal.ledger.rows import (
     EffectDocument,
     ErrorDocument,
     GateDocument,
-    GroupDocument,
     HoldoutDocument,
     LaterDocument,
+    ModelGroupDocument,
     RuleDocument,
 )
 
@@ -84,7 +84,7 @@ class ModelDocument(TypedDict):
     holdout: HoldoutDocument | None
     rows: LearnedDocument | None
     rules: list[RuleDocument]
-    groups: list[GroupDocument]
+    groups: list[ModelGroupDocument]
     inputs: list[EffectDocument]
     later: LaterDocument | None
 

@@ -52,14 +52,14 @@ def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] 
 
     For classes it is the probability of the predicted class that is explained; a classifier without probabilities has no explanation.
     """
-    from caudal.stages.explain.shapley import explain
+    from caudal.stages.explain.shapley import explain_prediction
 
     typical = _example(served)
     predicted = served.loaded.predict(input_frame(served, [row]))
     column = "prediction" if served.signature.output.classes is None else f"probability_{predicted['prediction'].iloc[0]}"
     if typical is None or column not in predicted:
         return None
-    explained = explain(
+    explained = explain_prediction(
         lambda frame: served.loaded.predict(frame)[column].to_numpy("float64"),
         input_frame(served, [row]),
         input_frame(served, [typical]),

@@ -14,7 +14,7 @@ from caudal.graph.service_levels import SubjectKind
 from caudal.ledger.ledger import Ledger
 from caudal.service_levels import history, series
 from caudal.service_levels.agreed import Agreed
-from caudal.service_levels.budget import BudgetFigures, Series, figures
+from caudal.service_levels.budget import BudgetFigures, ServiceSeries, figures
 from caudal.service_levels.counted import MINUTE_S, Floats, counted_age_s, deadline
 
 HISTORY_DAYS = 14
@@ -104,7 +104,7 @@ class _Reader:
             self._freshness() if objective == "fresh" else None,
         )  # fmt: skip
 
-    def _series(self, objective: Objective) -> Series:
+    def _series(self, objective: Objective) -> ServiceSeries:
         level = self._level
         window = (level.over_s, self._now, level.hours, self._tz)
         match objective:
@@ -148,7 +148,7 @@ class _Reader:
         return SubjectAge(float(newest[0]), float(age_s[0]), due_at)
 
 
-def daily(measured: Series, tz: str, now: float, length_s: float) -> tuple[Day, ...]:
+def daily(measured: ServiceSeries, tz: str, now: float, length_s: float) -> tuple[Day, ...]:
     """Return the share that was good on each of the last days, the one of ``now`` included."""
     zone = ZoneInfo(tz)
     first, last = (dt.datetime.fromtimestamp(at, zone).date() for at in (now - length_s, now))

@@ -32,7 +32,7 @@ SLOW = BurnWindow("slow", 6 * 3600.0, 1800.0, 0.05)
 
 
 @dataclass(frozen=True)
-class Series:
+class ServiceSeries:
     """Minutes, versions or rows in order of time: when, how many of them were good, and how many there were.
 
     Parameters
@@ -107,7 +107,7 @@ class BudgetFigures:
         return "burning" if any(burn.alerts for burn in self.burns) else "met"
 
 
-def figures(series: Series, target: float, over_s: float, now: float) -> BudgetFigures:
+def figures(series: ServiceSeries, target: float, over_s: float, now: float) -> BudgetFigures:
     """Return the figures of an objective over the window that ends now.
 
     Parameters
@@ -131,7 +131,7 @@ def burn_rate(good: float, total: float, target: float) -> float:
     return (total - good) / total / (1.0 - target) if total else 0.0
 
 
-def _burn(series: Series, pair: BurnWindow, target: float, over_s: float, now: float) -> Burn:
+def _burn(series: ServiceSeries, pair: BurnWindow, target: float, over_s: float, now: float) -> Burn:
     long, short = (burn_rate(*series.sums(now - length_s, now), target) for length_s in (pair.long_s, pair.short_s))
     share_of_window = pair.long_s / over_s
     if series.expected is not None and series.expected > 0:  # of working hours there are fewer than of hours

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from caudal.declarations.service_levels import WorkingHours
-from caudal.service_levels.budget import Series
+from caudal.service_levels.budget import ServiceSeries
 from caudal.service_levels.counted import MINUTE_S, Floats, counted_age_s, counted_minutes
 from caudal.service_levels.history import Minutes, Versions
 
@@ -16,7 +16,7 @@ _AGE_ROUNDING_S = 1e-6
 
 def fresh_minutes(
     published: Floats, fresh_s: float, over_s: float, now: float, hours: WorkingHours | None = None, tz: str = "UTC"
-) -> Series:
+) -> ServiceSeries:
     """Return the minutes in which the newest version was no older than ``fresh_s``, of those since the first version.
 
     A minute is judged at its beginning. With working hours only their minutes count, and age is counted in them too.
@@ -37,19 +37,19 @@ def fresh_minutes(
 
 def fast_minutes(
     measured: Minutes, p95_s: float, over_s: float, now: float, hours: WorkingHours | None = None, tz: str = "UTC"
-) -> Series:
+) -> ServiceSeries:
     """Return the minutes whose 95th percentile was at most ``p95_s``, of those with requests; of several processes the slowest counts."""
     counted, _ = _window(over_s, now, hours, tz)
     at, inverse = np.unique(measured.at, return_inverse=True)
     slowest = np.zeros(len(at))
     np.maximum.at(slowest, inverse, measured.value)
     counts = np.isin(at, counted)
-    return Series(at[counts], (slowest[counts] <= p95_s).astype(np.float64), np.ones(int(counts.sum())), "minutes")
+    return ServiceSeries(at[counts], (slowest[counts] <= p95_s).astype(np.float64), np.ones(int(counts.sum())), "minutes")
 
 
 def available_minutes(
     measured: Minutes, first: float | None, over_s: float, now: float, hours: WorkingHours | None = None, tz: str = "UTC"
-) -> Series:
+) -> ServiceSeries:
     """Return how much of each minute was available, since the first: the share of its requests without an error of the server.
 
     A minute without requests was available if a server says that it was there, else not. The last minute is left out, since a server
@@ -75,24 +75,24 @@ def available_minutes(
     return _series(minute, good, expected)
 
 
-def complete_versions(versions: Versions, complete: float) -> Series:
+def complete_versions(versions: Versions, complete: float) -> ServiceSeries:
     """Return the versions that have at least the share ``complete`` of the usual number of rows, the median of those before."""
     judged = range(ENOUGH_VERSIONS, len(versions.at))
     usual = np.array([np.median(versions.written[max(0, place - USUAL_VERSIONS) : place]) for place in judged])
     written = versions.written[ENOUGH_VERSIONS:]
-    return Series(
+    return ServiceSeries(
         versions.at[ENOUGH_VERSIONS:], (written >= complete * usual).astype(np.float64), np.ones(len(written)), "versions"
     )
 
 
-def valid_rows(versions: Versions) -> Series:
+def valid_rows(versions: Versions) -> ServiceSeries:
     """Return the rows of each version that were not set aside."""
-    return Series(versions.at, versions.judged - versions.aside, versions.judged, "rows")
+    return ServiceSeries(versions.at, versions.judged - versions.aside, versions.judged, "rows")
 
 
-def valid_samples(measured: Minutes) -> Series:
+def valid_samples(measured: Minutes) -> ServiceSeries:
     """Return the samples of each minute that could be used, of a stream."""
-    return Series(measured.at, measured.count * measured.value, measured.count, "samples")
+    return ServiceSeries(measured.at, measured.count * measured.value, measured.count, "samples")
 
 
 def _window(over_s: float, now: float, hours: WorkingHours | None, tz: str) -> tuple[Floats, float]:
@@ -102,5 +102,5 @@ def _window(over_s: float, now: float, hours: WorkingHours | None, tz: str) -> t
     return (first + np.flatnonzero(counts)).astype(np.float64) * MINUTE_S, float(counts.sum())
 
 
-def _series(minute: Floats, good: Floats, expected: float) -> Series:
-    return Series(minute, good, np.ones(len(minute)), "minutes", expected)
+def _series(minute: Floats, good: Floats, expected: float) -> ServiceSeries:
+    return ServiceSeries(minute, good, np.ones(len(minute)), "minutes", expected)

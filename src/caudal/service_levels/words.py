@@ -27,25 +27,25 @@ def promised(objective: str, limit: float, target: float) -> str:
     ('2 hours, 99 %', '50 ms, 99 %', '98 %')
     """
     if objective in ("valid", "available"):
-        return share(limit)
+        return percent_text(limit)
     if objective == "complete":
-        return f"{share(limit)}, {share(target)}"
-    return f"{limit * 1000:g} ms, {share(target)}" if limit < 1 else f"{text(limit)}, {share(target)}"
+        return f"{percent_text(limit)}, {percent_text(target)}"
+    return f"{limit * 1000:g} ms, {percent_text(target)}" if limit < 1 else f"{text(limit)}, {percent_text(target)}"
 
 
 def measured(subject: str, state: ObjectiveState, over_s: float) -> str:
     """Return in a sentence what was measured of an objective, beside what is promised."""
-    level = share(state.figures.level or 0.0)
+    level = percent_text(state.figures.level or 0.0)
     sentence = _MEASURED[state.objective].format(level=level, over=text(over_s))
-    return f"'{subject}' {sentence}; its SLA promises {share(state.target)}."
+    return f"'{subject}' {sentence}; its SLA promises {percent_text(state.target)}."
 
 
-def share(value: float) -> str:
+def percent_text(value: float) -> str:
     """Return a share in percent; near 100 % with as many digits as it takes to tell it from that.
 
     Examples
     --------
-    >>> share(0.98), share(0.99873), share(0.999996), share(1.0), share(-0.5)
+    >>> percent_text(0.98), percent_text(0.99873), percent_text(0.999996), percent_text(1.0), percent_text(-0.5)
     ('98 %', '99.87 %', '99.9996 %', '100 %', '-50 %')
     """
     for digits in (2, 3, 4, 5, 6):

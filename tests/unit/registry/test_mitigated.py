@@ -20,7 +20,7 @@ from caudal.declarations.node import Features
 from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
 from caudal.kinds import MITIGATIONS
 from caudal.stages.mitigation.group_thresholds import EVERYONE, thresholds
-from caudal.stages.mitigation.reweigh import weights
+from caudal.stages.mitigation.reweigh import row_weights
 from caudal.stages.train import Trained, train
 
 KEPT = Features("requests", (), entity=("person",), as_of="", labels=("repaid",), keep=("sex",))
@@ -104,7 +104,7 @@ def test_training_by_a_kept_column_needs_no_group_to_predict(name, people):
 
 def test_weights_are_those_of_kamiran_and_calders(people):
     sex, repaid = people["sex"].fillna("?").to_numpy(object), people["repaid"].to_numpy(object)
-    given = weights(sex, repaid)
+    given = row_weights(sex, repaid)
     assert given.sum() == pytest.approx(len(people))
     weighted = pd.DataFrame({"sex": sex, "repaid": repaid, "weight": given}).groupby(["sex", "repaid"])["weight"].sum().unstack()
     shares = weighted["yes"] / weighted.sum(axis=1)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.declarations.service_levels import WorkingHours, working_hours
-from caudal.service_levels.budget import FAST, SLOW, Series, burn_rate, figures
+from caudal.service_levels.budget import FAST, SLOW, ServiceSeries, burn_rate, figures
 from caudal.service_levels.counted import counted_age_s, counted_minutes, deadline
 from caudal.service_levels.history import Minutes, Versions
 from caudal.service_levels.series import available_minutes, complete_versions, fast_minutes, fresh_minutes, valid_rows
@@ -118,9 +118,9 @@ def test_an_hour_that_comes_twice_counts_twice_and_one_that_is_skipped_does_not(
     assert [int(counted_minutes(day, 1440, night, "Europe/Berlin").sum()) for day in (spring, autumn)] == [0, 120]
 
 
-def minutes_of(good: list[bool], now: float) -> Series:
+def minutes_of(good: list[bool], now: float) -> ServiceSeries:
     at = now - MINUTE_S * np.arange(len(good), 0, -1)
-    return Series(at, np.array(good, dtype=float), np.ones(len(good)), "minutes", expected=float(len(good)))
+    return ServiceSeries(at, np.array(good, dtype=float), np.ones(len(good)), "minutes", expected=float(len(good)))
 
 
 @given(st.lists(st.booleans(), min_size=60, max_size=400), st.data())

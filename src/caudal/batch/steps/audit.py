@@ -18,8 +18,8 @@ from caudal.ledger.records import candidates, model_versions
 from caudal.ledger.rows import ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.audit.audited import Audited, audited
-from caudal.stages.audit.counts import GroupCounts, column_groups, count, from_documents, group_codes, group_rows
-from caudal.stages.audit.figures import Figure, GroupFigures, Grouping, require_reference
+from caudal.stages.audit.counts import GroupCounts, column_groups, count_groups, from_documents, group_codes, group_rows
+from caudal.stages.audit.figures import AuditFigure, GroupFigures, Grouping, require_reference
 from caudal.stages.audit.resample import INTERVALS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Counting:
         grouped, label = group_rows(rows.frame[list(self.audit.by)].iloc[tested]), rows.y.iloc[tested]
         for name, evaluation in evidence.evaluated.items():
             if evaluation.predictions:
-                self.counts[name] = count(grouped, label, evidence.predicted(name), classes=rows.classes, positive=positive)
+                self.counts[name] = count_groups(grouped, label, evidence.predicted(name), classes=rows.classes, positive=positive)
 
     def measurements(self, version: ModelVersionRow) -> list[Measurement]:
         """Return the counts as measurements of a version: one for each candidate and finest group."""
@@ -192,7 +192,7 @@ class _Writing:
             yield from self._figure(metric, figure, detail, group.rows, grouping.by, group.group)
 
     def _figure(
-        self, metric: str, figure: Figure, detail: JsonObject, rows: int, by: Sequence[str] = (), group: Sequence[str] = ()
+        self, metric: str, figure: AuditFigure, detail: JsonObject, rows: int, by: Sequence[str] = (), group: Sequence[str] = ()
     ) -> Iterator[Measurement]:
         if figure.value is not None:
             yield self._measurement(metric, figure.value, detail, rows, by, group, (figure.low, figure.high))
@@ -213,7 +213,7 @@ class _Writing:
         )  # fmt: skip
 
 
-def _triple(figure: Figure) -> list[Any]:
+def _triple(figure: AuditFigure) -> list[Any]:
     return [figure.value, figure.low, figure.high]
 
 

@@ -20,7 +20,7 @@ from caudal.ledger.rows import AlarmDocument, ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.monitor.count import WindowCounts, Windowed
 from caudal.stages.monitor.watch import Regime, Series, drift_series, joined, judged, prediction_series
-from caudal.stages.monitor.windows import instant, start_of, wall_clock
+from caudal.stages.monitor.windows import instant, start_of_window, wall_clock
 from caudal.storage import delta
 
 MODEL = "model"
@@ -115,7 +115,7 @@ def _ended(counted: Counted, windowed: Windowed, now: float, tz: str) -> dict[in
     if windowed.event_time is None or not starts:
         return {start: counted.windows[start] for start in starts}
     wall, length = wall_clock(now, tz), windowed.window_s
-    newest = min(starts[-1], start_of(wall - length, length))
+    newest = min(starts[-1], start_of_window(wall - length, length))
     every = range(max(starts[0], newest - (KEPT - 1) * length), newest + 1, length)
     return {start: counted.windows.get(start) or WindowCounts(0, {}) for start in every}
 
@@ -161,7 +161,8 @@ def _training_span(row: ModelVersionRow, windowed: Windowed) -> tuple[int, int, 
     if row["training_from"] is None or row["training_until"] is None:
         return None
     first, last = (
-        int(start_of(_wall_seconds(text, windowed.tz), windowed.window_s)) for text in (row["training_from"], row["training_until"])
+        int(start_of_window(_wall_seconds(text, windowed.tz), windowed.window_s))
+        for text in (row["training_from"], row["training_until"])
     )
     return row["version"], first, last
 

@@ -6,7 +6,7 @@ from caudal.debt.finding import Debt, DebtKind, Finding
 from caudal.debt.scope import DebtScope
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the models that nothing uses, and the sources and tables that are read only by what nothing uses.
 
     What nothing reads at all is another kind, ``unused_tables``.
@@ -36,5 +36,5 @@ def search(scope: DebtScope) -> Debt:
     return Debt(findings)
 
 
-DEBT = DebtKind("dead_branches", "Branches that lead to nothing", search)
+DEBT = DebtKind("dead_branches", "Branches that lead to nothing", find_debt)
 ORDER = 20

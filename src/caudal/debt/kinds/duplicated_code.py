@@ -19,7 +19,7 @@ NODES = 60
 Run = tuple[UserFunction, tuple[ast.stmt, ...]]
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return runs of statements that are the same, apart from comments and layout, in several functions or twice in one."""
     if not scope.code.modules:
         return not_measured("the product was not loaded from a folder")
@@ -87,5 +87,5 @@ def _is_docstring(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-DEBT = DebtKind("duplicated_code", "Code that stands twice", search)
+DEBT = DebtKind("duplicated_code", "Code that stands twice", find_debt)
 ORDER = 110

@@ -14,7 +14,7 @@ from caudal.declarations.outlet import Drop, Topic
 from caudal.declarations.warehouse import Publication
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the sources by which rows come back that the product itself has made, with the way that they go.
 
     A way back is a source that reads a table where it lies in the lake, a published table of the warehouse, or the topic or folder of an outlet.
@@ -100,5 +100,5 @@ def _path(scope: DebtScope, source: str, made: str) -> list[str] | None:
     return None
 
 
-DEBT = DebtKind("feedback", "Feedback", search)
+DEBT = DebtKind("feedback", "Feedback", find_debt)
 ORDER = 100

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 from collections import Counter
 
-from caudal.debt.finding import Debt, DebtKind, Figure, Finding, not_measured
+from caudal.debt.finding import Debt, DebtKind, Finding, NamedFigure, not_measured
 from caudal.debt.scope import DebtScope
 from caudal.debt.user_code import DECLARATIONS, FEATURES, OTHER, PANDAS, TABLE, UDF, called_name
 
 COLLECTING = frozenset(["toPandas", "collect", "toLocalIterator", "toArrow"])
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the functions that run Python for each row or group, those that bring a table's rows into memory, and code that outgrows the tables it serves.
 
     Lines with code by kind are figures: ``table``, ``features``, ``udf``, ``pandas``, ``other functions``, ``declarations``.
@@ -58,8 +58,8 @@ def search(scope: DebtScope) -> Debt:
             )
         )
     kinds = (TABLE, FEATURES, UDF, PANDAS, OTHER, DECLARATIONS)
-    return Debt(findings, [Figure("lines", lines[kind], kind) for kind in kinds if lines[kind]])
+    return Debt(findings, [NamedFigure("lines", lines[kind], kind) for kind in kinds if lines[kind]])
 
 
-DEBT = DebtKind("glue", "Glue", search)
+DEBT = DebtKind("glue", "Glue", find_debt)
 ORDER = 80

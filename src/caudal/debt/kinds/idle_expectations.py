@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from caudal.debt.finding import Debt, DebtKind, Figure, Finding
+from caudal.debt.finding import Debt, DebtKind, Finding, NamedFigure
 from caudal.debt.scope import DebtScope
 from caudal.declarations.expectation import Expectation
 from caudal.declarations.node import Node, Source
@@ -18,7 +18,7 @@ SPREADS = 10.0
 """A bound further away than this many times the range of all values ever seen is no bound."""
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the expectations that the declaration already guarantees, and bounds far beyond all values ever seen.
 
     An expectation that has never failed is no debt by itself: how many there are is a figure.
@@ -32,7 +32,7 @@ def search(scope: DebtScope) -> Debt:
             never += bool(of_it) and not any(row["broken"] for row in of_it) and all(row["passed"] for row in of_it)
             if (finding := _guaranteed(node, expectation) or _far(scope, node, expectation, of_it)) is not None:
                 findings.append(finding)
-    figures = [Figure("judged", judged), Figure("never_failed", never)] if scope.ledger is not None else []
+    figures = [NamedFigure("judged", judged), NamedFigure("never_failed", never)] if scope.ledger is not None else []
     why = "bounds not compared with values: no home" if scope.ledger is None else None
     return Debt(findings, figures, why)
 
@@ -88,5 +88,5 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-DEBT = DebtKind("idle_expectations", "Expectations that cannot fail", search)
+DEBT = DebtKind("idle_expectations", "Expectations that cannot fail", find_debt)
 ORDER = 70

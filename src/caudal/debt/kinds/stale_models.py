@@ -7,7 +7,7 @@ from caudal.debt.scope import NO_HOME, DebtScope
 from caudal.ledger.records import model_versions
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the champions whose training table has had a newer version since, from which no version of the model was trained.
 
     Where a newer version was trained and its gates refused it, the champion was compared with it, and is not stale.
@@ -41,5 +41,5 @@ def search(scope: DebtScope) -> Debt:
     return Debt(findings, not_measured=why, measured=not scope.product.models or len(without) < len(scope.product.models))
 
 
-DEBT = DebtKind("stale_models", "Models older than their data", search)
+DEBT = DebtKind("stale_models", "Models older than their data", find_debt)
 ORDER = 60

@@ -9,7 +9,7 @@ from caudal.debt.scope import DebtScope
 from caudal.declarations.warehouse import Publication
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return publications, predictions and served models without a declared reader, and a product without an owner."""
     return Debt([*_publications(scope), *_predictions(scope), *_servings(scope), *_owner(scope)])
 
@@ -61,5 +61,5 @@ def _owner(scope: DebtScope) -> Iterator[Finding]:
     yield Finding(product.name, f"{what}.", f'Name a person or team: cd.Product("{product.name}", owner="…").', str(product.where))
 
 
-DEBT = DebtKind("undeclared_consumers", "Consumers that nobody has declared", search)
+DEBT = DebtKind("undeclared_consumers", "Consumers that nobody has declared", find_debt)
 ORDER = 50

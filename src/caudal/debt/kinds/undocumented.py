@@ -56,7 +56,7 @@ UNITS = frozenset(
 """Ends of names that say in what a value is measured; ``at`` is a time, whose type says the rest."""
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the sources, tables and models without a description, and the columns without description, label and unit.
 
     A column that carries another's values unchanged, or is named after the column that it is made of (``pickups_lag_1``), counts where that is. A
@@ -123,5 +123,5 @@ def _is_bare(scope: DebtScope, table: str, column: str) -> bool:
     return not (field.description or field.label or field.unit)
 
 
-DEBT = DebtKind("undocumented", "What is not documented", search)
+DEBT = DebtKind("undocumented", "What is not documented", find_debt)
 ORDER = 90

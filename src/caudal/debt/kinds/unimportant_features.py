@@ -10,7 +10,7 @@ IMPORTANCE = "importance"
 """The metric of a model by which it is worse when an input's values are shuffled; its group names the input."""
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the inputs whose measured importance for the champion does not differ from zero, by the upper end of its interval.
 
     Only what a training has measured of its own version is used; nothing is computed here.
@@ -45,5 +45,5 @@ def search(scope: DebtScope) -> Debt:
     return Debt(findings, not_measured=why, measured=len(unmeasured) < len(scope.product.models))
 
 
-DEBT = DebtKind("unimportant_features", "Features without importance", search)
+DEBT = DebtKind("unimportant_features", "Features without importance", find_debt)
 ORDER = 40

@@ -27,7 +27,7 @@ LISTS = (
 """Files that may fix versions, looked for in the product's folder and above it up to the repository's."""
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the imported libraries that no list of requirements names, or only without a version.
 
     What caudal itself requires comes with caudal's version, and does not count.
@@ -120,5 +120,5 @@ def _import_of(scope: DebtScope, library: str) -> str | None:
     return None
 
 
-DEBT = DebtKind("unpinned_imports", "Imports that nothing pins", search)
+DEBT = DebtKind("unpinned_imports", "Imports that nothing pins", find_debt)
 ORDER = 120

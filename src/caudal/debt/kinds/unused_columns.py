@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from caudal.debt.finding import Debt, DebtKind, Figure, Finding, not_measured, several
+from caudal.debt.finding import Debt, DebtKind, Finding, NamedFigure, not_measured, several
 from caudal.debt.scope import NO_HOME, OF_WINDOWS, DebtScope, ReadingNode
 from caudal.declarations.model import Hashed, Model
 from caudal.declarations.node import Features, Table
@@ -12,7 +12,7 @@ from caudal.declarations.warehouse import Publication
 from caudal.graph.registered import is_streamed
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the columns of built tables that nothing uses, by the column lineage of the tables made of them.
 
     A table counts only where all that it is read by is known: not where it is published, sent or consumed whole, nor where what reads it hides which columns it uses.
@@ -44,7 +44,7 @@ def search(scope: DebtScope) -> Debt:
                 )
             )
     why = f"read whole, or by what hides its columns: {several(hidden)}" if hidden else None
-    return Debt(findings, [Figure("source_columns", of_sources)], why)
+    return Debt(findings, [NamedFigure("source_columns", of_sources)], why)
 
 
 def used_columns(scope: DebtScope, table: str) -> frozenset[str] | None:
@@ -102,5 +102,5 @@ def _keys_of_expectations(reader: Table, table: str) -> Iterator[str | None]:
             yield getattr(expectation, "key", None)
 
 
-DEBT = DebtKind("unused_columns", "Columns that nothing uses", search)
+DEBT = DebtKind("unused_columns", "Columns that nothing uses", find_debt)
 ORDER = 30

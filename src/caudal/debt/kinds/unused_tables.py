@@ -6,7 +6,7 @@ from caudal.debt.finding import Debt, DebtKind, Finding
 from caudal.debt.scope import DebtScope
 
 
-def search(scope: DebtScope) -> Debt:
+def find_debt(scope: DebtScope) -> Debt:
     """Return the sources and tables that no declaration, no declared consumer and no other product of the home reads."""
     findings = []
     for name in scope.product.nodes:
@@ -21,5 +21,5 @@ def search(scope: DebtScope) -> Debt:
     return Debt(findings)
 
 
-DEBT = DebtKind("unused_tables", "Tables that nothing reads", search)
+DEBT = DebtKind("unused_tables", "Tables that nothing reads", find_debt)
 ORDER = 10

@@ -42,7 +42,7 @@ class RuleDocument(TypedDict):
     now: str
 
 
-class GroupDocument(TypedDict):
+class ModelGroupDocument(TypedDict):
     """Candidates of one estimator class: the best and the worst mean among them, and in how many folds one of them was the best of all."""
 
     group: str

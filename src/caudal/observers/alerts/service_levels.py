@@ -63,7 +63,7 @@ def _events(ledger: Ledger, product: Product, state: AgreementState, objective: 
         burn = alerting[0]
         what = (
             f"'{subject}' spends the error budget of its SLA ({objective.objective}) {burn.long:.1f} times as fast as allowed: "
-            f"{words.share(left or 0.0)} of it is left for {text(over_s)}."
+            f"{words.percent_text(left or 0.0)} of it is left for {text(over_s)}."
         )
         title = f"{subject} spends its error budget ({objective.objective})"
         more = {"burn": burn.long, "burn_limit": burn.limit, "window": burn.name, "heading": title}

@@ -11,7 +11,7 @@ from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
 from caudal.ledger.rows import CandidateRow, EffectDocument, LaterDocument, RuleDocument, RunRow, StepDetail, StepRow
-from caudal.ledger.selection import compared_groups, compared_rules, effects_of_inputs, later_scores
+from caudal.ledger.selection import compared_groups, compared_rules, input_effects, later_scores
 from caudal.report import charts
 from caudal.report.document import detail_of, rows_learned
 from caudal.report.figures import duration, held_out_score, places_of, score_text, value
@@ -153,7 +153,7 @@ def _model(record: RecordedRun, name: str) -> ModelDocument:
         "rows": {"rows": train_detail.get("rows"), "unlabelled": train_detail.get("unlabelled"), "older": train_detail.get("older")} if trained else None,
         "rules": compared_rules(ledger, product, name, trained["run_id"]) if trained else [],
         "groups": compared_groups(ledger, product, name, trained["run_id"]) if trained else [],
-        "inputs": effects_of_inputs(ledger, product, name, trained["run_id"]) if trained else [],
+        "inputs": input_effects(ledger, product, name, trained["run_id"]) if trained else [],
         "later": next(iter(later_scores(ledger, product, name, run_id=trained["run_id"])), None) if trained else None,
     }  # fmt: skip
 

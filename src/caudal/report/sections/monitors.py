@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from caudal.graph.registered import steps_where
-from caudal.report.charts import history
+from caudal.report.charts import window_bars
 from caudal.report.document import detail_of
 from caudal.report.documents.monitors import MonitoredFigure
 from caudal.report.figures import number_text, plural
@@ -101,7 +101,7 @@ def _line(figure: MonitoredFigure) -> dict[str, object]:
     label = f"{figure['figure']}: {plural(len(values), 'window')}, the newest {number_text(figure['value'])}, {figure['state']}"
     return {
         "name": figure["figure"], "value": number_text(figure["value"]), "expected": expected(figure), "state": figure["state"],
-        "badge": BADGES[figure["state"]], "chart": history(values, states, figure["low"], figure["high"], label),
+        "badge": BADGES[figure["state"]], "chart": window_bars(values, states, figure["low"], figure["high"], label),
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.duration import text
 from caudal.report.section import ReportedRun, ReportSection
 from caudal.service_levels.agreed import stored_agreed
-from caudal.service_levels.words import promised, share
+from caudal.service_levels.words import percent_text, promised
 
 if TYPE_CHECKING:
     from caudal.service_levels.assess import AgreementState, ObjectiveState
@@ -52,8 +52,8 @@ def _line(state: AgreementState, objective: ObjectiveState) -> dict[str, object]
         "subject": state.agreement.subject, "objective": objective.objective,
         "promised": promised(objective.objective, objective.limit, objective.target),
         "over": text(level.over_s) + (f", {level.hours.text}" if level.hours else ""),
-        "level": share(figures.level or 0.0) if has_figures else "–",
-        "left": share(figures.budget_left or 0.0) if has_figures else "–",
+        "level": percent_text(figures.level or 0.0) if has_figures else "–",
+        "left": percent_text(figures.budget_left or 0.0) if has_figures else "–",
         "burns": [f"{burn.long:.1f}" for burn in figures.burns], "state": figures.state, "badge": BADGES[figures.state],
     }  # fmt: skip
 

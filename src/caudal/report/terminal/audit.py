@@ -21,7 +21,7 @@ METRICS_A_TABLE = 2
 """The number of metrics with intervals that fit side by side into 80 columns, beside groups of several columns."""
 
 
-def audit(document: AuditDocument, to: Console | None = None) -> None:
+def print_audit(document: AuditDocument, to: Console | None = None) -> None:
     """Print the chosen candidate's figures by group, and the comparisons of every candidate."""
     out = to or console()
     chosen = next(candidate for candidate in document["candidates"] if candidate["chosen"])
@@ -48,7 +48,7 @@ def audit(document: AuditDocument, to: Console | None = None) -> None:
             out.print(inset(_between(document["candidates"], place)))
 
 
-def guide(document: GuideDocument, to: Console | None = None) -> None:
+def print_guide(document: GuideDocument, to: Console | None = None) -> None:
     """Print the metric that fits, the reason, and the line that declares it."""
     out = to or console()
     out.print(Text(document["title"], style="bold"))

@@ -31,7 +31,7 @@ def print_debt(document: DebtDocument, to: Console | None = None, *, with_histor
     out.print(heading(document["product"], "technical debt"))
     rows = grid("left", "right", "left", "fill")
     for kind in document["kinds"]:
-        rows.add_row(kind["kind"], count(kind), change(kind["change"]), Text(beside(kind), style="bright_black"))
+        rows.add_row(kind["kind"], count_cell(kind), change(kind["change"]), Text(beside(kind), style="bright_black"))
     out.print(inset(rows))
     if document["run_id"] is None:
         out.print(f"There is no home {document['home']}: only the declaration was looked at, and nothing was kept.")
@@ -41,7 +41,7 @@ def print_debt(document: DebtDocument, to: Console | None = None, *, with_histor
         out.print(Text(f"✗ {sentence}", style="red"))
 
 
-def count(kind: DebtOfKind) -> Text:
+def count_cell(kind: DebtOfKind) -> Text:
     """Return the count of a kind as text, a dash where it was not measured."""
     if kind["count"] is None:
         return Text("–", style="bright_black")

@@ -11,7 +11,7 @@ from rich.text import Text
 from caudal.declarations.duration import text
 from caudal.report.figures import duration
 from caudal.report.terminal.console import console, grid, heading, inset
-from caudal.service_levels.words import promised, share
+from caudal.service_levels.words import percent_text, promised
 
 if TYPE_CHECKING:
     from caudal.report.documents.service_levels import ObjectiveDocument, ServiceLevelsDocument
@@ -67,8 +67,8 @@ def _cells(objective: ObjectiveDocument, now: float) -> list[str | Text]:
     return [
         objective["objective"],
         promised(objective["objective"], objective["limit"], objective["target"]),
-        Text("–" if level is None else share(level), style=style),
-        Text("–" if left is None or level is None else share(left), style=style),
+        Text("–" if level is None else percent_text(level), style=style),
+        Text("–" if left is None or level is None else percent_text(left), style=style),
         Text(" ").join(Text(f"{burn['long']:.1f}", style="yellow" if burn["alerts"] else "") for burn in objective["burn"]),
         days_text([day["level"] for day in objective["history"][-DAYS:]], objective["target"]),
         Text(note, style=style if note == objective["state"] else "yellow"),

@@ -123,7 +123,7 @@ def group_rows(frame: pd.DataFrame) -> GroupedRows:
     return GroupedRows(tuple(map(str, frame.columns)), codes, groups)
 
 
-def count(
+def count_groups(
     rows: GroupedRows, label: pd.Series, predicted: pd.DataFrame, *, classes: Sequence[str] | None, positive: str | None = None
 ) -> GroupCounts:
     """Return the counts of some rows, all arguments in the same order.

@@ -10,7 +10,7 @@ import numpy as np
 
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.audit.counts import GroupCounts
-from caudal.stages.audit.metrics_of import group_metric, parts_of
+from caudal.stages.audit.metrics_of import group_metric, group_metrics_of
 from caudal.stages.audit.resample import RESAMPLES, resampled
 from caudal.stages.audit.tally import Comparison, GroupMetric, Tally
 
@@ -25,7 +25,7 @@ LEVEL = 95
 
 
 @dataclass(frozen=True)
-class Figure:
+class AuditFigure:
     """A number with its interval; None where it has no value, such as a recall without a positive label."""
 
     value: float | None
@@ -45,9 +45,9 @@ class GroupFigures:
     rows: int
     small: bool
     references: tuple[str, ...]
-    figures: Mapping[str, Figure]
-    differences: Mapping[str, Figure]
-    ratios: Mapping[str, Figure]
+    figures: Mapping[str, AuditFigure]
+    differences: Mapping[str, AuditFigure]
+    ratios: Mapping[str, AuditFigure]
 
     def differs(self, metric: str) -> bool:
         """Return whether the interval of the difference from the reference group leaves out zero."""
@@ -58,10 +58,10 @@ class GroupFigures:
 
 
 @dataclass(frozen=True)
-class Between:
+class GroupComparison:
     """The greatest difference, or smallest ratio, between groups (or beside the reference), and the groups with the least and the greatest figure."""
 
-    figure: Figure
+    figure: AuditFigure
     lowest: tuple[str, ...] | None
     highest: tuple[str, ...] | None
     part: str | None
@@ -73,7 +73,7 @@ class Grouping:
 
     by: tuple[str, ...]
     groups: tuple[GroupFigures, ...]
-    between: Mapping[str, Between]
+    between: Mapping[str, GroupComparison]
 
 
 def figures_by(
@@ -102,7 +102,7 @@ def figures_by(
     shown = [metric for metric in metrics if isinstance(metric, GroupMetric)]
     of_groups = {
         metric.name: _Values.of(metric, tally, drawn)
-        for metric in (*shown, *(part for each in compared for part in parts_of(each)))
+        for metric in (*shown, *(part for each in compared for part in group_metrics_of(each)))
     }
     places = {
         name: reference_place(joined, group_metric(name), values.value, reference, large) for name, values in of_groups.items()
@@ -185,27 +185,27 @@ def _between(
     values: Mapping[str, _Values],
     references: Mapping[str, int | None],
     large: NDArray[np.bool_],
-) -> Between:
+) -> GroupComparison:
     """Return the worst of the comparison's parts; NaN parts count for nothing."""
     found: list[tuple[str, Numbers, Numbers]] = []
     for part in comparison.parts:
         each, place = values[part], references.get(part)
         if part in references and place is None:
-            return Between(Figure(None), None, None, None)
+            return GroupComparison(AuditFigure(None), None, None, None)
         found.append((
             part, _spread(each.value[None, large], comparison.way, each.value[None, [place]] if place is not None else None),
             _spread(each.drawn[:, large], comparison.way, each.drawn[:, [place]] if place is not None else None),
         ))  # fmt: skip
     observed = np.array([value[0] for _, value, _ in found])
     if not np.isfinite(observed).any():
-        return Between(Figure(None), None, None, None)
+        return GroupComparison(AuditFigure(None), None, None, None)
     worst = int(np.nanargmax(observed) if comparison.way == "difference" else np.nanargmin(observed))
     drawn = np.stack([resample for _, _, resample in found])
     reduced = _reduce(drawn, comparison.way)
     part = found[worst][0]
     of_large = np.where(large, values[part].value, np.nan)
     lowest, highest = int(np.nanargmin(of_large)), int(np.nanargmax(of_large))
-    return Between(_figure(observed[worst], reduced), counts.groups[lowest], counts.groups[highest], part)
+    return GroupComparison(_figure(observed[worst], reduced), counts.groups[lowest], counts.groups[highest], part)
 
 
 def _spread(values: Numbers, way: str, beside: Numbers | None) -> Numbers:
@@ -237,14 +237,14 @@ def _quotient(part: Numbers, whole: Numbers) -> Numbers:
     return quotient
 
 
-def _figure(value: Numbers | float, drawn: Numbers) -> Figure:
+def _figure(value: Numbers | float, drawn: Numbers) -> AuditFigure:
     """Return a figure with the percentile interval of its resamples, those without a value left out."""
     number = float(value)
     if not np.isfinite(number):
-        return Figure(None)
+        return AuditFigure(None)
     known = drawn[np.isfinite(drawn)]
     if not len(known):
-        return Figure(number)
+        return AuditFigure(number)
     rest = (100 - LEVEL) / 2
     low, high = np.percentile(known, [rest, 100 - rest])
-    return Figure(number, float(low), float(high))
+    return AuditFigure(number, float(low), float(high))

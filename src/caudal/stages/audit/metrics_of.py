@@ -36,7 +36,7 @@ def group_metric(name: str) -> GroupMetric:
     return metric
 
 
-def parts_of(metric: Metric) -> Iterator[GroupMetric]:
+def group_metrics_of(metric: Metric) -> Iterator[GroupMetric]:
     """Yield the figures of groups that a metric is made of: itself, or the parts of a comparison."""
     if isinstance(metric, GroupMetric):
         yield metric
@@ -44,9 +44,9 @@ def parts_of(metric: Metric) -> Iterator[GroupMetric]:
         yield from (group_metric(part) for part in metric.parts)
 
 
-def forms_of(metric: Metric) -> tuple[Form, ...]:
+def metric_forms(metric: Metric) -> tuple[Form, ...]:
     """Return what a metric can judge."""
-    first, *others = (part.forms for part in parts_of(metric))
+    first, *others = (part.forms for part in group_metrics_of(metric))
     return tuple(form for form in first if all(form in other for other in others))
 
 
@@ -69,8 +69,10 @@ def chosen_metrics(names: Sequence[str] | None, form: Form, has_scores: bool) ->
 
     Metrics of scores are left out where the candidate gives none.
     """
-    metrics = [metric for name in (names or DEFAULTS[form]) if (metric := metric_of(name)) is not None and form in forms_of(metric)]
-    metrics = [metric for metric in metrics if has_scores or not any(part.of_scores for part in parts_of(metric))]
+    metrics = [
+        metric for name in (names or DEFAULTS[form]) if (metric := metric_of(name)) is not None and form in metric_forms(metric)
+    ]
+    metrics = [metric for metric in metrics if has_scores or not any(part.of_scores for part in group_metrics_of(metric))]
     named = {metric.name for metric in metrics}
     differences = [difference_of(metric.name) for metric in metrics if isinstance(metric, GroupMetric)]
     return [*metrics, *(metric for metric in differences if metric.name not in named)]

@@ -31,7 +31,7 @@ Predict = Callable[["pd.DataFrame"], "NDArray[np.float64]"]
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ShapleyValues:
     """What each input contributed to a prediction.
 
     Parameters
@@ -48,7 +48,7 @@ class Explanation:
     exact: bool
 
 
-def explain(predict: Predict, row: pd.DataFrame, typical: pd.DataFrame, seed: int = 0) -> Explanation:
+def explain_prediction(predict: Predict, row: pd.DataFrame, typical: pd.DataFrame, seed: int = 0) -> ShapleyValues:
     """Return the contributions of the inputs to the prediction of a row.
 
     Parameters
@@ -64,7 +64,7 @@ def explain(predict: Predict, row: pd.DataFrame, typical: pd.DataFrame, seed: in
     contributions = dict.fromkeys((str(name) for name in row.columns), 0.0)
     contributions |= {name: float(weights[number] @ predicted) for number, name in enumerate(names)}
     # The first subset is empty and the last is whole, in both ways of counting.
-    return Explanation(float(predicted[-1]), float(predicted[0]), contributions, exact)
+    return ShapleyValues(float(predicted[-1]), float(predicted[0]), contributions, exact)
 
 
 def _all_subsets(count: int) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

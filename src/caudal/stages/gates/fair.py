@@ -12,14 +12,14 @@ from caudal.declarations.location import outside
 from caudal.declarations.model import Task
 from caudal.declarations.signature import class_name
 from caudal.errors import DeclarationProblem, nearest
-from caudal.stages.audit.counts import count, group_rows
+from caudal.stages.audit.counts import count_groups, group_rows
 from caudal.stages.audit.figures import figures_by, require_reference
-from caudal.stages.audit.metrics_of import difference_of, forms_of, metric_names, metric_of, parts_of, ratio_of
+from caudal.stages.audit.metrics_of import difference_of, group_metrics_of, metric_forms, metric_names, metric_of, ratio_of
 from caudal.stages.audit.tally import Comparison, GroupMetric
 from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
 
 if TYPE_CHECKING:
-    from caudal.stages.audit.figures import Between, Grouping
+    from caudal.stages.audit.figures import GroupComparison, Grouping
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Fair(JudgingGate):
     @property
     def tasks(self) -> tuple[Task, ...]:
         """Return the tasks that have the metric."""
-        return ("regression",) if "numbers" in forms_of(self.comparison) else ("classification",)
+        return ("regression",) if "numbers" in metric_forms(self.comparison) else ("classification",)
 
     def judge(self, evidence: Evidence) -> GateResult:
         """Return whether the comparison over all test rows is within the limit."""
@@ -68,7 +68,7 @@ class Fair(JudgingGate):
                 f"The gate fair of model '{model.name}' takes '{self.positive}' as the positive class, which no row is of.",
                 nearest=nearest(self.positive, rows.classes or ()), where=str(model.where or ""),
             )  # fmt: skip
-        counts = count(
+        counts = count_groups(
             group_rows(rows.frame[list(self.by)].iloc[tested]), rows.y.iloc[tested], evidence.predicted(evidence.chosen.name),
             classes=rows.classes, positive=self.positive,
         )  # fmt: skip
@@ -76,10 +76,10 @@ class Fair(JudgingGate):
             groups = {group[0] for group in counts.joined([column]).groups}
             require_reference(self.reference, column, groups, f"The gate fair of model '{model.name}'", str(model.where or ""))
         comparison = self.comparison
-        if counts.form not in forms_of(comparison) or (not counts.has_scores and _of_scores(comparison)):
+        if counts.form not in metric_forms(comparison) or (not counts.has_scores and _of_scores(comparison)):
             reason = (
                 f"'{self.metric}' needs a positive class: give positive=, one of {', '.join(map(repr, rows.classes or ()))}"
-                if counts.form not in forms_of(comparison)
+                if counts.form not in metric_forms(comparison)
                 else f"'{self.metric}' is made of probabilities, which {evidence.chosen.name} does not give"
             )
             return GateResult(self._name, False, {"metric": self.metric}, f"{reason}.")
@@ -114,7 +114,7 @@ class Fair(JudgingGate):
             + (f"; {small} group{'' if small == 1 else 's'} under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip
 
-    def _beside(self, between: Between) -> str:
+    def _beside(self, between: GroupComparison) -> str:
         if any(column in self.reference for column in self.by):
             return f"beside {', '.join(self.reference[column] for column in self.by if column in self.reference)}"
         part = f"{between.part} " if between.part else ""
@@ -205,4 +205,4 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _of_scores(comparison: Comparison) -> bool:
-    return any(part.of_scores for part in parts_of(comparison))
+    return any(part.of_scores for part in group_metrics_of(comparison))

@@ -31,7 +31,7 @@ class Reweighed(Mitigation, ClassifierMixin, BaseEstimator):  # type: ignore[mis
         """Fit a clone of the estimator with the weights of the rows."""
         labels = np.asarray(y)
         self.estimator_ = clone(self.estimator)
-        fit_weighted(self.estimator_, X, labels, weights(groups_of(X, self.group_columns, groups), labels))
+        fit_weighted(self.estimator_, X, labels, row_weights(groups_of(X, self.group_columns, groups), labels))
         self.classes_ = self.estimator_.classes_
         return self
 
@@ -57,12 +57,12 @@ def reweigh(estimator: Estimator, by: str | Sequence[str]) -> Reweighed:
     return Reweighed(estimator, by)
 
 
-def weights(groups: NDArray[np.object_], labels: NDArray[Any]) -> NDArray[np.float64]:
+def row_weights(groups: NDArray[np.object_], labels: NDArray[Any]) -> NDArray[np.float64]:
     """Return each row's weight, P(group) · P(label) / P(group, label).
 
     Examples
     --------
-    >>> weights(np.array(["a", "a", "a", "b"]), np.array([1, 1, 0, 0])).tolist()
+    >>> row_weights(np.array(["a", "a", "a", "b"]), np.array([1, 1, 0, 0])).tolist()
     [0.75, 0.75, 1.5, 0.5]
     """
     _, group = np.unique(groups, return_inverse=True)

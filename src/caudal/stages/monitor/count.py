@@ -20,7 +20,7 @@ from caudal.stages.monitor.bins import (
     category_bins,
     number_bins,
 )
-from caudal.stages.monitor.windows import local_seconds, start_of
+from caudal.stages.monitor.windows import local_seconds, start_of_window
 
 SAMPLE = 200_000  # numbers from which the edges are taken
 
@@ -55,7 +55,7 @@ class Windowed:
             return np.zeros(batch.num_rows, np.int64), np.ones(batch.num_rows, bool)
         seconds = local_seconds(batch.column(self.event_time), self.tz)
         timed = seconds.is_valid().to_numpy(zero_copy_only=False)
-        starts = start_of(seconds.fill_null(0).to_numpy(zero_copy_only=False), self.window_s)
+        starts = start_of_window(seconds.fill_null(0).to_numpy(zero_copy_only=False), self.window_s)
         return np.asarray(starts, np.int64), np.asarray(timed, bool)
 
 
@@ -92,7 +92,7 @@ class Counter:
             if self.within is None or start in self.within:
                 self._rows[start] = self._rows.get(start, 0) + rows
         for column, bins in self.bins.items():
-            bin_places, valued = places_of(batch.column(column), bins)
+            bin_places, valued = bin_indices(batch.column(column), bins)
             bin_places, valued = bin_places[timed], valued[timed]
             flat = np.bincount(places[valued] * bins.size + bin_places[valued], minlength=found.size * bins.size)
             nulls = np.bincount(places[~valued], minlength=found.size)
@@ -130,7 +130,7 @@ def _distinct(starts: NDArray[np.int64], window_s: int) -> tuple[NDArray[np.int6
     return np.flatnonzero(present) * window_s + starts.min(), (np.cumsum(present) - 1)[numbers]
 
 
-def places_of(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def bin_indices(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Return the bin of each row of a column, and whether the row has a value; a number that is not finite counts as none."""
 
     if isinstance(bins, NumberBins):
@@ -138,7 +138,7 @@ def places_of(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[n
         values = numbers.fill_null(float("nan")).to_numpy(zero_copy_only=False)
         valued = np.isfinite(values)
         return bins.places(values), valued
-    encoded = pc.dictionary_encode(as_text(column))
+    encoded = pc.dictionary_encode(category_texts(column))
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     valued = encoded.is_valid().to_numpy(zero_copy_only=False)
@@ -147,7 +147,7 @@ def places_of(column: pa.Array | pa.ChunkedArray, bins: Bins) -> tuple[NDArray[n
     return (places[codes] if places.size else np.zeros(len(codes), np.int64)), np.asarray(valued, bool)
 
 
-def as_text(column: pa.Array | pa.ChunkedArray) -> Any:
+def category_texts(column: pa.Array | pa.ChunkedArray) -> Any:
     """Return a column of categories as text: truth values as ``true`` and ``false``."""
 
     if pa.types.is_dictionary(column.type):
@@ -183,7 +183,7 @@ def bins_of(batches: Iterable[pa.RecordBatch], columns: Sequence[str], seed: int
                     part = np.concatenate([part[random.integers(0, part.size, SAMPLE // 10)], [part.min(), part.max()]])
                 numbers.setdefault(column, []).append(part)
             elif len(counts := categories.setdefault(column, {})) <= MOST_CATEGORIES:
-                for entry in pc.value_counts(as_text(values).drop_null()).to_pylist():
+                for entry in pc.value_counts(category_texts(values).drop_null()).to_pylist():
                     counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     found: dict[str, Bins | None] = {}
     for column in columns:

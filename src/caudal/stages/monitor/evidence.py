@@ -51,7 +51,7 @@ def stake(place: int) -> float:
 
 
 @dataclass
-class Past:
+class PastFigures:
     """The figures before: their number, mean and sum of squared deviations (Welford 1962), and their extremes."""
 
     count: int = 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from caudal.stages.monitor.evidence import LEAST, RECENT, SHIFTS, Capital, Past, tail_of
+from caudal.stages.monitor.evidence import LEAST, RECENT, SHIFTS, Capital, PastFigures, tail_of
 from caudal.stages.monitor.measure import Scale, Side
 from caudal.stages.monitor.scale import floor_of, scaled
 
@@ -79,7 +79,7 @@ def _rank(count: int, beyond: float) -> int:
     return min(math.ceil(round((1 - beyond) * (count + 1), 9)), count)
 
 
-def judge(history: Sequence[Figure], figures: Sequence[Figure], rule: Rule) -> list[Verdict]:
+def judge_windows(history: Sequence[Figure], figures: Sequence[Figure], rule: Rule) -> list[Verdict]:
     """Return the state of each figure, in order of time.
 
     A window beyond the learned threshold is ``outside``; an ``alarm`` begins when the evidence of all windows suffices (with a declared threshold: when as many
@@ -116,7 +116,7 @@ class _Judging:
     """Judges by what was learned from the windows before."""
 
     def __init__(self, rule: Rule, history: Sequence[Figure]) -> None:
-        self._rule, self._past, self._capital = rule, Past(), self._new_capital(rule)
+        self._rule, self._past, self._capital = rule, PastFigures(), self._new_capital(rule)
         self._values: list[float] = []  # sorted
         self._recent: list[float] = []  # scores of the windows of an alarm
         self._shift = 0.0  # of the alarm; 0: there is none

@@ -11,7 +11,7 @@ from caudal import kinds
 from caudal.declarations.signature import PREDICTION
 from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, sum_of
 from caudal.stages.monitor.count import WindowCounts
-from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge
+from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge_windows
 from caudal.stages.monitor.measure import Measure
 
 ALWAYS = ("null_share", "new_share")
@@ -137,7 +137,8 @@ def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
     learned = sum(entry.rule.fixed is None for entry in listed)
     alpha = false_alarms / max(learned, 1)
     return [
-        replace(entry, verdicts=tuple(judge(entry.history, entry.figures, replace(entry.rule, alpha=alpha)))) for entry in listed
+        replace(entry, verdicts=tuple(judge_windows(entry.history, entry.figures, replace(entry.rule, alpha=alpha))))
+        for entry in listed
     ]
 
 

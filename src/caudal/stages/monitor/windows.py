@@ -23,12 +23,12 @@ def local_seconds(times: pa.ChunkedArray | pa.Array, tz: str) -> Any:
     return times.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
 
 
-def start_of(local_s: Any, window_s: int) -> Any:
+def start_of_window(local_s: Any, window_s: int) -> Any:
     """Return the start of the window of a wall-clock time, in seconds since 1970 by the clock; for a number or an array.
 
     Examples
     --------
-    >>> start_of(90_000, 86_400), start_of(90_000, 3600), start_of(0, 7 * 86_400)
+    >>> start_of_window(90_000, 86_400), start_of_window(90_000, 3600), start_of_window(0, 7 * 86_400)
     (86400, 90000, -259200)
     """
     origin = _MONDAY_S if window_s > DAY_S else 0
@@ -60,4 +60,4 @@ def windows_of_day(day: str, window_s: int) -> range:
     [86400, 129600]
     """
     begin = start_of_day(day)
-    return range(int(start_of(begin, window_s)), begin + DAY_S, window_s)
+    return range(int(start_of_window(begin, window_s)), begin + DAY_S, window_s)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from caudal.stages.select.rule import Comparison, SelectionRule, SortKey
+from caudal.stages.select.rule import ComparedCandidates, SelectionRule, SortKey
 
 ORDER = 1
 
@@ -17,11 +17,11 @@ class BestMean(SelectionRule):
 
     kind: ClassVar[str] = "best_mean"
 
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return each candidate's mean loss."""
         return {candidate.name: (compared.loss(candidate.mean),) for candidate in compared.candidates}
 
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return the mean of the best and of the second."""
         behind = f", before {compared[ranked[1]].text}" if len(ranked) > 1 else ""
         return f"Best mean {compared.metric} {compared.over_folds}: {compared[ranked[0]].text}{behind}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from caudal.stages.select.rule import Comparison, SelectionRule, SortKey
+from caudal.stages.select.rule import ComparedCandidates, SelectionRule, SortKey
 
 ORDER = 2
 
@@ -17,14 +17,14 @@ class BestWorst(SelectionRule):
 
     kind: ClassVar[str] = "best_worst"
 
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return each candidate's greatest loss."""
         return {
             candidate.name: (max(compared.losses(candidate.name)), compared.loss(candidate.mean))
             for candidate in compared.candidates
         }
 
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return the worst fold of the best and of the second."""
         texts = [f"{name} {compared.loss(max(compared.losses(name))):.4g}" for name in ranked[:2]]
         return f"Best {compared.metric} in the worst fold {compared.over_folds}: {', before '.join(texts)}"

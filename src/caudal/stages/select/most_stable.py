@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from caudal.declarations.location import outside
 from caudal.errors import DeclarationProblem
-from caudal.stages.select.rule import Comparison, SelectionRule, SortKey
+from caudal.stages.select.rule import ComparedCandidates, SelectionRule, SortKey
 
 ORDER = 3
 
@@ -20,7 +20,7 @@ class MostStable(SelectionRule):
     within: float = 0.05
     kind: ClassVar[str] = "most_stable"
 
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return the spread of each candidate whose mean is near the best."""
         best = compared.best_by_mean().mean
         limit = compared.loss(best) + self.within * abs(best)
@@ -30,7 +30,7 @@ class MostStable(SelectionRule):
             if compared.loss(candidate.mean) <= limit
         }
 
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return the spread of the chosen one, and who was near the best."""
         behind = f", before {compared[ranked[1]].text}" if len(ranked) > 1 else ""
         near = f"{len(ranked)} of {len(compared.candidates)} candidates within {self.within:.3g} of the best mean"

@@ -43,7 +43,7 @@ class CandidateScores:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedCandidates:
     """The scores of all candidates on the same folds, in the order of declaration, without the baseline.
 
     Parameters
@@ -81,10 +81,10 @@ class Comparison:
         best = [min(losses) for losses in zip(*(self.losses(candidate.name) for candidate in self.candidates), strict=True)]
         return tuple(loss - least for loss, least in zip(self.losses(name), best, strict=True))
 
-    def until(self, folds: int) -> Comparison:
+    def until(self, folds: int) -> ComparedCandidates:
         """Return the comparison on the oldest ``folds`` folds alone."""
         oldest = [CandidateScores(each.name, each.scores[:folds], each.size) for each in self.candidates]
-        return Comparison(self.metric, self.lower, tuple(oldest))
+        return ComparedCandidates(self.metric, self.lower, tuple(oldest))
 
     def best_by_mean(self) -> CandidateScores:
         """Return the candidate with the best mean; of equal ones the first declared."""
@@ -99,14 +99,14 @@ class SelectionRule(Selection, ABC):
     """
 
     @abstractmethod
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return for each candidate that may be chosen what it is sorted by: the one with the least is chosen, of equal ones the first declared."""
 
     @abstractmethod
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return why the first of ``ranked`` is chosen, with the figures; without a full stop."""
 
-    def rank(self, compared: Comparison) -> list[str]:
+    def rank(self, compared: ComparedCandidates) -> list[str]:
         """Return the names of the candidates that may be chosen, the best first."""
         keys = self.sort_keys(compared)
         return sorted(keys, key=lambda name: keys[name])

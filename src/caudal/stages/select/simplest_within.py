@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from caudal.declarations.location import outside
 from caudal.errors import DeclarationProblem
-from caudal.stages.select.rule import CandidateScores, Comparison, SelectionRule, SortKey
+from caudal.stages.select.rule import CandidateScores, ComparedCandidates, SelectionRule, SortKey
 
 ORDER = 5
 
@@ -35,7 +35,7 @@ class SimplestWithin(SelectionRule):
         """Return the candidates that its order names."""
         return self.order
 
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return the size of each candidate that is near the best."""
         best = compared.best_by_mean()
         limit = compared.loss(best.mean) + self._allowed(best)
@@ -45,7 +45,7 @@ class SimplestWithin(SelectionRule):
             if compared.loss(candidate.mean) <= limit
         }
 
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return the size of the chosen one, and how near it is to the best."""
         best, chosen = compared.best_by_mean(), compared[ranked[0]]
         size = "" if self.order or chosen.size is None else f" with {chosen.size:,} numbers when fitted"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from caudal.stages.select.rule import Comparison, SelectionRule, SortKey
+from caudal.stages.select.rule import ComparedCandidates, SelectionRule, SortKey
 
 ORDER = 4
 
@@ -24,14 +24,14 @@ class SmallestRegret(SelectionRule):
 
     kind: ClassVar[str] = "smallest_regret"
 
-    def sort_keys(self, compared: Comparison) -> Mapping[str, SortKey]:
+    def sort_keys(self, compared: ComparedCandidates) -> Mapping[str, SortKey]:
         """Return each candidate's greatest regret."""
         return {
             candidate.name: (max(compared.regrets(candidate.name)), compared.loss(candidate.mean))
             for candidate in compared.candidates
         }
 
-    def reason(self, compared: Comparison, ranked: Sequence[str]) -> str:
+    def reason(self, compared: ComparedCandidates, ranked: Sequence[str]) -> str:
         """Return the greatest regret of the best and of the second."""
         texts = [f"{name} {max(compared.regrets(name)):.4g}" for name in ranked[:2]]
         return f"Least of the greatest distances in {compared.metric} to the best of a fold {compared.over_folds}: {', before '.join(texts)}"

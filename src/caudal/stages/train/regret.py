@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from caudal import kinds
-from caudal.stages.select.rule import Comparison, SelectionRule
+from caudal.stages.select.rule import ComparedCandidates, SelectionRule
 from caudal.stages.train.evaluate import EvaluatedCandidate
 
 
@@ -56,7 +56,7 @@ class ModelGroup:
     folds: int
 
 
-def compare_rules(declared: SelectionRule, compared: Comparison) -> tuple[RuleRegret, ...]:
+def compare_rules(declared: SelectionRule, compared: ComparedCandidates) -> tuple[RuleRegret, ...]:
     """Return the regret of the declared rule and of every other kind of rule, in the order of kinds; empty where there is nothing to choose.
 
     For fold k a rule sees the folds before k alone.
@@ -69,7 +69,7 @@ def compare_rules(declared: SelectionRule, compared: Comparison) -> tuple[RuleRe
     return tuple(_regret(rule, compared, rule is declared) for rule in rules)
 
 
-def model_groups(compared: Comparison, results: Mapping[str, EvaluatedCandidate]) -> tuple[ModelGroup, ...]:
+def model_groups(compared: ComparedCandidates, results: Mapping[str, EvaluatedCandidate]) -> tuple[ModelGroup, ...]:
     """Return the groups of candidates by estimator class, the best first; empty where no class has two candidates."""
     names_by_class: dict[str, list[str]] = {}
     for candidate in sorted(compared.candidates, key=lambda candidate: compared.loss(candidate.mean)):
@@ -90,12 +90,12 @@ def model_groups(compared: Comparison, results: Mapping[str, EvaluatedCandidate]
     )
 
 
-def _regret(rule: SelectionRule, compared: Comparison, declared: bool) -> RuleRegret:
+def _regret(rule: SelectionRule, compared: ComparedCandidates, declared: bool) -> RuleRegret:
     choices = [rule.rank(compared.until(fold))[0] for fold in range(1, compared.folds)]
     regrets = [compared.regrets(name)[fold] for fold, name in enumerate(choices, start=1)]
     return RuleRegret(rule.label, declared, tuple(choices), tuple(regrets), rule.rank(compared)[0])
 
 
-def _best_of_each_fold(compared: Comparison) -> Sequence[str]:
+def _best_of_each_fold(compared: ComparedCandidates) -> Sequence[str]:
     losses = {candidate.name: compared.losses(candidate.name) for candidate in compared.candidates}
     return [min(losses, key=lambda name: losses[name][fold]) for fold in range(compared.folds)]

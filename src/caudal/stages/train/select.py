@@ -8,7 +8,7 @@ from caudal.declarations.model import Model
 from caudal.errors import StepFailed
 from caudal.stages.metrics.scores import better
 from caudal.stages.select.best_mean import BestMean
-from caudal.stages.select.rule import CandidateScores, Comparison, SelectionRule
+from caudal.stages.select.rule import CandidateScores, ComparedCandidates, SelectionRule
 from caudal.stages.train.evaluate import EvaluatedCandidate, Evaluation
 
 
@@ -46,12 +46,12 @@ def eligible_results(evaluated: Mapping[str, Evaluation]) -> list[EvaluatedCandi
     return [result for result in results if not result.baseline and result.score is not None]
 
 
-def comparison(model: Model, results: Sequence[EvaluatedCandidate]) -> Comparison:
+def comparison(model: Model, results: Sequence[EvaluatedCandidate]) -> ComparedCandidates:
     """Return the scores of some candidates by which rules choose."""
     candidates = [
         CandidateScores(result.name, tuple(fold[model.metric] for fold in result.folds), result.size) for result in results
     ]
-    return Comparison(model.metric, better(model.metric) == "lower", tuple(candidates))
+    return ComparedCandidates(model.metric, better(model.metric) == "lower", tuple(candidates))
 
 
 def rule_of(model: Model) -> SelectionRule:

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 from sklearn import metrics as sk
 from sklearn.linear_model import LogisticRegression
 
-from caudal.stages.audit.counts import GroupCounts, count, group_rows
+from caudal.stages.audit.counts import GroupCounts, count_groups, group_rows
 from caudal.stages.audit.figures import Grouping, figures_by
 from caudal.stages.audit.metrics_of import chosen_metrics, metric_of
 
@@ -38,7 +38,7 @@ def counted(groups: pd.DataFrame, label: np.ndarray, guess: np.ndarray, score: n
     predicted = pd.DataFrame({"prediction": np.where(guess, "yes", "no")})
     if score is not None:
         predicted = predicted.assign(probability_no=1 - score, probability_yes=score)
-    return count(group_rows(groups), pd.Series(np.where(label, "yes", "no")), predicted, classes=CLASSES)
+    return count_groups(group_rows(groups), pd.Series(np.where(label, "yes", "no")), predicted, classes=CLASSES)
 
 
 def figures(counts: GroupCounts, *names: str, by: tuple[str, ...] | None = None, min_rows: int = 1, **more) -> Grouping:
@@ -175,7 +175,7 @@ def test_errors_of_groups_are_those_of_scikit_learn(seed, rows) -> None:
     rng = np.random.default_rng(seed)
     groups = pd.DataFrame({"zone": rng.choice(["a", "b"], rows)})
     label, guess = rng.normal(10, 3, rows), rng.normal(10, 3, rows)
-    counts = count(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": guess}), classes=None)
+    counts = count_groups(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": guess}), classes=None)
     found = figures_by(counts, ("zone",), chosen_metrics(None, counts.form, False), min_rows=1, resamples=20)
     for group in found.groups:
         of_group = (groups["zone"] == group.group[0]).to_numpy()

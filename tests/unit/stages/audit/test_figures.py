@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from caudal.stages.audit.audited import audited
-from caudal.stages.audit.counts import count, from_documents, group_rows
+from caudal.stages.audit.counts import count_groups, from_documents, group_rows
 from caudal.stages.audit.figures import figures_by
 from caudal.stages.audit.metrics_of import chosen_metrics, metric_of
 
@@ -28,7 +28,7 @@ def counted(groups: pd.DataFrame, label: np.ndarray, score: np.ndarray):
     predicted = pd.DataFrame({
         "prediction": np.where(score >= 0.5, "yes", "no"), "probability_no": 1 - score, "probability_yes": score,
     })  # fmt: skip
-    return count(group_rows(groups), pd.Series(np.where(label, "yes", "no")), predicted, classes=("no", "yes"))
+    return count_groups(group_rows(groups), pd.Series(np.where(label, "yes", "no")), predicted, classes=("no", "yes"))
 
 
 def test_intervals_are_those_of_a_bootstrap_of_rows() -> None:
@@ -60,7 +60,7 @@ def test_intervals_of_errors_are_those_of_a_bootstrap_of_rows() -> None:
     label = rng.gamma(2, 5, 1500)
     guess = label * 0.9 + rng.normal(1, 2, 1500)
     groups = pd.DataFrame({"zone": rng.choice(["a", "b"], 1500, p=[0.3, 0.7])})
-    counts = count(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": guess}), classes=None)
+    counts = count_groups(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": guess}), classes=None)
     found = figures_by(counts, ("zone",), chosen_metrics(None, "numbers", False), seed=1)
     of_a = (groups["zone"] == "a").to_numpy()
     error = (guess - label)[of_a]
@@ -70,7 +70,7 @@ def test_intervals_of_errors_are_those_of_a_bootstrap_of_rows() -> None:
         low, high = np.percentile(values, [2.5, 97.5])
         assert found.groups[0].figures[name].low == pytest.approx(low, abs=0.15 * (high - low)), name
         assert found.groups[0].figures[name].high == pytest.approx(high, abs=0.15 * (high - low)), name
-    exact = count(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": label + 1.0}), classes=None)
+    exact = count_groups(group_rows(groups), pd.Series(label), pd.DataFrame({"prediction": label + 1.0}), classes=None)
     (first, _) = figures_by(exact, ("zone",), chosen_metrics(None, "numbers", False)).groups
     assert first.figures["mae"].low == pytest.approx(1.0, abs=1e-6)
     assert first.figures["mae"].high == pytest.approx(1.0, abs=1e-6)
@@ -123,7 +123,7 @@ def test_with_a_named_reference_groups_are_compared_with_it_alone() -> None:
 
 def test_nulls_numbers_and_booleans_are_groups_with_names() -> None:
     groups = pd.DataFrame({"old": [True, False, None, True], "level": [1.0, 2.0, np.nan, 1.0]})
-    counts = count(
+    counts = count_groups(
         group_rows(groups), pd.Series(["a", "b", "a", "b"]), pd.DataFrame({"prediction": ["a", "b", "b", "b"]}), classes=("a", "b")
     )
     assert counts.joined(["old"]).groups == (("(missing)",), ("false",), ("true",))
@@ -133,8 +133,8 @@ def test_nulls_numbers_and_booleans_are_groups_with_names() -> None:
 
 def test_counts_come_back_from_their_documents() -> None:
     groups, label, score = people(300)
-    numbers = count(group_rows(groups), pd.Series(score), pd.DataFrame({"prediction": score + 0.1}), classes=None)
-    three = count(
+    numbers = count_groups(group_rows(groups), pd.Series(score), pd.DataFrame({"prediction": score + 0.1}), classes=None)
+    three = count_groups(
         group_rows(groups),
         pd.Series(["x", "y", "z"] * 100),
         pd.DataFrame({"prediction": ["x", "y", "x"] * 100}),
@@ -148,17 +148,19 @@ def test_counts_come_back_from_their_documents() -> None:
 def test_several_classes_have_accuracy_and_with_a_positive_one_all_rates() -> None:
     groups = pd.DataFrame({"sex": ["f", "m"] * 150})
     label, guess = pd.Series(["x", "y", "z"] * 100), pd.DataFrame({"prediction": ["x", "y", "y"] * 100})
-    plain = audited(count(group_rows(groups), label, guess, classes=("x", "y", "z")), (["sex"],))
+    plain = audited(count_groups(group_rows(groups), label, guess, classes=("x", "y", "z")), (["sex"],))
     assert set(plain.overall.figures) == {"accuracy", "error_rate"}
     assert plain.overall.figures["accuracy"].value == pytest.approx(2 / 3)
-    chosen = audited(count(group_rows(groups), label, guess, classes=("x", "y", "z"), positive="y"), (["sex"],))
+    chosen = audited(count_groups(group_rows(groups), label, guess, classes=("x", "y", "z"), positive="y"), (["sex"],))
     assert chosen.overall.figures["tpr"].value == 1.0
     assert chosen.overall.figures["fpr"].value == pytest.approx(0.5)
 
 
 def test_what_has_no_value_is_told() -> None:
     groups = pd.DataFrame({"sex": ["f", "m"] * 100})
-    counts = count(group_rows(groups), pd.Series(["no"] * 200), pd.DataFrame({"prediction": ["no"] * 200}), classes=("no", "yes"))
+    counts = count_groups(
+        group_rows(groups), pd.Series(["no"] * 200), pd.DataFrame({"prediction": ["no"] * 200}), classes=("no", "yes")
+    )
     found = audited(counts, (["sex"],), min_rows=50)
     assert found.groupings[0].groups[0].figures["tpr"].value is None
     assert found.groupings[0].between["equal_opportunity_difference"].figure.value is None
@@ -169,7 +171,7 @@ def test_what_has_no_value_is_told() -> None:
     few = audited(counts, (["sex"],), min_rows=500)
     assert "By sex, 0 of 2 groups have 500 test rows: nothing is compared." in few.notes
     unbalanced = pd.DataFrame({"sex": ["f"] * 10 + ["m"] * 190})
-    rest = count(
+    rest = count_groups(
         group_rows(unbalanced), pd.Series(["no", "yes"] * 100), pd.DataFrame({"prediction": ["no"] * 200}), classes=("no", "yes")
     )
     assert "By sex, 1 of 2 groups has 100 test rows: nothing is compared." in audited(rest, (["sex"],)).notes

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.stages.explain import shapley
-from caudal.stages.explain.shapley import explain
+from caudal.stages.explain.shapley import explain_prediction
 
 NUMBERS = st.floats(-100, 100).map(lambda value: round(value, 2))
 
@@ -31,7 +31,7 @@ def curved(frame: pd.DataFrame) -> Any:
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=14), st.integers(0, 5))
 def test_contributions_add_up_to_the_prediction_less_the_typical_one(pairs: list[tuple[float, float]], seed: int) -> None:
     row, typical = one_row([own for own, _ in pairs]), one_row([usual for _, usual in pairs])
-    found = explain(curved, row, typical, seed)
+    found = explain_prediction(curved, row, typical, seed)
     assert found.prediction == pytest.approx(curved(row)[0])
     assert found.typical == pytest.approx(curved(typical)[0])
     scale = 1 + abs(found.prediction) + abs(found.typical)
@@ -51,7 +51,7 @@ def test_contributions_are_those_of_the_definition(pairs: list[tuple[float, floa
             before = curved(mixed)[0]
             mixed.iloc[0, place] = row.iloc[0, place]
             expected[place] += (curved(mixed)[0] - before) / math.factorial(len(pairs))
-    found = explain(curved, row, typical)
+    found = explain_prediction(curved, row, typical)
     assert list(found.contributions.values()) == pytest.approx(expected.tolist(), abs=1e-8 * (1 + np.abs(expected).max()) * 100)
 
 
@@ -60,7 +60,7 @@ def test_contributions_are_those_of_the_definition(pairs: list[tuple[float, floa
 def test_a_sum_is_taken_apart_exactly(triples: list[tuple[float, float, float]]) -> None:
     weights = np.array([weight for *_, weight in triples])
     row, typical = one_row([own for own, *_ in triples]), one_row([usual for _, usual, _ in triples])
-    found = explain(lambda frame: frame.to_numpy("float64") @ weights + 7, row, typical)
+    found = explain_prediction(lambda frame: frame.to_numpy("float64") @ weights + 7, row, typical)
     expected = [weight * (own - usual) for own, usual, weight in triples]
     assert list(found.contributions.values()) == pytest.approx(expected, abs=1e-6)
 
@@ -74,7 +74,7 @@ def test_texts_nulls_and_booleans_are_exchanged_whole() -> None:
         seen.append(frame)
         return (3.0 * (frame["zone"] == "C") + frame["km"].fillna(10.0) + 5.0 * frame["rush"]).to_numpy("float64")
 
-    found = explain(predict, row, typical)
+    found = explain_prediction(predict, row, typical)
     assert found.contributions == pytest.approx({"zone": 3.0, "km": 8.0, "rush": 5.0, "seats": 0.0})
     (frame,) = seen
     assert len(frame) == 8

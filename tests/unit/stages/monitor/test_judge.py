@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from caudal.stages.monitor.evidence import Past, bet, stake
-from caudal.stages.monitor.judge import Figure, Rule, judge, threshold
+from caudal.stages.monitor.evidence import PastFigures, bet, stake
+from caudal.stages.monitor.judge import Figure, Rule, judge_windows, threshold
 
 LEARNED = Rule()
 
@@ -20,7 +20,7 @@ def figures(values: Sequence[float | None]) -> list[Figure]:
 
 
 def states(history: Sequence[float], values: Sequence[float | None], rule: Rule = LEARNED) -> list[str]:
-    return [verdict.state for verdict in judge(figures(history), figures(values), rule)]
+    return [verdict.state for verdict in judge_windows(figures(history), figures(values), rule)]
 
 
 def test_a_bet_is_fair() -> None:
@@ -35,7 +35,7 @@ def test_scores_of_figures_are_normal_and_do_not_depend_on_one_another() -> None
     random = np.random.default_rng(5)
     scores = []
     for _ in range(400):
-        past = Past()
+        past = PastFigures()
         values = random.normal(3, 2, 12)
         for value in values[:3]:
             past.add(value)
@@ -50,7 +50,7 @@ def test_scores_of_figures_are_normal_and_do_not_depend_on_one_another() -> None
 
 def test_tails_longer_than_normal_shorten_scores() -> None:
     random = np.random.default_rng(4)
-    usual, long = Past(), Past()
+    usual, long = PastFigures(), PastFigures()
     for value in random.normal(size=200):
         usual.add(value)
     for value in random.normal(size=200) * 0.1 + 3 * (random.uniform(size=200) < 0.1):
@@ -113,7 +113,7 @@ def test_one_odd_window_is_no_alarm_and_does_not_hide_the_next_change() -> None:
     random = np.random.default_rng(3)
     calm = np.exp(random.normal(-3, 0.3, 80))
     holiday = 2.0
-    found = judge(figures(calm[:40]), figures([*calm[40:60], holiday, *calm[60:70], *(calm[70:74] * 15)]), Rule())
+    found = judge_windows(figures(calm[:40]), figures([*calm[40:60], holiday, *calm[60:70], *(calm[70:74] * 15)]), Rule())
     assert "alarm" not in [verdict.state for verdict in found[:31]]
     assert found[20].state == "outside"
     assert (found[25].high or math.inf) < 1  # the holiday is no measure for the threshold

@@ -18,15 +18,15 @@ from sklearn.tree import DecisionTreeRegressor
 import caudal as cd
 from caudal.errors import DeclarationProblem
 from caudal.kinds import RULES
-from caudal.stages.select.rule import CandidateScores, Comparison, SelectionRule
+from caudal.stages.select.rule import CandidateScores, ComparedCandidates, SelectionRule
 from caudal.stages.train.evaluate import EvaluatedCandidate
 from caudal.stages.train.fitted_size import fitted_size
 from caudal.stages.train.regret import compare_rules, model_groups
 
 
-def comparison(lower: bool = True, sizes: dict[str, int] | None = None, **scores: list[float]) -> Comparison:
+def comparison(lower: bool = True, sizes: dict[str, int] | None = None, **scores: list[float]) -> ComparedCandidates:
     sign = 1 if lower else -1
-    return Comparison(
+    return ComparedCandidates(
         "mae" if lower else "r2",
         lower,
         tuple(CandidateScores(name, tuple(sign * score for score in of), (sizes or {}).get(name)) for name, of in scores.items()),

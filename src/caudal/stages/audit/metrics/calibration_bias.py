@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 ORDER = 23
 
 
-def of(tally: Tally) -> Numbers:
+def _of(tally: Tally) -> Numbers:
     """Return (sum of scores − number of positive labels), divided by the rows."""
     assert tally.bin_scores is not None
     assert tally.bin_positives is not None
@@ -20,5 +20,5 @@ def of(tally: Tally) -> Numbers:
 
 
 METRIC = GroupMetric(
-    "calibration_bias", "Calibration bias", of, "mean score minus base rate (calibration in the large)", of_scores=True
+    "calibration_bias", "Calibration bias", _of, "mean score minus base rate (calibration in the large)", of_scores=True
 )

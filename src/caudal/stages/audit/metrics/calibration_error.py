@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ORDER = 22
 
 
-def of(tally: Tally) -> Numbers:
+def _of(tally: Tally) -> Numbers:
     """Return Σ over bins of |sum of scores − number of positive labels|, divided by the rows."""
     assert tally.bin_scores is not None
     assert tally.bin_positives is not None
@@ -27,7 +27,7 @@ def of(tally: Tally) -> Numbers:
 METRIC = GroupMetric(
     "calibration_error",
     "Calibration error",
-    of,
+    _of,
     "mean distance between score and share of positive labels, over ten bins of the score (expected calibration error)",
     better="lower",
     of_scores=True,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 ORDER = 31
 
 
-def of(tally: Tally) -> Numbers:
+def _of(tally: Tally) -> Numbers:
     """Return the root of the mean of squares."""
     root: Numbers = np.sqrt(np.clip(share(tally.squared, tally.rows), 0.0, None))
     return root
@@ -23,7 +23,7 @@ def of(tally: Tally) -> Numbers:
 METRIC = GroupMetric(
     "rmse",
     "RMSE",
-    of,
+    _of,
     "square root of the mean squared distance between prediction and label",
     forms=("numbers",),
     better="lower",
