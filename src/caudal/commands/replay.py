@@ -61,7 +61,7 @@ def pace(signal: Played, rate: float, devices: int | None = None, speed: float =
     --------
     >>> from caudal.stages.simulate import simulator
     >>> pace(simulator("eeg"), 4096)
-    Pace(devices=1, rate_hz=256.0, speed=1.0, samples=16)
+    ReplayPace(devices=1, rate_hz=256.0, speed=1.0, samples=16)
     >>> pace(simulator("eeg"), 1_000_000).devices
     245
     """

@@ -30,7 +30,7 @@ def counted_minutes(first: int, count: int, hours: WorkingHours | None, tz: str)
     Examples
     --------
     >>> from caudal.declarations.service_levels import working_hours
-    >>> counted_minutes(28_400_459, 3, working_hours("Thu 09:00-10:00"), "Europe/London").tolist()
+    >>> counted_minutes(28_405_979, 3, working_hours("Thu 09:00-10:00"), "Europe/London").tolist()
     [False, True, True]
     """
     if hours is None:

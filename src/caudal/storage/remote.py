@@ -43,7 +43,7 @@ def parse_remote_address(text: str) -> RemoteAddress | None:
     Examples
     --------
     >>> parse_remote_address("s3://lake/shop/"), parse_remote_address("/var/lake")
-    (Address(root='s3://lake', path='shop'), None)
+    (RemoteAddress(root='s3://lake', path='shop'), None)
     """
     scheme, mark, rest = text.partition("://")
     if not mark:

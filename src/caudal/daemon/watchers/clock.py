@@ -96,7 +96,7 @@ def due(trigger: Timed, tz: str, since: float, now: float) -> list[float]:
     --------
     >>> hour = Every(3600, "all")
     >>> due(hour, "UTC", 0, 7200), due(Every(3600, "once"), "UTC", 0, 7500), due(Every(3600, "skip"), "UTC", 0, 7500)
-    ([3600.0, 7200.0], [7200.0], [])
+    ([3600, 7200], [7200], [])
     """
     if trigger.missed == "all":
         return list(_until(trigger_times(trigger, tz, since), now))[-MOST:]
