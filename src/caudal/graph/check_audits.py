@@ -41,8 +41,8 @@ def problems_of_audit(product: Product, audit: Audit) -> Iterator[DeclarationPro
         return
     yield from _one_of(audit, model, features)
     for column in audit.by:
-        if column in (*features.key, model.label):
-            role = "the label" if column == model.label else "a key, so that each row would be a group"
+        role = _unfit_role(features, model, column)
+        if role is not None:
             yield DeclarationProblem(
                 f"The audit of model '{model.name}' groups rows by '{column}', which is {role}.",
                 fix="Group by a column that many rows share.", where=str(audit.where),
@@ -54,6 +54,18 @@ def problems_of_audit(product: Product, audit: Audit) -> Iterator[DeclarationPro
                 f"The audit of model '{model.name}' groups rows by '{column}', which identifies a person (product.subject).",
                 fix="Group by a column that many people share.", where=str(audit.where),
             )  # fmt: skip
+
+
+def _unfit_role(features: Features, model: Model, column: str) -> str | None:
+    """Return what a column is that no rows have in common; None for a column that groups rows.
+
+    One column of several that make the key may group rows: the zone of features by zone and hour.
+    """
+    if column == model.label:
+        return "the label"
+    if column == features.as_of:
+        return "the time of each row"
+    return "the key, so that each row would be a group" if features.key == (column,) else None
 
 
 def problems_of_audit_columns(audit: Audit, features: Features, names: Collection[str]) -> Iterator[DeclarationProblem]:

@@ -75,7 +75,7 @@ def test_it_is_a_node_after_its_model() -> None:
     [
         ({"model": "mm"}, {}, "Model 'mm' is to be audited, but nothing declares it", "m"),
         ({"by": "sexx"}, {}, "groups rows by 'sexx', and features 'ready' have no such column", "sex"),
-        ({"by": "person"}, {}, "groups rows by 'person', which is a key", None),
+        ({"by": "person"}, {}, "groups rows by 'person', which is the key", None),
         ({"by": "repaid"}, {}, "groups rows by 'repaid', which is the label", None),
         ({"metrics": ["trp"]}, {}, "asks for the metric 'trp', which there is not", "tpr"),
         ({"metrics": ["mae"]}, {}, "'mae', which is for a regression, and the model's task is classification", None),
@@ -96,6 +96,25 @@ def test_what_binds_to_nothing_is_one_sentence(audit: Any, options: dict[str, An
     found = [problem for problem in check(product(audit, **options)) if what in problem.what]
     assert len(found) == 1, sentences(product(audit, **options))
     assert found[0].nearest == nearest
+
+
+def test_a_column_of_a_key_of_several_is_a_group_and_a_time_is_none() -> None:
+    def by(column: str) -> list[str]:
+        declared = cd.Product("p")
+        columns = cd.schema(zone="string", at="timestamp", trips="double", before="double")
+        declared.source("raw", cd.files("*.csv"), schema=columns)
+
+        @declared.features(entity="zone", as_of="at", labels=["trips"], schema=columns)
+        def demand(raw: Any) -> Any: ...
+
+        model = declared.model(
+            "m", features=demand, label="trips", candidates={"linear": LinearRegression()}, split=cd.temporal("1 day")
+        )
+        declared.audit(model, by=column)
+        return sentences(declared)
+
+    assert by("zone") == []
+    assert any("groups rows by 'at', which is the time of each row" in sentence for sentence in by("at"))
 
 
 def test_a_person_is_no_group() -> None:

@@ -286,7 +286,10 @@ def _lines(model: str, audit: AuditSummary) -> TerminalPart:
     for grouping in groupings:
         compared = main_comparisons(name for candidate in audit["candidates"] for name in candidate["between"][grouping])
         names = [name for name in compared if not name.endswith("_ratio")][:3]
-        heads = ["" if score is None else title_of(score), *(title_of(name).replace(" difference", "") for name in names)]
+        heads = [
+            "" if score is None else f"{title_of(score)} of all",
+            *(title_of(name).replace(" difference", "").removesuffix(",") for name in names),
+        ]
         rows = grid("left", "left", "right", *("right" for _ in names), "fill")
         rows.add_row("", *(Text(text, style="bright_black") for text in (f"by {grouping}", *heads, "")))
         for candidate in audit["candidates"]:

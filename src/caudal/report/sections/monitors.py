@@ -33,7 +33,7 @@ class Monitors(ReportSection):
 <tr><td class="name">{{ figure.name }}</td><td class="n" data-label="Newest window">{{ figure.value }}</td><td class="n" data-label="Expected">{{ figure.expected }}</td><td>{{ badge(figure.badge, figure.state) }}</td><td class="draw">{{ figure.chart }}</td></tr>{% endfor %}
 </tbody></table></div>
 <p class="soft">{{ monitor.words }}</p>
-{% else %}<p class="soft">No window has ended yet since the reference: the next one is compared with it.</p>{% endif %}
+{% else %}<p class="soft">All windows so far belong to the reference; later ones will be compared with them.</p>{% endif %}
 {% if monitor.left_out %}<p class="soft">Not watched: {{ monitor.left_out }}.</p>{% endif %}
 {% endfor %}
 </section>

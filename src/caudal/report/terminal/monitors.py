@@ -30,9 +30,12 @@ def monitors(document: MonitorsDocument, to: Console | None = None) -> None:
 def _monitor(out: Console, product: str, monitor: MonitorDocument) -> None:
     versions = [figure["reference"] for figure in monitor["figures"] if figure["reference"] is not None]
     against = f"what version {max(versions)} learned from" if versions else "the windows before"
-    out.print(heading(f"{product} {monitor['monitor']}", f"{plural(monitor['windows'], 'window')}, compared with {against}"))
+    compared = (
+        f"{plural(monitor['windows'], 'window')}, compared with {against}" if monitor["figures"] else "nothing to compare yet"
+    )
+    out.print(heading(f"{product} {monitor['monitor']}", compared))
     if not monitor["figures"]:
-        out.print("  No window has ended yet since the reference.", style="bright_black")
+        out.print("  All windows so far belong to the reference; later ones will be compared with them.", style="bright_black")
     rows = grid("left", "right", "left", "left", "left")
     rows.show_header = True
     names = ("figure", "newest", "expected", "state", "history")
