@@ -36,7 +36,7 @@ MOMENTS = {
 def killed_at(server: S3Server | HdfsServer, module: str, name: str, count: int, back_s: float | None = None) -> Iterator[None]:
     """Kill the server when a function is called for the n-th time; after ``back_s`` it comes back."""
     home = importlib.import_module("caudal.stages.enforce.judging.judge" if name == "judge" else module)
-    owner, attribute = (home.Judged, "write") if name == "judge" else (home, name)
+    owner, attribute = (home.JudgedFrame, "write") if name == "judge" else (home, name)
     plain, calls = getattr(owner, attribute), 0
     comeback = threading.Timer(back_s or 0.0, server.start)
 

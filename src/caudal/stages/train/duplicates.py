@@ -48,6 +48,7 @@ class Duplicates:
     groups : number of groups with several rows
     distance : the cosine distance below which vectors are near-duplicates; None where none were compared
     not_compared : why vectors were not compared though there are some; None where they were
+    scattered : whether there are too few groups for the folds, so that near-duplicates lie in different ones
     """
 
     group: NDArray[np.int64]
@@ -55,6 +56,7 @@ class Duplicates:
     groups: int
     distance: float | None = None
     not_compared: str | None = None
+    scattered: bool = False
 
     @property
     def sentence(self) -> str | None:
@@ -62,7 +64,12 @@ class Duplicates:
         parts = []
         if self.rows:
             parts.append(
-                f"{self.rows:,} rows are near-duplicates of others ({self.groups:,} groups) and stay in one fold with them"
+                f"{self.rows:,} rows are near-duplicates of others ({self.groups:,} groups) and "
+                + (
+                    "lie in different folds, since there are too few groups for the folds: the scores may be too good"
+                    if self.scattered
+                    else "stay in one fold with them"
+                )
             )
         if self.not_compared:
             parts.append(self.not_compared)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from caudal.declarations.model import Hashed, Model, TemporalRows
@@ -25,7 +25,7 @@ from caudal.stages.train.regret import ModelGroup, RuleRegret, compare_rules, mo
 from caudal.stages.train.rows import LabelledRows, labelled_rows
 from caudal.stages.train.select import comparison, eligible_results, rule_of, select
 from caudal.stages.train.signature import signature
-from caudal.stages.train.split import folds, hashed_folds, iso_timestamp, row_folds
+from caudal.stages.train.split import Fold, folds, hashed_folds, iso_timestamp, row_folds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,9 +120,7 @@ def train(
     signature_ = signature(model, features, rows, schema, fields)
     duplicates: Duplicates | None = None
     if isinstance(model.split, Hashed):
-        duplicates = find_duplicates(rows)
-        together = duplicates.group if duplicates.rows else None
-        folds_ = hashed_folds(rows.frame, model.split, features.entity, rows.as_of, model.name, together)
+        folds_, duplicates = _folds_and_duplicates(model, model.split, features, rows)
     elif isinstance(model.split, TemporalRows):
         folds_ = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
@@ -164,6 +162,19 @@ def train(
         effects=effects_of_inputs(model, rows, folds_[-1], evaluated[best.name]),
         groups=model_groups(compared, {name: evaluation.result for name, evaluation in evaluated.items()}),
     )
+
+
+def _folds_and_duplicates(
+    model: Model, split: Hashed, features: Features, rows: LabelledRows
+) -> tuple[tuple[Fold, ...], Duplicates]:
+    """Return folds by key that keep near-duplicates together; where those are too few groups for the folds, folds that do not."""
+    duplicates = find_duplicates(rows)
+    if duplicates.rows:
+        try:
+            return hashed_folds(rows.frame, split, features.entity, rows.as_of, model.name, duplicates.group), duplicates
+        except StepFailed:
+            duplicates = replace(duplicates, scattered=True)
+    return hashed_folds(rows.frame, split, features.entity, rows.as_of, model.name), duplicates
 
 
 def _fit_chosen(model: Model, name: str, candidate: Candidate, rows: LabelledRows) -> FittedCandidate:

@@ -156,3 +156,16 @@ def test_planted_copies_of_photographs_no_longer_flatter(shared_data: Path, monk
         assert flattered[candidate] > 0.95
         assert true[candidate] < flattered[candidate] - 0.05
         assert kept_together[candidate] < true[candidate] + 0.03, (kept_together, true, flattered)
+
+
+def test_too_few_groups_for_the_folds_are_told_and_training_goes_on() -> None:
+    """Ten shots each of four photographs: of five folds one at least has no whole group."""
+    shots = pd.concat([vectors(4) + np.random.default_rng(shot).normal(0, 0.001, (4, 12)) for shot in range(10)], ignore_index=True)
+    frame = shots.assign(photo=[f"photo {at}" for at in range(40)], source="shop", kind=["apple", "apple", "pear", "pear"] * 10)
+    model = Model(
+        "kind", "photos", "kind", 0.0, {"nearest": KNeighborsClassifier(1)}, hashed(0.2, folds=5), "accuracy", task="classification"
+    )
+    trained = train(model, PHOTOS, frame)
+    assert "40 rows are near-duplicates of others" in trained.rule
+    assert "since there are too few groups for the folds: the scores may be too good" in trained.rule
+    assert trained.metrics["accuracy"] == 1.0
