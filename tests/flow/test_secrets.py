@@ -61,6 +61,7 @@ HARMLESS = {
 PLACES = ("alert", "connection", "database", "format", "images", "outlet", "warehouse", "web")
 SETTINGS = {"ledger", "warehouse", "smtp", "luigi", "metastore", "key", "spark", "openlineage"}
 NO_SETTINGS = {
+    "jobs",
     "home",
     "data",
     "lake",
