@@ -58,6 +58,14 @@ def secrets_of_its_own() -> Iterator[None]:
     forget_secrets()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of a flow as slow: it runs products by the command."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent / "tests" / "flow"):
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what is slow once ``CAUDAL_TEST_MINUTES`` are over, where they are given: on a slow machine a summary is worth more than being cut off."""
     minutes = os.environ.get("CAUDAL_TEST_MINUTES")
