@@ -129,8 +129,8 @@ def test_avro(tmp_path):
 from pathlib import Path
 from tests.without import block
 block(["fastavro"])
-from caudal.tables.erased import RawKind, count
-count(Path("orders.avro"), RawKind("avro", {}), "n", bool)
+from caudal.tables.erased import RawKind, count_subject_rows
+count_subject_rows(Path("orders.avro"), RawKind("avro", {}), "n", bool)
 """
     answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, check=False)
     assert "needs fastavro, which is not installed. Run: pip install 'caudal[avro]'" in answer.stderr, answer.stderr
