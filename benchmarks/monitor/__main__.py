@@ -51,14 +51,14 @@ def main() -> None:
 def _figures(name: str, calm: list[Stretch], changed: list[Stretch]) -> dict[str, dict[str, object]]:
     """Return for each rule of a program: false alarms in 1,000 windows, and for each change the median delay in windows and how often it was missed."""
     false = [_alarms(name, part) for part in calm]
-    found = [_alarms(name, part) for part in changed]
+    after_change = [_alarms(name, part) for part in changed]
     figures: dict[str, dict[str, object]] = {}
     for rule in false[0]:
         raised = {data: [] for data in TEXT}  # type: dict[str, list[bool]]
         for part, alarms in zip(calm, false, strict=True):
             raised[part.name.partition("-")[0]] += alarms[rule]
         delays: dict[str, list[int | None]] = {}
-        for part, alarms in zip(changed, found, strict=True):
+        for part, alarms in zip(changed, after_change, strict=True):
             after = alarms[rule][ONSET - REFERENCE :]
             delays.setdefault(f"{part.name.partition('-')[0]}: {part.change}", []).append(
                 next((n + 1 for n, alarm in enumerate(after) if alarm), None)

@@ -25,5 +25,5 @@ def alarms(rows: pd.DataFrame, reference: int, patience: int = 2, state: str = "
     windows = {start // 86_400: counts for start, counts in counter.result().items()}
     regime = Regime(1, tuple(range(reference)), tuple(range(reference, max(windows) + 1)))
     series = judged(drift_series(bins, windows, regime, ("psi", "superiority"), {}, patience), 0.05)
-    found = [[verdict.state == state for verdict in entry.verdicts] for entry in series]
-    return [any(states) for states in zip(*found, strict=True)]
+    by_series = [[verdict.state == state for verdict in entry.verdicts] for entry in series]
+    return [any(states) for states in zip(*by_series, strict=True)]

@@ -70,18 +70,18 @@ def taxi() -> pd.DataFrame:
     rows = rows[(at >= "2023-01-01") & (at < "2023-02-01")]
     columns = ["trip_distance", "fare_amount", "tip_amount", "passenger_count", "payment_type", "PULocationID"]
     window = (rows["lpep_pickup_datetime"] - pd.Timestamp("2023-01-01")).dt.total_seconds() // 14_400
-    found = rows[columns].assign(
+    watched = rows[columns].assign(
         payment_type=rows["payment_type"].map("{:g}".format), PULocationID=rows["PULocationID"].astype(str)
     )
-    return found.assign(**{WINDOW: window.astype(int)})
+    return watched.assign(**{WINDOW: window.astype(int)})
 
 
 def bikes() -> pd.DataFrame:
     """Return the hours of bike hire by day."""
     rows = pd.read_csv(DATA / "bike_sharing" / "hour_until_2012-06-04.csv")
     window = pd.factorize(rows["dteday"])[0]
-    found = rows[["temp", "hum", "windspeed", "cnt", "hr"]].assign(weathersit=rows["weathersit"].astype(str))
-    return found.assign(**{WINDOW: window})
+    watched = rows[["temp", "hum", "windspeed", "cnt", "hr"]].assign(weathersit=rows["weathersit"].astype(str))
+    return watched.assign(**{WINDOW: window})
 
 
 def stretch(data: str, seed: int, windows: int, reference: int, change: Change | None = None, onset: int | None = None) -> Stretch:

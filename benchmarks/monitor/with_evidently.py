@@ -25,14 +25,14 @@ def main() -> None:
         categorical_columns=[name for name in columns if name in text],
     )
     known = Dataset.from_pandas(rows.loc[rows["window"] < reference, columns], data_definition=definition)
-    found = {"dataset": [], "column": []}
+    alerts = {"dataset": [], "column": []}
     for number in range(reference, int(rows["window"].max()) + 1):
         window = Dataset.from_pandas(rows.loc[rows["window"] == number, columns], data_definition=definition)
         result = json.loads(Report([DataDriftPreset()]).run(window, known).json())
         drifted = next(metric["value"] for metric in result["metrics"] if "count" in str(metric["value"]))
-        found["dataset"].append(drifted["share"] >= 0.5)
-        found["column"].append(drifted["count"] > 0)
-    print(json.dumps(found))
+        alerts["dataset"].append(drifted["share"] >= 0.5)
+        alerts["column"].append(drifted["count"] > 0)
+    print(json.dumps(alerts))
 
 
 main()

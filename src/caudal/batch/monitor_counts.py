@@ -97,8 +97,8 @@ def new_counts(product: Product, monitor: Monitor, version: delta.Version, until
     }
     columns = [name for name in names if name not in left_out]
     days = {day for day in version.days if day is None or until is None or day <= until} if version.partitioned else None
-    found = bins_of(batches(version, columns, days), columns)
-    bins = {name: bins for name, bins in found.items() if bins is not None}
+    bins_by_column = bins_of(batches(version, columns, days), columns)
+    bins = {name: bins for name, bins in bins_by_column.items() if bins is not None}
     for name in columns:
         if name not in bins:
             is_text = watched_as(schema.field(name).type) == "categories"

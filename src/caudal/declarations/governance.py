@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from caudal.declarations.declared import Declared, Function, name_of
@@ -61,6 +61,11 @@ class About:
 
     text: str
     unit: str | None = None
+
+
+def person_columns(subjects: Iterable[Subject], table: str) -> tuple[str, ...]:
+    """Return the columns of a table that are declared to identify a person."""
+    return tuple(subject.column for subject in subjects if not subject.tables or table in subject.tables)
 
 
 class Governance(Declared):

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from caudal.declarations.audit import MISSING, Audit, group_name
+from caudal.declarations.governance import person_columns
 from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
@@ -47,9 +48,7 @@ def problems_of_audit(product: Product, audit: Audit) -> Iterator[DeclarationPro
                 f"The audit of model '{model.name}' groups rows by '{column}', which is {role}.",
                 fix="Group by a column that many rows share.", where=str(audit.where),
             )  # fmt: skip
-        elif any(
-            column == subject.column and (not subject.tables or model.features in subject.tables) for subject in product.subjects
-        ):
+        elif column in person_columns(product.subjects, model.features):
             yield DeclarationProblem(
                 f"The audit of model '{model.name}' groups rows by '{column}', which identifies a person (product.subject).",
                 fix="Group by a column that many people share.", where=str(audit.where),

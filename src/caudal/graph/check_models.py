@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterator
 
+from caudal.declarations.governance import person_columns
 from caudal.declarations.metrics import METRICS, needs_probabilities
 from caudal.declarations.model import BASELINE, Hashed, Model, Selection, Temporal, TemporalRows
 from caudal.declarations.node import Features
@@ -84,6 +85,17 @@ def problems_of_model_columns(product: Product, features: Features, names: Colle
         yield from problems_of_mitigations(model, features, names, inputs)
         if (audit := product.audits.get(model.name)) is not None:
             yield from problems_of_audit_columns(audit, features, names)
+        for gate in model.gates:
+            for column in gate.columns:
+                if column in person_columns(product.subjects, features.name):
+                    yield DeclarationProblem(
+                        f"Gate {gate.kind} of model '{model.name}' groups rows by '{column}', which identifies a person (product.subject), and "
+                        "decisions keep the figures of each group.",
+                        fix="Group by a column that many people share.",
+                        where=str(model.where),
+                        model=model.name,
+                        column=column,
+                    )
         if not inputs:
             yield DeclarationProblem(
                 f"Model '{model.name}' has no input: every column of features '{features.name}' is a key, a time, a label or kept.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from caudal import kinds
 from caudal.declarations.duration import text
+from caudal.declarations.governance import person_columns
 from caudal.declarations.monitor import DAY_S, Monitor
 from caudal.declarations.node import Features, Source
 from caudal.declarations.product import Product
@@ -33,12 +34,7 @@ def not_watched(product: Product, monitor: Monitor) -> tuple[str, ...]:
     names = list(node.not_inputs) if node is not None else []
     if node is not None and node.event_time:
         names.append(node.event_time)
-    return (*names, *persons(product, table))
-
-
-def persons(product: Product, table: str) -> tuple[str, ...]:
-    """Return the columns of a table that are declared to identify a person."""
-    return tuple(subject.column for subject in product.subjects if not subject.tables or table in subject.tables)
+    return (*names, *person_columns(product.subjects, table))
 
 
 def problems_of_monitor(product: Product, monitor: Monitor) -> Iterator[DeclarationProblem]:
@@ -79,10 +75,16 @@ def problems_of_monitor(product: Product, monitor: Monitor) -> Iterator[Declarat
             fix="Leave by= out, or watch the model.",
         )  # fmt: skip
     for column in monitor.columns or ():
-        if column in persons(product, table):
+        if column in person_columns(product.subjects, table):
             yield _problem(
                 monitor, f"Monitor '{monitor.name}' watches '{column}', which identifies a person, and histograms keep its values.",
                 fix="Leave the column out.",
+            )  # fmt: skip
+    for column in monitor.by:
+        if column in person_columns(product.subjects, table):
+            yield _problem(
+                monitor, f"Monitor '{monitor.name}' measures errors by '{column}', which identifies a person, and figures keep its values.",
+                fix="Group by a column that many people share.",
             )  # fmt: skip
     schema = None if isinstance(node, Source) else node.schema
     if schema is not None and schema.names:

@@ -317,6 +317,7 @@ def test_check_finds_what_a_monitor_cannot_watch(shop: Callable[..., Shop]) -> N
     product.monitor("visits", name="d", by="shop")
     product.subject("colour")
     product.monitor("visits", name="e", columns=["colour"])
+    product.monitor("stay", name="f", by="colour")
     sentences = [problem.what for problem in check(product)]
     assert sentences == [
         "Monitor 'a' watches 'stays', which nothing declares.",
@@ -324,6 +325,7 @@ def test_check_finds_what_a_monitor_cannot_watch(shop: Callable[..., Shop]) -> N
         "Monitor 'c' has a reference of 30 days, and 'raw' has no event time.",
         "Monitor 'd' measures errors by shop, and 'visits' is no model.",
         "Monitor 'e' watches 'colour', which identifies a person, and histograms keep its values.",
+        "Monitor 'f' measures errors by 'colour', which identifies a person, and figures keep its values.",
     ]
 
 

@@ -118,9 +118,11 @@ def test_a_column_of_a_key_of_several_is_a_group_and_a_time_is_none() -> None:
 
 
 def test_a_person_is_no_group() -> None:
-    declared = product({})
+    declared = product({}, gates=[cd.fair("tpr", "town", at_most=0.1)])
     declared.subject("town")
-    assert any("groups rows by 'town', which identifies a person" in sentence for sentence in sentences(declared))
+    problems = sentences(declared)
+    assert any("The audit of model 'm' groups rows by 'town', which identifies a person" in sentence for sentence in problems)
+    assert any("Gate fair of model 'm' groups rows by 'town', which identifies a person" in sentence for sentence in problems)
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ def find_debt(scope: DebtScope) -> Debt:
     A way back is a source that reads a table where it lies in the lake, a published table of the warehouse, or the topic or folder of an outlet.
     """
     findings = []
-    for made, source, how in ways_back(scope):
-        path = _path(scope, source, made)
+    for written, source, how in ways_back(scope):
+        path = _path(scope, source, written)
         if path is None:
             continue
         predicted = [name for name in path if name in scope.product.predictions]
@@ -79,8 +79,8 @@ def _comes_back(to: object, source: Source) -> bool:
     return False
 
 
-def _path(scope: DebtScope, source: str, made: str) -> list[str] | None:
-    """Return a way from a source to what is made of it, by declared inputs alone; None where there is none."""
+def _path(scope: DebtScope, source: str, written: str) -> list[str] | None:
+    """Return a way from a source to what is written from it, by declared inputs alone; None where there is none."""
     models = scope.product.models
     after: Mapping[str, list[str]] = defaultdict(
         list,  # a prediction is reached by its model, and not by the features that it reads too
@@ -92,7 +92,7 @@ def _path(scope: DebtScope, source: str, made: str) -> list[str] | None:
     ways, visited = [[source]], {source}
     while ways:
         way = ways.pop(0)
-        if way[-1] == made:
+        if way[-1] == written:
             return way
         following = [name for name in after[way[-1]] if name not in visited]
         visited |= set(following)

@@ -76,8 +76,8 @@ class Audits(ReportSection):
 
     def document(self, record: RecordedRun) -> dict[str, AuditSummary] | None:
         """Return what lies between groups for each candidate of each model that this run audited; None where it audited none."""
-        found = {audit["model"]: _summary(audit) for audit in _audits(record)}
-        return found or None
+        summaries = {audit["model"]: _summary(audit) for audit in _audits(record)}
+        return summaries or None
 
     def content(self, run: ReportedRun) -> Mapping[str, object] | None:
         """Return each audit with its charts."""
@@ -92,13 +92,13 @@ class Audits(ReportSection):
 
     def terminal(self, document: RunDocument) -> Iterator[TerminalPart]:
         """Yield the comparisons of each audit that this run made."""
-        made = {
+        audited_here = {
             step["step"].partition(":")[2]
             for step in document["steps"]
             if step["step"].startswith("audit:") and step["state"] == "succeeded"
         }
         for model, audit in document.get("audits", {}).items():
-            if model in made:
+            if model in audited_here:
                 yield _lines(model, audit)
 
 

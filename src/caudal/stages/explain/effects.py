@@ -90,23 +90,23 @@ def effects(
     whole = scores[0]
     if whole is None:
         return ()
-    found = []
+    by_importance = []
     for number, name in enumerate(inputs):
         of_input = scores[1 + number * REPEATS : 1 + (number + 1) * REPEATS]
         losses = [(each - whole) * (1 if lower else -1) for each in of_input if each is not None]
         if losses:
-            found.append(
+            by_importance.append(
                 InputEffect(name, float(np.mean(losses)), float(np.std(losses, ddof=1)) if len(losses) > 1 else 0.0, count)
             )
-    found.sort(key=lambda effect: -effect.importance)
-    return _with_dependence(predict, found, rows.head(AVERAGED), classes)
+    by_importance.sort(key=lambda effect: -effect.importance)
+    return _with_dependence(predict, by_importance, rows.head(AVERAGED), classes)
 
 
 def _with_dependence(
-    predict: Predict, found: Sequence[InputEffect], rows: pd.DataFrame, classes: Sequence[str] | None
+    predict: Predict, by_importance: Sequence[InputEffect], rows: pd.DataFrame, classes: Sequence[str] | None
 ) -> tuple[InputEffect, ...]:
     """Return the effects, the first of them with their partial dependence."""
-    shown = [effect for effect in found[:SHOWN] if effect.importance > 0]
+    shown = [effect for effect in by_importance[:SHOWN] if effect.importance > 0]
     values = [_grid(rows[effect.name]) for effect in shown]
     frames = [
         rows.assign(**{effect.name: _constant(rows[effect.name], value)})
@@ -114,7 +114,7 @@ def _with_dependence(
         for value in of
     ]
     if not frames:
-        return tuple(found)
+        return tuple(by_importance)
     predicted = predict(pd.concat(frames, ignore_index=True))
     outputs = {"prediction": "prediction"}
     if classes is not None:
@@ -142,7 +142,7 @@ def _with_dependence(
         InputEffect(effect.name, effect.importance, effect.spread, effect.rows, dependence)
         for effect, dependence in zip(shown, dependences, strict=True)
     ]
-    return (*with_dependence, *found[len(shown) :])
+    return (*with_dependence, *by_importance[len(shown) :])
 
 
 def _shuffled(rows: pd.DataFrame, name: str, rng: np.random.Generator) -> pd.DataFrame:

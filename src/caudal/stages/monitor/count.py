@@ -85,18 +85,18 @@ class Counter:
         """Count the rows of a batch."""
 
         starts, timed = self.windowed.starts(batch)
-        found, places = _distinct(starts[timed], self.windowed.window_s)
-        if not found.size:
+        window_starts, places = _distinct(starts[timed], self.windowed.window_s)
+        if not window_starts.size:
             return
-        for start, rows in zip(found.tolist(), np.bincount(places).tolist(), strict=True):
+        for start, rows in zip(window_starts.tolist(), np.bincount(places).tolist(), strict=True):
             if self.within is None or start in self.within:
                 self._rows[start] = self._rows.get(start, 0) + rows
         for column, bins in self.bins.items():
             bin_places, valued = bin_indices(batch.column(column), bins)
             bin_places, valued = bin_places[timed], valued[timed]
-            flat = np.bincount(places[valued] * bins.size + bin_places[valued], minlength=found.size * bins.size)
-            nulls = np.bincount(places[~valued], minlength=found.size)
-            for place, start in enumerate(found.tolist()):
+            flat = np.bincount(places[valued] * bins.size + bin_places[valued], minlength=window_starts.size * bins.size)
+            nulls = np.bincount(places[~valued], minlength=window_starts.size)
+            for place, start in enumerate(window_starts.tolist()):
                 if self.within is not None and start not in self.within:
                     continue
                 tally = self._tallies.setdefault(start, {}).setdefault(column, _Tally(np.zeros(bins.size, np.int64)))
@@ -124,8 +124,8 @@ def _distinct(starts: NDArray[np.int64], window_s: int) -> tuple[NDArray[np.int6
         return starts, starts
     numbers = (starts - starts.min()) // window_s
     if numbers.max() > 100_000:  # a stray time decades away
-        found, places = np.unique(starts, return_inverse=True)
-        return found, places
+        distinct, places = np.unique(starts, return_inverse=True)
+        return distinct, places
     present = np.bincount(numbers) > 0
     return np.flatnonzero(present) * window_s + starts.min(), (np.cumsum(present) - 1)[numbers]
 
@@ -185,13 +185,13 @@ def bins_of(batches: Iterable[pa.RecordBatch], columns: Sequence[str], seed: int
             elif len(counts := categories.setdefault(column, {})) <= MOST_CATEGORIES:
                 for entry in pc.value_counts(category_texts(values).drop_null()).to_pylist():
                     counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
-    found: dict[str, Bins | None] = {}
+    bins: dict[str, Bins | None] = {}
     for column in columns:
         if column in numbers:
-            found[column] = number_bins(_sampled(numbers[column], random))
+            bins[column] = number_bins(_sampled(numbers[column], random))
         else:
-            found[column] = category_bins(categories.get(column, {}))
-    return found
+            bins[column] = category_bins(categories.get(column, {}))
+    return bins
 
 
 def _sampled(parts: list[NDArray[np.float64]], random: np.random.Generator) -> NDArray[np.float64]:

@@ -96,9 +96,9 @@ def find_duplicates(rows: LabelledRows) -> Duplicates:
     for _ in range(MAX_HALVINGS):
         if not distance:
             break
-        found = _grouped(len(rows), np.concatenate([equal, known[_near_pairs(unit, distance)]]))
-        if rows.classes is None or _is_spread(found.group, rows.y):
-            return replace(found, distance=distance)
+        grouped = _grouped(len(rows), np.concatenate([equal, known[_near_pairs(unit, distance)]]))
+        if rows.classes is None or _is_spread(grouped.group, rows.y):
+            return replace(grouped, distance=distance)
         distance /= 2
     return _grouped(len(rows), equal)
 
