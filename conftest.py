@@ -42,7 +42,7 @@ for _name, _value in QUIET.items():
 # Commands are started hundreds of times: let them keep what they compile.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_BEGAN = time.monotonic()
+_UNTIL = os.environ.get("CAUDAL_TEST_UNTIL")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -60,18 +60,23 @@ def secrets_of_its_own() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of a flow as slow: it runs products by the command."""
+    """Mark every test of a flow as slow: it runs products by the command. Where the time is limited, files without a slow test come first."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent / "tests" / "flow"):
             item.add_marker(pytest.mark.slow)
+    if _UNTIL:
+        slow_files = {item.path for item in items if _is_slow(item)}
+        items.sort(key=lambda item: item.path in slow_files)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is slow once ``CAUDAL_TEST_MINUTES`` are over, where they are given: on a slow machine a summary is worth more than being cut off."""
-    minutes = os.environ.get("CAUDAL_TEST_MINUTES")
-    slow = item.get_closest_marker("slow") or item.get_closest_marker("faults")
-    if minutes and slow and time.monotonic() - _BEGAN > float(minutes) * 60:
-        pytest.skip(f"slow, and {minutes} minutes are over")
+    """Skip what is slow from ``CAUDAL_TEST_UNTIL`` on (seconds since 1970), where it is given: on a slow machine a summary is worth more than being cut off."""
+    if _UNTIL and _is_slow(item) and time.time() > float(_UNTIL):
+        pytest.skip("slow, and the time for tests is over")
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    return any(item.get_closest_marker(name) for name in ("slow", "faults"))
 
 
 @pytest.fixture(scope="session")
