@@ -13,9 +13,20 @@ from deltalake import Schema
 from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import not_watched
 from caudal.ledger.measurements import Measurement
-from caudal.ledger.monitored import BINS, COUNTS, KIND, REFERENCE, kept_of, newest_by_window
-from caudal.stages.monitor.bins import Bins, Histogram, bins_from_json
-from caudal.stages.monitor.count import Counter, WindowCounts, Windowed, bins_of, watched_as
+from caudal.ledger.monitored import COLUMNS, COUNTS, KIND, REFERENCE, kept_of, newest_by_window
+from caudal.stages.monitor.bins import bins_of
+from caudal.stages.monitor.column_counts import (
+    FEWER_KEYS,
+    MOST_CATEGORIES,
+    MOST_KEYS,
+    ColumnCounts,
+    NumberCounts,
+    counts_from_json,
+    only_grows,
+    together,
+    watched_as,
+)
+from caudal.stages.monitor.count import Counter, WindowCounts, Windowed
 from caudal.stages.monitor.windows import instant, start_of_day, windows_of_day
 from caudal.storage import delta
 from caudal.storage.parquet import dataset
@@ -33,61 +44,60 @@ BATCH_ROWS = 131_072
 
 @dataclass
 class Counted:
-    """The bins and the counts of a monitor.
+    """The columns and the counts of a monitor.
 
     Parameters
     ----------
-    columns : type of each column of the table when the bins were made
+    columns : the columns that are counted
+    types : type of each column of the table when it was first counted
     left_out : columns that are not watched, with the reason
     table_version : of the table that the newest counts are of
     new, recounted : windows whose counts changed, and windows whose rows were read again
     references : predictions for the training rows, by model version
     """
 
-    bins: dict[str, Bins]
-    columns: dict[str, str]
+    columns: tuple[str, ...]
+    types: dict[str, str]
     left_out: dict[str, str]
     windows: dict[int, WindowCounts] = field(default_factory=dict)
     table_version: int | None = None
     new: set[int] = field(default_factory=set)
     recounted: set[int] = field(default_factory=set)
-    references: dict[int, Histogram] = field(default_factory=dict)
+    references: dict[int, ColumnCounts] = field(default_factory=dict)
     new_references: set[int] = field(default_factory=set)
-    has_new_bins: bool = False
+    kept_left_out: dict[str, str] | None = None
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The columns whose figures are judged."""
+        return tuple(column for column in self.columns if column not in self.left_out)
 
 
-def kept_counts(ledger: Ledger, product: str, monitor: str, code: str) -> Counted | None:
-    """Return what the ledger keeps for a declaration; None where nothing was counted yet."""
-    bins_rows = kept_of(ledger, product, monitor, code=code, metric=BINS)
-    if not bins_rows:
+def kept_counts(ledger: Ledger, product: Product, monitor: Monitor, code: str, version: delta.Version) -> Counted | None:
+    """Return what the ledger keeps for a declaration; None where nothing was counted yet, or a column to be watched is new."""
+    kept = kept_of(ledger, product.name, monitor.name, code=code, metric=COLUMNS)
+    if not kept:
         return None
-    detail: Mapping[str, Any] = bins_rows[0].detail
-    bins = {column: bins_from_json(document) for column, document in detail["bins"].items()}
-    counted = Counted(bins, dict(detail["columns"]), dict(detail["left_out"]))
-    rows = newest_by_window(kept_of(ledger, product, monitor, code=code, metric=COUNTS))
+    detail: Mapping[str, Any] = kept[0].detail
+    present = new_counts(product, monitor, version)
+    counted = Counted(tuple(detail["columns"]), dict(detail["types"]), present.left_out, kept_left_out=dict(detail["left_out"]))
+    if set(present.columns) - set(counted.columns):
+        return None  # the windows before are counted with it, as a new home would count them
+    rows = newest_by_window(kept_of(ledger, product.name, monitor.name, code=code, metric=COUNTS))
     for row in rows:
         counts: Mapping[str, Any] = row.detail
-        histograms = {
-            column: Histogram(tuple(entry["counts"]), entry["nulls"])
-            for column, entry in counts["columns"].items()
-            if column in bins
-        }
-        counted.windows[counts["start"]] = WindowCounts(int(row.value), histograms)
-    for row in kept_of(ledger, product, monitor, code=code, metric=REFERENCE):
+        columns = {column: counts_from_json(entry) for column, entry in counts["columns"].items()}
+        counted.windows[counts["start"]] = WindowCounts(int(row.value), columns)
+    for row in kept_of(ledger, product.name, monitor.name, code=code, metric=REFERENCE):
         document: Mapping[str, Any] = row.detail
         if row.version is not None:
-            counted.references.setdefault(row.version, Histogram(tuple(document["counts"]), document["nulls"]))
+            counted.references.setdefault(row.version, counts_from_json(document["counts"]))
     counted.table_version = max((row.version for row in rows if row.version is not None), default=None)
     return counted
 
 
-def new_counts(product: Product, monitor: Monitor, version: delta.Version, until: str | None) -> Counted:
-    """Return the bins for the columns of a table, taken from its rows; nothing is counted yet.
-
-    Parameters
-    ----------
-    until : last day of the rows that the bins are taken from; None: all rows
-    """
+def new_counts(product: Product, monitor: Monitor, version: delta.Version) -> Counted:
+    """Return the columns of a table that are to be counted, by its schema; nothing is counted yet."""
     schema = _arrow_schema(version)
     types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
     names = monitor.columns or tuple(name for name in types if name not in not_watched(product, monitor))
@@ -95,15 +105,32 @@ def new_counts(product: Product, monitor: Monitor, version: delta.Version, until
     left_out |= {
         name: f"its type is {types[name]}" for name in names if name in types and watched_as(schema.field(name).type) is None
     }
-    columns = [name for name in names if name not in left_out]
-    days = {day for day in version.days if day is None or until is None or day <= until} if version.partitioned else None
-    bins_by_column = bins_of(batches(version, columns, days), columns)
-    bins = {name: bins for name, bins in bins_by_column.items() if bins is not None}
-    for name in columns:
-        if name not in bins:
-            is_text = watched_as(schema.field(name).type) == "categories"
-            left_out[name] = "it has no value, or more than 1,000 different ones" if is_text else "it has no value"
-    return Counted(bins, types, left_out)
+    return Counted(tuple(name for name in names if name not in left_out), types, left_out)
+
+
+def leave_out(counted: Counted, reference: Iterable[int], named: bool) -> None:
+    """Leave out the columns whose figures would say nothing, by the windows of the first reference.
+
+    Parameters
+    ----------
+    reference : starts of the windows
+    named : whether the declaration names its columns; those are watched though they only grow
+    """
+    starts = list(reference)
+    for column in counted.columns:
+        every = [counts.columns[column] for _, counts in sorted(counted.windows.items()) if column in counts.columns]
+        known = [
+            counted.windows[start].columns[column] for start in starts if column in counted.windows.get(start, _NOTHING).columns
+        ]
+        whole = together(known)
+        if whole is not None and bins_of(whole) is None:
+            too_many = f", or more than {MOST_CATEGORIES:,} different ones" if not isinstance(whole, NumberCounts) else ""
+            counted.left_out[column] = f"it has no value{too_many}"
+        elif not named and only_grows([counts for counts in every if isinstance(counts, NumberCounts)]):
+            counted.left_out[column] = "it only grows, as a number of rows or a clock does"
+
+
+_NOTHING = WindowCounts(0, {})
 
 
 def count(
@@ -117,10 +144,17 @@ def count(
     key : the window of all rows, where they have no time
     """
     present = set(_arrow_schema(version).names) - {PREDICTION}
-    counter = Counter({name: bins for name, bins in counted.bins.items() if name in present}, windowed, within)
-    times = [windowed.event_time] if windowed.event_time else []
-    for batch in batches(version, [*times, *counter.bins], days):
-        counter.add(batch)
+    by_day = version.partitioned and windowed.event_time is not None  # rows without a time are in no window
+    counter = Counter([name for name in counted.columns if name in present], windowed, within, MOST_KEYS if by_day else FEWER_KEYS)
+    names = [*([windowed.event_time] if windowed.event_time else []), *counter.columns]
+    if by_day:
+        for day in sorted(day for day in (version.days if days is None else days) if day is not None):
+            counter.close(before=start_of_day(day))
+            for batch in batches(version, names, {day}):
+                counter.add(batch)
+    else:
+        for batch in batches(version, names, days):
+            counter.add(batch)
     result = counter.result()
     if key is not None:
         result = {key: next(iter(result.values()), WindowCounts(0, {}))}
@@ -135,8 +169,8 @@ def count(
             counted.new.add(start)
 
 
-def _of_columns(counts: WindowCounts) -> dict[str, Histogram]:
-    return {column: histogram for column, histogram in counts.columns.items() if column != PREDICTION}
+def _of_columns(counts: WindowCounts) -> dict[str, ColumnCounts]:
+    return {column: of_column for column, of_column in counts.columns.items() if column != PREDICTION}
 
 
 def count_changes(counted: Counted, version: delta.Version, windowed: Windowed) -> None:
@@ -171,26 +205,25 @@ def batches(version: delta.Version, columns: Iterable[str], days: set[str | None
 
 
 def measurements_of(
-    counted: Counted, *, product: str, run_id: str, at: float, monitor: str, code: str, table_version: int, window_s: float, tz: str, first: bool,
+    counted: Counted, *, product: str, run_id: str, at: float, monitor: str, code: str, table_version: int, window_s: float, tz: str,
 ) -> Iterator[Measurement]:  # fmt: skip
     """Yield the measurements that keep what was counted anew."""
-    if first or counted.has_new_bins:
+    if counted.kept_left_out != counted.left_out:
         detail: dict[str, Any] = {
-            "code": code, "bins": {column: bins.as_json() for column, bins in counted.bins.items()}, "columns": counted.columns,
-            "left_out": counted.left_out,
+            "code": code, "columns": list(counted.columns), "types": counted.types, "left_out": counted.left_out,
         }  # fmt: skip
-        yield Measurement(product, run_id, at, KIND, monitor, BINS, float(len(counted.bins)), version=table_version, detail=detail)
+        yield Measurement(
+            product, run_id, at, KIND, monitor, COLUMNS, float(len(counted.watched)), version=table_version, detail=detail
+        )
     for model_version in sorted(counted.new_references):
         reference = counted.references[model_version]
         yield Measurement(
             product, run_id, at, KIND, monitor, REFERENCE, float(reference.rows), count=reference.rows, version=model_version,
-            detail={"code": code, "counts": list(reference.counts), "nulls": reference.nulls},
+            detail={"code": code, "counts": reference.as_json()},
         )  # fmt: skip
     for start in sorted(counted.new):
         counts = counted.windows[start]
-        columns: dict[str, Any] = {
-            column: {"counts": list(histogram.counts), "nulls": histogram.nulls} for column, histogram in counts.columns.items()
-        }
+        columns: dict[str, Any] = {column: of_column.as_json() for column, of_column in counts.columns.items()}
         yield Measurement(
             product, run_id, at, KIND, monitor, COUNTS, float(counts.rows), count=counts.rows, window_start=instant(start, tz),
             window_end=instant(start + window_s, tz), version=table_version, detail={"code": code, "start": start, "columns": columns},

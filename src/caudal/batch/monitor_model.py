@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,8 +17,8 @@ from caudal.declarations.monitor import Monitor
 from caudal.declarations.signature import PREDICTION
 from caudal.ledger.monitored import KeptFigure
 from caudal.runtime.workspace import Workspace
-from caudal.stages.monitor.bins import Histogram
-from caudal.stages.monitor.count import WindowCounts, Windowed, bin_indices, bins_of
+from caudal.stages.monitor.column_counts import ColumnCounts, counts_of
+from caudal.stages.monitor.count import WindowCounts, Windowed
 from caudal.stages.monitor.estimate import ESTIMATED, MOST_ROWS, OF_CLASSES, calibrated, expected_score, loss_model
 from caudal.stages.monitor.judge import Figure, Rule
 from caudal.stages.monitor.performance import SELECTED, WINDOW, WindowScore, window_scores
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 REFERENCE_ROWS = 100_000
 PAST_WINDOWS = 30
+BLOCK_WINDOWS = 7  # windows whose expected error is learned at once, from those before the block
 
 
 @dataclass(frozen=True)
@@ -109,22 +111,12 @@ def _count_reference(reader: PredictedRows, regime: Regime, counted: Counted) ->
     frame = reader.rows(sorted(chosen))
     if frame is None or frame.empty:
         return
-    if PREDICTION not in counted.bins:
-        bins = bins_of(pa.Table.from_pandas(frame[[PREDICTION]], preserve_index=False).to_batches(), [PREDICTION])[PREDICTION]
-        if bins is None:
-            return
-        counted.bins[PREDICTION] = bins
-        counted.has_new_bins = True
-    counted.references[reader.champion.version] = _histogram(frame, counted)
+    counted.references[reader.champion.version] = _predictions(frame)
     counted.new_references.add(reader.champion.version)
 
 
-def _histogram(frame: pd.DataFrame, counted: Counted) -> Histogram:
-    import numpy as np
-
-    bins = counted.bins[PREDICTION]
-    places, valued = bin_indices(pa.array(frame[PREDICTION], from_pandas=True), bins)
-    return Histogram(tuple(np.bincount(places[valued], minlength=bins.size).tolist()), int((~valued).sum()))
+def _predictions(frame: pd.DataFrame) -> ColumnCounts:
+    return counts_of([pa.array(frame[PREDICTION], from_pandas=True)])
 
 
 def _measure(
@@ -136,35 +128,40 @@ def _measure(
     if not todo:
         return
     rows_of = {start: counted.windows[start].rows for start in wanted}
-    earlier = [start for start in wanted if start < min(todo)][-PAST_WINDOWS:]
-    past: pd.DataFrame = pd.DataFrame()
-    for chunk in reader.chunks(earlier, rows_of):
-        past = _newest(past, reader.rows(chunk))
-    for chunk in reader.chunks(sorted(todo), rows_of):
-        frame = reader.rows(chunk)
-        if frame is None or frame.empty:
-            continue
-        yield from window_scores(
-            frame, label=model.label, task=model.task, metric=model.metric, classes=reader.classes, by=[name for name in reader.by if name in frame]
-        )  # fmt: skip
-        yield from _estimates(reader, model, past, frame)
-        if PREDICTION in counted.bins:
+    block_s = BLOCK_WINDOWS * reader.windowed.window_s
+    past: dict[int, pd.DataFrame] = {}
+    for _, block in groupby(sorted(todo), key=lambda start: start // block_s):
+        starts = list(block)
+        before = [start for start in wanted if start < starts[0] // block_s * block_s][-PAST_WINDOWS:]
+        past = {start: past[start] for start in before if start in past}
+        for chunk in reader.chunks([start for start in before if start not in past], rows_of):
+            past |= _samples(reader.rows(chunk))
+        known = pd.concat([past[start] for start in before if start in past] or [pd.DataFrame()], ignore_index=True)
+        for chunk in reader.chunks(starts, rows_of):
+            frame = reader.rows(chunk)
+            if frame is None or frame.empty:
+                continue
+            yield from window_scores(
+                frame, label=model.label, task=model.task, metric=model.metric, classes=reader.classes, by=[name for name in reader.by if name in frame]
+            )  # fmt: skip
+            yield from _estimates(reader, model, known, frame)
             for start, window in frame.groupby(WINDOW):
                 counts = counted.windows[int(str(start))]
-                columns = {**counts.columns, PREDICTION: _histogram(window, counted)}
+                columns = {**counts.columns, PREDICTION: _predictions(window)}
                 counted.windows[int(str(start))] = replace(counts, columns=columns)
                 counted.new.add(int(str(start)))
-        past = _newest(past, frame)
+            past |= _samples(frame)
 
 
-def _newest(past: pd.DataFrame, more: pd.DataFrame | None) -> pd.DataFrame:
-    """Return past rows with further ones, no more than an estimate learns from."""
-    import pandas as pd
-
-    if more is None or more.empty:
-        return past
-    together = more if past.empty else pd.concat([past, more], ignore_index=True)
-    return together if len(together) <= 2 * MOST_ROWS else together.sample(2 * MOST_ROWS, random_state=0)
+def _samples(frame: pd.DataFrame | None) -> dict[int, pd.DataFrame]:
+    """Return rows of each window that an estimate is learned from: the same ones whichever run takes them."""
+    if frame is None or frame.empty:
+        return {}
+    most = 2 * MOST_ROWS // PAST_WINDOWS
+    return {
+        int(str(start)): window if len(window) <= most else window.sample(most, random_state=0)
+        for start, window in frame.groupby(WINDOW)
+    }
 
 
 def _estimates(reader: PredictedRows, model: Model, past: pd.DataFrame, frame: pd.DataFrame) -> Iterator[WindowScore]:

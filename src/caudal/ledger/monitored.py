@@ -1,4 +1,4 @@
-"""What monitors keep in the ledger, as measurements: the bins of the columns, the counts of each window, and its figures with their states."""
+"""What monitors keep in the ledger, as measurements: its columns, the counts of each window, and its figures with their states."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import delete
+
+from caudal.ledger import records
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.measurements import Measurement, measurements
+from caudal.ledger.measurements import Measurement, measurements, write_measurements
 
 KIND = "monitor"
-BINS, COUNTS, REFERENCE = "bins", "counts", "reference"
+COLUMNS, COUNTS, REFERENCE = "columns", "counts", "reference"
 KEPT = 730  # windows that are looked at, the newest
 
 
@@ -89,6 +92,27 @@ def newest_by_window(kept: Iterable[Measurement], windows: int = KEPT) -> list[M
     return sorted(ordered, key=lambda measurement: measurement.window_start or 0.0)
 
 
+def keep(ledger: Ledger, product: str, monitor: str, measured: Iterable[Measurement], *, anew: bool) -> None:
+    """Write what a monitor has counted, in place of what is kept of the same windows: the ledger has no value of a row that a table has no more.
+
+    Parameters
+    ----------
+    anew : whether all windows were counted, so that earlier counts are in the way
+    """
+    listed = list(measured)
+    column = records.measurements.c
+    of_monitor = delete(records.measurements).where(
+        column.product == product, column.subject == monitor, column.subject_kind == KIND
+    )
+    with ledger.engine.begin() as connection:
+        if anew:
+            connection.execute(of_monitor.where(column.metric.in_([COLUMNS, COUNTS, REFERENCE, "bins"])))
+        starts = sorted({measurement.window_start or 0.0 for measurement in listed if measurement.metric == COUNTS})
+        for first in range(0, 0 if anew else len(starts), 500):
+            connection.execute(of_monitor.where(column.metric == COUNTS, column.window_start.in_(starts[first : first + 500])))
+        write_measurements(connection, listed)
+
+
 def kept_of(ledger: Ledger, product: str, monitor: str, *, code: str | None = None, metric: str | None = None) -> list[Measurement]:
     """Return what a monitor keeps, newest first; with ``code`` only what its present declaration has counted."""
     rows = measurements(ledger, product=product, subject=monitor, subject_kind=KIND, metric=metric)
@@ -97,7 +121,7 @@ def kept_of(ledger: Ledger, product: str, monitor: str, *, code: str | None = No
 
 def figures_of(ledger: Ledger, product: str, monitor: str) -> list[KeptFigure]:
     """Return the figures of a monitor's present declaration, in order of time."""
-    rows = [row for row in kept_of(ledger, product, monitor) if row.metric not in (BINS, COUNTS, REFERENCE)]
+    rows = [row for row in kept_of(ledger, product, monitor) if row.metric not in (COLUMNS, COUNTS, REFERENCE)]
     if not rows:
         return []
     code = rows[0].detail.get("code")

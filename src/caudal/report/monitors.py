@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from caudal.ledger import records
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.monitored import BINS, KIND, KeptFigure, figures_of, kept_of
+from caudal.ledger.monitored import COLUMNS, KIND, KeptFigure, figures_of, kept_of
 from caudal.report.document import iso
 from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument
 
@@ -28,7 +28,7 @@ def monitors_document(ledger: Ledger, product: str, names: Sequence[str] | None 
 def monitors_of(ledger: Ledger, product: str) -> list[str]:
     """Return the names of the monitors that have counted something."""
     column = records.measurements.c
-    query = select(column.subject).where(column.product == product, column.subject_kind == KIND, column.metric == BINS).distinct()
+    query = select(column.subject).where(column.product == product, column.subject_kind == KIND, column.metric == COLUMNS).distinct()
     return sorted(row["subject"] for row in ledger.rows(query))
 
 
@@ -37,14 +37,14 @@ def monitor_document(ledger: Ledger, product: str, monitor: str) -> MonitorDocum
     series: dict[object, list[KeptFigure]] = {}
     for figure in figures_of(ledger, product, monitor):
         series.setdefault(figure.key, []).append(figure)
-    bins: Any = next((row.detail for row in kept_of(ledger, product, monitor, metric=BINS)), {})
+    columns: Any = next((row.detail for row in kept_of(ledger, product, monitor, metric=COLUMNS)), {})
     figures = sorted((_figure(kept) for kept in series.values()), key=_place)
     return {
         "monitor": monitor,
         "state": next((state for state in STATES if any(figure["state"] == state for figure in figures)), "learning"),
         "windows": len({figure.start for kept in series.values() for figure in kept}),
         "figures": figures,
-        "left_out": dict(bins.get("left_out", {})),
+        "left_out": dict(columns.get("left_out", {})),
     }
 
 

@@ -96,6 +96,13 @@ class Shop:
 
     def run(self, kinds: tuple[str, ...] = ("train", "promote", "predict", "monitor")) -> StepRow:
         """Do the steps that come after the features, and return the row of the monitor's."""
+        self.work(kinds)
+        rows = self.ledger.rows(select(steps).where(steps.c.run_id == f"r{self.runs}", steps.c.kind == "monitor"), steps)
+        row: StepRow = rows[-1]
+        return row
+
+    def work(self, kinds: tuple[str, ...]) -> None:
+        """Do some steps."""
         self.runs += 1
         record = RunRecord("shop", self.ledger, f"r{self.runs}", clock=lambda: self.now)
         ws = Workspace.compose(self.product, self.home, Settings(home=self.home.path), record)
@@ -104,9 +111,6 @@ class Shop:
             if step.kind in kinds:
                 perform(ws, step, state)
         assert not state.failed, state.failed
-        rows = self.ledger.rows(select(steps).where(steps.c.run_id == f"r{self.runs}", steps.c.kind == "monitor"), steps)
-        row: StepRow = rows[-1]
-        return row
 
     def states(self, metric: str, column: str | None = None) -> list[str]:
         """Return the states of a figure, oldest first."""
@@ -166,7 +170,7 @@ def test_windows_are_counted_again_only_where_their_day_changed(shop: Callable[.
     row = watched.run()
     assert row["detail"]["note"].startswith("1 window counted")
     kept = measurements(watched.ledger, product="shop", subject_kind=KIND, metric=COUNTS)
-    assert len(kept) == 21
+    assert len(kept) == 20  # in place of what was kept
     in_window = watched.rows["at"].between("2024-01-05", "2024-01-05 23:59:59")
     assert kept[0].value == in_window.sum()
 
@@ -346,3 +350,60 @@ def test_rows_without_a_time_have_a_window_for_each_version(tmp_path: Path) -> N
     arrive(days(20, 10, shift=8.0))
     row = watched.run()
     assert "psi of amount" in {alarm["figure"] for alarm in row["detail"]["alarms"]}
+
+
+def figures_after(folder: Path, arrivals: list[pd.DataFrame], runs_at: set[int], **options: object) -> list[tuple[object, ...]]:
+    """Return all figures with their states after rows have arrived part by part, with a run after some of them; the model stays the first one."""
+    watched = Shop(folder, **options)
+    for place, rows in enumerate(arrivals):
+        watched.arrive(rows.assign(counter=rows["visit"]))
+        if place == 0:
+            watched.work(("train", "promote"))
+        if place in runs_at:
+            watched.run(("monitor",))
+    left_out = monitor_document(watched.ledger, "shop", "stay")["left_out"]
+    assert left_out == {"counter": "it only grows, as a number of rows or a clock does"}
+    figures = [
+        (figure.key, figure.start, figure.value, figure.rows, figure.state, figure.low, figure.high, figure.evidence)
+        for figure in figures_of(watched.ledger, "shop", "stay")
+    ]
+    watched.ledger.close()
+    return sorted(figures, key=repr)
+
+
+@pytest.mark.parametrize("options", [{"reference": "10 days"}, {"by": "shop"}])
+def test_many_runs_give_the_figures_of_one(tmp_path: Path, options: dict[str, object]) -> None:
+    late = days(31, 1, seed=50, rows=40)
+    arrivals = [days(0, 25), days(25, 7), days(32, 1), late, days(33, 9, shift=3.0, colours=("red", "blue", "green")), days(42, 4)]
+    once = figures_after(tmp_path / "once", arrivals, {5}, **options)
+    often = figures_after(tmp_path / "often", arrivals, {1, 2, 3, 4, 5}, **options)
+    assert {figure[4] for figure in once} >= {"inside", "alarm"}
+    assert often == once
+
+
+def test_a_category_that_no_row_has_any_more_leaves_the_ledger(shop: Callable[..., Shop]) -> None:
+    watched = shop()
+    watched.arrive(days(0, 20))
+    watched.run()
+    watched.arrive(days(20, 1, colours=("red", "blue", "Jane Doe")))
+    watched.run()
+    kept = measurements(watched.ledger, product="shop", subject_kind=KIND)
+    assert any("Jane Doe" in repr(row.detail) for row in kept)
+    watched.rows = watched.rows[watched.rows["colour"] != "Jane Doe"]
+    table = pa.Table.from_pandas(watched.rows[watched.rows["at"] >= FIRST + pd.Timedelta(days=20)], preserve_index=False)
+    table = table.set_column(table.schema.get_field_index("at"), "at", table.column("at").cast(pa.timestamp("us")))
+    write(watched.home.table("shop", "visits"), table, "at", replace={"2024-01-21"})
+    watched.run(("monitor",))
+    kept = measurements(watched.ledger, product="shop", subject_kind=KIND)
+    assert not any("Jane Doe" in repr(row.detail) for row in kept)
+
+
+def test_a_new_column_is_watched_from_the_beginning(shop: Callable[..., Shop]) -> None:
+    watched = shop(reference="7 days")
+    watched.arrive(days(0, 20))
+    watched.run(("monitor",))
+    watched.rows["weight"] = 1.0 + watched.rows["amount"]
+    watched.arrive(days(20, 2).assign(weight=2.0))
+    row = watched.run(("monitor",))
+    assert row["detail"]["note"].startswith("22 windows counted")
+    assert len(watched.states("psi", "weight")) == 1  # the others' days have it from now on only

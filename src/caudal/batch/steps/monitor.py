@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from caudal.batch.monitor_counts import Counted, arrow_schema, count, count_changes, kept_counts, measurements_of, new_counts
+from caudal.batch.monitor_counts import (
+    Counted,
+    arrow_schema,
+    count,
+    count_changes,
+    kept_counts,
+    leave_out,
+    measurements_of,
+    new_counts,
+)
 from caudal.batch.monitor_model import Watched, performance_series, watch_model
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.monitor import Monitor
-from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import event_time_of, table_of
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.measurements import add_measurements
-from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, measurement_of
+from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, keep, measurement_of
 from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import AlarmDocument, ModelVersionRow
 from caudal.runtime.workspace import Workspace
@@ -24,6 +31,7 @@ from caudal.stages.monitor.windows import instant, start_of_window, wall_clock
 from caudal.storage import delta
 
 MODEL = "model"
+COUNTED_AS = "values"  # another word where what is kept changes: everything is counted again then
 
 
 def work(ws: Workspace, monitor: Monitor) -> StepResult:
@@ -33,7 +41,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     published = delta.read_version(ws.tables.folder(table))
     versions = promoted_versions(ledger, product.name, monitor.of) if monitor.of in product.models else []
     inputs = {table: published.number} | ({MODEL: versions[-1]["version"]} if versions else {})
-    code = code_in_zone(digest("monitor", code_of(monitor)), product.tz)
+    code = code_in_zone(digest("monitor", COUNTED_AS, code_of(monitor)), product.tz)
     fingerprint = digest(code, inputs)
     now = ws.record.clock()
     last_row = ledger.last_success(product.name, f"monitor:{monitor.name}")
@@ -46,8 +54,8 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
 
     event_time = event_time_of(product, monitor)
     windowed = Windowed(event_time, int(monitor.window_s), product.tz)
-    kept = kept_counts(ledger, product.name, monitor.name, code)
-    counted = kept or new_counts(product, monitor, published, _first_training_until(versions))
+    kept = kept_counts(ledger, product, monitor, code, published)
+    counted = kept or new_counts(product, monitor, published)
     if event_time is None:
         _count_versions(ws, counted, published, versions, windowed)
     else:
@@ -55,6 +63,8 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     ended = _ended(counted, windowed, now, product.tz)
     earlier = figures_of(ledger, product.name, monitor.name) if kept else []
     regimes = list(_regimes(monitor, tuple(ended), windowed, versions))
+    first_reference = regimes[0].reference if regimes and monitor.reference_s is None else tuple(ended)
+    leave_out(counted, first_reference, named=monitor.columns is not None)
     watched: list[Watched] = []
     if monitor.of in product.models and monitor.reference_s is None and event_time is not None:
         watched = list(watch_model(ws, monitor, counted, published, regimes, windowed))
@@ -68,12 +78,13 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
     new_measurements = measurements_of(
         counted, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code, table_version=published.number,
-        window_s=monitor.window_s, tz=product.tz, first=kept is None,
+        window_s=monitor.window_s, tz=product.tz,
     )  # fmt: skip
-    add_measurements(
-        ledger, *new_measurements,
-        *(measurement_of(figure, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code) for figure in changed),
-    )  # fmt: skip
+    new_figures = (
+        measurement_of(figure, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code)
+        for figure in changed
+    )
+    keep(ledger, product.name, monitor.name, [*new_measurements, *new_figures], anew=kept is None)
     schema_changes = list(_schema_changes(counted, published, table))
     alarms = [*schema_changes, *_alarms(figures, changed)]
     return StepResult(
@@ -91,12 +102,6 @@ def promoted_versions(ledger: Ledger, product: str, model: str) -> list[ModelVer
     }  # fmt: skip
     rows = [row for row in ledger.find(model_versions, product=product, model=model) if row["version"] in promoted]
     return sorted(rows, key=lambda row: row["version"])
-
-
-def _first_training_until(versions: Sequence[ModelVersionRow]) -> str | None:
-    """Return the last day that the first version in production has learned from: bins must not know what came later."""
-    until = versions[0]["training_until"] if versions else None
-    return None if until is None else until[:10]
 
 
 def _count_versions(
@@ -130,12 +135,11 @@ def _next_end(counted: Counted, windowed: Windowed, now: float, tz: str) -> floa
 
 def _drift(monitor: Monitor, counted: Counted, windows: dict[int, WindowCounts], regime: Regime) -> Iterator[Series]:
     """Yield the figures of the columns, of the number of rows, and of the predictions, which are compared with those for the training rows."""
-    columns = {column: bins for column, bins in counted.bins.items() if column != PREDICTION}
     options = (monitor.measures, monitor.thresholds, monitor.patience)
-    yield from drift_series(columns, windows, regime, *options)
+    yield from drift_series(counted.watched, windows, regime, *options)
     reference = None if regime.version is None else counted.references.get(regime.version)
-    if reference is not None and PREDICTION in counted.bins:
-        yield from prediction_series(counted.bins[PREDICTION], reference, windows, regime, *options)
+    if reference is not None:
+        yield from prediction_series(reference, windows, regime, *options)
 
 
 def _regimes(
@@ -211,13 +215,13 @@ def _sentence(figure: KeptFigure) -> str:
 
 def _schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:
     types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
-    for name in sorted(counted.bins.keys() - {PREDICTION}):
+    for name in sorted(counted.columns):
         if name not in types:
             yield {"figure": f"column {name}", "what": f"column '{name}' has vanished from '{table}'"}
-        elif types[name] != counted.columns[name]:
+        elif types[name] != counted.types[name]:
             yield {
                 "figure": f"column {name}",
-                "what": f"column '{name}' of '{table}' is {types[name]} now, and was {counted.columns[name]}",
+                "what": f"column '{name}' of '{table}' is {types[name]} now, and was {counted.types[name]}",
             }
 
 

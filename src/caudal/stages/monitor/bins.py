@@ -1,4 +1,4 @@
-"""Fixed bins of a column, and histograms over them: they add up, so that a window, a day or a reference is the sum of its parts."""
+"""Bins of a column by its reference, and histograms over them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from caudal.json_value import JsonObject
+from caudal.stages.monitor.column_counts import MOST_CATEGORIES, CategoryCounts, ColumnCounts, NumberCounts
 
 QUANTILES = 20
 FEW_VALUES = 20  # so many different numbers have a bin each
 GUARDS = (0.5, 1.5, 4.0)  # bins beyond the reference's range, as multiples of the range, so that a shift to outside is measured too
 OWN_BINS = 30  # categories with a bin of their own; the rarer ones share one
-MOST_CATEGORIES = 1000
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,6 @@ class NumberBins:
             return f"from {self.edges[-1]:.6g}"
         return f"{self.edges[place - 1]:.6g} to {self.edges[place]:.6g}"
 
-    def as_json(self) -> JsonObject:
-        """Return the bins as JSON."""
-        return {"edges": list(self.edges)}
-
 
 @dataclass(frozen=True)
 class CategoryBins:
@@ -97,19 +91,8 @@ class CategoryBins:
         """Return the name of a bin."""
         return [*self.frequent, "other known ones", "new ones"][place]
 
-    def as_json(self) -> JsonObject:
-        """Return the bins as JSON."""
-        return {"frequent": list(self.frequent), "rest": list(self.rest), "unseen": self.unseen}
-
 
 Bins = NumberBins | CategoryBins
-
-
-def bins_from_json(document: Mapping[str, Any]) -> Bins:
-    """Return the bins of their JSON."""
-    if "edges" in document:
-        return NumberBins(tuple(float(edge) for edge in document["edges"]))
-    return CategoryBins(tuple(document["frequent"]), tuple(document["rest"]), float(document["unseen"]))
 
 
 @dataclass(frozen=True)
@@ -145,44 +128,63 @@ class Histogram:
         )
 
 
-def number_bins(values: NDArray[Any]) -> NumberBins | None:
+def bins_of(reference: ColumnCounts) -> Bins | None:
+    """Return the bins of a reference; None where it has no value, or too many categories."""
+    return number_bins(reference) if isinstance(reference, NumberCounts) else category_bins(reference)
+
+
+def number_bins(reference: NumberCounts) -> NumberBins | None:
     """Return the bins of a reference's numbers: its quantiles, with guard bins outside; None where there is no finite number.
 
     Examples
     --------
-    >>> low, same, high = number_bins([3, 3, 3]).places([2.5, 3, 3.5]).tolist()
+    >>> low, same, high = number_bins(NumberCounts(np.array([3.0]), np.array([3]))).places([2.5, 3, 3.5]).tolist()
     >>> low < same < high
     True
     """
-
-    finite = np.asarray(values, "float64")
-    finite = finite[np.isfinite(finite)]
-    if not finite.size:
+    values = reference.values
+    if not values.size:
         return None
-    distinct = np.unique(finite)
-    low, high = float(distinct[0]), float(distinct[-1])
-    if distinct.size <= FEW_VALUES:
-        inner = (distinct[:-1] + distinct[1:]) / 2
+    low, high = float(values[0]), float(values[-1])
+    if values.size <= FEW_VALUES:
+        inner = values[:-1] / 2 + values[1:] / 2
     else:
-        inner = np.unique(np.quantile(finite, np.linspace(0, 1, QUANTILES + 1)[1:-1]))
+        ranks = np.linspace(0, 1, QUANTILES + 1)[1:-1] * reference.valued
+        inner = np.unique(values[np.searchsorted(np.cumsum(reference.counts), ranks)])
     span = high - low if high > low else max(abs(high), 1.0)
+    span = min(span, float(np.finfo(np.float64).max) / 8)
     beyond = np.nextafter(high, np.inf)  # the greatest value belongs inside
     guards = [*(low - span * share for share in GUARDS), low, float(beyond), *(high + span * share for share in GUARDS)]
-    return NumberBins(tuple(float(edge) for edge in np.unique([*guards, *inner])))
+    edges = np.clip([*guards, *inner.tolist()], -np.finfo(np.float64).max, np.finfo(np.float64).max)
+    return NumberBins(tuple(np.unique(edges).tolist()))
 
 
-def category_bins(counts: Mapping[str, int]) -> CategoryBins | None:
+def category_bins(reference: CategoryCounts) -> CategoryBins | None:
     """Return the bins of a reference's categories by their counts; None where there is none, or there are too many."""
-    if not counts or len(counts) > MOST_CATEGORIES:
+    counts = reference.counts
+    if not counts or reference.others or len(counts) > MOST_CATEGORIES:
         return None
     ordered = sorted(counts, key=lambda category: (-counts[category], category))
     once = sum(count == 1 for count in counts.values())
     return CategoryBins(tuple(ordered[:OWN_BINS]), tuple(ordered[OWN_BINS:]), once / sum(counts.values()))
 
 
+def histogram(bins: Bins, counts: ColumnCounts | None) -> Histogram | None:
+    """Return the rows of a window by bin; None where the window has not the column, or has it with another type."""
+    if isinstance(counts, NumberCounts) and isinstance(bins, NumberBins):
+        by_bin = np.bincount(bins.places(counts.values), weights=counts.counts, minlength=bins.size)
+        return Histogram(tuple(by_bin.astype(np.int64).tolist()), counts.nulls)
+    if isinstance(counts, CategoryCounts) and isinstance(bins, CategoryBins):
+        rows = np.fromiter(counts.counts.values(), np.int64, len(counts.counts))
+        by_bin = np.bincount(bins.places(counts.counts), weights=rows, minlength=bins.size).astype(np.int64)
+        by_bin[-1] += counts.others
+        return Histogram(tuple(by_bin.tolist()), counts.nulls)
+    return None
+
+
 def sum_of(histograms: Sequence[Histogram]) -> Histogram:
     """Return the histogram of all parts together."""
     total = histograms[0]
-    for histogram in histograms[1:]:
-        total = total + histogram
+    for part in histograms[1:]:
+        total = total + part
     return total

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from caudal import kinds
 from caudal.declarations.signature import PREDICTION
-from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, sum_of
+from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, bins_of, histogram, sum_of
+from caudal.stages.monitor.column_counts import ColumnCounts, together
 from caudal.stages.monitor.count import WindowCounts
 from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge_windows
 from caudal.stages.monitor.measure import Measure
@@ -72,23 +72,28 @@ class Series:
 
 
 def drift_series(
-    bins: Mapping[str, Bins], windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
+    columns: Iterable[str], windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
     thresholds: Mapping[str, float | Mapping[str, float]], patience: int,
 ) -> Iterator[Series]:  # fmt: skip
     """Yield the figures of each column, and the number of rows, not judged yet."""
-    for column, column_bins in bins.items():
-        histograms = {start: counts.columns[column] for start, counts in windows.items() if column in counts.columns}
-        before, pairs = _pairs(histograms, regime)
+    for column in columns:
+        counts = {start: window.columns[column] for start, window in windows.items() if column in window.columns}
+        history, pairs = _sliding(counts, regime) if regime.sliding_s is not None else _fixed_reference(counts, regime)
+        of_categories = {isinstance(pair.bins, CategoryBins) for pair in pairs if pair is not None}
         for name in (*measures, *ALWAYS):
             measure = kinds.MEASURES[name]
-            if measure.of != "both" and (measure.of == "categories") != isinstance(column_bins, CategoryBins):
+            if measure.of != "both" and (not of_categories or (measure.of == "categories") not in of_categories):
                 continue
-            history = [_figure(measure, column_bins, reference, part) for reference, part in before]
-            if isinstance(column_bins, CategoryBins) and name == "new_share":  # none of the reference's own categories is new to it
-                history = [Figure(column_bins.unseen, figure.rows) for figure in history]
-            figures = tuple(_figure(measure, column_bins, reference, window) for reference, window in pairs)
-            rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, column, name))
-            yield Series(name, column, rule, tuple(history), regime.watched, figures, versions=regime.versions)
+            past = [_figure(measure, pair) for pair in history]
+            if name == "new_share":  # none of the reference's own categories is new to it
+                past = [
+                    Figure(pair.bins.unseen, figure.rows)
+                    for pair, figure in zip(history, past, strict=True)
+                    if pair is not None and isinstance(pair.bins, CategoryBins)
+                ]
+            rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, column, name))
+            figures = tuple(_figure(measure, pair) for pair in pairs)
+            yield Series(name, column, rule, tuple(past), regime.watched, figures, versions=regime.versions)
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
@@ -97,7 +102,7 @@ def drift_series(
 
 
 def prediction_series(
-    bins: Bins, reference: Histogram, windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
+    reference: ColumnCounts, windows: Mapping[int, WindowCounts], regime: Regime, measures: Sequence[str],
     thresholds: Mapping[str, float | Mapping[str, float]], patience: int,
 ) -> Iterator[Series]:  # fmt: skip
     """Yield the figures of the predictions, not judged yet.
@@ -105,13 +110,17 @@ def prediction_series(
     They are compared with the predictions for the rows that the model learned from. What a model predicts for those is not quite what it predicts for others, so
     that the threshold is learned from windows after the training.
     """
+    bins = bins_of(reference)
+    if bins is None:
+        return
+    known = histogram(bins, reference)
     for name in measures:
         measure = kinds.MEASURES[name]
         if measure.of != "both" and (measure.of == "categories") != isinstance(bins, CategoryBins):
             continue
-        histograms = [windows[start].columns.get(PREDICTION) if start in windows else None for start in regime.watched]
-        figures = tuple(_figure(measure, bins, reference, histogram) for histogram in histograms)
-        rule = Rule(measure.scale, measure.side, patience, fixed=_fixed(thresholds, PREDICTION, name))
+        counts = [windows[start].columns.get(PREDICTION) if start in windows else None for start in regime.watched]
+        figures = tuple(_figure(measure, _pair(bins, known, window)) for window in counts)
+        rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, PREDICTION, name))
         yield Series(name, PREDICTION, rule, (), regime.watched, figures, versions=regime.versions)
 
 
@@ -142,7 +151,7 @@ def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
     ]
 
 
-def _fixed(thresholds: Mapping[str, float | Mapping[str, float]], column: str, measure: str) -> float | None:
+def _declared(thresholds: Mapping[str, float | Mapping[str, float]], column: str, measure: str) -> float | None:
     of_column = thresholds.get(column)
     if isinstance(of_column, Mapping) and measure in of_column:
         return float(of_column[measure])
@@ -150,42 +159,51 @@ def _fixed(thresholds: Mapping[str, float | Mapping[str, float]], column: str, m
     return None if fixed is None or isinstance(fixed, Mapping) else float(fixed)
 
 
-Pair = tuple[Histogram | None, Histogram | None]
-"""A reference and a window; None where there is none to compare."""
+@dataclass(frozen=True)
+class Pair:
+    """A reference and a window over the same bins."""
+
+    bins: Bins
+    reference: Histogram
+    window: Histogram
 
 
-def _pairs(histograms: Mapping[int, Histogram], regime: Regime) -> tuple[list[Pair], list[Pair]]:
+def _pair(bins: Bins, reference: Histogram | None, window: ColumnCounts | None) -> Pair | None:
+    binned = histogram(bins, window)
+    return None if reference is None or binned is None else Pair(bins, reference, binned)
+
+
+def _fixed_reference(counts: Mapping[int, ColumnCounts], regime: Regime) -> tuple[list[Pair | None], list[Pair | None]]:
     """Return the reference's windows, each with the others, and the watched windows with their reference."""
-    if regime.sliding_s is not None:
-        before = _before(histograms, regime.watched, regime.sliding_s)
-        return [], [(reference, histograms.get(start)) for reference, start in zip(before, regime.watched, strict=True)]
-    parts = [histograms[start] for start in regime.reference if start in histograms]
-    if not parts:
-        return [], [(None, histograms.get(start)) for start in regime.watched]
-    total = sum_of(parts)
-    history: list[Pair] = [] if len(parts) == 1 else [(total - part, part) for part in parts]
-    return history, [(total, histograms.get(start)) for start in regime.watched]
+    parts = [counts[start] for start in regime.reference if start in counts]
+    whole = together(parts)
+    bins = None if whole is None else bins_of(whole)
+    if bins is None:
+        return [], [None] * len(regime.watched)
+    histograms = [part for part in (histogram(bins, part) for part in parts) if part is not None]
+    total = sum_of(histograms)
+    history: list[Pair | None] = [] if len(histograms) == 1 else [Pair(bins, total - part, part) for part in histograms]
+    return history, [_pair(bins, total, counts.get(start)) for start in regime.watched]
 
 
-def _before(histograms: Mapping[int, Histogram], watched: Sequence[int], length_s: int) -> list[Histogram | None]:
-    """Return the sum of the windows before each window, by running sums; None where too few of them have rows."""
-
-    starts = np.array(sorted(start for start, histogram in histograms.items() if histogram.rows), np.int64)
-    if not starts.size:
-        return [None] * len(watched)
-    rows = np.array([(*histograms[start].counts, histograms[start].nulls) for start in starts.tolist()], np.int64)
-    sums = np.vstack([np.zeros((1, rows.shape[1]), np.int64), rows.cumsum(axis=0)])
-    firsts, ends = np.searchsorted(starts, np.array(watched) - length_s), np.searchsorted(starts, watched)
-    found: list[Histogram | None] = []
-    for first, end in zip(firsts.tolist(), ends.tolist(), strict=True):
-        *counts, nulls = (sums[end] - sums[first]).tolist()
-        found.append(Histogram(tuple(counts), nulls) if end - first >= LEAST_REFERENCE else None)
-    return found
+def _sliding(counts: Mapping[int, ColumnCounts], regime: Regime) -> tuple[list[Pair | None], list[Pair | None]]:
+    """Return the watched windows, each with those before it; None where too few of them have rows."""
+    assert regime.sliding_s is not None
+    starts = [start for start in sorted(counts) if counts[start].rows]
+    pairs: list[Pair | None] = []
+    for watched in regime.watched:
+        first, end = bisect_left(starts, watched - regime.sliding_s), bisect_left(starts, watched)
+        whole = together([counts[start] for start in starts[first:end]]) if end - first >= LEAST_REFERENCE else None
+        bins = None if whole is None else bins_of(whole)
+        pairs.append(None if bins is None else _pair(bins, histogram(bins, whole), counts.get(watched)))
+    return [], pairs
 
 
-def _figure(measure: Measure, bins: Bins, reference: Histogram | None, window: Histogram | None) -> Figure:
-    if window is None or reference is None or not window.rows:
+def _figure(measure: Measure, pair: Pair | None) -> Figure:
+    if pair is None or not pair.window.rows:
         return Figure(None, 0)
-    if measure.name != "null_share" and (not window.valued or not reference.valued):
-        return Figure(None, window.rows)
-    return Figure(measure.compare(bins, reference, window), window.rows)
+    rows = pair.window.rows
+    is_other = measure.of != "both" and (measure.of == "categories") != isinstance(pair.bins, CategoryBins)
+    if is_other or (measure.name != "null_share" and (not pair.window.valued or not pair.reference.valued)):
+        return Figure(None, rows)
+    return Figure(measure.compare(pair.bins, pair.reference, pair.window), rows)
