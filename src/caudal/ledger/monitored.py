@@ -92,7 +92,7 @@ def newest_by_window(kept: Iterable[Measurement], windows: int = KEPT) -> list[M
     return sorted(ordered, key=lambda measurement: measurement.window_start or 0.0)
 
 
-def keep(ledger: Ledger, product: str, monitor: str, measured: Iterable[Measurement], *, anew: bool) -> None:
+def keep_counts(ledger: Ledger, product: str, monitor: str, measured: Iterable[Measurement], *, anew: bool) -> None:
     """Write what a monitor has counted, in place of what is kept of the same windows: the ledger has no value of a row that a table has no more.
 
     Parameters

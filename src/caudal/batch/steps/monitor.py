@@ -21,7 +21,7 @@ from caudal.declarations.monitor import Monitor
 from caudal.graph.check_monitors import event_time_of, table_of
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, keep, measurement_of
+from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, keep_counts, measurement_of
 from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import AlarmDocument, ModelVersionRow
 from caudal.runtime.workspace import Workspace
@@ -84,7 +84,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
         measurement_of(figure, product=product.name, run_id=ws.record.run_id, at=now, monitor=monitor.name, code=code)
         for figure in changed
     )
-    keep(ledger, product.name, monitor.name, [*new_measurements, *new_figures], anew=kept is None)
+    keep_counts(ledger, product.name, monitor.name, [*new_measurements, *new_figures], anew=kept is None)
     schema_changes = list(_schema_changes(counted, published, table))
     alarms = [*schema_changes, *_alarms(figures, changed)]
     return StepResult(
