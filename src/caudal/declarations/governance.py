@@ -26,6 +26,7 @@ class Retention:
     days_s : float, optional, older event-time days are removed from a derived table
     versions_s : float, optional, versions that were replaced longer ago are deleted; the newest always stays
     quarantine_s, pages_s, live_s : float, optional, the same for versions of quarantined rows, pages of runs, live feeds of streams
+    minutes_s : float, optional, the same for the figures of each minute that servers and streams write for service levels
     """
 
     table: str | None = None
@@ -34,6 +35,7 @@ class Retention:
     quarantine_s: float | None = None
     pages_s: float | None = None
     live_s: float | None = None
+    minutes_s: float | None = None
     where: Location | None = None
 
 
@@ -85,6 +87,7 @@ class Governance(Declared):
         quarantine: str | float | None = None,
         pages: str | float | None = None,
         live: str | float | None = None,
+        minutes: str | float | None = None,
     ) -> None:
         """Declare how long data is kept; ``caudal retain`` deletes what is older.
 
@@ -95,25 +98,25 @@ class Governance(Declared):
         versions : versions that were replaced longer ago are deleted
         quarantine : the same for quarantined rows
         pages, live : older pages of runs and live feeds are deleted; they belong to the product, not to a table
+        minutes : older figures of minutes that servers and streams write for service levels are deleted; no shorter than what a service level is over
         """
         where = caller()
-        lengths = [None if length is None else seconds(length) for length in (days, versions, quarantine, pages, live)]
+        lengths = [None if length is None else seconds(length) for length in (days, versions, quarantine, pages, live, minutes)]
         if all(length is None for length in lengths):
             raise DeclarationProblem(
                 "product.retain() is given no length of time.",
                 fix='Give one: product.retain(versions="30 days").',
                 where=str(where),
             )
-        if table is not None and (pages is not None or live is not None):
+        if table is not None and any(length is not None for length in (pages, live, minutes)):
             raise DeclarationProblem(
-                "Pages and live feeds belong to the product, not to a table.",
+                "Pages, live feeds and figures of minutes belong to the product, not to a table.",
                 fix="Declare them by product.retain() without a table.",
                 where=str(where),
             )
-        days_s, versions_s, quarantine_s, pages_s, live_s = lengths
-        self.retentions.append(
-            Retention(None if table is None else name_of(table), days_s, versions_s, quarantine_s, pages_s, live_s, where)
-        )
+        days_s, versions_s, quarantine_s, pages_s, live_s, minutes_s = lengths
+        of_table = None if table is None else name_of(table)
+        self.retentions.append(Retention(of_table, days_s, versions_s, quarantine_s, pages_s, live_s, minutes_s, where))
 
     def subject(self, column: str, *, of: Sequence[Node | Function | str] = ()) -> None:
         """Declare that a column identifies a person: ``caudal erase`` finds that person's rows by it.

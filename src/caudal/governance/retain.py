@@ -27,6 +27,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, deletions, model_versions, runs
 from caudal.runtime.lifecycle import new_run_id, user_name
 from caudal.runtime.opening import hold_product, open_home
+from caudal.service_levels import history
 from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import Place
@@ -44,7 +45,7 @@ READING_S = 3600.0  # readers of a replaced version have this long to finish
 
 @dataclass
 class PlannedDeletion:
-    """Files that are due for deletion, and why."""
+    """Files, or rows of the ledger, that are due for deletion, and why."""
 
     kind: str
     table: str | None
@@ -53,11 +54,21 @@ class PlannedDeletion:
     folder: Place
     files: list[lifespans.Lifespan] = field(default_factory=list)
     days: tuple[str, ...] = ()
+    rows: int = 0
+    before: float | None = None
 
     def as_dict(self) -> GoingDocument:
         """Return the line of the plan."""
         size = sum(file.bytes for file in self.files)
-        return {"kind": self.kind, "table": self.table, "name": self.name, "why": self.why, "files": len(self.files), "bytes": size}
+        return {
+            "kind": self.kind,
+            "table": self.table,
+            "name": self.name,
+            "why": self.why,
+            "files": len(self.files),
+            "bytes": size,
+            "rows": self.rows,
+        }
 
 
 def retain(folder: Path, settings: Settings, *, yes: bool = False, clock: Callable[[], float] = time.time) -> RetainDocument:
@@ -153,6 +164,10 @@ def _plan(
             if path.suffix == ".jsonl" and path.stat().st_mtime <= now - live
         ]
         yield from _loose("live", home.live(product.name), expired, f"older than {text(live)}")
+    minutes = _length(product, None, "minutes_s")
+    if minutes is not None and (rows := history.count_minutes(ledger, product.name, now - minutes)):
+        why = f"older than {text(minutes)}"
+        yield PlannedDeletion("minutes", None, "figures of minutes", why, home.live(product.name), rows=rows, before=now - minutes)
 
 
 def _versions(
@@ -205,9 +220,15 @@ def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[Pla
 
 def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: float) -> None:
     """Record a deletion, then do it: a superfluous ledger row is harmless, an unrecorded deletion is not."""
-    document = {"name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days)}
+    document: dict[str, object] = {
+        "name": deletion.name, "paths": [file.path for file in deletion.files][:1000], "days": list(deletion.days),
+    }  # fmt: skip
+    if deletion.rows:
+        document["rows"] = deletion.rows
     ledger.add(deletions, {"product": product.name, "table": deletion.table, "kind": deletion.kind, "why": deletion.why, "who": user_name(), "at": now,
                            "files": len(deletion.files), "bytes": sum(file.bytes for file in deletion.files), "document": document})  # fmt: skip
+    if deletion.before is not None:
+        history.delete_minutes(ledger, product.name, deletion.before)
     if deletion.days:
         lifespans.without_days(
             deletion.folder, deletion.days, {"run_id": new_run_id(), "step": f"retain:{deletion.table}", "at": now}
@@ -243,3 +264,10 @@ def _check_retentions(product: Product) -> None:
                 f"'{retention.table}' is a source and keeps its days: they are what everything else can be made from again.",
                 fix="Give days to a derived table; a person's rows leave a source by caudal erase.", where=str(retention.where),
             )  # fmt: skip
+    longest = max((agreement.level.over_s for agreement in product.service_levels), default=0.0)
+    kept = _length(product, None, "minutes_s")
+    if kept is not None and kept < longest:
+        raise DeclarationProblem(
+            f"Figures of minutes are kept for {text(kept)}, and a service level of '{product.name}' is over {text(longest)}.",
+            fix=f'Keep them as long at least: product.retain(minutes="{text(longest)}").', where=str(product.where),
+        )  # fmt: skip

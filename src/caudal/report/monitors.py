@@ -34,6 +34,13 @@ def monitors_of(ledger: Ledger, product: str) -> list[str]:
     return sorted(row["subject"] for row in ledger.rows(query))
 
 
+def monitored_products(ledger: Ledger) -> list[str]:
+    """Return the names of the products with a monitor that has counted something."""
+    column = records.measurements.c
+    query = select(column.product).where(column.subject_kind == KIND, column.metric == COLUMNS).distinct()
+    return sorted(row["product"] for row in ledger.rows(query))
+
+
 def monitor_document(ledger: Ledger, product: str, monitor: str) -> MonitorDocument:
     """Return a monitor's newest figures with their history."""
     series: dict[object, list[KeptFigure]] = {}

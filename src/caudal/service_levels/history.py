@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 import numpy as np
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, func, select
 
 from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
@@ -90,3 +90,20 @@ def first_minute(ledger: Ledger, product: str, kind: str, subject: str, metric: 
     with ledger.engine.connect() as connection:
         first: float | None = connection.execute(query).scalar()
     return first
+
+
+def count_minutes(ledger: Ledger, product: str, before: float) -> int:
+    """Return how many figures of minutes before a time the ledger keeps of a product's servers and streams."""
+    query = select(func.count().label("rows")).select_from(measurements).where(*_minutes_before(product, before))
+    return int(ledger.rows(query)[0]["rows"])
+
+
+def delete_minutes(ledger: Ledger, product: str, before: float) -> None:
+    """Delete the figures of minutes before a time, of a product's servers and streams."""
+    with ledger.engine.begin() as connection:
+        connection.execute(delete(measurements).where(*_minutes_before(product, before)))
+
+
+def _minutes_before(product: str, before: float) -> tuple[ColumnElement[bool], ...]:
+    column = measurements.c
+    return column.product == product, column.subject_kind.in_(("serving", "stream")), column.window_end <= before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -19,7 +20,9 @@ from caudal.console import create_console, platforms, serve_console
 from caudal.console.feeds import feed_of, last_of, streamed_products
 from caudal.console.pages import streams
 from caudal.errors import DeclarationProblem
-from caudal.ledger.records import alerts, runs
+from caudal.ledger.measurements import Measurement, add_measurements
+from caudal.ledger.monitored import COLUMNS, KIND, KeptFigure, measurement_of
+from caudal.ledger.records import alerts, declarations, runs
 from caudal.messaging.feed import Feed
 from caudal.tables.home import Home
 
@@ -203,3 +206,32 @@ def test_what_is_no_request_of_a_page_is_refused(fed: Path, body: bytes) -> None
 @pytest.mark.parametrize("path", ["x/y.js", "dash/nothing.js", "%2e%2e/x.js"])
 def test_a_script_that_is_not_there_is_not_found(fed: Path, path: str) -> None:
     assert create_console(fed).test_client().get(f"/_dash-component-suites/{path}").status_code == 404
+
+
+def test_monitors_and_service_levels_have_pages(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.ledger().close()
+    app = create_console(home.path)
+    assert "Nothing is monitored yet" in page(app, "/monitors")
+    assert "No service level is declared" in page(app, "/service-levels")
+    with contextlib.closing(home.ledger()) as ledger:
+        figure = KeptFigure("psi", "hour", {}, 0.0, 86_400.0, 0.25, 500, "alarm", None, 0.1, 300.0, 200.0, 2)
+        add_measurements(
+            ledger,
+            Measurement(
+                "taxi", "r1", 1.0, KIND, "duration", COLUMNS, 1.0, detail={"code": "c", "left_out": {"id": "it only grows"}}
+            ),
+            measurement_of(figure, product="taxi", run_id="r1", at=1.0, monitor="duration", code="c"),
+        )
+        level = {"subject": "trips", "kind": "table", "simple": False, "fresh_s": 3600.0, "over_s": 2_592_000.0, "target": 0.99}
+        ledger.add(runs, {"run_id": "r1", "product": "taxi", "command": "run", "state": "succeeded", "started_at": 1.0})
+        ledger.add(
+            declarations,
+            {"product": "taxi", "at": 1.0, "run_id": "r1", "document": {"tz": "UTC", "service_levels": [level]}},
+        )
+    shown = page(app, "/monitors")
+    for part in ("taxi duration", "psi of hour", "to 0.1", "alarm", "Not watched: id (it only grows)"):
+        assert part in shown
+    shown = page(app, "/service-levels")
+    for part in ("trips", "1 hour, 99 %", "30 days", "no figures"):
+        assert part in shown

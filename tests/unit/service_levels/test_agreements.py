@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections.abc import Iterator
@@ -20,10 +21,11 @@ from caudal.commands.status import home_status
 from caudal.daemon.messenger import Messenger
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
+from caudal.governance.retain import retain
 from caudal.graph.build import build
 from caudal.graph.check import check
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.measurements import Measurement, add_measurements
+from caudal.ledger.measurements import Measurement, add_measurements, measurements
 from caudal.ledger.records import alerts, runs, steps
 from caudal.observers.alerts.service_levels import service_level_events
 from caudal.observers.declared import declaration, store_declaration
@@ -301,3 +303,34 @@ def test_the_command_the_status_and_the_page_show_it(
     assert "90 minutes, 99 %" in page
     print_service_levels({**document, "products": []}, Console(file=out))
     assert "No service level is declared." in out.getvalue()
+
+
+def test_figures_of_minutes_are_kept_as_long_as_declared(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    text = (
+        'import caudal as cd\nproduct = cd.Product("shop")\nproduct.source("sales", cd.files("*.csv"), schema=cd.schema(id="long"))\n'
+        'product.sla("sales", cd.sla(fresh="1 hour", over="30 days"))\nproduct.retain(minutes="{kept}")\n'
+    )
+    with contextlib.closing(home.ledger()) as ledger:
+        add_measurements(
+            ledger,
+            *(
+                Measurement(
+                    "shop", "", NOW, "serving", "stay", "p95_s", 0.01, count=3, window_start=NOW - age, window_end=NOW - age + 60
+                )
+                for age in (50 * 86_400.0, 41 * 86_400.0, 39 * 86_400.0)
+            ),
+            Measurement("shop", "r1", NOW, "model", "stay", "mae", 1.0),
+        )
+        settings = Settings(home=home.path)
+        (folder / "product.py").write_text(text.format(kept="20 days"))
+        with pytest.raises(
+            DeclarationProblem, match="Figures of minutes are kept for 20 days, and a service level of 'shop' is over 30 days"
+        ):
+            retain(folder, settings, clock=lambda: NOW)
+        (folder / "product.py").write_text(text.format(kept="40 days"))
+        assert [item["rows"] for item in retain(folder, settings, clock=lambda: NOW)["going"]] == [2]
+        assert retain(folder, settings, yes=True, clock=lambda: NOW)["done"]
+        assert not retain(folder, settings, clock=lambda: NOW)["going"]
+        assert sorted(row.metric for row in measurements(ledger, product="shop")) == ["mae", "p95_s"]

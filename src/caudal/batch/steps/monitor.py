@@ -208,9 +208,12 @@ def _alarms(figures: Sequence[KeptFigure], changed: Sequence[KeptFigure]) -> Ite
 
 
 def _sentence(figure: KeptFigure) -> str:
-    below = figure.low is not None and figure.value < figure.low
-    limit = figure.low if below else figure.high
-    return f"{figure.label} is {figure.value:.4g}, {'below' if below else 'above'} {limit:.4g}"
+    what = f"{figure.label} is {figure.value:.4g}"
+    if figure.high is not None and figure.value > figure.high:
+        return f"{what}, above {figure.high:.4g}"
+    if figure.low is not None and figure.value < figure.low:
+        return f"{what}, below {figure.low:.4g}"
+    return f"{what}: the last windows, each of them usual, have shifted together"
 
 
 def _schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:

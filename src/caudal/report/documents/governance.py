@@ -124,6 +124,7 @@ class GoingDocument(TypedDict):
     why: str
     files: int
     bytes: int
+    rows: int
 
 
 class ProtectedVersion(TypedDict):

@@ -89,10 +89,13 @@ def retention(document: RetainDocument, to: Console | None = None) -> None:
     if document["going"]:
         table(
             [{**item, "bytes": size(item["bytes"])} for item in document["going"]],
-            ("kind", "table", "name", "why", "files", "bytes"),
+            ("kind", "table", "name", "why", "files", "bytes", "rows"),
             out,
         )
-    total = f"{plural(document['files'], 'file')}, {size(document['bytes'])}"
+    rows = sum(item["rows"] for item in document["going"])
+    total = f"{plural(document['files'], 'file')}, {size(document['bytes'])}" + (
+        f", {plural(rows, 'row')} of the ledger" if rows else ""
+    )
     if not document["going"]:
         out.print("Nothing is older than its time.")
     elif document["done"]:

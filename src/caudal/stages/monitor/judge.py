@@ -118,6 +118,8 @@ class _Judging:
     def __init__(self, rule: Rule, history: Sequence[Figure]) -> None:
         self._rule, self._past, self._capital = rule, PastFigures(), self._new_capital(rule)
         self._values: list[float] = []  # sorted
+        self._learned: list[tuple[float, bool]] = []  # all that was learned from, in order, and whether it was usual
+        self._doubted = 0  # the newest of them, since which the evidence has grown
         self._recent: list[float] = []  # scores of the windows of an alarm
         self._shift = 0.0  # of the alarm; 0: there is none
         for figure in history:
@@ -138,7 +140,12 @@ class _Judging:
         above = score * self._past.tail(floor, high=True) if score > 0 else score
         below = -score * self._past.tail(floor, high=False) if score < 0 else -score
         bad = below if self._rule.side == "low" else above
-        evidence = self._watch_alarm(bad) if self._shift else self._look_for_change(value, above, below)
+        if self._shift:
+            evidence = self._watch_alarm(bad)
+        else:
+            evidence = self._look_for_change(value, above, below)
+            if self._shift:
+                low, high = _thresholds(self._values, self._rule)
         state: State = "alarm" if self._shift else "outside" if outside else "inside"
         return Verdict(state, low, high, evidence)
 
@@ -153,12 +160,19 @@ class _Judging:
             shift = sum(newest) / len(newest)
             self._shift = math.copysign(max(abs(shift), SHIFTS[0]), shift)
             self._recent, self._capital = [], self._new_capital(self._rule)
+            self._unlearn()
             return evidence
         odd = max(above, below) if self._rule.side == "both" else bad
-        self._past.add(scaled(value, self._rule.scale))
-        if tail_of(odd) >= DISTURBED:
-            insort(self._values, value)
+        self._doubted = 0 if evidence <= 1 else self._doubted + 1
+        self._learn(value, is_usual=tail_of(odd) >= DISTURBED)
         return evidence
+
+    def _unlearn(self) -> None:
+        """Forget the windows in which the evidence has grown to an alarm: they are no measure for what is usual; those that learning needs stay."""
+        usual = self._learned[: max(len(self._learned) - self._doubted, LEAST)]
+        self._past, self._values, self._learned, self._doubted = PastFigures(), [], [], 0
+        for value, is_usual in usual:
+            self._learn(value, is_usual=is_usual)
 
     def _watch_alarm(self, bad: float) -> float:
         """Return the evidence that there was, 1/α; the alarm ends when the mean of the last scores is nearer to none than to its shift."""
@@ -168,9 +182,11 @@ class _Judging:
             return 1.0
         return 1 / self._rule.alpha
 
-    def _learn(self, value: float) -> None:
+    def _learn(self, value: float, *, is_usual: bool = True) -> None:
         self._past.add(scaled(value, self._rule.scale))
-        insort(self._values, value)
+        self._learned.append((value, is_usual))
+        if is_usual:
+            insort(self._values, value)
 
     @staticmethod
     def _new_capital(rule: Rule) -> Capital:

@@ -144,3 +144,13 @@ def test_rows_that_stay_away_are_seen() -> None:
     random = np.random.default_rng(1)
     usual = random.poisson(500, 40)
     assert states(usual[:30], [*usual[30:], 0, 0], Rule("count", "both", 2, alpha=0.001))[-2:] == ["outside", "alarm"]
+
+
+def test_the_windows_of_a_change_are_no_measure_for_what_is_usual() -> None:
+    random = np.random.default_rng(0)
+    usual = [Figure(float(value), 200) for value in np.exp(random.normal(-4, 0.3, 10))]
+    changed = [Figure(1.0 + 0.01 * place, 200) for place in range(4)]
+    verdicts = judge_windows([], [*usual, *changed], Rule(alpha=0.01))
+    assert verdicts[-1].state == "alarm"
+    assert verdicts[-1].high is not None
+    assert verdicts[-1].high < 0.1
