@@ -131,7 +131,7 @@ ON_ARRIVAL: dict[str, Callable[[Product], object]] = {
     "tables": lambda product: product.schedule(cd.on_publish("other", "rows")),
     "clock": lambda product: product.schedule(cd.every("hour")),
 }
-PATHS = {"streams": "/", "live": "/live/eeg", "runs": "/runs"}
+PATHS = {"streams": "/", "live": "/live/eeg", "runs": "/runs", "monitors": "/monitors", "service_levels": "/service-levels"}
 PLACES = {"drop": Drop("out"), "topic": Topic("rows")}
 MOST_BYTES = {"here": 8 << 20, "spark": 128 << 20}
 

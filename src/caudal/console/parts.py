@@ -32,7 +32,7 @@ def empty(title: str, code: str, text: str) -> Component:
     return html.Section([html.H2(title), html.P([html.Code(code), text])], className="card")
 
 
-def table(columns: Sequence[str], rows: Sequence[Component]) -> Component:
+def wide_table(columns: Sequence[str], rows: Sequence[Component]) -> Component:
     """Return a table that scrolls sideways where the window is narrow."""
     head = html.Thead(html.Tr([html.Th(name, scope="col") for name in columns]))
     return html.Div(html.Table([head, html.Tbody(list(rows))]), className="scroll")

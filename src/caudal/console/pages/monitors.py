@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
-from caudal.console.parts import aria, bars, empty, table
+from caudal.console.parts import aria, bars, empty, wide_table
 from caudal.console.site import Ledgers, Page, Site
 from caudal.report.figures import number_text, plural
 from caudal.report.monitors import monitored_products, monitors_document
@@ -63,7 +63,7 @@ def _monitor(product: str, monitor: MonitorDocument) -> Component:
         [
             html.H2(name, id=f"monitor-{product}-{monitor['monitor']}"),
             html.P(words + (f" Not watched: {left_out}." if left_out else ""), className="quiet"),
-            *([table(COLUMNS, [_figure(figure) for figure in monitor["figures"]])] if monitor["figures"] else []),
+            *([wide_table(COLUMNS, [_figure(figure) for figure in monitor["figures"]])] if monitor["figures"] else []),
         ],
         className="card",
         **aria(labelledby=f"monitor-{product}-{monitor['monitor']}"),

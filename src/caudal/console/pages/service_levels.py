@@ -9,7 +9,7 @@ from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 from sqlalchemy import select
 
-from caudal.console.parts import aria, bars, empty, table
+from caudal.console.parts import aria, bars, empty, wide_table
 from caudal.console.site import Ledgers, Page, Site
 from caudal.declarations.duration import text
 from caudal.ledger.records import runs
@@ -59,7 +59,7 @@ def _products(ledgers: Ledgers) -> list[Component]:
 def _product(product: str, states: list[AgreementState]) -> Component:
     lines = [_objective(state, objective) for state in states for objective in state.objectives]
     return html.Section(
-        [html.H2(product, id=f"levels-of-{product}"), table(COLUMNS, lines)],
+        [html.H2(product, id=f"levels-of-{product}"), wide_table(COLUMNS, lines)],
         className="card",
         **aria(labelledby=f"levels-of-{product}"),
     )
