@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.here import has_session, session_options
 
 import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.engine import session, stop
@@ -82,8 +83,9 @@ def _is_slow(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
     """The session of this test run, with the connectors that tests of tables use."""
-    stop()  # a test before may have started one of its own, without these
-    yield session(connectors=frozenset({"avro", "postgresql"}), cores=2, memory="1g", app="caudal-tests")
+    if not has_session():
+        stop()  # a test before has started one of its own
+    yield session(**session_options())
     stop()
 
 

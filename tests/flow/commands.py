@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests import zygote
+from tests import here, zygote
 from tests.documents import check_document
 
 from caudal.batch.batch import run
@@ -21,7 +21,7 @@ from caudal.declarations.settings import Settings
 def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
     """Run a command to its end and return its document."""
     command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
-    done = zygote.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
+    done = here.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, **environment})
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests import zygote
+from tests import here
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import measurements
@@ -48,7 +48,7 @@ def people(rows: int = 3000, seed: int = 5) -> pd.DataFrame:
 
 def caudal(place: Path, *arguments: str, code: int = 0) -> Any:
     """Run a command in a folder; return its document with ``--json``, else what it prints."""
-    run = zygote.run([sys.executable, "-m", "caudal", *arguments], capture_output=True, text=True, timeout=300, cwd=place)
+    run = here.run([sys.executable, "-m", "caudal", *arguments], capture_output=True, text=True, timeout=300, cwd=place)
     assert run.returncode == code, run.stdout + run.stderr
     return json.loads(run.stdout) if "--json" in arguments else run.stdout + run.stderr
 

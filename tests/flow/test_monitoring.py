@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import zygote
+from tests import here
 
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import alerts
@@ -32,7 +32,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         if program == "python":
             subprocess.run([sys.executable, *words], cwd=folder, check=True)
             continue
-        done = zygote.run([sys.executable, "-m", program, *words], cwd=folder, text=True, capture_output=True)
+        done = here.run([sys.executable, "-m", program, *words], cwd=folder, text=True, capture_output=True)
         assert done.returncode == 0, done.stdout + done.stderr
         outputs[command] = done.stdout
     return outputs

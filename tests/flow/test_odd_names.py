@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from hypothesis import given, strategies as st
 from sqlalchemy import create_engine
 from sqlalchemy.engine import make_url
-from tests import lakes, zygote
+from tests import here, lakes
 
 from caudal.storage import delta
 from caudal.storage.driver import sqlite_url
@@ -54,7 +54,7 @@ def test_one_home_of_every_odd_character_runs_and_nothing_lies_beside_it(tmp_pat
 
     def caudal(*words: str | Path) -> str:
         command = [sys.executable, "-m", "caudal", *map(str, words)]
-        done = zygote.run(command, capture_output=True, text=True, timeout=300, cwd=place, env=dict(os.environ))
+        done = here.run(command, capture_output=True, text=True, timeout=300, cwd=place, env=dict(os.environ))
         assert done.returncode == 0, done.stdout + done.stderr
         return str(done.stdout)
 

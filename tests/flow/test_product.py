@@ -11,7 +11,7 @@ import sys
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
-from tests import zygote
+from tests import here
 from tests.documents import check_document
 
 from caudal.batch.batch import run
@@ -253,6 +253,6 @@ def test_every_command_prints_one_json_document(mine, tmp_path):
         ["quarantine", "show", "counts", *home],
         ["new", "other", "--into", str(tmp_path), "--json"],
     ):
-        done = zygote.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
+        done = here.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
         json.loads(done.stdout)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests import zygote
+from tests import here
 
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.records import runs
@@ -35,7 +35,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     outputs = {}
     for line in block("sh").splitlines():
         command = [sys.executable, "-m", "caudal", *shlex.split(line)[1:]]
-        done = zygote.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+        done = here.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         outputs[line] = done.stdout
     ledger = open_ledger(f"sqlite:///{folder / '.caudal' / 'ledger.db'}")

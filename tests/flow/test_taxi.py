@@ -13,7 +13,7 @@ import duckdb
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests import zygote
+from tests import here
 
 from caudal.storage import delta
 from caudal.tables.frames import arrow
@@ -29,7 +29,7 @@ FIRST_HALF_ENDS = dt.datetime(2023, 1, 17)
 
 def caudal(*arguments):
     """Run the command line and return its JSON document."""
-    done = zygote.run(
+    done = here.run(
         [sys.executable, "-m", "caudal", *map(str, arguments), "--json"],
         capture_output=True,
         text=True,

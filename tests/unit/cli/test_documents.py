@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 import typer
-from tests import zygote
+from tests import here
 from tests.documents import FOLDER, check_document, check_printed
 
 from caudal.cli.app import app
@@ -29,9 +29,9 @@ def tool() -> ModuleType:
 
 
 def caudal(*arguments: str | Path) -> object:
-    """Run a command, whose document ``zygote.run`` holds against its schema, and return the document."""
+    """Run a command, whose document ``here.run`` holds against its schema, and return the document."""
     command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
-    return json.loads(zygote.run(command, capture_output=True, text=True, timeout=120).stdout)
+    return json.loads(here.run(command, capture_output=True, text=True, timeout=120).stdout)
 
 
 def test_the_files_are_those_of_the_types() -> None:
