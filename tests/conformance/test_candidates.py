@@ -1,4 +1,4 @@
-"""Frameworks of candidates: each is trained, stored, loaded, served and predicted with on Spark, and gives the same predictions everywhere."""
+"""Frameworks of candidates: each is trained, audited, stored, loaded, served and predicted with on Spark, and gives the same predictions everywhere."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from xgboost import XGBClassifier, XGBRegressor
 
 import caudal as cd
+from caudal.batch.steps.audit import Counting
+from caudal.declarations.audit import Audit
 from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
 from caudal.registry import load_version, promote, register
 from caudal.serve import create_app
+from caudal.stages.audit.audited import audited
 from caudal.stages.predict import predict, predict_on_spark
 from caudal.stages.train import train
 from caudal.tables.home import Home
@@ -26,6 +30,7 @@ OPTIONS: dict[str, Any] = {"n_estimators": 20, "verbose": -1, "n_jobs": 1}
 FRAMEWORKS = {
     "scikit-learn": (Ridge(), LogisticRegression(max_iter=1000)),
     "lightgbm": (LGBMRegressor(**OPTIONS), LGBMClassifier(**OPTIONS)),
+    "xgboost": (XGBRegressor(n_estimators=20, n_jobs=1), XGBClassifier(n_estimators=20, n_jobs=1)),
     "search": (
         cd.search(LGBMRegressor(**OPTIONS), {"num_leaves": [4, 8]}),
         cd.search(LGBMClassifier(**OPTIONS), {"num_leaves": [4, 8]}),
@@ -55,7 +60,8 @@ def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.Dat
     frame = rides if task == "regression" else rides.assign(minutes=np.where(rides["minutes"] > 8, "long", "short"))
     metric = "mae" if task == "regression" else "log_loss"
     model = Model("duration", "rides", "minutes", 0.0, {"one": estimator}, temporal("2 days", folds=2), metric, task=task)
-    trained = train(model, FEATURES, frame)
+    counting = Counting(Audit("duration", ("zone",)))
+    trained = train(model, FEATURES, frame, examine=counting.count)
     (result,) = [result for result in trained.results if not result.baseline]
     (baseline,) = [result for result in trained.results if result.baseline]
     assert result.error is None
@@ -64,6 +70,8 @@ def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.Dat
     assert result.score < baseline.score
     assert result.size
     assert {effect.name for effect in trained.effects} == {"km", "zone"}
+    (by_zone,) = audited(counting.counts["one"], (["zone"],), min_rows=10).groupings
+    assert [len(group.figures) > 2 for group in by_zone.groups if not group.small] == [True, True, True]
     (tmp_path / "home").mkdir()
     home = Home(tmp_path / "home")
     ledger = home.ledger()

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import EnvironmentProblem
-from caudal.extras import require
+from caudal.extras import CANDIDATE_LIBRARIES, require
 from caudal.registry.trust import require_known, require_pickle
 
 if TYPE_CHECKING:
@@ -95,8 +95,8 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
         data = files[SKOPS]
         types = skops.io.get_untrusted_types(data=data)
         require_known(types, trust, version_label)
-        if any(type_.startswith("lightgbm.") for type_ in types):
-            require("lightgbm", extra="lightgbm", for_=version_label[0].upper() + version_label[1:])
+        for library in sorted({type_.partition(".")[0] for type_ in types} & CANDIDATE_LIBRARIES.keys()):
+            require(library, extra=library, for_=version_label[0].upper() + version_label[1:])
         return skops.io.loads(data, trusted=types)
     except EnvironmentProblem:
         raise

@@ -11,6 +11,7 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.signature import coerce_inputs, prediction_frame
+from caudal.stages.frameworks.xgboost import with_named_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,8 @@ class ScikitCandidate:
         """Return the estimator fitted to some rows."""
         from caudal.stages.train.encode import encoding_pipeline
 
-        pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
+        estimator = with_named_classes(with_seed(clone(self.estimator), self.seed))
+        pipeline = encoding_pipeline(estimator, self.inputs)
         inputs = coerce_inputs(frame, self.inputs)
         if isinstance(pipeline, Mitigation) and not set(pipeline.group_columns) <= set(inputs.columns):
             # Groups that are no inputs are given beside them: training needs them, a prediction does not.
