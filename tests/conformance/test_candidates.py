@@ -27,10 +27,20 @@ from caudal.tables.home import Home
 
 FEATURES = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
 OPTIONS: dict[str, Any] = {"n_estimators": 20, "verbose": -1, "n_jobs": 1}
-FRAMEWORKS = {
+
+
+def cuml_estimators() -> tuple[Any, Any]:
+    if not Path("/proc/driver/nvidia/gpus").is_dir():
+        pytest.skip("cuML: no GPU here")
+    ensemble = pytest.importorskip("cuml.ensemble", reason="cuML: a GPU is here, the library is not: pip install 'caudal[cuml]'")
+    return ensemble.RandomForestRegressor(n_estimators=20), ensemble.RandomForestClassifier(n_estimators=20)
+
+
+FRAMEWORKS: dict[str, Any] = {
     "scikit-learn": (Ridge(), LogisticRegression(max_iter=1000)),
     "lightgbm": (LGBMRegressor(**OPTIONS), LGBMClassifier(**OPTIONS)),
     "xgboost": (XGBRegressor(n_estimators=20, n_jobs=1), XGBClassifier(n_estimators=20, n_jobs=1)),
+    "cuml": cuml_estimators,
     "search": (
         cd.search(LGBMRegressor(**OPTIONS), {"num_leaves": [4, 8]}),
         cd.search(LGBMClassifier(**OPTIONS), {"num_leaves": [4, 8]}),
@@ -56,7 +66,8 @@ def rides() -> pd.DataFrame:
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.DataFrame, spark: Any, tmp_path: Path) -> None:
-    estimator = FRAMEWORKS[framework][task == "classification"]
+    estimators = FRAMEWORKS[framework]
+    estimator = (estimators() if callable(estimators) else estimators)[task == "classification"]
     frame = rides if task == "regression" else rides.assign(minutes=np.where(rides["minutes"] > 8, "long", "short"))
     metric = "mae" if task == "regression" else "log_loss"
     model = Model("duration", "rides", "minutes", 0.0, {"one": estimator}, temporal("2 days", folds=2), metric, task=task)

@@ -12,6 +12,7 @@ from sklearn.model_selection import KFold, RandomizedSearchCV, TimeSeriesSplit
 from caudal.declarations.estimator import Estimator
 from caudal.declarations.model import BASELINE, Hashed, Model
 from caudal.errors import DeclarationProblem
+from caudal.stages.frameworks.cuml import require_convertible
 from caudal.stages.train.baseline import Baseline
 from caudal.stages.train.rows import LabelledRows
 from caudal.stages.train.scikit import ScikitCandidate
@@ -103,6 +104,7 @@ def _candidate(
             fix="Use a scikit-learn estimator, a Spark ML estimator, or a function that returns one.",
             where=str(model.where or ""), candidate=name,
         )  # fmt: skip
+    require_convertible(estimator, f"Candidate '{name}' of model '{model.name}'", str(model.where or ""))
     return ScikitCandidate(_with_metric(model, estimator), rows.inputs, rows.classes, model.seed)
 
 

@@ -70,7 +70,15 @@ def estimator_kind(estimator: Estimator) -> Kind:
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
     modules = {class_.__module__ for part in wrapped for class_ in type(part).__mro__}
-    trees = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._hist", "xgboost", "lightgbm")
+    trees = (
+        "sklearn.tree.",
+        "sklearn.ensemble._forest",
+        "sklearn.ensemble._gb",
+        "sklearn.ensemble._hist",
+        "xgboost",
+        "lightgbm",
+        "cuml.ensemble",
+    )
     return "trees" if any(name.startswith(trees) for name in modules) else "other"
 
 

@@ -11,6 +11,7 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.signature import coerce_inputs, prediction_frame
+from caudal.stages.frameworks.cuml import without_gpu
 from caudal.stages.frameworks.xgboost import with_named_classes
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class ScikitCandidate:
             _fit_grouped(pipeline, inputs, label, frame[[name for name in pipeline.group_columns if name in frame]])
         else:
             pipeline.fit(inputs, label.to_numpy())
-        return FittedScikit(*without_search(pipeline), self.inputs)
+        fitted, found = without_search(pipeline)
+        return FittedScikit(without_gpu(fitted), found, self.inputs)
 
     def parameters(self) -> dict[str, object]:
         """Return the estimator's class and every parameter, with those of its parts."""
