@@ -36,11 +36,18 @@ def cuml_estimators() -> tuple[Any, Any]:
     return ensemble.RandomForestRegressor(n_estimators=20), ensemble.RandomForestClassifier(n_estimators=20)
 
 
+def h2o_estimators() -> tuple[Any, Any]:
+    from h2o.estimators import H2OGradientBoostingEstimator
+
+    return H2OGradientBoostingEstimator(ntrees=20, min_rows=5), H2OGradientBoostingEstimator(ntrees=20, min_rows=5)
+
+
 FRAMEWORKS: dict[str, Any] = {
     "scikit-learn": (Ridge(), LogisticRegression(max_iter=1000)),
     "lightgbm": (LGBMRegressor(**OPTIONS), LGBMClassifier(**OPTIONS)),
     "xgboost": (XGBRegressor(n_estimators=20, n_jobs=1), XGBClassifier(n_estimators=20, n_jobs=1)),
     "cuml": cuml_estimators,
+    "h2o": h2o_estimators,
     "search": (
         cd.search(LGBMRegressor(**OPTIONS), {"num_leaves": [4, 8]}),
         cd.search(LGBMClassifier(**OPTIONS), {"num_leaves": [4, 8]}),
@@ -91,7 +98,7 @@ def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.Dat
             home, ledger, "taxi", "duration", trained,
             fingerprint="f", code="c", training_table="rides", training_version=1, run_id="run",
         )  # fmt: skip
-        assert registered.row["format"] == "skops"
+        assert registered.row["format"] == ("mojo" if framework == "h2o" else "skops")
         promote(ledger, "taxi", "duration", 1, who="ada")
         loaded: Any = load_version(home, ledger, "taxi", "duration")
     finally:

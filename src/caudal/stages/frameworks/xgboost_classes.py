@@ -67,6 +67,8 @@ NAMED: dict[type, type] = {XGBClassifier: NamedXGBClassifier, XGBRFClassifier: N
 def _fit(estimator: Any, fit: Callable[..., Any], rows: Any, labels: Any, options: dict[str, Any]) -> None:
     vars(estimator).pop("names_", None)  # XGBoost compares classes_ with the numbers
     names, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    if len(names) < 3 and str(estimator.objective).startswith("multi:soft"):  # left by a fit to more classes
+        estimator.objective = "binary:logistic"
     fit(rows, numbers, **options)
     estimator.names_ = names
 
