@@ -40,6 +40,7 @@ class H2OServer:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._folder: Path | None = None
+        self._connection: Any = None
         self._before: Any = None
 
     def __enter__(self) -> Self:
@@ -66,15 +67,15 @@ class H2OServer:
 
     def stop(self) -> None:
         """End the server and remove its files."""
-        if self._process is not None:
+        if self._connection is not None:
             h2o = require_h2o()
-            if self._before is not None or h2o.connection() is not None:
-                h2o.connection().close()
-                h2o.h2o.h2oconn = self._before
+            self._connection.close()
+            h2o.h2o.h2oconn = self._before
+        if self._process is not None:
             stop_program(self._process, STOP_S)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._process = self._folder = self._before = None
+        self._process = self._folder = self._connection = self._before = None
 
     def _start(self, h2o: ModuleType) -> None:
         from h2o.backend import H2OConnection
@@ -96,7 +97,8 @@ class H2OServer:
         # It prints how old it is.
         with redirect_stdout(io.StringIO()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            h2o.h2o.h2oconn = H2OConnection.open(url=address, auth=(USER, password), verbose=False)
+            self._connection = H2OConnection.open(url=address, auth=(USER, password), verbose=False)
+        h2o.h2o.h2oconn = self._connection
         h2o.no_progress()
 
     def _address(self, log: Path) -> str:

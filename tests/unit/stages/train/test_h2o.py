@@ -125,6 +125,15 @@ def test_what_cannot_be_kept_is_said(server: H2OServer, monkeypatch: pytest.Monk
         candidate(H2OGradientBoostingEstimator(ntrees=2), frame["minutes"], server).fit(frame, frame["minutes"])
 
 
+def test_a_server_that_does_not_start_is_said_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("caudal.stages.frameworks.h2o_server.usable_memory", lambda: 1 << 70)
+    monkeypatch.setattr("caudal.stages.frameworks.h2o_server.MOST_MIB", 1 << 50)
+    with pytest.raises(EnvironmentProblem, match=r"H2O's server did not start: .*heap"):
+        H2OServer().library()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_algorithms_and_versions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = pd.DataFrame({"person": range(40), "income": 1.0, "repaid": 2.0})
     features = Features("requests", (), entity=("person",), as_of="", labels=("repaid",))

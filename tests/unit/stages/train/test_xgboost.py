@@ -66,7 +66,7 @@ def test_a_clone_of_a_fitted_classifier_takes_other_classes(rides: pd.DataFrame)
     numbers = np.digitize(rides["km"], [1, 3, 6])
     again = clone(fitted).fit(rides[["km"]], numbers)
     assert again.classes_.tolist() == [0, 1, 2, 3]
-    assert clone(fitted).fit(rides[["km"]], numbers > 1).classes_.tolist() == [False, True]
+    assert again.fit(rides[["km"]], numbers > 1).classes_.tolist() == [False, True]  # XGBoost would go on with four
 
 
 @pytest.mark.parametrize("searched", [False, True])
