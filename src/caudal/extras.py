@@ -10,6 +10,9 @@ from caudal.errors import EnvironmentProblem
 # Distributions that are not named after the module that they hold.
 _DISTRIBUTIONS = {"PIL": "pillow", "openlineage.client": "openlineage-python"}
 
+CANDIDATE_LIBRARIES = {"lightgbm": ("lightgbm",), "xgboost": ("xgboost", "xgboost-cpu"), "cuml": ("cuml-cu12",), "h2o": ("h2o",)}
+"""The libraries of candidates that products import themselves, each with the distributions that hold it; the extra has the library's name."""
+
 
 def require(library: str, *, extra: str, for_: str) -> ModuleType:
     """Return an imported library of an extra.

@@ -1,4 +1,4 @@
-"""Frameworks of candidates: each is trained, stored, loaded, served and predicted with on Spark, and gives the same predictions everywhere."""
+"""Frameworks of candidates: each is trained, audited, stored, loaded, served and predicted with on Spark, and gives the same predictions everywhere."""
 
 from __future__ import annotations
 
@@ -11,21 +11,43 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from xgboost import XGBClassifier, XGBRegressor
 
 import caudal as cd
+from caudal.batch.steps.audit import Counting
+from caudal.declarations.audit import Audit
 from caudal.declarations.model import Model, temporal
 from caudal.declarations.node import Features
 from caudal.registry import load_version, promote, register
 from caudal.serve import create_app
+from caudal.stages.audit.audited import audited
 from caudal.stages.predict import predict, predict_on_spark
 from caudal.stages.train import train
 from caudal.tables.home import Home
 
 FEATURES = Features("rides", (), entity=("ride",), as_of="at", labels=("minutes",))
 OPTIONS: dict[str, Any] = {"n_estimators": 20, "verbose": -1, "n_jobs": 1}
-FRAMEWORKS = {
+
+
+def cuml_estimators() -> tuple[Any, Any]:
+    if not Path("/proc/driver/nvidia/gpus").is_dir():
+        pytest.skip("cuML: no GPU here")
+    ensemble = pytest.importorskip("cuml.ensemble", reason="cuML: a GPU is here, the library is not: pip install 'caudal[cuml]'")
+    return ensemble.RandomForestRegressor(n_estimators=20), ensemble.RandomForestClassifier(n_estimators=20)
+
+
+def h2o_estimators() -> tuple[Any, Any]:
+    from h2o.estimators import H2OGradientBoostingEstimator
+
+    return H2OGradientBoostingEstimator(ntrees=20, min_rows=5), H2OGradientBoostingEstimator(ntrees=20, min_rows=5)
+
+
+FRAMEWORKS: dict[str, Any] = {
     "scikit-learn": (Ridge(), LogisticRegression(max_iter=1000)),
     "lightgbm": (LGBMRegressor(**OPTIONS), LGBMClassifier(**OPTIONS)),
+    "xgboost": (XGBRegressor(n_estimators=20, n_jobs=1), XGBClassifier(n_estimators=20, n_jobs=1)),
+    "cuml": cuml_estimators,
+    "h2o": h2o_estimators,
     "search": (
         cd.search(LGBMRegressor(**OPTIONS), {"num_leaves": [4, 8]}),
         cd.search(LGBMClassifier(**OPTIONS), {"num_leaves": [4, 8]}),
@@ -51,11 +73,13 @@ def rides() -> pd.DataFrame:
 @pytest.mark.parametrize("task", ["regression", "classification"])
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.DataFrame, spark: Any, tmp_path: Path) -> None:
-    estimator = FRAMEWORKS[framework][task == "classification"]
+    estimators = FRAMEWORKS[framework]
+    estimator = (estimators() if callable(estimators) else estimators)[task == "classification"]
     frame = rides if task == "regression" else rides.assign(minutes=np.where(rides["minutes"] > 8, "long", "short"))
     metric = "mae" if task == "regression" else "log_loss"
     model = Model("duration", "rides", "minutes", 0.0, {"one": estimator}, temporal("2 days", folds=2), metric, task=task)
-    trained = train(model, FEATURES, frame)
+    counting = Counting(Audit("duration", ("zone",)))
+    trained = train(model, FEATURES, frame, examine=counting.count)
     (result,) = [result for result in trained.results if not result.baseline]
     (baseline,) = [result for result in trained.results if result.baseline]
     assert result.error is None
@@ -64,6 +88,8 @@ def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.Dat
     assert result.score < baseline.score
     assert result.size
     assert {effect.name for effect in trained.effects} == {"km", "zone"}
+    (by_zone,) = audited(counting.counts["one"], (["zone"],), min_rows=10).groupings
+    assert [len(group.figures) > 2 for group in by_zone.groups if not group.small] == [True, True, True]
     (tmp_path / "home").mkdir()
     home = Home(tmp_path / "home")
     ledger = home.ledger()
@@ -72,7 +98,7 @@ def test_a_framework_keeps_the_protocol(framework: str, task: Any, rides: pd.Dat
             home, ledger, "taxi", "duration", trained,
             fingerprint="f", code="c", training_table="rides", training_version=1, run_id="run",
         )  # fmt: skip
-        assert registered.row["format"] == "skops"
+        assert registered.row["format"] == ("mojo" if framework == "h2o" else "skops")
         promote(ledger, "taxi", "duration", 1, who="ada")
         loaded: Any = load_version(home, ledger, "taxi", "duration")
     finally:

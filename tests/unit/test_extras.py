@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 import caudal
 from caudal.errors import EnvironmentProblem
-from caudal.extras import missing_library, require
+from caudal.extras import CANDIDATE_LIBRARIES, missing_library, require
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -165,9 +165,10 @@ def test_warehouse_is_postgres():
     assert EXTRAS["warehouse"] == ["caudal[postgres]"]
 
 
-def test_lightgbm_in_a_product(tmp_path):
-    shop = product(tmp_path / "shop", "from lightgbm import LGBMRegressor")
-    asks_for(without("lightgbm", "check", shop, cwd=tmp_path), "shop/product.py needs lightgbm", "lightgbm")
+@pytest.mark.parametrize("library", CANDIDATE_LIBRARIES)
+def test_candidates_in_a_product(tmp_path, library):
+    shop = product(tmp_path / "shop", f"import {library}")
+    asks_for(without(library, "check", shop, cwd=tmp_path), f"shop/product.py needs {library}", library)
 
 
 def test_openlineage(tmp_path):
@@ -284,6 +285,7 @@ def asked_for() -> set[tuple[str, str]]:
 
 def test_each_extra_brings_what_is_asked_of_it():
     asked = {*asked_for(), ("s3fs", "s3"), ("sshfs", "sftp"), ("onnx", "images"), ("onnxruntime", "images"), ("PIL", "images")}
+    asked |= {(library, library) for library in CANDIDATE_LIBRARIES}
     for library, extra in asked:
         package = missing_library(library, extra=extra, for_="").facts["package"]
         assert any(re.match(rf"{re.escape(package)}\b", requirement) for requirement in EXTRAS[extra]), (library, extra)
@@ -292,8 +294,8 @@ def test_each_extra_brings_what_is_asked_of_it():
 
 def test_all_is_all():
     (everything,) = EXTRAS["all"]
-    assert set(re.findall(r"\w+", everything.partition("[")[2])) == set(EXTRAS) - {"all", "dev"}
-    assert "caudal[all]" in EXTRAS["dev"]
+    assert set(re.findall(r"\w+", everything.partition("[")[2])) == set(EXTRAS) - {"all", "dev", "cuml", "h2o"}
+    assert "caudal[all,h2o]" in EXTRAS["dev"]
 
 
 def test_the_table_of_the_documentation_names_each_extra():

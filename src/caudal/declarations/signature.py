@@ -90,9 +90,10 @@ def prediction_frame(frame: Frame, prediction: object, probabilities: Any = None
     DataFrame with the index of ``frame``: ``prediction`` (float64, or the class as string), and ``probability_<class>`` where the
     model returns probabilities : float64 [n, classes]
     """
-    columns: dict[str, object] = {PREDICTION: prediction}
+    columns: dict[str, object] = {PREDICTION: _doubles(prediction)}
     if probabilities is not None and classes is not None:
-        columns |= {f"probability_{name}": probabilities[:, at] for at, name in enumerate(classes)}
+        shares: Any = _doubles(probabilities)
+        columns |= {f"probability_{name}": shares[:, at] for at, name in enumerate(classes)}
     rows: Any = frame
     answered: Frame = type(rows)(columns, index=rows.index)
     return answered
@@ -116,6 +117,11 @@ def class_name(value: object) -> str:
     if type(value).__name__.startswith("float") and float(value).is_integer():  # type: ignore[arg-type]
         return str(int(value))  # type: ignore[call-overload]
     return str(value)
+
+
+def _doubles(values: Any) -> object:
+    """Return floating-point numbers in double precision, in which they are stored; anything else unchanged."""
+    return values.astype("float64") if getattr(getattr(values, "dtype", None), "kind", "") == "f" else values
 
 
 def _first_non_numeric(frame: Any, numbers: Mapping[str, str]) -> str | None:

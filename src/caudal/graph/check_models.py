@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterator
 
+from caudal.declarations.estimator import is_h2o, why_not_stored
 from caudal.declarations.governance import person_columns
 from caudal.declarations.metrics import METRICS, needs_probabilities
 from caudal.declarations.model import BASELINE, Hashed, Model, Selection, Temporal, TemporalRows
@@ -175,6 +176,12 @@ def _candidates(model: Model) -> Iterator[DeclarationProblem]:
                 where=str(model.where),
                 candidate=name,
             )
+            continue
+        if (reason := why_not_stored(candidate)) is not None:
+            yield DeclarationProblem(
+                f"Candidate '{name}' of model '{model.name}' {reason[0]}.", fix=reason[1], where=str(model.where), candidate=name
+            )
+        if is_h2o(candidate):  # gives probabilities wherever the label is a class
             continue
         if model.task == "classification" and _is_regressor(candidate):
             yield DeclarationProblem(

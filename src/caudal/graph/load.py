@@ -15,7 +15,7 @@ from types import ModuleType
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
-from caudal.extras import missing_library
+from caudal.extras import CANDIDATE_LIBRARIES, missing_library
 from caudal.graph.fingerprint import record_fingerprints
 from caudal.graph.loaded import LoadedProduct
 from caudal.graph.misuse import misuse
@@ -76,8 +76,8 @@ def _execute(name: str, file: Path) -> ModuleType:
             line=error.lineno,
         ) from None
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == "lightgbm":
-            raise missing_library("lightgbm", extra="lightgbm", for_=_relative(file)) from None
+        if isinstance(error, ModuleNotFoundError) and error.name in CANDIDATE_LIBRARIES:
+            raise missing_library(error.name, extra=error.name, for_=_relative(file)) from None
         if _needs_spark_session(error) and allow_types_without_session():
             return _execute(name, file)
         line = _line(error, file)

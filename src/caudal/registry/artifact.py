@@ -3,6 +3,7 @@
 | format | file | loading |
 |---|---|---|
 | ``skops`` | ``model.skops`` | creates only known types (``trust.py``); runs no code from the file |
+| ``mojo`` | ``model.zip`` | H2O's own form, read as data (``caudal.engine.mojo``) |
 | ``spark`` | ``sparkml/`` | Spark ML's own; only Spark's classes are allowed |
 | ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only if the settings trust pickle |
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from caudal.errors import EnvironmentProblem
-from caudal.extras import require
+from caudal.extras import CANDIDATE_LIBRARIES, require
 from caudal.registry.trust import require_known, require_pickle
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import SparkSession
 
-Format = Literal["skops", "spark", "pickle"]
-SKOPS, PICKLED, SPARK = "model.skops", "model.pickle", "sparkml"
+Format = Literal["skops", "spark", "mojo", "pickle"]
+SKOPS, PICKLED, SPARK, MOJO = "model.skops", "model.pickle", "sparkml", "model.zip"
 MAKING = ".making-"
 _METADATA_FILE = re.compile(r"part-[0-9]{5}(-[0-9a-f-]{36}-c[0-9]{3}\.txt)?")
 
@@ -59,6 +60,9 @@ def write_artifact(folder: Path, fitted: Any, kind: str, trust: Sequence[str], v
         for crc in (folder / SPARK).rglob(".*.crc"):
             crc.unlink()
         return StoredArtifact("spark")
+    if kind == "mojo":
+        (folder / MOJO).write_bytes(fitted.data)
+        return StoredArtifact("mojo")
     import skops.io
 
     try:
@@ -76,7 +80,7 @@ def write_artifact(folder: Path, fitted: Any, kind: str, trust: Sequence[str], v
 
 
 def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], version_label: str) -> Any:
-    """Return the fitted scikit-learn object in a folder, after its hash and its types have been verified.
+    """Return the fitted estimator in a folder, after its hash and its types have been verified.
 
     The bytes that were hashed are the bytes that are loaded.
 
@@ -90,13 +94,17 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
         if format == "pickle":
             require_pickle(trust, version_label)
             return pickle.loads(files[PICKLED])  # noqa: S301 - the settings allow it
+        if format == "mojo":
+            from caudal.engine.mojo import read_mojo
+
+            return read_mojo(files[MOJO])
         import skops.io
 
         data = files[SKOPS]
         types = skops.io.get_untrusted_types(data=data)
         require_known(types, trust, version_label)
-        if any(type_.startswith("lightgbm.") for type_ in types):
-            require("lightgbm", extra="lightgbm", for_=version_label[0].upper() + version_label[1:])
+        for library in sorted({type_.partition(".")[0] for type_ in types} & CANDIDATE_LIBRARIES.keys()):
+            require(library, extra=library, for_=version_label[0].upper() + version_label[1:])
         return skops.io.loads(data, trusted=types)
     except EnvironmentProblem:
         raise

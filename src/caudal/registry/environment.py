@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from caudal.extras import CANDIDATE_LIBRARIES
 from caudal.json_value import JsonObject
 
 LIBRARIES = ("caudal", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pyarrow", "pyspark")
@@ -15,7 +16,8 @@ LIBRARIES = ("caudal", "scikit-learn", "skops", "numpy", "scipy", "pandas", "pya
 def model_environment(format: str, types: Iterable[str] = ()) -> JsonObject:
     """Return Python, platform and library versions, with the model's types that skops does not trust by default."""
     versions: dict[str, str] = {}
-    for name in LIBRARIES:
+    of_candidates = sorted({type_.partition(".")[0] for type_ in types} & CANDIDATE_LIBRARIES.keys())
+    for name in (*LIBRARIES, *(each for library in of_candidates for each in CANDIDATE_LIBRARIES[library])):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:  # run from the source tree, or a part that is not installed

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A scikit-learn version.
+    """A version of a scikit-learn estimator, or of another one that was stored by its conventions.
 
     Parameters
     ----------

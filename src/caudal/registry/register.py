@@ -45,7 +45,7 @@ class CandidateResult(Protocol):
 
 
 class FittedModel(Protocol):
-    """A fitted model: ``format`` is ``sklearn`` or ``spark``."""
+    """A fitted model: ``format`` is ``sklearn``, ``mojo`` or ``spark``."""
 
     @property
     def format(self) -> str:

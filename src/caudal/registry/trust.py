@@ -19,6 +19,7 @@ _DISTANCES = (
 
 # Parts of fitted scikit-learn estimators: plain data and arithmetic. PyFuncDistance, which calls any function, is left out.
 _PARTS = {
+    "caudal.stages.frameworks.xgboost_classes": ("NamedXGBClassifier", "NamedXGBRFClassifier"),
     "caudal.stages.mitigation.group_thresholds": ("GroupThresholds",),
     "caudal.stages.mitigation.reduction": ("Reduced",),
     "caudal.stages.mitigation.reweigh": ("Reweighed",),
@@ -51,6 +52,8 @@ _PARTS = {
     "sklearn.neural_network._stochastic_optimizers": ("AdamOptimizer", "SGDOptimizer"),
     "sklearn.tree._tree": ("Tree",),
     "sklearn.utils.validation": ("check_array",),
+    "xgboost.core": ("Booster",),  # its state is the bytes of its trees
+    "xgboost.sklearn": ("XGBClassifier", "XGBRFClassifier", "XGBRFRegressor", "XGBRegressor"),
 }  # fmt: skip
 
 SAFE = frozenset(f"{module}.{name}" for module, names in _PARTS.items() for name in names)

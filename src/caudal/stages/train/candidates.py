@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Protocol
 from sklearn.base import clone
 from sklearn.model_selection import KFold, RandomizedSearchCV, TimeSeriesSplit
 
-from caudal.declarations.estimator import Estimator
+from caudal.declarations.estimator import Estimator, is_h2o, why_not_stored
 from caudal.declarations.model import BASELINE, Hashed, Model
 from caudal.errors import DeclarationProblem
+from caudal.stages.frameworks.cuml import require_convertible
+from caudal.stages.frameworks.h2o_server import H2OServer
 from caudal.stages.train.baseline import Baseline
+from caudal.stages.train.h2o import H2OCandidate
 from caudal.stages.train.rows import LabelledRows
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.stages.train.spark_ml import LABEL, SparkCandidate, is_spark_ml
@@ -34,7 +37,7 @@ class FittedCandidate(Protocol):
 
     @property
     def format(self) -> str:
-        """Return its kind: ``sklearn``, ``spark`` or ``baseline``."""
+        """Return its kind: ``sklearn``, ``spark``, ``mojo`` or ``baseline``."""
 
     @property
     def estimator(self) -> object:
@@ -54,11 +57,17 @@ class Candidate(Protocol):
         """Return its parameters, ready for JSON."""
 
 
-def candidates(model: Model, rows: LabelledRows, spark: Callable[[], SparkSession] | None = None) -> dict[str, Candidate]:
+def candidates(
+    model: Model, rows: LabelledRows, spark: Callable[[], SparkSession] | None = None, h2o: H2OServer | None = None
+) -> dict[str, Candidate]:
     """Return the naive baseline and every declared candidate, by name.
 
     A candidate is declared as an estimator, or as a function that returns one. A function with a parameter gets the Spark
     session, because Spark ML estimators cannot be created before it exists.
+
+    Parameters
+    ----------
+    h2o : the server that trains H2O's estimators; the caller ends it
 
     Raises
     ------
@@ -75,7 +84,7 @@ def candidates(model: Model, rows: LabelledRows, spark: Callable[[], SparkSessio
         )
     by_name: dict[str, Candidate] = {BASELINE: Baseline(model.metric, rows.classes, model.group_by)}
     for name, declared in model.candidates.items():
-        by_name[name] = _candidate(model, name, _estimator(model, name, declared, spark), rows, spark)
+        by_name[name] = _candidate(model, name, _estimator(model, name, declared, spark), rows, spark, h2o or H2OServer())
     return by_name
 
 
@@ -88,8 +97,14 @@ def _estimator(model: Model, name: str, declared: object, spark: Callable[[], Sp
 
 
 def _candidate(
-    model: Model, name: str, estimator: object, rows: LabelledRows, spark: Callable[[], SparkSession] | None
+    model: Model,
+    name: str,
+    estimator: object,
+    rows: LabelledRows,
+    spark: Callable[[], SparkSession] | None,
+    h2o: H2OServer,
 ) -> Candidate:
+    subject, where = f"Candidate '{name}' of model '{model.name}'", str(model.where or "")
     if is_spark_ml(estimator):
         if any(input_["name"] == LABEL for input_ in rows.inputs):
             raise DeclarationProblem(
@@ -97,12 +112,17 @@ def _candidate(
                 fix="Rename the input.", where=str(model.where or ""), column=LABEL,
             )  # fmt: skip
         return SparkCandidate(estimator, rows.inputs, rows.classes, model.seed, _session(model, name, spark))
+    if (reason := why_not_stored(estimator)) is not None:
+        raise DeclarationProblem(f"{subject} {reason[0]}.", fix=reason[1], where=where, candidate=name)
+    if is_h2o(estimator):
+        return H2OCandidate(estimator, rows.inputs, rows.classes, model.seed, h2o)
     if not isinstance(estimator, Estimator):
         raise DeclarationProblem(
-            f"Candidate '{name}' of model '{model.name}' is a {type(estimator).__name__}, which cannot be trained.",
+            f"{subject} is a {type(estimator).__name__}, which cannot be trained.",
             fix="Use a scikit-learn estimator, a Spark ML estimator, or a function that returns one.",
-            where=str(model.where or ""), candidate=name,
+            where=where, candidate=name,
         )  # fmt: skip
+    require_convertible(estimator, subject, where)
     return ScikitCandidate(_with_metric(model, estimator), rows.inputs, rows.classes, model.seed)
 
 

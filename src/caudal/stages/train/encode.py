@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from caudal.declarations.mitigation import Mitigation
+from caudal.stages.frameworks.xgboost import native_categories
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -32,6 +33,7 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
     """Return a pipeline that prepares the raw inputs and ends in the estimator.
 
     - histogram boosting: strings as native categories, the rarest beyond 254 as one; nulls stay nulls
+    - XGBoost with ``enable_categorical``: the same
     - trees and forests: strings as ordinals, unknown ones −1, nulls −2; numbers filled with the median where the estimator takes no nulls
     - all others: strings as sparse one-hot columns; numbers filled with the median and scaled to unit variance
 
@@ -47,12 +49,15 @@ def encoding_pipeline(estimator: Estimator, inputs: Sequence[InputDocument]) -> 
     strings = [input_["name"] for input_ in inputs if input_["type"] == "string"]
     numbers = [input_["name"] for input_ in inputs if input_["type"] != "string"]
     parts: list[tuple[str, BaseEstimator | Literal["passthrough"], list[str]]] = []
+    native = native_categories(estimator, len(strings), len(numbers))
     if strings:
-        parts.append(("strings", _for_strings(kind), strings))
+        parts.append(("strings", _for_strings("boosting" if native else kind), strings))
     if numbers:
         parts.append(("numbers", _for_numbers(kind, estimator), numbers))
     if kind == "boosting" and strings and estimator.get_params().get("categorical_features") == "from_dtype":
         estimator = estimator.set_params(categorical_features=list(range(len(strings))))
+    if native:
+        estimator = estimator.set_params(**native)
     # Sparse columns only where the estimator takes them.
     sparse = 0.3 if get_tags(estimator).input_tags.sparse else 0.0
     pipeline: Estimator = Pipeline([("inputs", ColumnTransformer(parts, sparse_threshold=sparse)), ("model", estimator)])
@@ -65,7 +70,15 @@ def estimator_kind(estimator: Estimator) -> Kind:
         return "boosting"
     wrapped = [estimator, *(value for value in estimator.get_params(deep=True).values() if hasattr(value, "get_params"))]
     modules = {class_.__module__ for part in wrapped for class_ in type(part).__mro__}
-    trees = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb", "sklearn.ensemble._hist", "xgboost", "lightgbm")
+    trees = (
+        "sklearn.tree.",
+        "sklearn.ensemble._forest",
+        "sklearn.ensemble._gb",
+        "sklearn.ensemble._hist",
+        "xgboost",
+        "lightgbm",
+        "cuml.ensemble",
+    )
     return "trees" if any(name.startswith(trees) for name in modules) else "other"
 
 

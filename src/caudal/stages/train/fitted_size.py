@@ -36,6 +36,9 @@ def _size(estimator: object) -> int | None:
         return sum(2 * int(leaves) for leaves in re.findall(r"^num_leaves=(\d+)$", booster.model_to_string(), re.MULTILINE))
     if (coefficients := getattr(last, "coef_", None)) is not None:
         return int(np.size(coefficients) + np.size(getattr(last, "intercept_", ())))
+    if hasattr(last, "get_booster"):  # and so does XGBoost
+        trees: list[str] = last.get_booster().get_dump()
+        return sum(tree.count("\n") for tree in trees)
     fitted = {name: value for name, value in vars(last).items() if name.endswith("_") or name == "_fit_X"}
     return _numbers(fitted or vars(last), {}) or None
 

@@ -11,6 +11,8 @@ from sklearn.model_selection._search import BaseSearchCV
 
 from caudal.declarations.mitigation import Mitigation
 from caudal.declarations.signature import coerce_inputs, prediction_frame
+from caudal.stages.frameworks.cuml import without_gpu
+from caudal.stages.frameworks.xgboost import with_named_classes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +41,16 @@ class ScikitCandidate:
         """Return the estimator fitted to some rows."""
         from caudal.stages.train.encode import encoding_pipeline
 
-        pipeline = encoding_pipeline(with_seed(clone(self.estimator), self.seed), self.inputs)
+        estimator = with_named_classes(with_seed(clone(self.estimator), self.seed))
+        pipeline = encoding_pipeline(estimator, self.inputs)
         inputs = coerce_inputs(frame, self.inputs)
         if isinstance(pipeline, Mitigation) and not set(pipeline.group_columns) <= set(inputs.columns):
             # Groups that are no inputs are given beside them: training needs them, a prediction does not.
             _fit_grouped(pipeline, inputs, label, frame[[name for name in pipeline.group_columns if name in frame]])
         else:
             pipeline.fit(inputs, label.to_numpy())
-        return FittedScikit(*without_search(pipeline), self.inputs)
+        fitted, found = without_search(pipeline)
+        return FittedScikit(without_gpu(fitted), found, self.inputs)
 
     def parameters(self) -> dict[str, object]:
         """Return the estimator's class and every parameter, with those of its parts."""

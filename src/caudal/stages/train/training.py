@@ -12,6 +12,7 @@ from caudal.declarations.node import Features
 from caudal.declarations.schema import Field
 from caudal.errors import StepFailed
 from caudal.stages.explain.effects import InputEffect
+from caudal.stages.frameworks.h2o_server import H2OServer
 from caudal.stages.gates.evidence import Champion, Evidence, GateResult
 from caudal.stages.metrics.scores import require_metric
 from caudal.stages.train.candidates import Candidate, FittedCandidate, candidates
@@ -125,16 +126,17 @@ def train(
         folds_ = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
         folds_ = folds(rows.as_of, model.split, model.horizon_s, model.name)
-    by_name = candidates(model, rows, spark)
-    evaluated = evaluate(model, rows, folds_, by_name, report, jobs)
-    best, rule = select(model, evaluated)
-    compared = comparison(model, eligible_results(evaluated))
-    evidence = Evidence(model, rows, folds_, evaluated, best, champion)
-    gates = judge_gates(evidence)
-    if examine is not None:
-        examine(evidence)
-    report(f"{best.name} is fitted to all {len(rows):,} rows")
-    fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
+    with H2OServer() as h2o:  # started by the first fit that needs it
+        by_name = candidates(model, rows, spark, h2o)
+        evaluated = evaluate(model, rows, folds_, by_name, report, jobs)
+        best, rule = select(model, evaluated)
+        compared = comparison(model, eligible_results(evaluated))
+        evidence = Evidence(model, rows, folds_, evaluated, best, champion)
+        gates = judge_gates(evidence)
+        if examine is not None:
+            examine(evidence)
+        report(f"{best.name} is fitted to all {len(rows):,} rows")
+        fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
     found: Mapping[str, object] = getattr(fitted, "found", {})
     # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.
     promoted = split.held_out is not None and all(gate.passed for gate in gates)

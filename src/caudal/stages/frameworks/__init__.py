@@ -1,0 +1,1 @@
+"""What candidates of other libraries than scikit-learn need in order to keep its protocol."""
