@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 H2O_ALGORITHMS = ("gbm", "drf", "glm", "deeplearning")
-"""The algorithms of H2O whose models can be stored and predicted with (``caudal.engine.mojo``)."""
+"""The algorithms of H2O whose models can be stored and predicted with (``caudal.mojo``)."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 | format | file | loading |
 |---|---|---|
 | ``skops`` | ``model.skops`` | creates only known types (``trust.py``); runs no code from the file |
-| ``mojo`` | ``model.zip`` | H2O's own form, read as data (``caudal.engine.mojo``) |
+| ``mojo`` | ``model.zip`` | H2O's own form, read as data (``caudal.mojo``) |
 | ``spark`` | ``sparkml/`` | Spark ML's own; only Spark's classes are allowed |
 | ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only if the settings trust pickle |
 """
@@ -95,7 +95,7 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
             require_pickle(trust, version_label)
             return pickle.loads(files[PICKLED])  # noqa: S301 - the settings allow it
         if format == "mojo":
-            from caudal.engine.mojo import read_mojo
+            from caudal.mojo import read_mojo
 
             return read_mojo(files[MOJO])
         import skops.io

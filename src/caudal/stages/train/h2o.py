@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caudal.declarations.signature import coerce_inputs, prediction_frame
-from caudal.engine.mojo import MojoModel, read_mojo
 from caudal.errors import StepFailed
+from caudal.mojo import MojoModel, read_mojo
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,10 +25,10 @@ from caudal.declarations.model import Model, hashed
 from caudal.declarations.node import Features
 from caudal.declarations.signature import InputDocument
 from caudal.engine.java import java_home
-from caudal.engine.mojo import read_mojo
 from caudal.errors import DeclarationProblem, EnvironmentProblem, StepFailed
 from caudal.graph.check import check
 from caudal.graph.load import load
+from caudal.mojo import read_mojo
 from caudal.stages.frameworks.h2o_server import H2OServer
 from caudal.stages.train import train
 from caudal.stages.train.h2o import FittedMojo, H2OCandidate
@@ -120,7 +120,7 @@ def test_what_cannot_be_kept_is_said(server: H2OServer, monkeypatch: pytest.Monk
     encoded = candidate(H2OGradientBoostingEstimator(ntrees=2, categorical_encoding="one_hot_explicit"), frame["minutes"], server)
     with pytest.raises(StepFailed, match="cannot be kept: its categorical_encoding is OneHotExplicit; leave it out"):
         encoded.fit(frame, frame["minutes"])
-    monkeypatch.setattr("caudal.engine.mojo.model.MojoModel.predict", lambda self, rows: np.zeros(len(rows)))
+    monkeypatch.setattr("caudal.mojo.model.MojoModel.predict", lambda self, rows: np.zeros(len(rows)))
     with pytest.raises(StepFailed, match="of 300 training rows, 300 have other predictions outside of H2O"):
         candidate(H2OGradientBoostingEstimator(ntrees=2), frame["minutes"], server).fit(frame, frame["minutes"])
 

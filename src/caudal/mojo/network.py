@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caudal.engine.mojo.archive import Archive
+    from caudal.mojo.archive import Archive
 
 ACTIVATIONS = ("Rectifier", "Tanh", "Maxout", "ExpRectifier")
 

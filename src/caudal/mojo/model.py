@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from caudal.declarations.estimator import H2O_ALGORITHMS
-from caudal.engine.mojo.archive import Archive
-from caudal.engine.mojo.linear import Linear
-from caudal.engine.mojo.links import LINKS, softmax
-from caudal.engine.mojo.network import ACTIVATIONS, DenseNetwork
-from caudal.engine.mojo.trees import Trees
+from caudal.mojo.archive import Archive
+from caudal.mojo.linear import Linear
+from caudal.mojo.links import LINKS, softmax
+from caudal.mojo.network import ACTIVATIONS, DenseNetwork
+from caudal.mojo.trees import Trees
 
 if TYPE_CHECKING:
     import pandas as pd

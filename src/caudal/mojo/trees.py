@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from caudal.engine.mojo.archive import Archive
+    from caudal.mojo.archive import Archive
 
 LEAF_COLUMN = 65535
 NA_VERSUS_REST = 1
