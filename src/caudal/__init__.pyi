@@ -4,6 +4,7 @@
 
 """caudal: a data product declared once, in Python, from raw data to a served model."""
 
+from caudal.client.opened import open as open  # Open a home: what products have published in it, as Python objects.
 from caudal.declarations.alert import mail as mail  # Return mail to addresses.
 from caudal.declarations.alert import webhook as webhook  # Return a webhook.
 from caudal.declarations.connection import files as files  # Return a source of files that match ``pattern``.
@@ -116,6 +117,7 @@ __all__ = [
     "network",
     "on_arrival",
     "on_publish",
+    "open",
     "pages",
     "parity",
     "past_mean",

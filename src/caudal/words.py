@@ -14,10 +14,11 @@ from inspect import isfunction
 from caudal.errors import nearest
 from caudal.kinds import WORDS
 
-# Functions of frames, which need Spark, and of estimators, which need scikit-learn; they are not kinds, since other packages cannot add any.
+# Functions of frames, which need Spark, of estimators, which need scikit-learn, and of homes; they are not kinds, since other packages cannot add any.
 FUNCTIONS = {
     "fill_gaps": "caudal.stages.tables",
     "fitted": "caudal.stages.features.fitted",
+    "open": "caudal.client.opened",
     "search": "caudal.stages.select.search",
     "tumble": "caudal.stages.tables",
 }

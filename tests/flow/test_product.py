@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ import pytest
 from tests import here
 from tests.documents import check_document
 
+import caudal as cd
 from caudal.batch.batch import run
 from caudal.commands import models
 from caudal.commands.check.check import check_product
@@ -22,7 +25,7 @@ from caudal.commands.new import create_product
 from caudal.commands.quarantine import count_quarantined, replay_quarantine, show
 from caudal.commands.status import home_status
 from caudal.declarations.settings import Settings
-from caudal.errors import DeclarationProblem
+from caudal.errors import CaudalError, DeclarationProblem
 from caudal.ledger.measurements import measurements
 from caudal.ledger.records import candidates
 from caudal.storage import delta
@@ -256,3 +259,48 @@ def test_every_command_prints_one_json_document(mine, tmp_path):
         done = here.run([sys.executable, "-m", "caudal", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
         json.loads(done.stdout)
+
+
+def test_a_home_is_open_to_python(mine):
+    _, settings = mine
+    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text(), re.DOTALL)
+    names = {}
+    exec(code.replace('".caudal"', repr(str(settings.home))), names)
+    home, shop, counts = names["home"], names["shop"], names["counts"]
+    assert (list(home), shop.tables) == (["shop"], ["counts", "counts_raw", "next_hour", "visitors_hour", "visitors_predictions"])
+    assert len(names["frame"]) == len(counts) == 6 * 7 * 48 - 12
+    assert list(names["frame"]) == ["counted_at", "visitors"]
+    assert (names["first"].version, len(names["expected"])) == (0, 3)
+    assert set(names["set_aside"]["_reasons"].explode()) == {row["reason"] for row in count_quarantined(settings)}
+    assert counts.to_spark().count() == len(counts)
+    day = str(counts.to_pandas()["counted_at"].dt.date.iloc[0])
+    assert 0 < counts.to_arrow(days=[day]).num_rows < len(counts)
+    assert counts.history()["step"].tolist() == ["table:counts"]
+    origins = shop["visitors_hour"].lineage()
+    assert set(origins[origins["column"] == "visitors"]["from_column"]) >= {"visitors"}
+    assert shop.runs()["state"].tolist() == ["succeeded"]
+    model = shop.models["visitors"]
+    assert model.versions()["state"].tolist() == ["champion"]
+    assert model.decisions()["decision"].tolist() == ["promoted"]
+    for shown in (home, shop, counts, model):
+        assert "<table>" in shown._repr_html_()
+        assert "shop" in repr(shown)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        (lambda home: home["shp"], "No product 'shp' has run .* Did you mean 'shop'"),
+        (lambda home: home["shop"]["count"], "has published no table 'count'. Did you mean 'counts'"),
+        (lambda home: home["shop"]["counts"].to_pandas(["visitor"]), "no column 'visitor'. Did you mean 'visitors'"),
+        (lambda home: home["shop"]["counts"].at(), "takes one of version=, run= and time="),
+        (lambda home: home["shop"]["counts"].at(time="2020-01-01"), "had no version at 2020-01-01"),
+        (lambda home: home["shop"]["counts"].at(version=9), "9"),
+        (lambda home: cd.open(home.home.path / "nowhere"), "There is no home"),
+    ],
+)
+def test_what_a_home_does_not_have_is_one_sentence(mine, asked, sentence):
+    home = cd.open(mine[1].home)
+    with pytest.raises(CaudalError) as told:
+        asked(home)
+    assert re.search(sentence, told.value.sentence())

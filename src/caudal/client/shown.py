@@ -1,0 +1,45 @@
+"""How objects of a home are shown in a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from caudal.ledger.rows import RunRow
+
+
+def page_part(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a heading and a table as HTML; every text is escaped.
+
+    Examples
+    --------
+    >>> page_part("a<b", ["x"], [[1]])
+    '<div><strong>a&lt;b</strong><table><thead><tr><th>x</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table></div>'
+    """
+    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<div><strong>{html.escape(title)}</strong><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
+    """Return runs as a frame."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        [
+            (
+                row["run_id"],
+                row["command"],
+                row["state"],
+                row["started_at"],
+                (row["finished_at"] or float("nan")) - row["started_at"],
+            )
+            for row in rows
+        ],
+        columns=["run_id", "command", "state", "started_at", "took_s"],
+    )
+    return frame.assign(started_at=pd.to_datetime(frame["started_at"], unit="s", utc=True))
