@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from caudal.client.shown import page_part
 from caudal.engine import session
@@ -83,7 +83,8 @@ class PublishedTable:
 
     def to_pandas(self, columns: Sequence[str] | None = None, days: Iterable[str] | None = None) -> pd.DataFrame:
         """Return the rows as a pandas frame; see `to_arrow`."""
-        return self.to_arrow(columns, days).to_pandas()
+        frame: pd.DataFrame = self.to_arrow(columns, days).to_pandas()
+        return frame
 
     def to_polars(self, columns: Sequence[str] | None = None, days: Iterable[str] | None = None) -> pl.DataFrame:
         """Return the rows as a Polars frame; see `to_arrow`.
@@ -98,7 +99,8 @@ class PublishedTable:
             raise EnvironmentProblem(
                 "A Polars frame needs polars, which is not installed.", fix="Run: pip install polars"
             ) from None
-        return cast("pl.DataFrame", polars.from_arrow(self.to_arrow(columns, days)))
+        frame: pl.DataFrame = polars.from_arrow(self.to_arrow(columns, days))
+        return frame
 
     def to_spark(self) -> DataFrame:
         """Return the rows as a Spark frame, on the session of this process, which is started if there is none."""

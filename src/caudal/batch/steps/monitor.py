@@ -73,7 +73,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     if watched:
         every += performance_series(monitor, product.models[monitor.of], watched, earlier, ended, product.tz)
     series = judged(joined(every), monitor.false_alarms)
-    figures = list(_figures(series, windowed, product.tz, monitor.false_alarms))
+    figures = list(_figures(series, windowed, product.tz))
     before = {(figure.key, figure.start): figure for figure in earlier}
     changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
     new_measurements = measurements_of(
@@ -178,11 +178,9 @@ def _wall_seconds(text: str, tz: str) -> int:
     return int((moment - datetime(1970, 1, 1)).total_seconds())
 
 
-def _figures(series: Iterable[Series], windowed: Windowed, tz: str, false_alarms: float) -> Iterator[KeptFigure]:
-    listed = list(series)
-    learned = sum(entry.rule.fixed is None for entry in listed)
-    for entry in listed:
-        needed = None if entry.rule.fixed is not None else max(learned, 1) / false_alarms
+def _figures(series: Iterable[Series], windowed: Windowed, tz: str) -> Iterator[KeptFigure]:
+    for entry in series:
+        needed = None if entry.rule.fixed is not None else 1 / entry.rule.alpha
         for start, figure, verdict, version in zip(entry.starts, entry.figures, entry.verdicts, entry.versions, strict=True):
             if figure.value is None:
                 continue

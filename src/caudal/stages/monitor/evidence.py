@@ -6,7 +6,7 @@
 2. Each score is bet on with mean 1 if nothing has changed: by the likelihood ratio exp(λw − λ²/2) of a shift by λ deviations, for several λ (a mixture, as Robbins
    1970, "Statistical methods related to the law of the iterated logarithm"), and by its p-value (Vovk and Wang 2021, "E-values: calibration, combination and
    applications", equation (2)). A bet on one window is cut off where it alone would suffice, so that as many windows as the patience asks for are needed; a bet that is cut off has a
-   smaller mean.
+   smaller mean. Where half of the earlier figures are one value, such as a distance that most days share, deviations say little: there a score is no greater than its rank among them gives.
 3. The stake is spread over all windows as times of a change: ``capital = Σ w_s · bet_s ⋯ bet_t + stake not yet placed`` is a non-negative supermartingale that begins at
    1, so it ever reaches 1/α with probability α at most (Ville 1939). Shin, Ramdas and Rinaldo (2022, "E-detectors") sum up over the times of a change likewise.
 """
@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
 LEAST = 8  # figures before the first that is judged
@@ -22,6 +22,7 @@ RECENT = 5  # windows in which a change may have begun
 _LONGER = 1.25
 SHIFTS = (0.5, 1.0, 2.0, 4.0)  # deviations
 _SMALLEST_P = 1e-300
+_SAME = 0.1  # deviations within which figures count as one value
 
 
 def bet(p: float) -> float:
@@ -57,7 +58,7 @@ class PastFigures:
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
-    _older: list[float] = field(default_factory=list)  # ascending
+    _older: list[float] = field(default_factory=list)  # ascending, without the newest
     _newest: list[float] = field(default_factory=list)
 
     def add(self, value: float) -> None:
@@ -81,8 +82,23 @@ class PastFigures:
 
         deviation = self._deviation(floor)
         residual = (value - self.mean) / (deviation * math.sqrt(1 + 1 / self.count))
-        tail = max(float(stdtr(self.count - 1, -abs(residual))), _SMALLEST_P)
-        return math.copysign(-float(ndtri(tail)), residual)
+        tail = max(float(stdtr(self.count - 1, -abs(residual))), self._least_tail(value, deviation), _SMALLEST_P)
+        return math.copysign(-float(ndtri(min(tail, 0.5))), residual)
+
+    def _least_tail(self, value: float, deviation: float) -> float:
+        """Return the share of older figures at least as far out, this one among them, where half of all are one value; 0 elsewhere, and beyond all of them.
+
+        The newest figures do not count, since they may be the change.
+        """
+        near, count = deviation * _SAME, len(self._older)
+        if count < LEAST or self._older[0] == self._older[-1]:
+            return 0.0
+        middle = self._older[count // 2]
+        if bisect_right(self._older, middle + near) - bisect_left(self._older, middle - near) < count / 2:
+            return 0.0
+        high = value > self.mean
+        beyond = count - bisect_left(self._older, value - near) if high else bisect_right(self._older, value + near)
+        return (beyond + 1) / (count + 1) if beyond else 0.0
 
     def tail(self, floor: float, high: bool) -> float:
         """Return by how much scores beyond are to be shortened, 1 at most: as far as past extremes lie farther out than those of a normal distribution.

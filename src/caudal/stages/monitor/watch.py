@@ -16,6 +16,10 @@ from caudal.stages.monitor.measure import Measure
 
 ALWAYS = ("null_share", "new_share")
 ROWS = "rows"
+SHARE = "share"
+COMMONEST = 3  # categories whose share is a figure of its own
+LEAST_SHARE = 0.05
+RARELY = 0.1  # part of the probability of a false alarm that a figure has which never changed before
 LEAST_REFERENCE = 3  # windows of a sliding reference
 
 
@@ -94,11 +98,34 @@ def drift_series(
             rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, column, name))
             figures = tuple(_figure(measure, pair) for pair in pairs)
             yield Series(name, column, rule, tuple(past), regime.watched, figures, versions=regime.versions)
+        yield from _shares(column, history, pairs, regime, patience)
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
         regime.watched, tuple(rows[start] for start in regime.watched), versions=regime.versions,
     )  # fmt: skip
+
+
+def _shares(
+    column: str, history: Sequence[Pair | None], pairs: Sequence[Pair | None], regime: Regime, patience: int
+) -> Iterator[Series]:
+    """Yield the shares of the commonest categories: unlike a distance they have a direction, so that a small shift that stays adds up."""
+    first = next((pair for pair in pairs if pair is not None), None)
+    if first is None or not isinstance(first.bins, CategoryBins) or not first.reference.valued:
+        return
+    for place, category in enumerate(first.bins.frequent[:COMMONEST]):
+        if first.reference.counts[place] >= LEAST_SHARE * first.reference.valued:
+            yield Series(
+                SHARE, None, Rule("share", "both", patience), tuple(_share_of(category, pair) for pair in history), regime.watched,
+                tuple(_share_of(category, pair) for pair in pairs), versions=regime.versions, group=((column, category),),
+            )  # fmt: skip
+
+
+def _share_of(category: str, pair: Pair | None) -> Figure:
+    if pair is None or not isinstance(pair.bins, CategoryBins) or not pair.window.valued:
+        return Figure(None, 0)
+    place = pair.bins.frequent.index(category) if category in pair.bins.frequent else None
+    return Figure(None if place is None else pair.window.counts[place] / pair.window.valued, pair.window.rows)
 
 
 def prediction_series(
@@ -141,14 +168,26 @@ def joined(series: Iterable[Series]) -> list[Series]:
 
 
 def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
-    """Return the series with the state of each window; the probability of a false alarm is shared out among those with a learned threshold."""
+    """Return the series with the state of each window.
+
+    The probability of a false alarm is shared out among those with a learned threshold. A figure that never changed before, such as a share of nulls that was
+    always 0, has a smaller part: where it changes, the evidence is overwhelming anyway.
+    """
     listed = list(series)
-    learned = sum(entry.rule.fixed is None for entry in listed)
-    alpha = false_alarms / max(learned, 1)
-    return [
-        replace(entry, verdicts=tuple(judge_windows(entry.history, entry.figures, replace(entry.rule, alpha=alpha))))
-        for entry in listed
+    weights = [0.0 if entry.rule.fixed is not None else RARELY if _is_constant(entry.history) else 1.0 for entry in listed]
+    total = sum(weights) or 1.0
+    rules = [
+        replace(entry.rule, alpha=false_alarms * weight / total) if weight else entry.rule
+        for entry, weight in zip(listed, weights, strict=True)
     ]
+    return [
+        replace(entry, rule=rule, verdicts=tuple(judge_windows(entry.history, entry.figures, rule)))
+        for entry, rule in zip(listed, rules, strict=True)
+    ]
+
+
+def _is_constant(history: Sequence[Figure]) -> bool:
+    return len(history) > 1 and len({figure.value for figure in history}) == 1
 
 
 def _declared(thresholds: Mapping[str, float | Mapping[str, float]], column: str, measure: str) -> float | None:
