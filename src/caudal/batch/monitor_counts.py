@@ -159,7 +159,8 @@ def count(
     if key is not None:
         result = {key: next(iter(result.values()), WindowCounts(0, {}))}
     for start in within or ():
-        result.setdefault(start, WindowCounts(0, {}))
+        if start in counted.windows:  # all of its rows are gone
+            result.setdefault(start, WindowCounts(0, {}))
     for start, counts in result.items():
         counted.recounted.add(start)
         before = counted.windows.get(start)

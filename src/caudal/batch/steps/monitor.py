@@ -115,8 +115,8 @@ def _count_versions(
 
 
 def _ended(counted: Counted, windowed: Windowed, now: float, tz: str) -> dict[int, WindowCounts]:
-    """Return the windows that have ended, in order, with windows without rows between them; only the newest."""
-    starts = sorted(counted.windows)
+    """Return the windows that have ended, in order, from the first with rows to the last, with those without rows between them; only the newest."""
+    starts = sorted(start for start, counts in counted.windows.items() if counts.rows or windowed.event_time is None)
     if windowed.event_time is None or not starts:
         return {start: counted.windows[start] for start in starts}
     wall, length = wall_clock(now, tz), windowed.window_s
