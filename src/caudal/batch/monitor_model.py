@@ -17,7 +17,7 @@ from caudal.declarations.monitor import Monitor
 from caudal.declarations.signature import PREDICTION
 from caudal.ledger.monitored import KeptFigure
 from caudal.runtime.workspace import Workspace
-from caudal.stages.monitor.column_counts import ColumnCounts, counts_of
+from caudal.stages.monitor.column_counts import ColumnCounts, column_counts_of
 from caudal.stages.monitor.count import WindowCounts, Windowed
 from caudal.stages.monitor.estimate import ESTIMATED, MOST_ROWS, OF_CLASSES, calibrated, expected_score, loss_model
 from caudal.stages.monitor.judge import Figure, Rule
@@ -116,7 +116,7 @@ def _count_reference(reader: PredictedRows, regime: Regime, counted: Counted) ->
 
 
 def _predictions(frame: pd.DataFrame) -> ColumnCounts:
-    return counts_of([pa.array(frame[PREDICTION], from_pandas=True)])
+    return column_counts_of([pa.array(frame[PREDICTION], from_pandas=True)])
 
 
 def _measure(

@@ -28,7 +28,9 @@ def monitors_document(ledger: Ledger, product: str, names: Sequence[str] | None 
 def monitors_of(ledger: Ledger, product: str) -> list[str]:
     """Return the names of the monitors that have counted something."""
     column = records.measurements.c
-    query = select(column.subject).where(column.product == product, column.subject_kind == KIND, column.metric == COLUMNS).distinct()
+    query = (
+        select(column.subject).where(column.product == product, column.subject_kind == KIND, column.metric == COLUMNS).distinct()
+    )
     return sorted(row["subject"] for row in ledger.rows(query))
 
 

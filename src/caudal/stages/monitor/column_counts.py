@@ -226,7 +226,7 @@ def watched_as(kind: pa.DataType) -> str | None:
     return None
 
 
-def counts_of(columns: Iterable[pa.Array | pa.ChunkedArray]) -> ColumnCounts:
+def column_counts_of(columns: Iterable[pa.Array | pa.ChunkedArray]) -> ColumnCounts:
     """Return the counts of a column that comes in parts of one type."""
     tally: NumberTally | CategoryTally | None = None
     for column in columns:
@@ -248,8 +248,8 @@ def only_grows(windows: Sequence[NumberCounts]) -> bool:
 
     Examples
     --------
-    >>> windows = [counts_of([pa.array(range(100 * day, 100 * day + 100))]) for day in range(12)]
-    >>> only_grows(windows), only_grows(windows[::2] + windows[1::2])
+    >>> windows = [column_counts_of([pa.array(range(100 * day, 100 * day + 100))]) for day in range(12)]
+    >>> only_grows(windows), only_grows([windows[5 * n % 12] for n in range(12)])
     (True, False)
     """
     spans = [_span(window) for window in windows if window.valued]

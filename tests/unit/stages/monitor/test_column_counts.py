@@ -15,8 +15,8 @@ from caudal.stages.monitor.column_counts import (
     CategoryCounts,
     NumberCounts,
     NumberTally,
+    column_counts_of,
     counts_from_json,
-    counts_of,
     only_grows,
     together,
 )
@@ -25,7 +25,7 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.integers(-5, 5).ma
 
 
 def numbers(values: object, cuts: int = 1) -> NumberCounts:
-    counts = counts_of([pa.array(part) for part in np.array_split(np.asarray(values), cuts)])
+    counts = column_counts_of([pa.array(part) for part in np.array_split(np.asarray(values), cuts)])
     assert isinstance(counts, NumberCounts)
     return counts
 
@@ -33,7 +33,7 @@ def numbers(values: object, cuts: int = 1) -> NumberCounts:
 @settings(max_examples=60)
 @given(st.lists(NUMBERS, max_size=200), st.integers(0, 200), st.randoms())
 def test_a_few_numbers_are_kept_as_they_are(values: list[float | None], cut: int, random: object) -> None:
-    counts = counts_of([pa.array(values, pa.float64())])
+    counts = column_counts_of([pa.array(values, pa.float64())])
     assert isinstance(counts, NumberCounts)
     finite = np.array([value for value in values if value is not None and np.isfinite(value)], "float64") + 0.0
     expected, rows = np.unique(finite, return_counts=True)
@@ -42,7 +42,7 @@ def test_a_few_numbers_are_kept_as_they_are(values: list[float | None], cut: int
     assert counts.nulls == len(values) - finite.size
     shuffled = values.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert counts_of([pa.array(shuffled[:cut], pa.float64()), pa.array(shuffled[cut:], pa.float64())]) == counts
+    assert column_counts_of([pa.array(shuffled[:cut], pa.float64()), pa.array(shuffled[cut:], pa.float64())]) == counts
     assert counts_from_json(counts.as_json()) == counts
 
 
@@ -72,9 +72,9 @@ def test_no_more_than_so_many_keys_are_held() -> None:
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", None]), max_size=9), min_size=1, max_size=5))
 def test_categories_add_up(parts: list[list[str | None]]) -> None:
-    whole = counts_of([pa.array(part, pa.string()) for part in parts])
+    whole = column_counts_of([pa.array(part, pa.string()) for part in parts])
     assert isinstance(whole, CategoryCounts)
-    summed = together([counts_of([pa.array(part, pa.string())]) for part in parts])
+    summed = together([column_counts_of([pa.array(part, pa.string())]) for part in parts])
     assert isinstance(summed, CategoryCounts)
     assert (dict(summed.counts), summed.nulls, summed.others) == (dict(whole.counts), whole.nulls, 0)
     assert counts_from_json(whole.as_json()) == whole
@@ -82,10 +82,10 @@ def test_categories_add_up(parts: list[list[str | None]]) -> None:
 
 @pytest.mark.parametrize("different", [MOST_CATEGORIES + 1, 30_000])
 def test_a_window_with_too_many_categories_is_all_new(different: int) -> None:
-    known = counts_of([pa.array(["a", "b"] * 50)])
+    known = column_counts_of([pa.array(["a", "b"] * 50)])
     bins = bins_of(known)
     assert bins is not None
-    flood = counts_of([pa.array([f"n{n}" for n in range(different)])])
+    flood = column_counts_of([pa.array([f"n{n}" for n in range(different)])])
     assert isinstance(flood, CategoryCounts)
     assert category_bins(flood) is None
     binned = histogram(bins, flood)

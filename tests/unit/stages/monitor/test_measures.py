@@ -13,7 +13,7 @@ from scipy.spatial.distance import jensenshannon
 
 from caudal import kinds
 from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, NumberBins, bins_of, histogram, sum_of
-from caudal.stages.monitor.column_counts import NumberCounts, counts_of
+from caudal.stages.monitor.column_counts import NumberCounts, column_counts_of
 
 EDGES = NumberBins((0.0, 1.0, 2.5, 4.0))
 CATEGORIES = CategoryBins(("a", "b", "c"))
@@ -82,10 +82,10 @@ def test_parts_add_up_and_can_be_taken_away_again(parts: list[Histogram]) -> Non
 def test_binned_distances_are_near_those_of_the_values() -> None:
     random = np.random.default_rng(0)
     before, after = random.normal(size=20_000), random.normal(0.5, 1.2, size=5_000)
-    reference = counts_of([pa.array(before)])
+    reference = column_counts_of([pa.array(before)])
     bins = bins_of(reference)
     assert bins is not None
-    first, second = (histogram(bins, counts) for counts in (reference, counts_of([pa.array(after)])))
+    first, second = (histogram(bins, counts) for counts in (reference, column_counts_of([pa.array(after)])))
     assert first is not None
     assert second is not None
     assert distance("ks", first, second, bins) == pytest.approx(stats.ks_2samp(before, after).statistic, abs=0.01)
