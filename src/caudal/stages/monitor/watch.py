@@ -84,7 +84,9 @@ def drift_series(
     """Yield the figures of each column, and the number of rows, not judged yet."""
     rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
     usual = usual_rows([rows[start].rows for start in regime.reference if start in rows])
-    beginnings = frozenset(_beginnings(rows, regime))
+    beginnings = frozenset[int]()
+    if regime.sliding_s is not None:
+        beginnings = frozenset(beginnings_of({start: row.rows for start, row in rows.items()}, regime.watched, regime.sliding_s))
     for column in columns:
         counts = {start: window.columns[column] for start, window in windows.items() if column in window.columns}
         history, pairs = _sliding(counts, regime) if regime.sliding_s is not None else _fixed_reference(counts, regime, usual)
@@ -196,14 +198,18 @@ def usual_rows(rows: Sequence[int]) -> int:
     return ordered[bisect_left(sums, sums[-1] / 2)] if sums else 0
 
 
-def _beginnings(rows: Mapping[int, Figure], regime: Regime) -> Iterator[int]:
-    """Yield the windows before which a sliding reference has too few with rows."""
-    if regime.sliding_s is None:
-        return
-    starts = [start for start in sorted(rows) if rows[start].rows]
-    for watched in regime.watched:
-        if bisect_left(starts, watched) - bisect_left(starts, watched - regime.sliding_s) < LEAST_REFERENCE:
-            yield watched
+def beginnings_of(rows: Mapping[int, float], watched: Sequence[int], sliding_s: int) -> Iterator[int]:
+    """Yield the windows before which a sliding reference has too few with rows.
+
+    Examples
+    --------
+    >>> list(beginnings_of({60: 5, 120: 5, 180: 5, 240: 5, 900: 5}, (60, 240, 900), 600))
+    [60, 900]
+    """
+    starts = [start for start in sorted(rows) if rows[start]]
+    for start in watched:
+        if bisect_left(starts, start) - bisect_left(starts, start - sliding_s) < LEAST_REFERENCE:
+            yield start
 
 
 def _in_use(rows: Mapping[int, Figure], reference: Sequence[int], usual: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from caudal.stages.monitor.column_counts import counts_of
+from caudal.stages.monitor.column_counts import column_counts_of
 from caudal.stages.monitor.count import WindowCounts
 from caudal.stages.monitor.watch import Regime, Series, drift_series, judged
 
@@ -18,7 +18,7 @@ def windows_of(rows: dict[int, int]) -> dict[int, WindowCounts]:
     random = np.random.default_rng(7)
     windows = {day * DAY_S: WindowCounts(0, {}) for day in range(min(rows), max(rows) + 1)}
     for day, count in rows.items():
-        windows[day * DAY_S] = WindowCounts(count, {"amount": counts_of([pa.array(random.normal(20, 5, count))])})
+        windows[day * DAY_S] = WindowCounts(count, {"amount": column_counts_of([pa.array(random.normal(20, 5, count))])})
     return windows
 
 
