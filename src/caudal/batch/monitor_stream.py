@@ -231,7 +231,9 @@ class StreamMonitor:
         windows = {start: counts for start, counts in counted.windows.items() if start >= oldest - self._reference_s}
         windows |= {start: WindowCounts(0, {}) for start in watched if start not in windows}
         regime = Regime(None, (), watched, self._reference_s)
-        new = list(drift_series(counted.watched, windows, regime, monitor.measures, monitor.thresholds, monitor.patience))
+        every = drift_series(counted.watched, windows, regime, monitor.measures, monitor.thresholds, monitor.patience)
+        # Which groups have figures of their own would depend on the first window that is compared, hence on when the stream looks.
+        new = [entry for entry in every if not entry.group]
         figures = list(self._judged(new, first, oldest))
         changed = [figure for figure in figures if self._figures.get(self._wall(figure.start), {}).get(figure.key) != figure]
         for start in [start for start in self._figures if start >= oldest]:
@@ -262,7 +264,7 @@ class StreamMonitor:
     def _over(self, entry: Series, starts: tuple[int, ...], oldest: int, beginnings: frozenset[int]) -> Series:
         """Return a series over some windows: those before ``oldest`` as they are kept."""
         now = dict(zip(entry.starts, entry.figures, strict=True))
-        key = (entry.metric, entry.column, ())
+        key = (entry.metric, entry.column, entry.group)
         figures = []
         for start in starts:
             kept = self._figures.get(start, {}).get(key) if start < oldest else None
