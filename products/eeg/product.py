@@ -88,4 +88,13 @@ eyes = product.model(
     description="Are the eyes open or closed, told by the second that has just ended.",
 )
 product.predict(eyes, learn_after=60_000)  # a little under four minutes of one headset
+# Whoever wears it opens and closes the eyes every few seconds: a minute has both. One sensor of each region of the head tells as much as all sixteen.
+product.monitor(
+    eyes, window="1 minute",
+    columns=[f"{sensor}_{band}" for sensor in ("AF3", "T7", "O1", "PZ") for band in ("theta", "alpha", "beta")],
+)  # fmt: skip
+product.monitor(
+    seconds, window="1 minute", reference="30 minutes",
+    columns=["missing", "std", "q50", "theta_power", "alpha_power", "beta_power"],
+)  # fmt: skip
 product.serve(eyes)

@@ -214,6 +214,15 @@ forecast = product.model(
 
 product.predict(duration)
 product.predict(forecast)
+# Neither weekday nor weekend: a window is a day, and each day has but one. A zone's number is no quantity: its borough and its zone are watched by name.
+product.monitor(
+    duration, by="pickup_borough",
+    columns=["pickup_zone_id", "dropoff_zone_id", "pickup_at_hour", "passengers", "pair_duration_min", "pair_miles"],
+)  # fmt: skip
+product.monitor(
+    trips, reference="14 days",
+    columns=["duration_min", "miles", "fare_usd", "tip_usd", "passengers", "payment_type", "pickup_borough", "dropoff_borough"],
+)  # fmt: skip
 # Where a warehouse is set (CAUDAL_WAREHOUSE); nothing happens where none is.
 product.publish(trips, to=cd.warehouse(), key="trip_id", indexes=[["pickup_zone_id", "pickup_at"]])
 product.publish(pickups_hour, to=cd.warehouse(), key=["pickup_zone_id", "window_start"])

@@ -13,7 +13,7 @@ from deltalake import Schema
 from caudal.declarations.signature import PREDICTION
 from caudal.graph.check_monitors import not_watched
 from caudal.ledger.measurements import Measurement
-from caudal.ledger.monitored import COLUMNS, COUNTS, KIND, REFERENCE, kept_of, newest_by_window
+from caudal.ledger.monitored import COLUMNS, COUNTS, KEPT, KIND, REFERENCE, kept_of, newest_by_window
 from caudal.stages.monitor.bins import bins_of
 from caudal.stages.monitor.column_counts import (
     FEWER_KEYS,
@@ -73,8 +73,10 @@ class Counted:
         return tuple(column for column in self.columns if column not in self.left_out)
 
 
-def kept_counts(ledger: Ledger, product: Product, monitor: Monitor, code: str, version: delta.Version) -> Counted | None:
-    """Return what the ledger keeps for a declaration; None where nothing was counted yet, or a column to be watched is new."""
+def kept_counts(
+    ledger: Ledger, product: Product, monitor: Monitor, code: str, version: delta.Version, windows: int = KEPT
+) -> Counted | None:
+    """Return what the ledger keeps for a declaration, of its newest windows; None where nothing was counted yet, or a column to be watched is new."""
     kept = kept_of(ledger, product.name, monitor.name, code=code, metric=COLUMNS)
     if not kept:
         return None
@@ -83,7 +85,7 @@ def kept_counts(ledger: Ledger, product: Product, monitor: Monitor, code: str, v
     counted = Counted(tuple(detail["columns"]), dict(detail["types"]), present.left_out, kept_left_out=dict(detail["left_out"]))
     if set(present.columns) - set(counted.columns):
         return None  # the windows before are counted with it, as a new home would count them
-    rows = newest_by_window(kept_of(ledger, product.name, monitor.name, code=code, metric=COUNTS))
+    rows = newest_by_window(kept_of(ledger, product.name, monitor.name, code=code, metric=COUNTS), windows)
     for row in rows:
         counts: Mapping[str, Any] = row.detail
         columns = {column: counts_from_json(entry) for column, entry in counts["columns"].items()}
@@ -158,8 +160,19 @@ def count(
     result = counter.result()
     if key is not None:
         result = {key: next(iter(result.values()), WindowCounts(0, {}))}
-    for start in within or ():
-        result.setdefault(start, WindowCounts(0, {}))
+    take_counts(counted, result, within or ())
+
+
+def take_counts(counted: Counted, result: dict[int, WindowCounts], within: Iterable[int]) -> None:
+    """Put windows that were counted now in place of what is known of them.
+
+    Parameters
+    ----------
+    within : starts of the windows that were looked for; those that had rows and are not in ``result`` have none any more
+    """
+    for start in within:
+        if start in counted.windows:
+            result.setdefault(start, WindowCounts(0, {}))
     for start, counts in result.items():
         counted.recounted.add(start)
         before = counted.windows.get(start)
@@ -206,12 +219,20 @@ def batches(version: delta.Version, columns: Iterable[str], days: set[str | None
 
 def measurements_of(
     counted: Counted, *, product: str, run_id: str, at: float, monitor: str, code: str, table_version: int, window_s: float, tz: str,
+    open_from: int | None = None,
 ) -> Iterator[Measurement]:  # fmt: skip
-    """Yield the measurements that keep what was counted anew."""
-    if counted.kept_left_out != counted.left_out:
+    """Yield the measurements that keep what was counted anew.
+
+    Parameters
+    ----------
+    open_from : of a table that streams write, the start of the first window that is not counted yet
+    """
+    if counted.kept_left_out != counted.left_out or open_from is not None:
         detail: dict[str, Any] = {
             "code": code, "columns": list(counted.columns), "types": counted.types, "left_out": counted.left_out,
         }  # fmt: skip
+        if open_from is not None:
+            detail["open_from"] = open_from
         yield Measurement(
             product, run_id, at, KIND, monitor, COLUMNS, float(len(counted.watched)), version=table_version, detail=detail
         )

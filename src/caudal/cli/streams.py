@@ -21,9 +21,11 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
            end: Annotated[bool, typer.Option("--end", help="Close the windows that are open at the end: nothing more will come.")] = False,
            every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
+           monitor: Annotated[float, typer.Option(help="Seconds from one look of the monitors to the next.")] = 60.0,
            platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.batch.batch import run_training
+    from caudal.batch.monitor_stream import stream_monitor
     from caudal.report.terminal import streams
     from caudal.streaming import stream
 
@@ -32,11 +34,13 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
             folder,
             settings(home=home, lake=lake, data=data),
             train=run_training,
+            watch=stream_monitor,
             seconds=seconds,
             once=once,
             end=end,
             every_s=every,
             publish_s=publish,
+            monitor_s=monitor,
             platform=platform,
         )
         print_result(as_json, document, streams(document))

@@ -15,6 +15,7 @@ from caudal.errors import DeclarationProblem
 
 Reference = Literal["training"]
 DAY_S = 86_400.0
+MOST_WINDOWS = 730  # of a sliding reference
 Thresholds = Mapping[str, float | Mapping[str, float]]
 
 
@@ -84,7 +85,7 @@ class Monitoring(Declared):
         columns : the watched columns; by default all inputs of a model, and all columns of a table but its times
         window : length of a window of event time; a table without event time has one window for each version
         reference : ``"training"`` (the default of a model) compares with the rows that the model in production learned from, a duration
-            (``"30 days"``, the default of a table) with the windows before
+            (``"30 days"`` or 720 windows, whichever is shorter, is the default of a table) with the windows before
         measures : distances between the distributions, one or several of ``caudal.stages.monitor.measures``
         thresholds : fixed thresholds, ``{"psi": 0.2}`` or ``{"fare_usd": {"psi": 0.2}}``; the others are learned from windows without an alarm
         patience : number of windows without which there is no alarm, however odd they are
@@ -95,7 +96,7 @@ class Monitoring(Declared):
         of_name = of.name if isinstance(of, Model) else name_of(of)
         of_model = isinstance(of, Model) or of_name in self.models
         if reference is None:
-            reference = "training" if of_model else "30 days"
+            reference = "training" if of_model else max(min(30 * DAY_S, 720 * seconds(window)), 3 * seconds(window))
         declared = Monitor(
             name or of_name, of_name, None if columns is None else names_of(columns), seconds(window),
             None if reference == "training" else seconds(reference), names_of(measures), dict(thresholds or {}), patience, names_of(by),

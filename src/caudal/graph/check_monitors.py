@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from caudal import kinds
 from caudal.declarations.duration import text
 from caudal.declarations.governance import person_columns
-from caudal.declarations.monitor import DAY_S, Monitor
+from caudal.declarations.monitor import DAY_S, MOST_WINDOWS, Monitor
 from caudal.declarations.node import Features, Source
 from caudal.declarations.product import Product
+from caudal.declarations.statistics import Statistics
 from caudal.errors import DeclarationProblem, nearest
 
 
@@ -41,6 +43,12 @@ def problems_of_monitor(product: Product, monitor: Monitor) -> Iterator[Declarat
     """Yield the problems of a monitor that its declaration shows, without data."""
     model = product.models.get(monitor.of)
     among = (*product.models, *product.nodes)
+    if monitor.of in product.detections:
+        yield _problem(
+            monitor, f"Monitor '{monitor.name}' watches the detector '{monitor.of}', which has no table of windows.",
+            fix=f"Watch what it looks at: product.monitor({product.detections[monitor.of].of}).",
+        )  # fmt: skip
+        return
     if model is None and monitor.of not in product.nodes:
         yield _problem(
             monitor, f"Monitor '{monitor.name}' watches '{monitor.of}', which nothing declares.", near=(monitor.of, among)
@@ -68,6 +76,11 @@ def problems_of_monitor(product: Product, monitor: Monitor) -> Iterator[Declarat
         yield _problem(
             monitor, f"Monitor '{monitor.name}' has a reference of {text(monitor.reference_s)}, and '{table}' has no event time.",
             fix='Declare its event_time=, or watch a model with reference="training".',
+        )  # fmt: skip
+    if isinstance(node, Statistics) and not node.gap_us and monitor.window_s < node.every_s:
+        yield _problem(
+            monitor, f"Monitor '{monitor.name}' has windows of {text(monitor.window_s)}, and '{table}' has a row every {text(node.every_s)}.",
+            fix="Give longer windows: window=.",
         )  # fmt: skip
     if monitor.by and model is None:
         yield _problem(
@@ -109,6 +122,12 @@ def _lengths(monitor: Monitor) -> Iterator[DeclarationProblem]:
         yield _problem(
             monitor, f"Monitor '{monitor.name}' compares windows of {text(window_s)} with {text(monitor.reference_s)} before them.",
             fix=f"Give three windows at least: reference='{text(3 * window_s)}'.",
+        )  # fmt: skip
+    if monitor.reference_s is not None and monitor.reference_s > MOST_WINDOWS * window_s:
+        yield _problem(
+            monitor,
+            f"Monitor '{monitor.name}' compares windows of {text(window_s)} with {text(monitor.reference_s)} before them, which are more than {MOST_WINDOWS}.",
+            fix=f"Give longer windows, or a shorter reference: reference='{text(math.floor(MOST_WINDOWS * window_s / DAY_S) * DAY_S or 12 * window_s)}'.",
         )  # fmt: skip
     if not isinstance(monitor.patience, int) or monitor.patience < 1:
         yield _problem(monitor, f"Monitor '{monitor.name}' has a patience of {monitor.patience!r} windows.", fix="Give 1 at least.")

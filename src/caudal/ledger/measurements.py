@@ -100,6 +100,7 @@ def measurements(
     group: Mapping[str, Scalar] | None = None,
     since: float | None = None,
     until: float | None = None,
+    windows_from: float | None = None,
     limit: int | None = None,
 ) -> list[Measurement]:
     """Return the measurements that match, newest first.
@@ -109,6 +110,7 @@ def measurements(
     metric : one metric, or several
     group : exactly this group, in this order; ``{}`` for measurements of all rows; None for every group
     since, until : time of the measurement, seconds since 1970, UTC; ``until`` itself is excluded
+    windows_from : only of windows that begin then or later, seconds since 1970, UTC
     """
     query = select(records.measurements).where(_COLUMNS.product == product).order_by(_COLUMNS.id.desc())
     equal = {"subject": subject, "subject_kind": subject_kind, "run_id": run_id, "version": version}
@@ -124,4 +126,6 @@ def measurements(
         query = query.where(_COLUMNS.at >= since)
     if until is not None:
         query = query.where(_COLUMNS.at < until)
+    if windows_from is not None:
+        query = query.where(_COLUMNS.window_start >= windows_from)
     return [Measurement(**{name: row[name] for name in _FIELDS}) for row in ledger.rows(query.limit(limit))]

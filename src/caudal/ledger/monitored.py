@@ -92,12 +92,16 @@ def newest_by_window(kept: Iterable[Measurement], windows: int = KEPT) -> list[M
     return sorted(ordered, key=lambda measurement: measurement.window_start or 0.0)
 
 
-def keep_counts(ledger: Ledger, product: str, monitor: str, measured: Iterable[Measurement], *, anew: bool) -> None:
+def keep_counts(
+    ledger: Ledger, product: str, monitor: str, measured: Iterable[Measurement], *, anew: bool, counts_from: float | None = None,
+    figures_from: float | None = None,
+) -> None:  # fmt: skip
     """Write what a monitor has counted, in place of what is kept of the same windows: the ledger has no value of a row that a table has no more.
 
     Parameters
     ----------
     anew : whether all windows were counted, so that earlier counts are in the way
+    counts_from, figures_from : earlier windows are forgotten, seconds since 1970, UTC; None: none are
     """
     listed = list(measured)
     column = records.measurements.c
@@ -110,12 +114,26 @@ def keep_counts(ledger: Ledger, product: str, monitor: str, measured: Iterable[M
         starts = sorted({measurement.window_start or 0.0 for measurement in listed if measurement.metric == COUNTS})
         for first in range(0, 0 if anew else len(starts), 500):
             connection.execute(of_monitor.where(column.metric == COUNTS, column.window_start.in_(starts[first : first + 500])))
+        if not anew and any(measurement.metric == COLUMNS for measurement in listed):
+            connection.execute(of_monitor.where(column.metric == COLUMNS))
+        if counts_from is not None:
+            connection.execute(of_monitor.where(column.metric == COUNTS, column.window_start < counts_from))
+        if figures_from is not None:
+            connection.execute(of_monitor.where(column.metric != COUNTS, column.window_start < figures_from))
         write_measurements(connection, listed)
 
 
-def kept_of(ledger: Ledger, product: str, monitor: str, *, code: str | None = None, metric: str | None = None) -> list[Measurement]:
+def kept_of(
+    ledger: Ledger,
+    product: str,
+    monitor: str,
+    *,
+    code: str | None = None,
+    metric: str | None = None,
+    windows_from: float | None = None,
+) -> list[Measurement]:
     """Return what a monitor keeps, newest first; with ``code`` only what its present declaration has counted."""
-    rows = measurements(ledger, product=product, subject=monitor, subject_kind=KIND, metric=metric)
+    rows = measurements(ledger, product=product, subject=monitor, subject_kind=KIND, metric=metric, windows_from=windows_from)
     return [row for row in rows if code is None or row.detail.get("code") == code]
 
 

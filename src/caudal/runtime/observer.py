@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,6 +12,7 @@ from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
 
 if TYPE_CHECKING:
+    from caudal.ledger.rows import AlarmDocument
     from caudal.report.run_document import RunDocument
 
 
@@ -64,6 +65,9 @@ class RunObserver:
 
     def step_slow(self, run: ObservedRun, step: str, expected_s: float, limit_s: float) -> None:
         """React to a running step that takes longer than ``limit_s``; ``expected_s`` is usual. Called in a separate thread."""
+
+    def alarmed(self, run: ObservedRun, monitor: str, alarms: Sequence[AlarmDocument]) -> None:
+        """React to alarms of a monitor that have begun while streams run; those of other runs are in the run's document."""
 
     def run_ended(self, run: ObservedRun, document: RunDocument) -> None:
         """React to the end of a run.

@@ -32,10 +32,12 @@ from caudal.streaming.joiner import FeedOfJoins, Joiner, joinings
 from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, live_predictions
 from caudal.streaming.minute_log import StreamMinuteLog, minute_logs
+from caudal.streaming.monitoring import EVERY_S, StreamMonitors, Update, streamed_monitors
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
 
 if TYPE_CHECKING:
-    from caudal.report.documents import StreamDocument, StreamedTable
+    from caudal.declarations.monitor import Monitor
+    from caudal.report.documents import StreamDocument, StreamedTable, WatchedDocument
 
 
 log = logging.getLogger(__name__)
@@ -50,11 +52,13 @@ def run_streams(
     settings: Settings,
     *,
     train: Callable[[Path, Settings], None],
+    watch: Callable[[Workspace, Monitor], Update] | None = None,
     seconds: float | None = None,
     once: bool = False,
     end: bool = False,
     every_s: float = 0.1,
     publish_s: float = 5.0,
+    monitor_s: float = EVERY_S,
     platform: str = "here",
 ) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all available messages have been read.
@@ -62,10 +66,12 @@ def run_streams(
     Parameters
     ----------
     train : trains and promotes a model of a folder's product on the captured samples; called when there are enough of them and no champion
+    watch : returns the function that brings a monitor up to date; None: nothing is watched
     once : bool, True ends when all available messages have been read
     end : bool, True closes the windows that are still open: nothing more will arrive
     every_s : float, seconds between the beginnings of two micro-batches
     publish_s : float, seconds between two versions of a table
+    monitor_s : float, seconds between two updates of the monitors
     platform : str, the name of an executor
 
     Raises
@@ -101,13 +107,15 @@ def run_streams(
                     for prediction in live_predictions(ws.product, engines)
                 ]
                 joiner = Joiner(joinings(ws.tables, ws.record), stop_requested)
+                watched = streamed_monitors(product) if watch is not None else []
+                monitors = StreamMonitors(ws, {monitor.name: watch(ws, monitor) for monitor in watched if watch}, monitor_s)
                 logs = minute_logs(ws.record, product, engines)
                 _connect_onlookers(engines, followers, FeedOfJoins(home.live(product.name), joiner), logs)
                 counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.record.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
                 threads = [Thread(engine, stop_requested, every_s, until, once) for engine in engines]
-                for thread in (*followers, *threads, joiner):
+                for thread in (*followers, *threads, joiner, monitors):
                     thread.start()
                 for thread in threads:
                     thread.join()
@@ -122,13 +130,15 @@ def run_streams(
                 finally:  # after the engines, so that the windows closed at the end are classified too
                     for follower in followers:
                         follower.stop()
+                    monitors.stop()
                     for log_of_minutes in logs:
                         log_of_minutes.write()
                 joiner.finish(whole=once or end, end=end)
+                monitors.finish()
                 for engine in engines:
                     _note(ws.record, ws.tables, engine, counts_before[engine.source.name], since)
                 _all_sent(engines)
-            return stream_document(engines, followers, time.monotonic() - began, joiner.documents())
+            return stream_document(engines, followers, time.monotonic() - began, joiner.documents(), monitors.documents())
 
 
 @contextlib.contextmanager
@@ -243,8 +253,9 @@ def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer],
 
 
 def stream_document(
-    engines: list[StreamEngine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None
-) -> StreamDocument:
+    engines: list[StreamEngine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None,
+    monitors: dict[str, WatchedDocument] | None = None,
+) -> StreamDocument:  # fmt: skip
     """Return the streams' results, JSON-ready; counts are those since each stream's beginning."""
     sources: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
     for engine in engines:
@@ -269,6 +280,7 @@ def stream_document(
         "outlets": {outbox.declared.name: outbox.document() for engine in engines for outbox in engine.outboxes},
         "joins": joins or {},
         "models": {follower.name_of_model: follower.document() for follower in followers},
+        "monitors": monitors or {},
     }
 
 

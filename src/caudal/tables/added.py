@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -20,6 +21,7 @@ from caudal.tables.intact import name_damaged_file
 Array = NDArray[np.int64]
 _DAY_US = 86_400_000_000
 _MOST_STRETCHES = 200
+_BATCH_ROWS = 131_072
 
 
 def has_version(folder: Place, version: int) -> bool:
@@ -69,6 +71,15 @@ class Lookup:
         self.folder, self._at, self._schema = folder, at, schema
         self._bounds: dict[str, tuple[int, int] | None] = {}
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the wanted columns."""
+        return list(self._schema.names)
+
+    def reads(self, schema: pa.Schema) -> bool:
+        """Return whether the wanted columns are these."""
+        return bool(self._schema.equals(schema))
+
     def newest_us(self, version: int) -> int | None:
         """Return the greatest time in a version, microseconds; None if it has no rows."""
         file_bounds = [bounds for _, bounds in self._files(version)]
@@ -87,12 +98,40 @@ class Lookup:
     def near(self, version: int, low: Array, high: Array) -> pa.Table:
         """Return the rows whose time lies in one of some ranges: int64 [n], both ends inclusive."""
         low, high = stretches(low, high)
-        files = [
+        return self.rows(self._near(version, low, high), self._between(low, high))
+
+    def batches(self, version: int, low: Array, high: Array) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of ``near`` in batches, so that not all of them are in memory at once."""
+        low, high = stretches(low, high)
+        files = self._near(version, low, high)
+        if files:
+            with name_damaged_file(lambda: files, f"Table '{self.folder.name}'"):
+                yield from dataset(files, self._schema).to_batches(filter=self._between(low, high), batch_size=_BATCH_ROWS)
+
+    def span(self, version: int) -> tuple[int, int] | None:
+        """Return the least and the greatest time in a version, microseconds; None if it has no rows."""
+        return self.span_of([file for file, _ in self._files(version)])
+
+    def span_of(self, files: list[str]) -> tuple[int, int] | None:
+        """Return the least and the greatest time in files of the table, microseconds; None if they have no rows."""
+        spans = list[tuple[int, int]]()
+        for file in files:
+            bounds = self._bounds[file] if file in self._bounds else self._bounds_of(file)
+            if bounds is None:  # its footer does not tell
+                moments = self.rows([file]).column(self._at)
+                ends = pc.min_max(moments).as_py()
+                bounds = None if ends["min"] is None else (_us(ends["min"]), _us(ends["max"]))
+            if bounds is not None:
+                spans.append(bounds)
+        return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+    def _near(self, version: int, low: Array, high: Array) -> list[str]:
+        """Return the files of a version that can hold rows of some ranges, which do not overlap."""
+        return [
             file
             for file, bounds in self._files(version, low, high)
             if bounds is None or np.any((low <= bounds[1]) & (high >= bounds[0]))
         ]
-        return self.rows(files, self._between(low, high))
 
     def count(self, version: int, low: int, high: int) -> int:
         """Return how many rows there are from ``low`` to before ``high``."""

@@ -207,6 +207,20 @@ def test_rows_that_stay_away_and_windows_without_rows(shop: Callable[..., Shop])
     assert len(psi) == 4  # nothing is compared where there are no rows
 
 
+def test_windows_of_a_part_of_a_day_end_with_the_last_row(shop: Callable[..., Shop]) -> None:
+    watched = shop(window="1 hour", reference="12 hours")
+    rows = days(0, 4, rows=2000)
+    noon = FIRST + pd.Timedelta(days=3, hours=12)
+    watched.arrive(rows[rows["at"] < noon])
+    watched.run(("monitor",))
+    figures = figures_of(watched.ledger, "shop", "stay")
+    assert max(figure.end for figure in figures) == noon.timestamp()
+    assert {figure.value for figure in figures if figure.metric == "rows"}.isdisjoint({0.0})
+    watched.arrive(rows[rows["at"] >= noon])  # the rest of the day
+    watched.run(("monitor",))
+    assert len(watched.states("rows")) == 96
+
+
 def test_a_window_that_has_not_ended_waits(shop: Callable[..., Shop]) -> None:
     watched = shop()
     watched.arrive(days(0, 20))

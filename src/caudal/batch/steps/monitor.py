@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from caudal.batch.monitor_counts import (
-    Counted,
-    arrow_schema,
-    count,
-    count_changes,
-    kept_counts,
-    leave_out,
-    measurements_of,
-    new_counts,
-)
+from caudal.batch.monitor_counts import Counted, count, count_changes, kept_counts, leave_out, measurements_of, new_counts
+from caudal.batch.monitor_figures import alarms_of, kept_figures, monitor_note, schema_changes
 from caudal.batch.monitor_model import Watched, performance_series, watch_model
+from caudal.batch.monitor_stream import COUNTED_AS, stream_monitor
 from caudal.batch.step import StepResult, skipped
 from caudal.declarations.monitor import Monitor
+from caudal.errors import LeaseHeld
 from caudal.graph.check_monitors import event_time_of, table_of
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
+from caudal.graph.registered import is_streamed
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.monitored import KEPT, KeptFigure, figures_of, keep_counts, measurement_of
+from caudal.ledger.monitored import KEPT, figures_of, keep_counts, measurement_of
 from caudal.ledger.records import decisions, model_versions
-from caudal.ledger.rows import AlarmDocument, ModelVersionRow
+from caudal.ledger.rows import ModelVersionRow
 from caudal.runtime.workspace import Workspace
 from caudal.stages.monitor.count import WindowCounts, Windowed
 from caudal.stages.monitor.watch import Regime, Series, drift_series, joined, judged, prediction_series
 from caudal.stages.monitor.windows import instant, start_of_window, wall_clock
 from caudal.storage import delta
+from caudal.storage.lease import lease
+from caudal.streaming.sources import stream_lease
 
 MODEL = "model"
-COUNTED_AS = "values"  # another word where what is kept changes: everything is counted again then
 
 
 def work(ws: Workspace, monitor: Monitor) -> StepResult:
-    """Bring a monitor's counts and figures up to date."""
+    """Bring a monitor's counts and figures up to date; while the product's streams run, they watch their own tables."""
     ledger, product = ws.record.ledger, ws.product
     table = table_of(product, monitor)
     published = delta.read_version(ws.tables.folder(table))
@@ -49,6 +45,8 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
         next_end = (last_row["detail"] or {}).get("next_window_ends")
         if next_end is None or now < next_end:
             return skipped("up to date", fingerprint=fingerprint, inputs=inputs)
+    if is_streamed(product, table):
+        return _of_stream(ws, monitor)
     if monitor.reference_s is None and not versions:
         return skipped(f"'{monitor.of}' has no champion yet, whose training rows would be the reference")
 
@@ -73,7 +71,7 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
     if watched:
         every += performance_series(monitor, product.models[monitor.of], watched, earlier, ended, product.tz)
     series = judged(joined(every), monitor.false_alarms)
-    figures = list(_figures(series, windowed, product.tz))
+    figures = list(kept_figures(series, windowed, product.tz))
     before = {(figure.key, figure.start): figure for figure in earlier}
     changed = [figure for figure in figures if before.get((figure.key, figure.start)) != figure]
     new_measurements = measurements_of(
@@ -85,13 +83,27 @@ def work(ws: Workspace, monitor: Monitor) -> StepResult:
         for figure in changed
     )
     keep_counts(ledger, product.name, monitor.name, [*new_measurements, *new_figures], anew=kept is None)
-    schema_changes = list(_schema_changes(counted, published, table))
-    alarms = [*schema_changes, *_alarms(figures, changed)]
+    alarms = [*schema_changes(counted, published, table), *alarms_of(figures, changed)]
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, rows_read=sum(counted.windows[start].rows for start in counted.new),
         detail={
-            "note": _note(counted, figures, alarms), "alarms": alarms, "next_window_ends": _next_end(counted, windowed, now, product.tz),
+            "note": monitor_note(len(counted.new), figures, alarms), "alarms": alarms, "next_window_ends": _next_end(counted, windowed, now, product.tz),
         },
+    )  # fmt: skip
+
+
+def _of_stream(ws: Workspace, monitor: Monitor) -> StepResult:
+    """Watch a table that the product's streams write, unless they are running."""
+    try:
+        with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"):
+            update = stream_monitor(ws, monitor, by_clock=True)()
+    except LeaseHeld:
+        return skipped("the product's streams are running")
+    if update is None:
+        return skipped("up to date")
+    return StepResult(
+        fingerprint=update.fingerprint, inputs=update.inputs, rows_read=update.rows,
+        detail={"note": update.note(update.windows), "alarms": [*update.alarms], "next_window_ends": update.next_window_ends},
     )  # fmt: skip
 
 
@@ -115,8 +127,8 @@ def _count_versions(
 
 
 def _ended(counted: Counted, windowed: Windowed, now: float, tz: str) -> dict[int, WindowCounts]:
-    """Return the windows that have ended, in order, with windows without rows between them; only the newest."""
-    starts = sorted(counted.windows)
+    """Return the windows that have ended, in order, from the first with rows to the last, with those without rows between them; only the newest."""
+    starts = sorted(start for start, counts in counted.windows.items() if counts.rows or windowed.event_time is None)
     if windowed.event_time is None or not starts:
         return {start: counted.windows[start] for start in starts}
     wall, length = wall_clock(now, tz), windowed.window_s
@@ -176,62 +188,6 @@ def _wall_seconds(text: str, tz: str) -> int:
     if moment.tzinfo is not None:
         return wall_clock(moment.timestamp(), tz)
     return int((moment - datetime(1970, 1, 1)).total_seconds())
-
-
-def _figures(series: Iterable[Series], windowed: Windowed, tz: str) -> Iterator[KeptFigure]:
-    for entry in series:
-        needed = None if entry.rule.fixed is not None else 1 / entry.rule.alpha
-        for start, figure, verdict, version in zip(entry.starts, entry.figures, entry.verdicts, entry.versions, strict=True):
-            if figure.value is None:
-                continue
-            begin, end = float(start), float(start)
-            if windowed.event_time is not None:
-                begin, end = instant(start, tz), instant(start + windowed.window_s, tz)
-            yield KeptFigure(
-                entry.metric, entry.column, dict(entry.group), begin, end, figure.value, figure.rows, verdict.state, verdict.low,
-                verdict.high, round(verdict.evidence, 6), needed, version,
-            )  # fmt: skip
-
-
-def _alarms(figures: Sequence[KeptFigure], changed: Sequence[KeptFigure]) -> Iterator[AlarmDocument]:
-    """Yield the figures whose newest window is in alarm, where this run has judged it anew."""
-    judged_now = {(figure.key, figure.start) for figure in changed}
-    newest: dict[object, KeptFigure] = {}
-    for figure in figures:
-        if figure.key not in newest or figure.start >= newest[figure.key].start:
-            newest[figure.key] = figure
-    for figure in newest.values():
-        if figure.state == "alarm" and (figure.key, figure.start) in judged_now:
-            yield {"figure": figure.label, "what": _sentence(figure)}
-
-
-def _sentence(figure: KeptFigure) -> str:
-    what = f"{figure.label} is {figure.value:.4g}"
-    if figure.high is not None and figure.value > figure.high:
-        return f"{what}, above {figure.high:.4g}"
-    if figure.low is not None and figure.value < figure.low:
-        return f"{what}, below {figure.low:.4g}"
-    return f"{what}: the last windows, each of them usual, have shifted together"
-
-
-def _schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:
-    types = {name: str(kind) for name, kind in arrow_schema(version).items() if not name.startswith("_")}
-    for name in sorted(counted.columns):
-        if name not in types:
-            yield {"figure": f"column {name}", "what": f"column '{name}' has vanished from '{table}'"}
-        elif types[name] != counted.types[name]:
-            yield {
-                "figure": f"column {name}",
-                "what": f"column '{name}' of '{table}' is {types[name]} now, and was {counted.types[name]}",
-            }
-
-
-def _note(counted: Counted, figures: Sequence[KeptFigure], alarms: Sequence[AlarmDocument]) -> str:
-    windows = len(counted.new)
-    counted_words = f"{windows} window{'' if windows == 1 else 's'} counted"
-    if alarms:
-        return f"{counted_words}; {'; '.join(alarm['what'] for alarm in alarms)}."
-    return f"{counted_words}; {'no alarm' if figures else 'nothing to compare yet'}."
 
 
 STEPS = {("monitor", "monitor"): work}

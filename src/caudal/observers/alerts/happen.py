@@ -11,6 +11,7 @@ from caudal.declarations.duration import text
 from caudal.declarations.product import Product
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, runs
+from caudal.ledger.rows import AlarmDocument
 from caudal.report.figures import duration
 from caudal.report.run_document import RunDocument
 from caudal.storage import delta
@@ -54,11 +55,7 @@ def events_in_run(ledger: Ledger, document: RunDocument) -> Iterator[AlertEvent]
                 f"See them: caudal quarantine show {name}", {"share": share, "reasons": table.get("reasons", {})},
             )  # fmt: skip
     for name, monitored in document.get("monitors", {}).items():
-        for alarm in monitored["alarms"]:
-            yield AlertEvent(
-                "drift", f"{name}: {alarm['figure']}", f"Monitor '{name}': {alarm['what']}.",
-                f"See its history: caudal monitor {document['product']} --name {name}",
-            )  # fmt: skip
+        yield from (drift_event(document["product"], name, alarm) for alarm in monitored["alarms"])
     for row in ledger.find(decisions, run_id=document["run_id"]):
         if row["decision"] in ("promoted", "refused"):
             why = row["reason"] or "; ".join(message for gate in row["gates"] if (message := gate.get("message")))
@@ -79,6 +76,14 @@ def late_tables(product: Product, home: Home, now: float) -> Iterator[AlertEvent
             yield AlertEvent(
                 "sla", sla.table, f"'{sla.table}' is {text(round((now - at) / 60) * 60)} old; its SLA is {text(sla.within_s)}."
             )
+
+
+def drift_event(product: str, monitor: str, alarm: AlarmDocument) -> AlertEvent:
+    """Return the event that a monitor's figure is in alarm."""
+    return AlertEvent(
+        "drift", f"{monitor}: {alarm['figure']}", f"Monitor '{monitor}': {alarm['what']}.",
+        f"See its history: caudal monitor {product} --name {monitor}",
+    )  # fmt: skip
 
 
 def slow_step(step: str, expected_s: float, limit_s: float) -> AlertEvent:

@@ -94,6 +94,7 @@ from caudal.report.documents.streams import (
     StreamDocument,
     StreamedTable,
     TableParity,
+    WatchedDocument,
 )
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
 from caudal.report.documents.up import UpLine
@@ -183,6 +184,7 @@ __all__ = [
     "UsualDocument",
     "VerifyDocument",
     "VersionDocument",
+    "WatchedDocument",
     "WhyDocument",
     "WhyProduct",
     "WhyStep",

@@ -49,6 +49,14 @@ class FollowerDocument(TypedDict):
     trouble: str | None
 
 
+class WatchedDocument(TypedDict):
+    """A monitor of a streamed table: the windows that were counted, the figures in alarm, and why the last update failed."""
+
+    windows: int
+    alarms: list[str]
+    trouble: str | None
+
+
 class StreamDocument(TypedDict):
     """``caudal stream``; a source has ``batches``, its ``tables`` and the counts of its kind."""
 
@@ -58,6 +66,7 @@ class StreamDocument(TypedDict):
     outlets: dict[str, OutletDocument]
     joins: dict[str, JsonObject]
     models: dict[str, FollowerDocument]
+    monitors: dict[str, WatchedDocument]
 
 
 class ParityExample(TypedDict):

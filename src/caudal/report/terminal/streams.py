@@ -47,6 +47,11 @@ def streams(document: Mapping[str, Any]) -> str:
         )
         if join["waits_for"]:
             lines.append(f"    waits for {join['waits_for']}, of which nothing has been published: caudal run")
+    for name, watched in document.get("monitors", {}).items():
+        alarms = f"in alarm: {', '.join(watched['alarms'])}" if watched["alarms"] else "no alarm"
+        lines.append(f"  monitor {name}: {plural(watched['windows'], 'window')} counted, {alarms}")
+        if watched["trouble"]:
+            lines.append(f"    not up to date: {watched['trouble']}")
     for name, model in document.get("models", {}).items():
         accuracy = (
             f"{model['accuracy']:.1%} of {model['compared']:,} right" if model["compared"] else "no label to compare with yet"

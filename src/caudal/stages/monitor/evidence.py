@@ -17,6 +17,8 @@ import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
+import numpy as np
+
 LEAST = 8  # figures before the first that is judged
 RECENT = 5  # windows in which a change may have begun
 _LONGER = 1.25
@@ -58,6 +60,7 @@ class PastFigures:
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
+    _all: list[float] = field(default_factory=list)  # ascending
     _older: list[float] = field(default_factory=list)  # ascending, without the newest
     _newest: list[float] = field(default_factory=list)
 
@@ -67,6 +70,7 @@ class PastFigures:
         before = value - self.mean
         self.mean += before / self.count
         self.squares += before * (value - self.mean)
+        insort(self._all, value)
         self._newest.append(value)
         if len(self._newest) > RECENT:
             insort(self._older, self._newest.pop(0))
@@ -82,23 +86,24 @@ class PastFigures:
 
         deviation = self._deviation(floor)
         residual = (value - self.mean) / (deviation * math.sqrt(1 + 1 / self.count))
-        tail = max(float(stdtr(self.count - 1, -abs(residual))), self._least_tail(value, deviation), _SMALLEST_P)
+        tail = max(float(stdtr(self.count - 1, -abs(residual))), self._least_tail(value), _SMALLEST_P)
         return math.copysign(-float(ndtri(min(tail, 0.5))), residual)
 
-    def _least_tail(self, value: float, deviation: float) -> float:
-        """Return the share of older figures at least as far out, this one among them, where half of all are one value; 0 elsewhere, and beyond all of them.
+    def _least_tail(self, value: float) -> float:
+        """Return the share of figures at least as far out, this one among them, where half of the older ones are one value; 0 elsewhere, and beyond all of them.
 
-        The newest figures do not count, since they may be the change.
+        Where the older ones never changed, it is 0 too: the newest may be the change.
         """
-        near, count = deviation * _SAME, len(self._older)
-        if count < LEAST or self._older[0] == self._older[-1]:
+        older, count = self._older, len(self._older)
+        if count < LEAST or older[0] == older[-1]:
             return 0.0
-        middle = self._older[count // 2]
-        if bisect_right(self._older, middle + near) - bisect_left(self._older, middle - near) < count / 2:
+        near = float(np.std(older)) * _SAME
+        middle = older[count // 2]
+        if bisect_right(older, middle + near) - bisect_left(older, middle - near) < count / 2:
             return 0.0
         high = value > self.mean
-        beyond = count - bisect_left(self._older, value - near) if high else bisect_right(self._older, value + near)
-        return (beyond + 1) / (count + 1) if beyond else 0.0
+        beyond = self.count - bisect_left(self._all, value - near) if high else bisect_right(self._all, value + near)
+        return (beyond + 1) / (self.count + 1) if beyond else 0.0
 
     def tail(self, floor: float, high: bool) -> float:
         """Return by how much scores beyond are to be shortened, 1 at most: as far as past extremes lie farther out than those of a normal distribution.

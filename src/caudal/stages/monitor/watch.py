@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from caudal import kinds
 from caudal.declarations.signature import PREDICTION
@@ -13,14 +14,17 @@ from caudal.stages.monitor.column_counts import ColumnCounts, together
 from caudal.stages.monitor.count import WindowCounts
 from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge_windows
 from caudal.stages.monitor.measure import Measure
+from caudal.stages.monitor.windows import DAY_S
 
 ALWAYS = ("null_share", "new_share")
 ROWS = "rows"
 SHARE = "share"
-COMMONEST = 3  # categories whose share is a figure of its own
+COMMONEST = 1  # categories whose share is a figure of its own
 LEAST_SHARE = 0.05
 RARELY = 0.1  # part of the probability of a false alarm that a figure has which never changed before
 LEAST_REFERENCE = 3  # windows of a sliding reference
+FEW = 0.1  # of the rows that windows usually have; with fewer, a distance says only that there are few
+LONG_GAP = 30  # windows, and days, without a row; they say nothing of how many rows a window has
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Series:
     column : the column that it is of; None for a figure of the whole table
     versions : the model version of each window's reference
     group : the rows that it is of; empty for all
+    beginnings : starts of the windows at which judging begins anew, since next to nothing came before
     """
 
     metric: str
@@ -66,6 +71,7 @@ class Series:
     verdicts: tuple[Verdict, ...] = ()
     versions: tuple[int | None, ...] = ()
     group: tuple[tuple[str, str], ...] = ()
+    beginnings: frozenset[int] = frozenset()
 
     @property
     def label(self) -> str:
@@ -80,9 +86,14 @@ def drift_series(
     thresholds: Mapping[str, float | Mapping[str, float]], patience: int,
 ) -> Iterator[Series]:  # fmt: skip
     """Yield the figures of each column, and the number of rows, not judged yet."""
+    rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
+    usual = usual_rows([rows[start].rows for start in regime.reference if start in rows])
+    beginnings = frozenset[int]()
+    if regime.sliding_s is not None:
+        beginnings = frozenset(beginnings_of({start: row.rows for start, row in rows.items()}, regime.watched, regime.sliding_s))
     for column in columns:
         counts = {start: window.columns[column] for start, window in windows.items() if column in window.columns}
-        history, pairs = _sliding(counts, regime) if regime.sliding_s is not None else _fixed_reference(counts, regime)
+        history, pairs = _sliding(counts, regime) if regime.sliding_s is not None else _fixed_reference(counts, regime, usual)
         of_categories = {isinstance(pair.bins, CategoryBins) for pair in pairs if pair is not None}
         for name in (*measures, *ALWAYS):
             measure = kinds.MEASURES[name]
@@ -97,32 +108,33 @@ def drift_series(
                 ]
             rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, column, name))
             figures = tuple(_figure(measure, pair) for pair in pairs)
-            yield Series(name, column, rule, tuple(past), regime.watched, figures, versions=regime.versions)
-        yield from _shares(column, history, pairs, regime, patience)
-    rows = {start: Figure(float(counts.rows), counts.rows) for start, counts in windows.items()}
+            yield Series(name, column, rule, tuple(past), regime.watched, figures, versions=regime.versions, beginnings=beginnings)
+        yield from _shares(column, history, pairs, regime, patience, beginnings)
     yield Series(
-        ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in regime.reference if start in rows),
-        regime.watched, tuple(rows[start] for start in regime.watched), versions=regime.versions,
+        ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in _in_use(rows, regime.reference, usual)),
+        regime.watched, tuple(rows[start] for start in regime.watched), versions=regime.versions, beginnings=beginnings,
     )  # fmt: skip
 
 
 def _shares(
-    column: str, history: Sequence[Pair | None], pairs: Sequence[Pair | None], regime: Regime, patience: int
-) -> Iterator[Series]:
+    column: str, history: Sequence[Pair | None], pairs: Sequence[Pair | None], regime: Regime, patience: int, beginnings: frozenset[int],
+) -> Iterator[Series]:  # fmt: skip
     """Yield the shares of the commonest categories: unlike a distance they have a direction, so that a small shift that stays adds up."""
     first = next((pair for pair in pairs if pair is not None), None)
     if first is None or not isinstance(first.bins, CategoryBins) or not first.reference.valued:
         return
     for place, category in enumerate(first.bins.frequent[:COMMONEST]):
-        if first.reference.counts[place] >= LEAST_SHARE * first.reference.valued:
+        past = tuple(_share_of(category, pair) for pair in history)
+        is_usual = sum(not figure.value for figure in past) <= len(past) / 2  # what comes once in a while has no usual share
+        if is_usual and first.reference.counts[place] >= LEAST_SHARE * first.reference.valued:
             yield Series(
-                SHARE, None, Rule("share", "both", patience), tuple(_share_of(category, pair) for pair in history), regime.watched,
-                tuple(_share_of(category, pair) for pair in pairs), versions=regime.versions, group=((column, category),),
+                SHARE, None, Rule("share", "both", patience), past, regime.watched,
+                tuple(_share_of(category, pair) for pair in pairs), versions=regime.versions, group=((column, category),), beginnings=beginnings,
             )  # fmt: skip
 
 
 def _share_of(category: str, pair: Pair | None) -> Figure:
-    if pair is None or not isinstance(pair.bins, CategoryBins) or not pair.window.valued:
+    if pair is None or pair.few or not isinstance(pair.bins, CategoryBins) or not pair.window.valued:
         return Figure(None, 0)
     place = pair.bins.frequent.index(category) if category in pair.bins.frequent else None
     return Figure(None if place is None else pair.window.counts[place] / pair.window.valued, pair.window.rows)
@@ -146,7 +158,8 @@ def prediction_series(
         if measure.of != "both" and (measure.of == "categories") != isinstance(bins, CategoryBins):
             continue
         counts = [windows[start].columns.get(PREDICTION) if start in windows else None for start in regime.watched]
-        figures = tuple(_figure(measure, _pair(bins, known, window)) for window in counts)
+        usual = usual_rows([windows[start].rows for start in regime.reference if start in windows])
+        figures = tuple(_figure(measure, _pair(bins, known, window, usual)) for window in counts)
         rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, PREDICTION, name))
         yield Series(name, PREDICTION, rule, (), regime.watched, figures, versions=regime.versions)
 
@@ -163,6 +176,7 @@ def joined(series: Iterable[Series]) -> list[Series]:
         together[key] = entry if before is None else replace(
             before, history=before.history if before.starts else entry.history, starts=(*before.starts, *entry.starts),
             figures=(*before.figures, *entry.figures), versions=(*before.versions, *entry.versions),
+            beginnings=before.beginnings | entry.beginnings,
         )  # fmt: skip
     return list(together.values())
 
@@ -180,14 +194,18 @@ def judged(series: Iterable[Series], false_alarms: float) -> list[Series]:
         replace(entry.rule, alpha=false_alarms * weight / total) if weight else entry.rule
         for entry, weight in zip(listed, weights, strict=True)
     ]
-    return [
-        replace(entry, rule=rule, verdicts=tuple(judge_windows(entry.history, entry.figures, rule)))
-        for entry, rule in zip(listed, rules, strict=True)
-    ]
+    return [replace(entry, rule=rule, verdicts=tuple(_verdicts(entry, rule))) for entry, rule in zip(listed, rules, strict=True)]
 
 
 def _is_constant(history: Sequence[Figure]) -> bool:
     return len(history) > 1 and len({figure.value for figure in history}) == 1
+
+
+def _verdicts(entry: Series, rule: Rule) -> Iterator[Verdict]:
+    """Yield the state of each window; at a beginning, what was learned before is forgotten."""
+    cuts = [place for place, start in enumerate(entry.starts) if place and start in entry.beginnings]
+    for first, end in pairwise([0, *cuts, len(entry.starts)]):
+        yield from judge_windows(() if first else entry.history, entry.figures[first:end], rule)
 
 
 def _declared(thresholds: Mapping[str, float | Mapping[str, float]], column: str, measure: str) -> float | None:
@@ -200,19 +218,59 @@ def _declared(thresholds: Mapping[str, float | Mapping[str, float]], column: str
 
 @dataclass(frozen=True)
 class Pair:
-    """A reference and a window over the same bins."""
+    """A reference and a window over the same bins; ``few`` says that the window has far fewer rows than the reference's usually have."""
 
     bins: Bins
     reference: Histogram
     window: Histogram
+    few: bool = False
 
 
-def _pair(bins: Bins, reference: Histogram | None, window: ColumnCounts | None) -> Pair | None:
+def usual_rows(rows: Sequence[int]) -> int:
+    """Return how many rows windows have: those of the window in which the middle row lies, so that windows of stray rows do not count.
+
+    Examples
+    --------
+    >>> usual_rows([1, 2, 1, 1000, 1200, 0, 1, 1100]), usual_rows([])
+    (1100, 0)
+    """
+    ordered = sorted(rows)
+    sums = list(accumulate(ordered))
+    return ordered[bisect_left(sums, sums[-1] / 2)] if sums else 0
+
+
+def beginnings_of(rows: Mapping[int, float], watched: Sequence[int], sliding_s: int) -> Iterator[int]:
+    """Yield the windows before which a sliding reference has too few with rows.
+
+    Examples
+    --------
+    >>> list(beginnings_of({60: 5, 120: 5, 180: 5, 240: 5, 900: 5}, (60, 240, 900), 600))
+    [60, 900]
+    """
+    starts = [start for start in sorted(rows) if rows[start]]
+    for start in watched:
+        if bisect_left(starts, start) - bisect_left(starts, start - sliding_s) < LEAST_REFERENCE:
+            yield start
+
+
+def _in_use(rows: Mapping[int, Figure], reference: Sequence[int], usual: int) -> list[int]:
+    """Return the windows of a fixed reference from the first usual one to the last, without long gaps in which next to nothing came."""
+    known = [start for start in reference if start in rows]
+    full = [place for place, start in enumerate(known) if rows[start].rows >= FEW * usual]
+    kept = list[int]()
+    for first, second in pairwise(full):
+        gap = second - first - 1
+        is_long = gap >= LONG_GAP and known[second] - known[first] > LONG_GAP * DAY_S
+        kept += [known[first]] if is_long else known[first:second]
+    return [*kept, *(known[place] for place in full[-1:])]
+
+
+def _pair(bins: Bins, reference: Histogram | None, window: ColumnCounts | None, usual: int) -> Pair | None:
     binned = histogram(bins, window)
-    return None if reference is None or binned is None else Pair(bins, reference, binned)
+    return None if reference is None or binned is None else Pair(bins, reference, binned, binned.rows < FEW * usual)
 
 
-def _fixed_reference(counts: Mapping[int, ColumnCounts], regime: Regime) -> tuple[list[Pair | None], list[Pair | None]]:
+def _fixed_reference(counts: Mapping[int, ColumnCounts], regime: Regime, usual: int) -> tuple[list[Pair | None], list[Pair | None]]:
     """Return the reference's windows, each with the others, and the watched windows with their reference."""
     parts = [counts[start] for start in regime.reference if start in counts]
     whole = together(parts)
@@ -221,8 +279,10 @@ def _fixed_reference(counts: Mapping[int, ColumnCounts], regime: Regime) -> tupl
         return [], [None] * len(regime.watched)
     histograms = [part for part in (histogram(bins, part) for part in parts) if part is not None]
     total = sum_of(histograms)
-    history: list[Pair | None] = [] if len(histograms) == 1 else [Pair(bins, total - part, part) for part in histograms]
-    return history, [_pair(bins, total, counts.get(start)) for start in regime.watched]
+    history: list[Pair | None] = []
+    if len(histograms) > 1:
+        history = [Pair(bins, total - part, part, part.rows < FEW * usual) for part in histograms]
+    return history, [_pair(bins, total, counts.get(start), usual) for start in regime.watched]
 
 
 def _sliding(counts: Mapping[int, ColumnCounts], regime: Regime) -> tuple[list[Pair | None], list[Pair | None]]:
@@ -231,15 +291,21 @@ def _sliding(counts: Mapping[int, ColumnCounts], regime: Regime) -> tuple[list[P
     starts = [start for start in sorted(counts) if counts[start].rows]
     pairs: list[Pair | None] = []
     for watched in regime.watched:
+        window = counts.get(watched)
         first, end = bisect_left(starts, watched - regime.sliding_s), bisect_left(starts, watched)
-        whole = together([counts[start] for start in starts[first:end]]) if end - first >= LEAST_REFERENCE else None
+        if window is None or end - first < LEAST_REFERENCE:
+            pairs.append(None)
+            continue
+        before = [counts[start] for start in starts[first:end]]
+        whole = together(before)
         bins = None if whole is None else bins_of(whole)
-        pairs.append(None if bins is None else _pair(bins, histogram(bins, whole), counts.get(watched)))
+        usual = usual_rows([part.rows for part in before])
+        pairs.append(None if bins is None else _pair(bins, histogram(bins, whole), window, usual))
     return [], pairs
 
 
 def _figure(measure: Measure, pair: Pair | None) -> Figure:
-    if pair is None or not pair.window.rows:
+    if pair is None or not pair.window.rows or (pair.few and measure.name not in ALWAYS):
         return Figure(None, 0)
     rows = pair.window.rows
     is_other = measure.of != "both" and (measure.of == "categories") != isinstance(pair.bins, CategoryBins)
