@@ -116,7 +116,13 @@ def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None
         process = Process(lambda error: show_problem(error, as_json))
         with show_progress(as_json) as progress:
             result = batch.run(
-                folder, settings(home=home, lake=lake, data=data), pipeline=only, progress=progress, wait_s=wait, process=process
+                folder,
+                settings(home=home, lake=lake, data=data),
+                pipeline=only,
+                progress=progress,
+                wait_s=wait,
+                process=process,
+                go_on=True,
             )
         finish_run(as_json, result)
 

@@ -23,7 +23,7 @@ from caudal.report.documents.status import StatusDocument, WhyDocument
 from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
 from caudal.report.documents.up import UpLine
-from caudal.report.run_document import RunDocument
+from caudal.report.run_document import RunCommandDocument, RunDocument
 
 # Of each command, in the order of `caudal --help`, what it prints. `up` prints one document a line.
 DOCUMENTS: dict[str, object] = {
@@ -31,7 +31,7 @@ DOCUMENTS: dict[str, object] = {
     "new": NewDocument,
     "check": CheckDocument,
     "graph": GraphDocument,
-    "run": RunDocument,
+    "run": RunCommandDocument,
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
