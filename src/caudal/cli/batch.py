@@ -182,7 +182,7 @@ def status_command(folder: Annotated[Path | None, typer.Argument(help="The produ
 def monitor_command(product: Annotated[str | None, typer.Argument(help="The product's name; needed when the home holds several.")] = None,
             name: Annotated[str | None, typer.Option("--name", help="One monitor; all of them when left out.")] = None,
             home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states."""
+    """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states; and what servers were asked."""
     from caudal.commands import monitor as command
 
     with exit_on_error(as_json):
@@ -192,6 +192,7 @@ def monitor_command(product: Annotated[str | None, typer.Argument(help="The prod
         from caudal.report import terminal
 
         terminal.monitors(document)
+        terminal.print_served(document["product"], document["served"])
     return None
 
 

@@ -16,7 +16,7 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
-from caudal.report.documents.monitors import MonitorsDocument
+from caudal.report.documents.monitors import MonitorCommandDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
 from caudal.report.documents.service_levels import ServiceLevelsDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
@@ -35,7 +35,7 @@ DOCUMENTS: dict[str, object] = {
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
-    "monitor": MonitorsDocument,
+    "monitor": MonitorCommandDocument,
     "sla": ServiceLevelsDocument,
     "up": UpLine,
     "backfill": RunDocument | BackfillPlan,
