@@ -18,6 +18,7 @@ OPEN = {
     "ErrorDocument",
     "RunDocument",
     "DemoDocument",
+    "RunCommandDocument",
     "GateDocument",
     "SignatureDocument",
     "InputDocument",

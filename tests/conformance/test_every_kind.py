@@ -130,6 +130,9 @@ ON_ARRIVAL: dict[str, Callable[[Product], object]] = {
     "rows": lambda product: product.source("s", cd.database("sqlite:///a.db", table="t", watermark="at"), trigger=cd.on_arrival()),
     "tables": lambda product: product.schedule(cd.on_publish("other", "rows")),
     "clock": lambda product: product.schedule(cd.every("hour")),
+    "alarms": lambda product: product.model(
+        "m", features="rows", label="y", candidates={}, split=cd.temporal(test="1 day"), retrain="drift"
+    ),
 }
 PATHS = {"streams": "/", "live": "/live/eeg", "runs": "/runs", "monitors": "/monitors", "service_levels": "/service-levels"}
 PLACES = {"drop": Drop("out"), "topic": Topic("rows")}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.batch.result import RunResult
 from caudal.declarations.settings import Settings
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, LeaseHeld
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
 from caudal.runtime.opening import open_home, translate_ledger_errors
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def run(
     folder: Path, settings: Settings, *, pipeline: Pipeline = "all", progress: Progress | None = None, wait_s: float = 0.0,
-    run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None,
+    run_id: str | None = None, process: Process | None = None, before_landing: BeforeLanding | None = None, go_on: bool = False,
 ) -> RunResult:  # fmt: skip
     """Bring a product up to date: land, read, build, train, promote and predict what is not up to date yet.
 
@@ -31,6 +32,7 @@ def run(
     run_id : str, the id of the run; a new one when left out
     process : the process, where this run is the only work in it: the run stops when the process is asked to, and ends it when a step hangs
     before_landing : called with each source's new files before they are landed
+    go_on : run once more, in the same call, where the run's monitors give models a reason to be trained
 
     Raises
     ------
@@ -44,10 +46,22 @@ def run(
             return RunResult(idle, None)
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
-        return carry_out(
-            file, home, ledger, settings, pipeline=pipeline, progress=progress or NoProgress(), wait_s=wait_s, run_id=run_id, process=process,
+        progress = progress or NoProgress()
+        result = carry_out(
+            file, home, ledger, settings, pipeline=pipeline, progress=progress, wait_s=wait_s, run_id=run_id, process=process,
             before_landing=before_landing,
         )  # fmt: skip
+        goes_on = go_on and pipeline == "all" and not (process is not None and process.stop_requested)
+        for model, why in result.to_train.items():
+            progress.noted(f"'{model}' is trained {'now, by another run' if goes_on else 'by the next caudal run'}: {why}.")
+        if result.to_train and goes_on:
+            with contextlib.suppress(LeaseHeld):  # another process was quicker: its run trains
+                second = carry_out(
+                    file, home, ledger, settings, pipeline=pipeline, progress=progress, wait_s=wait_s, run_id=None, process=process,
+                    before_landing=before_landing,
+                )  # fmt: skip
+                return replace(second, before=result.document)
+        return result
 
 
 def run_training(folder: Path, settings: Settings) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from caudal.batch.execute import execute
 from caudal.batch.plan import Pipeline, plan
 from caudal.batch.result import RunResult
+from caudal.batch.retraining import next_training, training_need, waits_for_training
+from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.graph.load import load
 from caudal.ledger.ledger import Ledger
@@ -37,9 +39,11 @@ def carry_out(
     """
     product = checked_product(load(file))
     with hold_product(home, ledger, product, wait_s) as product_claim:
+        record = RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=product_claim.check)
+        trains = pipeline != "predict" and _trains(product, home, record)
         ws = Workspace.compose(
-            product, home, settings, RunRecord(product.name, ledger, run_id or new_run_id(), check_claim=product_claim.check),
-            request=RunRequest(trains=pipeline != "predict", process=process),
+            product, home, settings, record,
+            request=RunRequest(trains=trains, process=process),
             reporting=RunReporting(progress, registered(), before_landing),
         )  # fmt: skip
         recover(ws)
@@ -47,6 +51,22 @@ def carry_out(
         begin(ws, "run" if pipeline == "all" else pipeline)
         run_state = execute(ws, plan(product, pipeline, metastore=settings.metastore is not None))
         document = end(ws, run_state.error)
-        if run_state.error is None:
-            store_manifest(file, settings, home, ledger, product, pipeline, document)
-        return RunResult(document, run_state.error)
+        asking = _models_to_train(ws) if run_state.error is None else {}
+        if run_state.error is None and not asking:  # else the next run has something to do
+            due_at = next_training(ws.tables, ledger)
+            store_manifest(file, settings, home, ledger, product, pipeline, document, due_at=due_at)
+        return RunResult(document, run_state.error, asking)
+
+
+def _trains(product: Product, home: Home, record: RunRecord) -> bool:
+    """Return whether the run trains, so that functions of tables fit anew: not where every model waits for a reason, and none has one."""
+    needs = (training_need(home, record.ledger, product, model, record.clock()) for model in product.models.values())
+    return not product.models or any(need.due for need in needs)
+
+
+def _models_to_train(ws: Workspace) -> dict[str, str]:
+    """Return the models that this run gave a reason to be trained, by an alarm of its monitors, each with the reason."""
+    needs = {
+        name: waits_for_training(ws.tables, ws.record.ledger, model, ws.record.clock()) for name, model in ws.product.models.items()
+    }
+    return {name: need.why or "its features have changed" for name, need in needs.items() if need is not None}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from caudal.errors import CaudalError
 from caudal.report.run_document import RunDocument
@@ -10,10 +11,18 @@ from caudal.report.run_document import RunDocument
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run: its document (what ``--json`` prints) and its error, if any."""
+    """The result of a run: its document (what ``--json`` prints) and its error, if any.
+
+    Parameters
+    ----------
+    to_train : the models that the run gave a reason to be trained by the next one, each with the reason
+    before : the document of the run before, in the same call, that gave this one its reason
+    """
 
     document: RunDocument
     error: CaudalError | None
+    to_train: Mapping[str, str] = field(default_factory=dict)
+    before: RunDocument | None = None
 
     @property
     def exit_code(self) -> int:

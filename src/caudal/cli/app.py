@@ -135,10 +135,13 @@ def show_progress(as_json: bool) -> Iterator[Any]:
 def finish_run(as_json: bool, result: Any) -> None:
     """Print the end of a run, and exit with its code where it failed."""
     if as_json:
-        print_json(result.document)
+        follows = {} if result.before is None else {"follows": result.before["run_id"]}
+        print_json({**result.document, **follows})
     else:
         from caudal.report.terminal import print_summary
 
+        if result.before is not None:
+            print_summary(result.before)
         print_summary(result.document)
     if result.error is not None:
         sys.stderr.write(f"✗ {result.error.sentence()}\n")

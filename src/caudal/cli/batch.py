@@ -116,7 +116,13 @@ def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None
         process = Process(lambda error: show_problem(error, as_json))
         with show_progress(as_json) as progress:
             result = batch.run(
-                folder, settings(home=home, lake=lake, data=data), pipeline=only, progress=progress, wait_s=wait, process=process
+                folder,
+                settings(home=home, lake=lake, data=data),
+                pipeline=only,
+                progress=progress,
+                wait_s=wait,
+                process=process,
+                go_on=True,
             )
         finish_run(as_json, result)
 
@@ -176,7 +182,7 @@ def status_command(folder: Annotated[Path | None, typer.Argument(help="The produ
 def monitor_command(product: Annotated[str | None, typer.Argument(help="The product's name; needed when the home holds several.")] = None,
             name: Annotated[str | None, typer.Option("--name", help="One monitor; all of them when left out.")] = None,
             home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states."""
+    """Show what monitors see: drift, rows, predictions and errors by window, with thresholds and states; and what servers were asked."""
     from caudal.commands import monitor as command
 
     with exit_on_error(as_json):
@@ -186,6 +192,7 @@ def monitor_command(product: Annotated[str | None, typer.Argument(help="The prod
         from caudal.report import terminal
 
         terminal.monitors(document)
+        terminal.print_served(document["product"], document["served"])
     return None
 
 

@@ -16,6 +16,7 @@ from caudal.daemon.wake_signal import WakeSignal
 from caudal.daemon.watch import DeclaredTrigger, Watcher
 from caudal.daemon.watchers.files import Waker
 from caudal.daemon.worker import Worker
+from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem
@@ -118,10 +119,11 @@ def load_triggered_product(folder: Path) -> Product:
 
 def watchers_of(product: Product, home: Home, data: Path, settle_s: float) -> list[Watcher]:
     """Return one watcher for each of a product's triggers, of the first kind that looks out for such a trigger."""
-    declared = [
+    declared: list[tuple[str, object, Source | None]] = [
         *(("schedule", schedule, None) for schedule in product.schedules),
         *((f"source:{name}", source.trigger, source) for name, source in product.sources.items()),
         *((f"prediction:{name}", prediction.trigger, None) for name, prediction in product.predictions.items()),
+        *((f"model:{name}", model.retrain, None) for name, model in product.models.items()),
     ]
     triggers = [DeclaredTrigger(product, owner, trigger, source, home, data, settle_s) for owner, trigger, source in declared]
     watchers = (

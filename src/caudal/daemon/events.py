@@ -41,7 +41,7 @@ class Event:
 
     product: str
     trigger: str
-    kind: Literal["file", "images", "rows", "time", "table"]
+    kind: Literal["file", "images", "rows", "time", "table", "alarm"]
     subject: str
     happening: str
     at: float

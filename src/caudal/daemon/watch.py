@@ -60,8 +60,8 @@ class DeclaredTrigger:
 
     Parameters
     ----------
-    of : str, what it triggers: ``schedule``, ``source:<name>`` or ``prediction:<name>``
-    trigger : what was declared, such as `caudal.on_arrival`
+    of : str, what it triggers: ``schedule``, ``source:<name>``, ``prediction:<name>`` or ``model:<name>``
+    trigger : what was declared, such as `caudal.on_arrival`, or the ``retrain=`` of a model
     source : the source that it belongs to, where it does
     data : Path, the folder of relative patterns
     settle_s : float, a file younger than this waits

@@ -9,6 +9,7 @@ from typing import ClassVar, Literal, get_args
 from caudal.declarations.duration import seconds
 from caudal.declarations.holdout import Holdout
 from caudal.declarations.location import Location, outside
+from caudal.declarations.retraining import Retraining
 from caudal.errors import DeclarationProblem
 
 Task = Literal["regression", "classification"]
@@ -189,6 +190,7 @@ class Model:
     candidates : mapping of name to estimator (scikit-learn or Spark ML)
     holdout : rows that are never trained on; a version is scored on them once, when it is promoted
     select : the rule that chooses a candidate; the best mean score where it is None
+    retrain : what a version in production waits for until the model is trained again; None: new versions of its features
     """
 
     name: str
@@ -210,6 +212,7 @@ class Model:
     time_limit_s: float | None = None
     holdout: Holdout | None = None
     select: Selection | None = None
+    retrain: Retraining | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ from caudal.declarations.model import Gate, Hashed, Model, Prediction, Selection
 from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
+from caudal.declarations.retraining import ALWAYS, retraining_of
 from caudal.declarations.schema import Field, Schema
 from caudal.declarations.service_levels import ServiceLevel, ServiceLevels
 from caudal.declarations.sql import inputs_of_sql
 from caudal.declarations.streams import Streams
-from caudal.declarations.trigger import OnArrival, Trigger
+from caudal.declarations.trigger import Every, OnArrival, Trigger
 from caudal.errors import DeclarationProblem, nearest
 
 Custom = TypeVar("Custom", bound=CustomNode)
@@ -235,12 +236,15 @@ class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitori
         time_limit: str | float | None = None,
         holdout: Holdout | str | int | None = None,
         select: Selection | None = None,
+        retrain: str | Every | Sequence[str | Every] = ALWAYS,
     ) -> Model:
         """Declare a model. A naive baseline is always among its candidates.
 
         ``holdout`` names rows that are never trained on (``"14 days"``, a number of the newest rows, or ``cd.holdout``); a version that passes its gates is
         scored on them once.
         ``select`` is the rule by which a candidate is chosen from its scores on the folds, by default ``cd.best_mean()``.
+        ``retrain`` says when a model that is in production is trained again: ``"always"`` when its features have changed, ``"drift"`` when a monitor of it has
+        an alarm, ``cd.every("30 days")`` so long after its last training, a list for whichever comes first.
         ``retry`` and ``time_limit`` apply to the steps of training, decision and prediction, each separately.
         """
         where = caller()
@@ -248,6 +252,7 @@ class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitori
             name, name_of(features), label, seconds(horizon), dict(candidates), split,
             metric or ("mae" if task == "regression" else "log_loss"), tuple(gates), task, tuple(group_by), max_rows, seed, unit,
             description, where, _retries(retry, where), _time_limit_s(time_limit), holdout_of(holdout), select,
+            retraining_of(retrain, where),
         )  # fmt: skip
         self._check_name_is_free(name, where)
         self.models[name] = declared

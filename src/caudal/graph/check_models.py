@@ -42,6 +42,7 @@ def problems_of_model(product: Product, model: Model) -> Iterator[DeclarationPro
     yield from _metrics(model)
     yield from _candidates(model)
     yield from _selection(model)
+    yield from _retraining(product, model)
     yield from _order(model, features)
     yield from problems_of_holdout(product, model, features)
     if features.schema is not None and features.schema.names:
@@ -223,6 +224,16 @@ def _selection(model: Model) -> Iterator[DeclarationProblem]:
                 model=model.name,
                 candidate=name,
             )
+
+
+def _retraining(product: Product, model: Model) -> Iterator[DeclarationProblem]:
+    if model.retrain is not None and model.retrain.drift and all(monitor.of != model.name for monitor in product.monitors.values()):
+        yield DeclarationProblem(
+            f"Model '{model.name}' is to be trained again on drift, and no monitor watches it.",
+            fix=f'Declare one, product.monitor("{model.name}"), or another retrain=.',
+            where=str(model.where),
+            model=model.name,
+        )
 
 
 def _is_regressor(candidate: object) -> bool:

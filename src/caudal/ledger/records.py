@@ -189,6 +189,7 @@ model_versions = _table(
     Column("gates", JSON),  # what the training's gates found: [{gate, passed, figures, message}]
     Column("rule", Text),  # why this candidate was chosen
     Column("holdout", JSON),  # how it does on rows that were held out: {of, rows, left_out, metric, metrics}
+    Column("cause", Document),  # why it was trained, by which code, for which alarms: {why, made_by, alarms}
 )  # fmt: skip
 
 decisions = _table(
@@ -286,7 +287,7 @@ events = _table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("product", String(100), nullable=False),
     Column("trigger", String(200), nullable=False),  # source:trips_raw, schedule:cron '0 6 * * *', prediction:forecast …
-    Column("kind", String(20), nullable=False),  # file | images | rows | time | table
+    Column("kind", String(20), nullable=False),  # file | images | rows | time | table | alarm
     Column("subject", Text, nullable=False),  # the file, the images, the time, the table
     Column("key", String(64), nullable=False),  # one a happening
     Column("at", Float, nullable=False),  # seconds since 1970, UTC

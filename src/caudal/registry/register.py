@@ -21,7 +21,7 @@ from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement, write_measurements
 from caudal.ledger.records import candidates, model_versions
-from caudal.ledger.rows import HoldoutDocument, ModelVersionRow
+from caudal.ledger.rows import CauseDocument, HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
 from caudal.registry.environment import model_environment, requirements
 from caudal.registry.fits import Fits, write_fits
@@ -136,6 +136,7 @@ def register(
     training_table: str,
     training_version: int,
     run_id: str,
+    cause: CauseDocument | None = None,
     fits: Fits | None = None,
     trust: Sequence[str] = (),
     figures: Callable[[ModelVersionRow], Sequence[Measurement]] | None = None,
@@ -148,6 +149,7 @@ def register(
     Parameters
     ----------
     fingerprint : of the training step: code, parameters and input versions
+    cause : why it was trained
     fits : what the functions of its training tables had fitted
     trust : types that a stored model may contain besides the known safe ones; ``"pickle"`` allows pickle
     figures : returns further measurements of the training, which are written in the transaction of its version
@@ -174,7 +176,7 @@ def register(
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": training_environment,
         "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.model_digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
-        "holdout": trained.holdout, "mlflow_run": None,
+        "holdout": trained.holdout, "cause": cause, "mlflow_run": None,
     }  # fmt: skip
     row["mlflow_run"], warning = _track(home.path, row, trained, folder)
     _enter(ledger, row, trained, figures(row) if figures is not None else ())

@@ -87,6 +87,7 @@ class ModelDocument(TypedDict):
     groups: list[ModelGroupDocument]
     inputs: list[EffectDocument]
     later: LaterDocument | None
+    trained_because: NotRequired[str | None]
 
 
 class IntervalDocument(TypedDict):
@@ -164,3 +165,9 @@ class RunDocument(TypedDict):
     others: NotRequired[dict[str, dict[str, dict[str, object]]]]
     page: str | None
     error: ErrorDocument | None
+
+
+class RunCommandDocument(RunDocument):
+    """What ``caudal run`` prints: its last run. ``follows`` names the run before it in the same call, whose monitors gave models a reason to be trained."""
+
+    follows: NotRequired[str]

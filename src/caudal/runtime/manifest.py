@@ -8,6 +8,7 @@ While all of that is unchanged, a run has nothing to do. A product for which tha
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import os
 import sys
 import sysconfig
@@ -51,9 +52,15 @@ def folder_digest(folder: Path) -> str:
 
 
 def store_manifest(
-    file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument
-) -> None:
-    """Store the manifest of a run that succeeded: what it was made of. Products with remote sources have none: only a request shows a change."""
+    file: Path, settings: Settings, home: Home, ledger: Ledger, product: Product, pipeline: str, document: RunDocument, *,
+    due_at: float | None = None,
+) -> None:  # fmt: skip
+    """Store the manifest of a run that succeeded: what it was made of. Products with remote sources have none: only a request shows a change.
+
+    Parameters
+    ----------
+    due_at : time from which a run has something to do though nothing has changed; None: never
+    """
     sources = {
         name: {
             "pattern": source.connection.pattern,
@@ -84,7 +91,7 @@ def store_manifest(
         "versions": {name: _version(home, product.name, name) for name in tables_of(product)},
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
-        "files": files_of_tables(home, product.name, tables_of(product)),
+        "files": files_of_tables(home, product.name, tables_of(product)), "due_at": due_at,
     }  # fmt: skip
     with ledger.engine.begin() as connection:
         key = {"product": product.name, "folder": _key(file, pipeline)}
@@ -102,6 +109,7 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
     product = manifest["product"]
     is_unchanged = (
         manifest["made_of"] == _made_of(file, settings)
+        and time.time() < (manifest.get("due_at") or math.inf)
         and is_code_unchanged(manifest, file.resolve().parent)
         and all(_version(home, product, name) == number for name, number in manifest["versions"].items())
         and manifest.get("warehouses", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TypedDict
 
 from flask import Response, jsonify
@@ -57,7 +58,7 @@ class OperationsCache:
 
 
 def offer_api(
-    app: OpenAPI, champions: ChampionCache, meter: Meter, gauges: Collector, featurizer_of: FeaturizerOf, *, key: bool
+    app: OpenAPI, champions: ChampionCache, meter: Meter, collectors: Sequence[Collector], featurizer_of: FeaturizerOf, *, key: bool
 ) -> OperationsCache:
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
     operations_cache = OperationsCache(app, champions, key, featurizer_of)
@@ -92,7 +93,7 @@ def offer_api(
     @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
              responses={200: text, **({401: Failure, 429: Failure} if key else {})})  # fmt: skip
     def metrics() -> Response:
-        return Response(meter.text(champions, gauges), content_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(meter.text(champions, *collectors), content_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=secured,
              responses={200: Models, **failures})  # fmt: skip

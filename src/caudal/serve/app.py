@@ -13,6 +13,7 @@ from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
 from caudal.serve.image_featurizer import featurizers
+from caudal.serve.input_watch import InputCounters
 from caudal.serve.meter import Meter, count_requests
 from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
@@ -69,7 +70,8 @@ def create_app(
     guard(app, key)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
-    operations_cache = offer_api(app, champions, meter, ServiceLevelGauges(log), featurizer_of, key=key is not None)
+    collectors = (ServiceLevelGauges(log), InputCounters(log.inputs))
+    operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)
     return app

@@ -64,7 +64,7 @@ class _Versions(Collector):
 
 
 def count_requests(app: Flask, meter: Meter, log: ServingMinuteLog) -> None:
-    """Count every request of an app; those for predictions also in the log of minutes."""
+    """Count every request of an app; those for predictions also in the log of minutes, with the rows that their handlers note as ``g.sent``."""
 
     @app.before_request
     def start_clock() -> None:
@@ -77,5 +77,5 @@ def count_requests(app: Flask, meter: Meter, log: ServingMinuteLog) -> None:
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
         meter.count(route, response.status_code, seconds)
         if request.method == "POST" and request.view_args and "model" in request.view_args:
-            log.count(request.view_args["product"], request.view_args["model"], response.status_code, seconds)
+            log.count(request.view_args["product"], request.view_args["model"], response.status_code, seconds, g.get("sent"))
         return response

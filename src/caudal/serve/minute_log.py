@@ -1,4 +1,4 @@
-"""Latency and errors of served models with an SLA: figures of each minute, written to the ledger by a thread, and gauges of the levels."""
+"""Requests, latency, errors and odd inputs of served models: figures of each minute, written to the ledger by a thread, and gauges of the levels."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -16,30 +17,49 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.errors import CaudalError
 from caudal.ledger.measurements import Measurement, add_measurements
+from caudal.ledger.served import KIND, REQUESTS
 from caudal.serve.champion_cache import ChampionCache, Name
+from caudal.serve.input_watch import InputTally, Odd, input_measurements
+from caudal.serve.served import Served
 from caudal.service_levels.agreed import Agreed, stored_agreed
 from caudal.service_levels.assess import AgreementState, assess
 from caudal.service_levels.history import AVAILABILITY, P95
 
 _MINUTE_S = 60
 _MOST_WAITING = 2 * 1440  # figures that wait for the ledger to come back
+K = TypeVar("K")
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass
 class _Tally:
-    """The requests of a model within a minute."""
+    """The requests of a model within a minute, and what they sent, by version."""
 
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
+    inputs: dict[int, InputTally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SentRows:
+    """The rows of a request for predictions, as they were sent."""
+
+    served: Served
+    rows: Sequence[object]
 
 
 class ServingMinuteLog:
-    """Collects the requests for predictions, and writes two figures a minute for each model with an SLA: a request itself only appends a number.
+    """Collects the requests for predictions, and writes their figures once a minute: a request itself only appends a number, and looks at what was sent.
+
+    Models with an SLA have figures of each minute, others of minutes with requests.
 
     Parameters
     ----------
     clock : seconds since 1970, UTC
+
+    Attributes
+    ----------
+    inputs : the rows that were sent since the server began, by model
     """
 
     def __init__(self, champions: ChampionCache, clock: Callable[[], float] = time.time) -> None:
@@ -51,20 +71,36 @@ class ServingMinuteLog:
         self._written_until = int(clock() // _MINUTE_S)
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self.states: list[tuple[str, AgreementState]] = []
+        self.inputs: dict[Name, InputTally] = {}
+        self._written = False
 
-    def count(self, product: str, model: str, status: int, seconds: float) -> None:
-        """Count an answered request for predictions; those of models without an SLA are not kept."""
+    def count(self, product: str, model: str, status: int, seconds: float, sent: SentRows | None = None) -> None:
+        """Count an answered request for predictions, and what it sent; not for models that are neither served nor have an SLA."""
         name = (product, model)
-        if name not in self._watched:
+        if name not in self._champions.cached and name not in self._watched:
             return
+        rows, odd = 0, list[Odd]()
+        if sent is not None:
+            look = sent.served.learned.odd
+            for row in sent.rows:
+                if isinstance(row, dict):
+                    rows += 1
+                    odd += look(row)
         minute = int(self._clock() // _MINUTE_S)
         with self._lock:
-            tally = self._tallies.setdefault((minute, name), _Tally())
+            if sent is not None:
+                _tally_of(self.inputs, name).add(rows, odd)
+            if not self._written:  # an app without the thread that writes
+                return
+            tally = self._tallies.get((minute, name)) or self._tallies.setdefault((minute, name), _Tally())
             tally.seconds.append(seconds)
             tally.errors += status >= 500
+            if sent is not None:
+                _tally_of(tally.inputs, sent.served.version).add(rows, odd)
 
     def look(self) -> None:
         """Write the figures of the minutes that are over, see which models have an SLA now, and assess them."""
+        self._written = True
         if self._write(int(self._clock() // _MINUTE_S)):
             with self._logged():
                 self._learn()
@@ -95,12 +131,14 @@ class ServingMinuteLog:
         try:
             yield
         except (SQLAlchemyError, CaudalError, OSError) as error:
-            _LOG.warning("service levels are not recorded: %s", f"{type(error).__name__}: {error}".splitlines()[0])
+            _LOG.warning("figures of requests are not recorded: %s", f"{type(error).__name__}: {error}".splitlines()[0])
 
     def _collect(self, end: int) -> None:
         """Move the figures of the minutes before ``end`` to those that wait to be written."""
         with self._lock:
             over = {key: self._tallies.pop(key) for key in list(self._tallies) if key[0] < end}
+        for (minute, name), tally in sorted(over.items()):
+            self._waiting += _requests(name, minute, tally)
         for minute in range(max(self._written_until, end - _MOST_WAITING), end):
             for name in sorted(self._watched):
                 if name in self._champions.cached or name in self._champions.faults:
@@ -155,6 +193,14 @@ class ServiceLevelGauges(Collector):
             yield from (level, target, left, burn)
 
 
+def _tally_of(tallies: dict[K, InputTally], key: K) -> InputTally:
+    """Return the tally of a key; a new one is made only where there is none, since each request comes by here."""
+    tally = tallies.get(key)
+    if tally is None:
+        tally = tallies[key] = InputTally()
+    return tally
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """Return the least value that a share of the values does not exceed.
 
@@ -164,6 +210,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     (0.2, 1.0)
     """
     return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
+
+
+def _requests(name: Name, minute: int, tally: _Tally) -> Iterator[Measurement]:
+    """Yield the number of requests of a minute with their errors and seconds, and the inputs that the model has not learned from."""
+    start, end, requests = float(minute * _MINUTE_S), float((minute + 1) * _MINUTE_S), len(tally.seconds)
+    yield Measurement(
+        name[0], "", end, KIND, name[1], REQUESTS, float(requests), count=requests, window_start=start, window_end=end,
+        detail={
+            "errors": tally.errors, "rows": sum(inputs.rows for inputs in tally.inputs.values()), "p95_s": percentile(tally.seconds, 0.95),
+        },
+    )  # fmt: skip
+    for version, inputs in tally.inputs.items():
+        yield from input_measurements(name, version, inputs, start, end)
 
 
 def _figures(name: Name, minute: int, tally: _Tally, *, in_memory: bool) -> Iterator[Measurement]:

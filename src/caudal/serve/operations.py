@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Response, jsonify, request
+from flask import Response, g, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -13,6 +13,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem, validate_row
+from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.schemas import (
     Card,
@@ -58,6 +59,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     bad_body: dict[int | str, type[BaseModel]] = {400: Failure, 413: Failure, 415: Failure}
 
     def predict(body: object, query: PredictQuery) -> Response:
+        g.sent = SentRows(served, (body,))
         row = validate_row(body, served.signature, served.inputs)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
@@ -74,6 +76,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
                 **input_problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows"),
             }
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
+        g.sent = SentRows(served, body)
         return _batch(served, body)
 
     def card() -> Response:

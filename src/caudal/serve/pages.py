@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from flask import Flask, render_template, request
+from flask import Flask, g, render_template, request
 
 from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.inputs import from_text, validate_row
+from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
@@ -55,7 +56,9 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
     def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
         texts = {name: request.form[name] for name in request.form if name != EXPLAIN or name in served.signature.by_name}
-        row = validate_row(from_text(texts, served.signature), served.signature, served.inputs)
+        values = from_text(texts, served.signature)
+        g.sent = SentRows(served, (values,))
+        row = validate_row(values, served.signature, served.inputs)
         problems = row.problems
         if row.good:
             answer = answers(served, [row.values])[0]

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from caudal.errors import CaudalError
 from caudal.ledger.rows import DecisionRow
+from caudal.serve.input_watch import LearnedInputs
 from caudal.serve.inputs import input_model
 from caudal.serve.signature import Signature, read_signature
 
@@ -67,6 +68,11 @@ class Served:
     def signature(self) -> Signature:
         """The model's inputs and outputs."""
         return read_signature(self.loaded.signature)
+
+    @cached_property
+    def learned(self) -> LearnedInputs:
+        """What the version has learned of its inputs."""
+        return LearnedInputs.of(self.loaded.signature)
 
     @cached_property
     def inputs(self) -> type[BaseModel]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 
-from flask import Flask, Response, abort, jsonify, render_template, request
+from flask import Flask, Response, abort, g, jsonify, render_template, request
 from werkzeug.exceptions import BadRequest
 
 from caudal.errors import NotThere
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.image_featurizer import MOST_PIXELS, NEAREST, FeaturizerOf, ImageFeaturizer
 from caudal.serve.inputs import Problem, input_problem
+from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, is_problem
 from caudal.serve.served import Served
 from caudal.stages.images.decode import UnreadableImage, thumbnail
@@ -68,6 +69,7 @@ def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) 
         row = featurizer.row(content)
     except UnreadableImage as error:
         return input_problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
+    g.sent = SentRows(served, (row,))
     answer = answers(served, [row])[0]
     if is_problem(answer):
         return answer

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from caudal.batch.retraining import fingerprint_of
 from caudal.batch.step import StepResult, skipped
-from caudal.batch.steps.train import fingerprint_of
 from caudal.declarations.model import Model
 from caudal.errors import StepFailed
-from caudal.ledger.records import decisions
+from caudal.ledger.records import decisions, model_versions
+from caudal.ledger.rows import ModelVersionRow
 from caudal.registry import find, promote, refuse
 from caudal.runtime.workspace import Workspace
 
 
 def work(ws: Workspace, model: Model) -> StepResult:
     """Promote the version that was just trained if it passes every gate, refuse it if not."""
-    fingerprint = fingerprint_of(ws.tables, model, ws.product.audits.get(model.name))
-    row = find(ws.tables.home, ws.record.ledger, ws.product.name, model.name, fingerprint)
+    row = _trained_version(ws, model)
     if row is None:
         raise StepFailed(
             f"There is no trained version of '{model.name}' to decide on.", fix="Run the product again.", model=model.name
@@ -26,6 +26,8 @@ def work(ws: Workspace, model: Model) -> StepResult:
     failed = [gate for gate in gates if not gate["passed"]]
     append_decision = refuse if failed else promote
     reason = "; ".join(gate["message"] or gate["gate"] for gate in failed) if failed else "every gate passed"
+    if row["cause"] is not None and row["cause"]["why"]:
+        reason += f"; trained because {row['cause']['why']}"
     decision = append_decision(
         ws.record.ledger,
         ws.product.name,
@@ -41,6 +43,15 @@ def work(ws: Workspace, model: Model) -> StepResult:
         output_version=version,
         detail={"decision": decision["decision"], "version": version, "replaced": decision["replaced"], "gates": gates},
     )
+
+
+def _trained_version(ws: Workspace, model: Model) -> ModelVersionRow | None:
+    """Return the version of the newest features; of a model that waits for a reason to be trained, the newest version."""
+    ledger, product = ws.record.ledger, ws.product
+    if model.retrain is not None:
+        return next(iter(ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)), None)
+    fingerprint = fingerprint_of(ws.tables, model, product.audits.get(model.name))
+    return find(ws.tables.home, ledger, product.name, model.name, fingerprint)
 
 
 STEPS = {("model", "promote"): work}

@@ -6,30 +6,24 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from caudal.batch.retraining import cause_of, fingerprint_of, training_need
 from caudal.batch.step import StepResult, skipped
 from caudal.batch.steps.audit import Counting
 from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, fits_of_published
-from caudal.declarations.audit import Audit
 from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
 from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import problems_of_fits
-from caudal.graph.fingerprint import code_of, digest
+from caudal.graph.fingerprint import code_of
+from caudal.ledger.records import model_versions
 from caudal.ledger.rows import HoldoutDocument, StepDetail
 from caudal.registry import find, load_version, register, warm_up
 from caudal.registry.fits import TableFits
-from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
 from caudal.stages.train import train
 from caudal.storage import delta
 from caudal.tables.frames import arrow
-
-
-def fingerprint_of(tables: ProductTables, model: Model, audit: Audit | None = None) -> str:
-    """Return the fingerprint of a training: of the declaration, the version of its features, and the groups that an audit counts."""
-    counted = () if audit is None else (audit.counted,)
-    return digest(code_of(model), {name: tables.version(name) for name in model.inputs}, *counted)
 
 
 def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
@@ -39,7 +33,7 @@ def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
 
 
 def work(ws: Workspace, model: Model) -> StepResult:
-    """Train on the newest features unless that was done before, and register the chosen candidate."""
+    """Train on the newest features unless that was done before or is not needed yet, and register the chosen candidate."""
     tables, ledger, product = ws.tables, ws.record.ledger, ws.product
 
     features = product.features_by_model[model.name]
@@ -51,6 +45,10 @@ def work(ws: Workspace, model: Model) -> StepResult:
     if model.holdout is not None and model.holdout.table is not None:
         held_out = delta.read_version(tables.folder(model.holdout.table))
         inputs[model.holdout.table] = held_out.number
+    need = training_need(tables.home, ledger, product, model, ws.record.clock())
+    if not need.due:
+        newest = ledger.find(model_versions, product=product.name, model=model.name, newest=True, limit=1)[0]["version"]
+        return skipped(need.why or "not needed yet", fingerprint=fingerprint, inputs=inputs, output_version=newest)
     if (row := find(tables.home, ledger, product.name, model.name, fingerprint)) is not None:
         return skipped("trained on this data already", fingerprint=fingerprint, inputs=inputs, output_version=int(row["version"]))
     fits = fits_of_published(tables, features.name)
@@ -79,7 +77,8 @@ def work(ws: Workspace, model: Model) -> StepResult:
     registered = register(
         tables.home, ledger, product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
-        clock=ws.record.clock, trust=ws.settings.trust, figures=counting.measurements if counting is not None else None,
+        cause=cause_of(product, model, need), clock=ws.record.clock, trust=ws.settings.trust,
+        figures=counting.measurements if counting is not None else None,
     )  # fmt: skip
     detail: StepDetail = {
         "rule": trained.rule, "chosen": trained.chosen, "rows": trained.rows, "from": trained.training_from, "until": trained.training_until,

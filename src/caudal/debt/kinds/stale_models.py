@@ -10,7 +10,8 @@ from caudal.ledger.records import model_versions
 def find_debt(scope: DebtScope) -> Debt:
     """Return the champions whose training table has had a newer version since, from which no version of the model was trained.
 
-    Where a newer version was trained and its gates refused it, the champion was compared with it, and is not stale.
+    Where a newer version was trained and its gates refused it, the champion was compared with it, and is not stale; nor is one that waits for a reason
+    to be trained, by its declaration (``retrain=``).
     """
     if scope.ledger is None:
         return not_measured(NO_HOME)
@@ -19,6 +20,8 @@ def find_debt(scope: DebtScope) -> Debt:
         champion = scope.ledger.champion(scope.product.name, name)
         if champion is None:
             without.append(name)
+            continue
+        if model.retrain is not None:
             continue
         table = scope.versions.get(champion["training_table"])
         trained = scope.ledger.find(model_versions, product=scope.product.name, model=name)

@@ -4,7 +4,9 @@ from caudal.ledger.rows.events import AlertDocument, AlertPlace, AlertRow, Event
 from caudal.ledger.rows.governance import DeclarationRow, DeletionRow, ErasureRow, EventDocument, LineageEventRow, TombstoneRow
 from caudal.ledger.rows.measurements import MeasurementRow
 from caudal.ledger.rows.models import (
+    AnsweredAlarm,
     CandidateRow,
+    CauseDocument,
     ChampionRow,
     DecisionRow,
     EffectDocument,
@@ -51,9 +53,11 @@ __all__ = [
     "AlertDocument",
     "AlertPlace",
     "AlertRow",
+    "AnsweredAlarm",
     "AtHand",
     "AttemptDocument",
     "CandidateRow",
+    "CauseDocument",
     "ChampionRow",
     "CheckRow",
     "ClaimRow",

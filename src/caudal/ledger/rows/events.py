@@ -15,7 +15,7 @@ class EventRow(TypedDict):
     id: int
     product: str
     trigger: str
-    kind: Literal["file", "images", "rows", "time", "table"]
+    kind: Literal["file", "images", "rows", "time", "table", "alarm"]
     subject: str
     key: str
     at: float

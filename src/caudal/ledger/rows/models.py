@@ -77,6 +77,29 @@ class LaterDocument(TypedDict):
     run_id: str
 
 
+class AnsweredAlarm(TypedDict):
+    """A figure of a monitor that was in alarm when a version was trained, in the newest window that was known."""
+
+    monitor: str
+    figure: str
+    window_start: float
+    window_end: float
+    value: float
+    low: float | None
+    high: float | None
+
+
+class CauseDocument(TypedDict):
+    """Why a version was trained: ``why`` as the rest of a sentence, None where nothing but new versions of its features led to it.
+
+    ``made_by`` is the fingerprint of the code of the model and of all that its features are made of; ``alarms`` are those that the training answers.
+    """
+
+    why: str | None
+    made_by: str
+    alarms: list[AnsweredAlarm]
+
+
 class ModelVersionRow(TypedDict):
     """A registered version of a model."""
 
@@ -104,6 +127,7 @@ class ModelVersionRow(TypedDict):
     gates: list[GateDocument] | None
     rule: str | None
     holdout: HoldoutDocument | None
+    cause: CauseDocument | None
 
 
 class DecisionRow(TypedDict):

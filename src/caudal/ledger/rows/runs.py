@@ -222,6 +222,7 @@ class ManifestDocument(CodeDocument):
     run_id: str
     steps: list[str]
     files: NotRequired[list[tuple[str, int]]]
+    due_at: NotRequired[float | None]
 
 
 class ManifestRow(TypedDict):

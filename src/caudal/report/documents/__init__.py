@@ -38,7 +38,13 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
-from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument, WindowFigure
+from caudal.report.documents.monitors import (
+    MonitorCommandDocument,
+    MonitorDocument,
+    MonitoredFigure,
+    MonitorsDocument,
+    WindowFigure,
+)
 from caudal.report.documents.runs import (
     AnswerDocument,
     BackfillPlan,
@@ -143,6 +149,7 @@ __all__ = [
     "LearnedFrom",
     "LevelOfDay",
     "ModelStatus",
+    "MonitorCommandDocument",
     "MonitorDocument",
     "MonitoredFigure",
     "MonitorsDocument",

@@ -16,14 +16,14 @@ from caudal.report.documents.governance import (
     VerifyDocument,
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
-from caudal.report.documents.monitors import MonitorsDocument
+from caudal.report.documents.monitors import MonitorCommandDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
 from caudal.report.documents.service_levels import ServiceLevelsDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
 from caudal.report.documents.streams import BrokerDocument, ParityDocument, ReplayDocument, StreamDocument
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
 from caudal.report.documents.up import UpLine
-from caudal.report.run_document import RunDocument
+from caudal.report.run_document import RunCommandDocument, RunDocument
 
 # Of each command, in the order of `caudal --help`, what it prints. `up` prints one document a line.
 DOCUMENTS: dict[str, object] = {
@@ -31,11 +31,11 @@ DOCUMENTS: dict[str, object] = {
     "new": NewDocument,
     "check": CheckDocument,
     "graph": GraphDocument,
-    "run": RunDocument,
+    "run": RunCommandDocument,
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,
-    "monitor": MonitorsDocument,
+    "monitor": MonitorCommandDocument,
     "sla": ServiceLevelsDocument,
     "up": UpLine,
     "backfill": RunDocument | BackfillPlan,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
 from caudal.json_value import Scalar
+from caudal.report.documents.served import ServedModel
 
 
 class WindowFigure(TypedDict):
@@ -50,7 +51,13 @@ class MonitorDocument(TypedDict):
 
 
 class MonitorsDocument(TypedDict):
-    """``caudal monitor``."""
+    """The monitors of a product."""
 
     product: str
     monitors: list[MonitorDocument]
+
+
+class MonitorCommandDocument(MonitorsDocument):
+    """``caudal monitor``; ``served`` are the models whose predictions were asked for in the last 24 hours, none where one monitor is named."""
+
+    served: list[ServedModel]

@@ -40,7 +40,7 @@ class ModelsSection(ReportSection):
 {% if model.decision %}
 <p>{{ badge("failed" if model.decision == "refused" else "succeeded", model.decision) }} version {{ model.version }}{% if model.replaced is not none %}, instead of version {{ model.replaced }}{% endif %}{% if model.decision == "refused" and model.in_production is not none %}; version {{ model.in_production }} stays in production{% endif %}</p>
 {% elif model.in_production is not none %}
-<p>Version {{ model.in_production }} is in production; this run decided nothing.</p>
+<p>Version {{ model.in_production }} is in production; this run decided nothing.{% if model.why %} Not trained: {{ model.why }}.{% endif %}</p>
 {% elif model.why %}
 <p class="soft">Not trained: {{ model.why }}.</p>
 {% endif %}
@@ -55,6 +55,7 @@ class ModelsSection(ReportSection):
 {% if model.axis %}<tr><td></td><td></td><td class="draw">{{ model.axis }}</td><td></td><td></td></tr>{% endif %}
 </tbody></table></div>
 {% endif %}
+{% if model.here and model.trained_because %}<p>Trained because {{ model.trained_because }}.</p>{% endif %}
 {% if model.holdout_score %}<p>Never trained on: <strong>{{ model.holdout_score }}</strong></p>{% endif %}
 {% if model.rule or model.learned %}
 <p class="soft">{% if model.rule %}Chosen by this rule: {{ model.rule.rstrip('.') }}.{% endif %}{% if model.learned %} Trained on {{ model.learned }}.{% endif %}</p>
@@ -155,6 +156,7 @@ def _model(record: RecordedRun, name: str) -> ModelDocument:
         "groups": compared_groups(ledger, product, name, trained["run_id"]) if trained else [],
         "inputs": input_effects(ledger, product, name, trained["run_id"]) if trained else [],
         "later": next(iter(later_scores(ledger, product, name, run_id=trained["run_id"])), None) if trained else None,
+        "trained_because": version["cause"]["why"] if version and version["cause"] is not None else None,
     }  # fmt: skip
 
 
@@ -200,7 +202,7 @@ def model_section(name: str, model: ModelDocument, run_steps: Sequence[StepRow])
         "name": name,
         "candidates": candidate_lines,
         "axis": charts.axis(scale) if scale else "",
-        "why": step_note(train) if train is not None and not candidate_lines else None,
+        "why": step_note(train) if train is not None and (train["state"] == "skipped" or not candidate_lines) else None,
         "here": train is not None and train["state"] == "succeeded",
         "holdout_score": held_out_score(model.get("holdout")),
         "learned": _learned(learned) if learned.get("rows") else None,
@@ -268,6 +270,8 @@ def _lines(name: str, model: ModelDocument) -> TerminalPart:
     lines: list[RenderableType] = []
     if model["candidates"]:
         lines.append(inset(_candidates(model)))
+    if cause := model.get("trained_because"):
+        lines.append(inset(Text(f"Trained because {cause}.")))
     if rule := model.get("rule"):
         lines.append(inset(Text(rule, style="bright_black")))
     if later := model.get("later"):

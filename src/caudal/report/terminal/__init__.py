@@ -2,6 +2,7 @@
 
 from caudal.report.terminal.monitors import monitors
 from caudal.report.terminal.progress import TerminalProgress
+from caudal.report.terminal.served import print_served
 from caudal.report.terminal.service_levels import print_service_levels
 from caudal.report.terminal.status import print_status
 from caudal.report.terminal.streams import parity_text, streams
@@ -17,6 +18,7 @@ __all__ = [
     "monitors",
     "parity_text",
     "print_document",
+    "print_served",
     "print_service_levels",
     "print_status",
     "print_summary",
