@@ -63,7 +63,7 @@ def test_kinds_of_a_package_stand_behind_caudals_own(installed: object) -> None:
     assert {"even"} == set(EXPECTATIONS.added())
     assert {"doubled"} == set(FEATURES.added())
     assert {"steady"} == set(GATES.added())
-    assert list(PAGES) == ["streams", "live", "runs", "about"]
+    assert list(PAGES) == ["streams", "live", "runs", "monitors", "service_levels", "about"]
     assert "worst" not in METRICS.own()
     assert {"doubled", "steady"} <= set(dir(cd))
     assert "even" in dir(ex)
