@@ -106,7 +106,9 @@ def gain_words(gained: float) -> str:
 
     Examples
     --------
-    >>> gain_words(-0.25)
-    '25.0% worse'
+    >>> gain_words(-0.25), gain_words(180.6)
+    ('25.0% worse', '182 times as good')
     """
+    if gained >= 10:  # beside a reference near nought a percentage says nothing
+        return f"{1 + gained:.0f} times as good"
     return "equal" if gained == 0 else f"{abs(gained):.1%} {'better' if gained > 0 else 'worse'}"
