@@ -14,7 +14,7 @@ from caudal.report.terminal.times import strokes
 if TYPE_CHECKING:
     from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument
 
-STROKES = 16
+STROKES = 14
 STYLES = {"alarm": "bold red", "outside": "yellow", "inside": "green", "learning": "bright_black"}
 
 
@@ -36,7 +36,7 @@ def _monitor(out: Console, product: str, monitor: MonitorDocument) -> None:
     out.print(heading(f"{product} {monitor['monitor']}", compared))
     if not monitor["figures"]:
         out.print("  All windows so far belong to the reference; later ones will be compared with them.", style="bright_black")
-    rows = grid("left", "right", "left", "left", "left")
+    rows = grid("fill", "right", "left", "left", "left")
     rows.show_header = True
     names = ("figure", "newest", "expected", "state", "history")
     for header, name in zip(rows.columns, names, strict=True):
@@ -48,9 +48,11 @@ def _monitor(out: Console, product: str, monitor: MonitorDocument) -> None:
             strokes([max(window["value"], 0.0) for window in figure["history"][-STROKES:]]),
         )  # fmt: skip
     if monitor["figures"]:
+        for column in rows.columns[1:4]:  # a number that is cut off is another number: the names are folded where room is short
+            column.min_width = max(len(str(cell)) for cell in (column.header, *column.cells))
         out.print(rows)
-    for column, reason in monitor["left_out"].items():
-        out.print(f"  {column} is not watched: {reason}.", style="bright_black")
+    for name, reason in monitor["left_out"].items():
+        out.print(f"  {name} is not watched: {reason}.", style="bright_black")
 
 
 def expected(figure: MonitoredFigure) -> str:
