@@ -42,12 +42,17 @@ def alarms_of(figures: Sequence[KeptFigure], changed: Sequence[KeptFigure]) -> I
 
 
 def _sentence(figure: KeptFigure) -> str:
-    what = f"{figure.label} is {figure.value:.4g}"
+    together = ": the last windows, each of them usual, have shifted together"
+    return f"{figure.label} is {figure.value:.4g}{beyond_threshold(figure) or together}"
+
+
+def beyond_threshold(figure: KeptFigure) -> str:
+    """Return the threshold that a figure lies beyond, as the end of a sentence; empty where it lies within both: an alarm may be of windows that have shifted together."""
     if figure.high is not None and figure.value > figure.high:
-        return f"{what}, above {figure.high:.4g}"
+        return f", above {figure.high:.4g}"
     if figure.low is not None and figure.value < figure.low:
-        return f"{what}, below {figure.low:.4g}"
-    return f"{what}: the last windows, each of them usual, have shifted together"
+        return f", below {figure.low:.4g}"
+    return ""
 
 
 def schema_changes(counted: Counted, version: delta.Version, table: str) -> Iterator[AlarmDocument]:

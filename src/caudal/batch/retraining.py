@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from caudal.batch.monitor_figures import beyond_threshold
 from caudal.declarations.audit import Audit
 from caudal.declarations.duration import text
 from caudal.declarations.model import Model
@@ -211,13 +212,10 @@ def _learned_until(champion: ChampionRow, timed: bool, tz: str) -> float:
 def _sentence(alarms: Sequence[StandingAlarm], tz: str) -> str:
     first, more = alarms[0], [alarm.figure.label for alarm in alarms[1:]]
     figure = first.figure
-    below = figure.low is not None and figure.value < figure.low
-    limit = figure.low if below else figure.high
-    beyond = "" if limit is None else f", {'below' if below else 'above'} {limit:.4g}"
     shown = more[: NAMED - 1] if len(more) > NAMED else more
     others = [*shown, *([f"{len(more) - len(shown)} more"] if len(more) > len(shown) else [])]
     also = f", with {', '.join(others[:-1])}{' and ' if len(others) > 1 else ''}{others[-1]}" if others else ""
-    return f"{figure.label} was {figure.value:.4g}{_of_window(figure, tz)}{beyond} (alarm of monitor '{first.monitor}'{also})"
+    return f"{figure.label} was {figure.value:.4g}{_of_window(figure, tz)}{beyond_threshold(figure)} (alarm of monitor '{first.monitor}'{also})"
 
 
 def _of_window(figure: KeptFigure, tz: str) -> str:

@@ -10,7 +10,7 @@ from itertools import accumulate, pairwise
 from caudal import kinds
 from caudal.declarations.signature import PREDICTION
 from caudal.stages.monitor.bins import Bins, CategoryBins, Histogram, bins_of, histogram, sum_of
-from caudal.stages.monitor.column_counts import ColumnCounts, together
+from caudal.stages.monitor.column_counts import CategoryCounts, ColumnCounts, NumberCounts, together
 from caudal.stages.monitor.count import WindowCounts
 from caudal.stages.monitor.judge import Figure, Rule, Verdict, judge_windows
 from caudal.stages.monitor.measure import Measure
@@ -18,8 +18,7 @@ from caudal.stages.monitor.windows import DAY_S
 
 ALWAYS = ("null_share", "new_share")
 ROWS = "rows"
-SHARE = "share"
-COMMONEST = 1  # categories whose share is a figure of its own
+SHARE = "commonest_share"
 LEAST_SHARE = 0.05
 RARELY = 0.1  # part of the probability of a false alarm that a figure has which never changed before
 LEAST_REFERENCE = 3  # windows of a sliding reference
@@ -94,10 +93,12 @@ def drift_series(
     for column in columns:
         counts = {start: window.columns[column] for start, window in windows.items() if column in window.columns}
         history, pairs = _sliding(counts, regime) if regime.sliding_s is not None else _fixed_reference(counts, regime, usual)
-        of_categories = {isinstance(pair.bins, CategoryBins) for pair in pairs if pair is not None}
+        of_types = {
+            type(part) for part in counts.values()
+        }  # not of the pairs: which figures there are must not depend on which windows are looked at
         for name in (*measures, *ALWAYS):
             measure = kinds.MEASURES[name]
-            if measure.of != "both" and (not of_categories or (measure.of == "categories") not in of_categories):
+            if measure.of != "both" and (CategoryCounts if measure.of == "categories" else NumberCounts) not in of_types:
                 continue
             past = [_figure(measure, pair) for pair in history]
             if name == "new_share":  # none of the reference's own categories is new to it
@@ -109,35 +110,28 @@ def drift_series(
             rule = Rule(measure.scale, measure.side, patience, fixed=_declared(thresholds, column, name))
             figures = tuple(_figure(measure, pair) for pair in pairs)
             yield Series(name, column, rule, tuple(past), regime.watched, figures, versions=regime.versions, beginnings=beginnings)
-        yield from _shares(column, history, pairs, regime, patience, beginnings)
+        if CategoryCounts in of_types:
+            shares, known = tuple(map(_share_of_commonest, pairs)), tuple(map(_share_of_commonest, history))
+            if _is_mostly_nought(known):  # what comes once in a while has no usual share
+                shares = (Figure(None, 0),) * len(shares)
+            rule = Rule("share", "both", patience)
+            yield Series(SHARE, column, rule, known, regime.watched, shares, versions=regime.versions, beginnings=beginnings)
     yield Series(
         ROWS, None, Rule("count", "both", patience), tuple(rows[start] for start in _in_use(rows, regime.reference, usual)),
         regime.watched, tuple(rows[start] for start in regime.watched), versions=regime.versions, beginnings=beginnings,
     )  # fmt: skip
 
 
-def _shares(
-    column: str, history: Sequence[Pair | None], pairs: Sequence[Pair | None], regime: Regime, patience: int, beginnings: frozenset[int],
-) -> Iterator[Series]:  # fmt: skip
-    """Yield the shares of the commonest categories: unlike a distance they have a direction, so that a small shift that stays adds up."""
-    first = next((pair for pair in pairs if pair is not None), None)
-    if first is None or not isinstance(first.bins, CategoryBins) or not first.reference.valued:
-        return
-    for place, category in enumerate(first.bins.frequent[:COMMONEST]):
-        past = tuple(_share_of(category, pair) for pair in history)
-        is_usual = sum(not figure.value for figure in past) <= len(past) / 2  # what comes once in a while has no usual share
-        if is_usual and first.reference.counts[place] >= LEAST_SHARE * first.reference.valued:
-            yield Series(
-                SHARE, None, Rule("share", "both", patience), past, regime.watched,
-                tuple(_share_of(category, pair) for pair in pairs), versions=regime.versions, group=((column, category),), beginnings=beginnings,
-            )  # fmt: skip
-
-
-def _share_of(category: str, pair: Pair | None) -> Figure:
+def _share_of_commonest(pair: Pair | None) -> Figure:
+    """Return the window's share of the reference's commonest category; without a value where that is rare, too."""
     if pair is None or pair.few or not isinstance(pair.bins, CategoryBins) or not pair.window.valued:
         return Figure(None, 0)
-    place = pair.bins.frequent.index(category) if category in pair.bins.frequent else None
-    return Figure(None if place is None else pair.window.counts[place] / pair.window.valued, pair.window.rows)
+    is_rare = pair.reference.counts[0] < LEAST_SHARE * pair.reference.valued
+    return Figure(None if is_rare else pair.window.counts[0] / pair.window.valued, pair.window.rows)
+
+
+def _is_mostly_nought(history: Sequence[Figure]) -> bool:
+    return sum(not figure.value for figure in history) > len(history) / 2
 
 
 def prediction_series(

@@ -60,3 +60,26 @@ def test_a_fixed_reference_learns_nothing_from_strays_and_gaps() -> None:
     assert sum(figure.value is None for figure in found["psi of amount"].history) == 3
     assert states(found["psi of amount"])[339] in ("inside", "outside")
     assert states(found["psi of amount"])[342] == "no rows"
+
+
+def test_figures_do_not_depend_on_which_windows_are_looked_at_together() -> None:
+    random = np.random.default_rng(3)
+    windows = {}
+    for day in range(60):  # half-way another colour becomes the commonest; for some days nobody gave one
+        odds = [0.7, 0.2, 0.1] if day < 30 else [0.2, 0.7, 0.1]
+        colours = random.choice(["red", "blue", "green"], 200, p=odds)
+        column = pa.nulls(200, pa.string()) if 40 <= day < 44 else pa.array(colours)
+        windows[day * DAY_S] = WindowCounts(200, {"colour": column_counts_of([column])})
+
+    def figures(starts: range) -> dict[tuple[str, int], object]:
+        regime = Regime(None, (), tuple(day * DAY_S for day in starts), 10 * DAY_S)
+        entries = list(drift_series(["colour"], windows, regime, *OPTIONS))
+        assert {entry.label for entry in entries} == {
+            "psi of colour", "null share of colour", "new share of colour", "commonest share of colour", "rows",
+        }  # fmt: skip
+        return {
+            (entry.label, start): figure for entry in entries for start, figure in zip(entry.starts, entry.figures, strict=True)
+        }
+
+    apart = [figures(range(first, min(first + 7, 60))) for first in range(0, 60, 7)]
+    assert {key: figure for part in apart for key, figure in part.items()} == figures(range(60))
