@@ -296,6 +296,7 @@ def test_a_home_is_open_to_python(mine):
         (lambda home: home["shop"]["counts"].at(), "takes one of version=, run= and time="),
         (lambda home: home["shop"]["counts"].at(time="2020-01-01"), "had no version at 2020-01-01"),
         (lambda home: home["shop"]["counts"].at(version=9), "9"),
+        (lambda home: home["shop"]["counts"].to_pandas(days=["31.1.2024"]), "'31.1.2024' is no day"),
         (lambda home: cd.open(home.home.path / "nowhere"), "There is no home"),
     ],
 )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from caudal.ledger.ledger import Ledger
 
 BATCH_ROWS = 131_072
+_NOTHING = WindowCounts(0, {})
 
 
 @dataclass
@@ -130,9 +131,6 @@ def leave_out(counted: Counted, reference: Iterable[int], named: bool) -> None:
             counted.left_out[column] = f"it has no value{too_many}"
         elif not named and only_grows([counts for counts in every if isinstance(counts, NumberCounts)]):
             counted.left_out[column] = "it only grows, as a number of rows or a clock does"
-
-
-_NOTHING = WindowCounts(0, {})
 
 
 def count(

@@ -68,6 +68,7 @@ class PublishedTable:
         Raises
         ------
         NotThere : the table has no such column, or is not kept by days
+        DeclarationProblem : a day is none
         """
         known = self.columns
         unknown = next((name for name in columns or () if name not in known), None)
@@ -77,9 +78,11 @@ class PublishedTable:
                 nearest=nearest(unknown, list(known)),
                 fix=f"It has {', '.join(known)}.",
             )
-        if days is not None and not self.snapshot.partitioned:
+        if days is None:
+            return arrow(self.snapshot, columns)
+        if not self.snapshot.partitioned:
             raise NotThere(f"'{self.name}' is not kept by days.", fix="Leave days= out, and select rows of the frame.")
-        return arrow(self.snapshot, columns, days)
+        return arrow(self.snapshot, columns, [_day(day) for day in ([days] if isinstance(days, str) else days)])
 
     def to_pandas(self, columns: Sequence[str] | None = None, days: Iterable[str] | None = None) -> pd.DataFrame:
         """Return the rows as a pandas frame; see `to_arrow`."""
@@ -197,3 +200,11 @@ class PublishedTable:
 
     def __repr__(self) -> str:
         return f"<table {self.product}.{self.name} version {self.version}: {len(self):,} rows, {len(self.columns)} columns>"
+
+
+def _day(text: str) -> str:
+    """Return a day as tables name it; another way of writing it would find no rows."""
+    try:
+        return dt.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise DeclarationProblem(f"'{text}' is no day.", fix='Write days=["2024-01-31"].') from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from caudal import kinds
 from caudal.declarations.duration import text
@@ -101,13 +101,30 @@ def problems_of_monitor(product: Product, monitor: Monitor) -> Iterator[Declarat
             )  # fmt: skip
     schema = None if isinstance(node, Source) else node.schema
     if schema is not None and schema.names:
-        for column in (*(monitor.columns or ()), *monitor.by):
-            if column not in schema.names:
-                yield _problem(
-                    monitor,
-                    f"Monitor '{monitor.name}' names '{column}', which '{table}' does not have.",
-                    near=(column, schema.names),
-                )
+        yield from _unknown_columns(monitor, table, schema.names)
+
+
+def problems_of_monitor_columns(product: Product, names: Mapping[str, Sequence[str]]) -> Iterator[DeclarationProblem]:
+    """Yield the columns that monitors name and that their tables do not have, where no declaration has shown it before.
+
+    Parameters
+    ----------
+    names : the columns of each table, as far as they are known
+    """
+    for monitor in product.monitors.values():
+        table = table_of(product, monitor)
+        node = product.nodes.get(table)
+        if node is not None and table in names and (isinstance(node, Source) or node.schema is None or not node.schema.names):
+            yield from _unknown_columns(monitor, table, names[table])
+
+
+def _unknown_columns(monitor: Monitor, table: str, names: Sequence[str]) -> Iterator[DeclarationProblem]:
+    for column in (*(monitor.columns or ()), *monitor.by):
+        if column not in names:
+            yield _problem(
+                monitor, f"Monitor '{monitor.name}' names '{column}', which '{table}' does not have.", near=(column, tuple(names)),
+                fix=f"It has {', '.join(names)}.",
+            )  # fmt: skip
 
 
 def _lengths(monitor: Monitor) -> Iterator[DeclarationProblem]:

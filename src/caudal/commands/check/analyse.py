@@ -23,6 +23,7 @@ from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
 from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fits
 from caudal.graph.check_models import problems_of_model_columns
+from caudal.graph.check_monitors import problems_of_monitor_columns
 from caudal.graph.reads import Reads, Recorder
 from caudal.graph.registered import kind_of
 from caudal.runtime.opening import open_home
@@ -109,6 +110,7 @@ def analyse(
         problems += problems_of_fits(model, product, fits)
     problems += _expectation_problems(product, columns)
     problems += _missing_governed_columns(product, names)
+    problems += problems_of_monitor_columns(product, names)
     if unknown:
         note(
             f"The columns of {', '.join(unknown)} are known when data arrive; what reads {'it' if len(unknown) == 1 else 'them'} was not analysed."

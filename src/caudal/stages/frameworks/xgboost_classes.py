@@ -5,7 +5,6 @@ Each is a subclass with the same parameters, so that searches, clones and pipeli
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,32 +13,13 @@ from xgboost import XGBClassifier, XGBRFClassifier
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-class NamedXGBClassifier(XGBClassifier):
-    """Boosted trees for classes of any name.
-
-    Attributes
-    ----------
-    names_ : the classes, sorted
-    """
-
-    def fit(self, X: Any, y: Any, **options: Any) -> Self:  # noqa: N803 scikit-learn's name
-        """Fit to the numbers of the classes in sorted order."""
-        _fit(self, super().fit, X, y, options)
-        return self
-
-    def predict(self, X: Any, **options: Any) -> Any:  # noqa: N803
-        """Return the class of each row."""
-        return _predict(self, super().predict, X, options)
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        """The classes, sorted; while it is fitted, their numbers."""
-        return self.names_ if hasattr(self, "names_") else np.arange(self.n_classes_)
+    _Classifier = XGBClassifier
+else:
+    _Classifier = object  # XGBoost reads the parameters of a class's first base that has some
 
 
-class NamedXGBRFClassifier(XGBRFClassifier):
-    """A random forest for classes of any name.
+class _NamedClasses(_Classifier):
+    """Numbers the classes for XGBoost, and names them again.
 
     Attributes
     ----------
@@ -48,31 +28,31 @@ class NamedXGBRFClassifier(XGBRFClassifier):
 
     def fit(self, X: Any, y: Any, **options: Any) -> Self:  # noqa: N803 scikit-learn's name
         """Fit to the numbers of the classes in sorted order."""
-        _fit(self, super().fit, X, y, options)
+        self.__dict__.pop("names_", None)  # XGBoost compares classes_ with the numbers
+        names, numbers = np.unique(np.asarray(y), return_inverse=True)
+        if len(names) < 3 and str(self.objective).startswith("multi:soft"):  # left by a fit to more classes
+            self.objective = "binary:logistic"
+        super().fit(X, numbers, **options)
+        self.names_ = names
         return self
 
     def predict(self, X: Any, **options: Any) -> Any:  # noqa: N803
         """Return the class of each row."""
-        return _predict(self, super().predict, X, options)
+        numbers = super().predict(X, **options)
+        return numbers if options.get("output_margin") else self.names_[np.asarray(numbers).astype(int)]
 
     @property
     def classes_(self) -> NDArray[Any]:
         """The classes, sorted; while it is fitted, their numbers."""
         return self.names_ if hasattr(self, "names_") else np.arange(self.n_classes_)
+
+
+class NamedXGBClassifier(_NamedClasses, XGBClassifier):
+    """Boosted trees for classes of any name."""
+
+
+class NamedXGBRFClassifier(_NamedClasses, XGBRFClassifier):
+    """A random forest for classes of any name."""
 
 
 NAMED: dict[type, type] = {XGBClassifier: NamedXGBClassifier, XGBRFClassifier: NamedXGBRFClassifier}
-
-
-def _fit(estimator: Any, fit: Callable[..., Any], rows: Any, labels: Any, options: dict[str, Any]) -> None:
-    vars(estimator).pop("names_", None)  # XGBoost compares classes_ with the numbers
-    names, numbers = np.unique(np.asarray(labels), return_inverse=True)
-    if len(names) < 3 and str(estimator.objective).startswith("multi:soft"):  # left by a fit to more classes
-        estimator.objective = "binary:logistic"
-    fit(rows, numbers, **options)
-    estimator.names_ = names
-
-
-def _predict(estimator: Any, predict: Callable[..., Any], rows: Any, options: dict[str, Any]) -> Any:
-    numbers = predict(rows, **options)
-    return numbers if options.get("output_margin") else estimator.names_[np.asarray(numbers).astype(int)]

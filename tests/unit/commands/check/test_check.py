@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,12 @@ def test_columns_that_models_forms_and_publications_name_are_looked_for_in_what_
     problems, _ = checked(place, sound)
     assert any("'faer' of 'ready' is described" in one and "Did you mean 'fare'?" in one for one in problems)
     assert any("names 'zne' in key=" in one for one in problems)
-    assert checked(place, sound.replace("faer", "fare").replace("zne", "zone"))[0] == []
+    whole = sound.replace("faer", "fare").replace("zne", "zone")
+    assert checked(place, whole)[0] == []
+    model = re.findall(r"product.model\(\s*\"(\w+)\"", whole)[0]
+    (sentence,) = checked(place, f'{whole}\nproduct.monitor("{model}", name="m", columns=["farre"])\n')[0]
+    assert sentence.startswith("Monitor 'm' names 'farre', which ")
+    assert "Did you mean 'fare" in sentence
 
 
 KNOWN = """
