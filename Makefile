@@ -61,7 +61,7 @@ SECONDS := 3600
 SEED := 0
 
 differential: setup ## histories of products for an hour, each run compared with a fresh one and a reference (SECONDS=600 SEED=17)
-	DIFFERENTIAL_SECONDS=$$(($(SECONDS) / 2)) DIFFERENTIAL_SEED=$(SEED) $(BIN)/python -m pytest tests/differential/test_finds.py tests/differential/test_models.py tests/differential/test_wall_times.py tests/differential/test_instants.py -s $(ARGS)
+	DIFFERENTIAL_SECONDS=$$(($(SECONDS) / 2)) DIFFERENTIAL_SEED=$(SEED) $(BIN)/python -m pytest tests/differential/test_finds.py tests/differential/test_models.py tests/differential/test_increments.py -s $(ARGS)
 
 bench: setup ## the benchmarks, side by side with peers
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -43,7 +44,10 @@ for _name, _value in QUIET.items():
 # Commands are started hundreds of times: let them keep what they compile.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_UNTIL = os.environ.get("CAUDAL_TEST_UNTIL")
+# When all tests have to be over (seconds since 1970), where that is given: on a slow machine a summary is worth more than being cut off.
+_UNTIL = float(os.environ.get("CAUDAL_TEST_UNTIL", "inf"))
+_SLOWER = 2.5  # how much longer a test may take on another machine than its mark says
+_TO_STOP_S = 120.0  # from the failure of a test that hangs to the summary
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -65,19 +69,34 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent / "tests" / "flow"):
             item.add_marker(pytest.mark.slow)
-    if _UNTIL:
+    if math.isfinite(_UNTIL):
         slow_files = {item.path for item in items if _is_slow(item)}
         items.sort(key=lambda item: item.path in slow_files)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that hangs fail in time for a summary that names it."""
+    if math.isfinite(_UNTIL):
+        given = item.get_closest_marker("timeout")
+        own_s = float(given.args[0]) if given is not None else float(item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(max(1.0, min(own_s, _UNTIL - _TO_STOP_S - time.time()))), append=False)
+    return (yield)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip what is slow from ``CAUDAL_TEST_UNTIL`` on (seconds since 1970), where it is given: on a slow machine a summary is worth more than being cut off."""
-    if _UNTIL and _is_slow(item) and time.time() > float(_UNTIL):
-        pytest.skip("slow, and the time for tests is over")
+    """Skip what is slow where the time that is left may not be enough for it."""
+    if _is_slow(item) and time.time() + _SLOWER * 60 * _minutes(item) > _UNTIL - _TO_STOP_S:
+        pytest.skip("slow, and the time that is left for tests may not be enough")
 
 
 def _is_slow(item: pytest.Item) -> bool:
     return any(item.get_closest_marker(name) for name in ("slow", "faults"))
+
+
+def _minutes(item: pytest.Item) -> float:
+    """Return how long a slow test takes at most, beside two others on two cores: what its mark says, or a minute."""
+    return max(float(mark.kwargs.get("minutes", 1)) for name in ("slow", "faults") for mark in item.iter_markers(name))
 
 
 @pytest.fixture(scope="session")

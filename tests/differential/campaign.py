@@ -19,10 +19,11 @@ SECONDS = float(os.environ.get("DIFFERENTIAL_SECONDS", "0"))
 # Where no time is given: so many products, each of many stretches, for what a run costs is mostly its plans; on a slow machine fewer.
 EXAMPLES = int(os.environ.get("DIFFERENTIAL_EXAMPLES", "1"))
 BUDGET_S = 90.0
-STRETCHES = 8 if SECONDS else 20
+STRETCHES = 8
 MOMENTS = 3 if SECONDS else 2
 DEPTH = 3 if SECONDS else 2
-SEED = int(os.environ.get("DIFFERENTIAL_SEED", "0"))
+# Of seed 55 the sources have either clock and two formats, four tables look at one another, and the zone changes its clocks at midnight.
+SEED = int(os.environ.get("DIFFERENTIAL_SEED", "0" if SECONDS else "55"))
 FRESH: Any = os.environ.get("DIFFERENTIAL_FRESH", "each" if SECONDS else "last")
 REDUCE_S = 120.0
 
