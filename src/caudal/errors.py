@@ -118,6 +118,10 @@ class TimeLimitPassed(StepFailed):
     """A step exceeded its time limit, and was stopped."""
 
 
+class EngineLacks(StepFailed):
+    """An engine cannot do what a step needs; ``engine`` and ``capability`` name both."""
+
+
 class EnvironmentProblem(CaudalError):
     """The machine lacks something: Java, disk space, a permission, a network."""
 

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from caudal.declarations.schema import element_of
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can, engine_of
 from caudal.engine.marks import quoted
+from caudal.engine.protocol import lack
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.stages.ingest import forms
 from caudal.stages.ingest.contract import ColumnBinding
@@ -57,14 +60,20 @@ def cast_columns(
     texts = texts or forms.TextColumns()
     raw_columns = {name: f"_r{i}" for i, name in enumerate(names)}
     reasons = [reason for take in takes if not _is_surely_valid(take, texts) for reason in _reasons(take, raw_columns, options)]
+    parses = can(frame.sparkSession, Capability.TEXT_PARSING)
     by_arrow = {
         take.field.name: (raw_columns[take.column.name], take.field.type)
         for take in takes
-        if len(takes) > WIDE_COLUMNS
+        if (len(takes) > WIDE_COLUMNS or not parses)
         and take.column is not None
         and take.column.name in texts.column_forms
         and _is_read_by_arrow(take, texts)
     }
+    for take in takes if not parses else ():
+        if take.rule == "text" and take.field.type != "string" and take.field.name not in by_arrow:
+            raise lack(
+                engine_of(frame.sparkSession), Capability.TEXT_PARSING, f"Column '{take.field.name}', with texts of unusual form,"
+            )
     quoted_names = [quoted(take.field.name) for take in takes]
     values = {take.field.name: _value(take, raw_columns, options, tz) for take in takes if take.field.name not in by_arrow}
     if by_arrow:

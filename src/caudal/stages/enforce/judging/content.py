@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyspark.sql.types import DataType
 
 TEMPORARY = "_judged_"  # prefix of columns that exist only while a frame is judged
+COUNTED = f"{TEMPORARY}counted_"  # prefix of flags whose true values the writer counts, and that no file holds
 FORMAT_ERRORS, RAW, REASONS, VERDICT = "_format_errors", "_raw", "_reasons", "_verdict"
 _MOST_BYTES = 1024
 SEGMENT = "_segment"  # the column that names the file of a source's rows
