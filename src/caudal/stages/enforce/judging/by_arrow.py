@@ -12,6 +12,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ from pyspark.sql.types import ArrayType
 
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can, has_local_workers
+from caudal.engine.row_json import rows_as_json
 from caudal.engine.settings import WIDE_COLUMNS
-from caudal.stages.enforce.judging.content import COUNTED, SEGMENT, VERDICT
+from caudal.stages.enforce.judging.content import COUNTED, MOST_BYTES, RAW, SEGMENT, VERDICT, json_columns
 from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
@@ -83,7 +85,8 @@ def write_by_arrow(
     announced = {f"{SEGMENT}={segment}" for segment in (*segments, NULL)}
     renamed = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
     flags = [name.removeprefix(COUNTED) for name in frame.columns if name.startswith(COUNTED)]
-    worker = _worker(str(attempts), frame.columns, folder_columns, _stored_schema(frame) if is_needed(frame) else None)
+    stored = _StoredRows(_stored_schema(frame), tuple(json_columns(frame))) if is_needed(frame) else None
+    worker = _worker(str(attempts), frame.columns, folder_columns, stored)
     with _writing_workers(frame.sparkSession):
         files = renamed.mapInArrow(worker, "name string, below string, counts array<bigint>")
     counts = dict.fromkeys(flags, 0)
@@ -125,7 +128,7 @@ def _is_supported(kind: DataType) -> bool:
 
 
 def _worker(
-    attempts: str, columns: list[str], by: list[str], stored: pa.Schema | None
+    attempts: str, columns: list[str], by: list[str], stored: _StoredRows | None
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return the function that each task runs: it writes the task's rows and yields its files' names, the folders that they belong to, and the
     counts of flags."""
@@ -139,7 +142,7 @@ def _worker(
         for piece in pieces:
             pending_bytes += piece.nbytes
             named = pa.RecordBatch.from_arrays(piece.columns, columns)
-            for folder, rows in _split_by_folder(named if stored is None else _stored(named, stored), by):
+            for folder, rows in _split_by_folder(named if stored is None else stored.of(named), by):
                 if folder not in files:
                     files[folder] = _File(f"{attempts}/part-{task:05d}-{uuid.uuid4()}.parquet", stored is None)
                 files[folder].add(rows)
@@ -158,11 +161,41 @@ def _worker(
     return write_rows
 
 
-def _stored(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return rows as columns of the given types; engines differ in the names within nested types and in what they call required."""
-    return pa.RecordBatch.from_arrays(
-        [column.cast(field.type) for column, field in zip(rows.columns, schema, strict=True)], schema=schema
-    )
+@dataclass(frozen=True)
+class _StoredRows:
+    """Rows as Spark would write them, made of the rows of an engine that differs in nested names, in what it calls required, and in JSON.
+
+    Parameters
+    ----------
+    schema : the columns with their types
+    json_columns : the columns that the JSON of a row holds
+    """
+
+    schema: pa.Schema
+    json_columns: tuple[str, ...]
+
+    def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the types of the schema, and with the JSON of those that are set aside and have none yet."""
+        columns = [column.cast(field.type) for column, field in zip(rows.columns, self.schema, strict=True)]
+        typed = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        lacking = pc.and_(pc.equal(typed.column(VERDICT), "quarantined"), pc.is_null(typed.column(RAW)))
+        if not pc.any(lacking).as_py():
+            return typed
+        row_texts = iter(
+            rows_as_json([_without_images(typed.column(name).filter(lacking)) for name in self.json_columns], self.json_columns)
+        )
+        raw = [
+            next(row_texts) if lacks else text
+            for text, lacks in zip(typed.column(RAW).to_pylist(), lacking.to_pylist(), strict=True)
+        ]
+        return typed.set_column(typed.schema.get_field_index(RAW), RAW, pa.array(raw, pa.string()))
+
+
+def _without_images(column: pa.Array) -> pa.Array:
+    """Return a column, of bytes without those that are too long to be read as text."""
+    if not pa.types.is_binary(column.type):
+        return column
+    return pc.if_else(pc.less_equal(pc.binary_length(column), MOST_BYTES), column, pa.scalar(None, column.type))
 
 
 def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 SHOWN = 11  # faulty lines that a note names, plus one
 _WRITTEN_CHARACTERS = 1 << 24
 _ARROW_BLOCK = 1 << 24
+_BY_ARROW = "-text.parquet"  # the end of the name of a file without a line that is no record
 
 
 def frame(spark: SparkSession, files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> DataFrame:
-    """Return the used columns of plain files as text in ``_r0``, ``_r1`` …, with ``_file`` and ``_line``: the text of a line that is not a
-    record of the file's width.
+    """Return the used columns of plain files as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` where a file has a line that is not
+    a record of its width.
 
     Raises
     ------
@@ -45,11 +46,14 @@ def frame(spark: SparkSession, files: Sequence[RawFile], physical: Physical, use
     folder = Path(tempfile.mkdtemp(dir=process_folder()))
     with ThreadPoolExecutor(usable_cores()) as threads:
         targets = list(threads.map(lambda file: _as_parquet(file, physical, folder), files))
-    ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns))) + ", _line string"
+    ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
+    lines = []
+    if not all(target.name.endswith(_BY_ARROW) for target in targets):
+        ddl, lines = f"{ddl}, _line string", ["_line"]
     rows, name = parquet_rows(spark, [replace(file, path=target) for file, target in zip(files, targets, strict=True)], ddl)
     places = {column.name: i for i, column in enumerate(physical.columns)}
     texts = [f"c{places[column.name]} AS _r{i}" for i, column in enumerate(used)]
-    return rows.select("*", name).selectExpr(*texts, "_line", "_file")
+    return rows.select("*", name).selectExpr(*texts, *lines, "_file")
 
 
 def _as_parquet(file: RawFile, physical: Physical, folder: Path) -> Path:
@@ -57,7 +61,7 @@ def _as_parquet(file: RawFile, physical: Physical, folder: Path) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    target = folder / f"{parts_prefix(file)}-text.parquet"
+    target = folder / f"{parts_prefix(file)}{_BY_ARROW}"
     names = [f"c{i}" for i in range(len(physical.columns))]
     schema = pa.schema([(name, pa.string()) for name in names])
     try:
