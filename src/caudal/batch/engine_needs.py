@@ -27,9 +27,16 @@ def needs(product: Product, lake: Place, kind: str, subject: str) -> Iterator[Ne
     else:
         yield Capability.LOCAL_FILES, "A lake on this machine"
     node = product.nodes.get(subject)
+    model = product.models.get(subject)
+    if model is not None and any(map(_is_spark_ml, model.candidates.values())):
+        yield Capability.SPARK_ML, f"A candidate of model '{subject}'"
     if isinstance(node, Source):
         if isinstance(node.connection, Database) and kind == LAND.name and connector(node.connection) is not None:
             yield Capability.CONNECTORS, f"The database of source '{subject}'"
         possible = formats(node.connection)
         if kind == READ.name and possible and all(hasattr(FORMATS[format], "CONNECTOR") for format in possible):
             yield Capability.CONNECTORS, f"The format of source '{subject}'"
+
+
+def _is_spark_ml(candidate: object) -> bool:
+    return any(kind.__module__.startswith("pyspark.ml.") for kind in type(candidate).__mro__)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from caudal.batch.engine_needs import needs
 from caudal.batch.step import Step, StepResult
+from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import are_common, has_stopped
 from caudal.engine.protocol import Engine, require
@@ -27,6 +28,8 @@ def work_on_engine(ws: Workspace, step: Step, clear: Callable[[], object]) -> St
     clear : called before the step is done again, to remove what was left
     """
     *others, last = ws.spark.engines
+    if any(capability is Capability.SPARK_ML for capability, _ in needs(ws.product, ws.tables.home.lake, step.kind, step.subject)):
+        others = []  # such a model would be trained in vain up to its first candidate that needs Java
     for engine in others:
         reason = ws.spark.refusals.get(step.name)
         if reason is None:

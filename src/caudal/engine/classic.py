@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from caudal.engine import session as sessions
 from caudal.engine.capability import Capability
 from caudal.engine.mode import without_connect
 from caudal.engine.protocol import SessionRequest
+from caudal.engine.session import has_died, session, start_description, stop
 from caudal.engine.settings import is_local
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ class ClassicEngine:
 
     def start_description(self) -> str | None:
         """Return what the start of Java involves; None if a session runs."""
-        return sessions.start_description()
+        return start_description()
 
     def session(self, request: SessionRequest) -> SparkSession:
         """Return the session of this process."""
-        return sessions.session(
+        return session(
             connectors=request.connectors, master=request.master, cores=request.cores, memory=request.memory, conf=request.conf,
             app=request.app, brief=request.brief,
         )  # fmt: skip
@@ -61,11 +61,11 @@ class ClassicEngine:
 
     def has_died(self, *, within_s: float = 0.0) -> bool:
         """Return whether Java has ended by itself."""
-        return sessions.has_died(within_s=within_s)
+        return has_died(within_s=within_s)
 
     def stop(self, *, wait_s: float = 60) -> None:
         """End the session and its Java process."""
-        sessions.stop(wait_s=wait_s)
+        stop(wait_s=wait_s)
 
 
 CLASSIC = ClassicEngine()

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from caudal.engine.capability import Capability
@@ -19,7 +19,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.secret import Address
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 SCHEME = "sc://"
 _NO_JAVA = "a Connect client does not see the server's Java process"
@@ -126,7 +126,7 @@ class ConnectEngine:
         with with_connect():
             yield
 
-    def parallelism(self, spark: SparkSession) -> int:
+    def parallelism(self, spark: SparkSession) -> int:  # noqa: ARG002
         """Return the cores of this machine: a client does not learn those of the server."""
         return usable_cores()
 
@@ -144,17 +144,28 @@ class ConnectEngine:
             with contextlib.suppress(Exception):  # the server may be gone
                 spark.interruptTag(_tag(name))
 
-    def has_died(self, *, within_s: float = 0.0) -> bool:
+    def has_died(self, *, within_s: float = 0.0) -> bool:  # noqa: ARG002
         """Return False: the process is not caudal's."""
         return False
 
-    def stop(self, *, wait_s: float = 60) -> None:
+    def stop(self, *, wait_s: float = 60) -> None:  # noqa: ARG002
         """End the session; the server goes on."""
         session, self._session = self._session, None
         if session is not None:
             ENGINES.pop(session.session_id, None)  # type: ignore[attr-defined]
             with contextlib.suppress(Exception):  # the server may be gone
                 session.stop()
+
+
+def query_over(spark: SparkSession, query: str, frames: Mapping[str, DataFrame]) -> DataFrame:
+    """Return the frame of a query in SQL over frames by their names; they travel with the query, so no view is left on the server."""
+    from pyspark.sql.connect.dataframe import DataFrame
+    from pyspark.sql.connect.plan import SQL, SubqueryAlias
+
+    connected: Any = frames
+    views = [SubqueryAlias(frame._plan, name) for name, frame in connected.items()]
+    session: Any = spark
+    return DataFrame(SQL(query, [], {}, views), session)
 
 
 ENGINES: dict[str, ConnectEngine] = {}
