@@ -18,6 +18,7 @@ from pyspark.sql.types import NullType, TimestampType
 
 from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
+from caudal.engine.marks import marked_schema
 from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -218,7 +219,7 @@ def _is_from_raw(node: Node) -> bool:
 
 
 def _schema(frame: DataFrame, node: Node) -> dict[str, Any]:
-    schema = json.loads(frame.schema.json())
+    schema = json.loads(marked_schema(frame).json())
     fields = [field for field in schema["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
         fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})

@@ -13,6 +13,7 @@ class Capability(StrEnum):
     CORRUPT_RECORDS = "reading text so that lines that are no records are kept"
     TEXT_PARSING = "converting any text to its type as Spark does"
     TO_JSON = "writing values as JSON as Spark does"
+    METADATA = "handing the metadata of columns on as Spark does"
     JSON_SCHEMA = "a schema given as Spark's JSON"
     LITERAL_PATHS = "paths that are taken literally, whatever characters they hold"
     PARQUET_WRITER = "writing Parquet with checksums of its pages and a folder for nulls"

@@ -7,9 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from caudal.engine.choice import is_connected
+
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaObject
     from pyspark.sql import DataFrame
+
+
+class UnknownPlan(Exception):
+    """Raised for a plan that is not known to be read as Spark reads it; the text names what it holds, such as ``the function f``."""
 
 
 @dataclass
@@ -42,7 +48,16 @@ class PlanNode:
 
 
 def analysed_plan(frame: DataFrame) -> PlanNode:
-    """Return a frame's analysed plan; nothing is computed."""
+    """Return a frame's analysed plan; nothing is computed.
+
+    Raises
+    ------
+    UnknownPlan : of a frame of Spark Connect, whose plan holds what is not known to be read as Spark reads it
+    """
+    if is_connected(frame.sparkSession):
+        from caudal.engine.connect_plan import analysed
+
+        return analysed(frame)[0]
     plan = frame._jdf.queryExecution().analyzed()
     root = tree(json.loads(plan.toJSON()))
     if any(node.kind == "Expand" for node in root.each()):

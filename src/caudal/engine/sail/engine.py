@@ -34,6 +34,7 @@ LACKS: Mapping[Capability, str] = {
     Capability.JSON_SCHEMA: "it reads schemas as DDL alone",
     Capability.TEXT_PARSING: "its patterns and casts of text are not Java's",
     Capability.TO_JSON: "its to_json writes wall times with a zone",
+    Capability.METADATA: "it keeps it through casts and some functions",
     Capability.LITERAL_PATHS: "it takes [ ] { } * ? for patterns",
     Capability.PARQUET_WRITER: "its pages have no checksums, and rows without a day lie where those with an empty one lie",
     Capability.PAGE_CHECKSUMS: "its reader ignores them",
