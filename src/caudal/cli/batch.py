@@ -128,6 +128,38 @@ def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None
         finish_run(as_json, result)
 
 
+@app.command("preview")
+def preview_command(folder: Folder, table: Annotated[str, typer.Argument(help="A table that the product makes from others.")],
+            rows: Annotated[int, typer.Option("--rows", min=1, help="About how many rows of each input are read: its newest days.")] = 1000,
+            data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what a table's function gives for the newest rows of its inputs, judged. Publishes nothing."""
+    from caudal.commands.preview import preview_document, preview_table
+
+    with exit_on_error(as_json):
+        chosen = settings(home=home, lake=lake, data=data, engine=engine)
+        with show_progress(as_json) as progress:
+            preview = preview_table(folder, table, chosen, rows, progress)
+        document = preview_document(preview)
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal import print_preview
+
+        return print_preview(document)
+
+
+@app.command("explain")
+def explain_command(folder: Folder, name: Annotated[str, typer.Argument(help="A source, table, model or other node of the product.")],
+            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what a node is made of, and why its steps ran or rested the last time."""
+    from caudal.commands.explain import explain_node
+    from caudal.graph.load import load
+
+    with exit_on_error(as_json):
+        facts = list(explain_node(load(folder), name, settings(home=home, lake=lake)))
+        lines = [name, *(f"  {label:<{max(len(label) for label, _ in facts)}}  {text}" for label, text in facts)]
+        print_result(as_json, {"name": name, "facts": [{"fact": label, "text": text} for label, text in facts]}, "\n".join(lines))
+
+
 @app.command("predict")
 def predict_command(
     folder: Folder,
