@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
-from caudal.client.opened import OpenedHome, open
+from caudal.client import opened
 from caudal.client.shown import lines_part, page_part
 from caudal.client.tables import PublishedTable
 from caudal.declarations.settings import settings
@@ -62,9 +62,9 @@ class ProductFolder:
         return load(self.file)
 
     @property
-    def home(self) -> OpenedHome:
+    def home(self) -> opened.OpenedHome:
         """The home that runs of it publish in."""
-        return open(self.settings.home)
+        return opened.open(self.settings.home)
 
     def __getitem__(self, table: str) -> PublishedTable:
         return self.home[self.product.name][table]

@@ -88,7 +88,9 @@ def preview_of(product: Product, table: str, settings: Settings, rows: int = 100
     for name in node.inputs:
         if tables.version(name) is None:
             raise StepFailed(
-                f"Table '{table}' reads '{name}', which has not been published.", fix="Run the product once: caudal run.", table=table
+                f"Table '{table}' reads '{name}', which has not been published.",
+                fix="Run the product once: caudal run.",
+                table=table,
             )
     spark = RunSpark(product, settings, tables.home.lake, progress or NoProgress(), lambda: True)
     *others, last = spark.engines
@@ -179,5 +181,7 @@ def _newest_rows(tables: ProductTables, spark: SparkSession, name: str, rows: in
 
 def _rows(folder: Place, columns: list[str]) -> pa.Table:
     """Return the rows of the written files; none where there are no files."""
-    parts = [pq.read_table(readable(file), columns=columns, partitioning=None) for file in parquet(folder)] if folder.is_dir() else []
+    parts = (
+        [pq.read_table(readable(file), columns=columns, partitioning=None) for file in parquet(folder)] if folder.is_dir() else []
+    )
     return pa.concat_tables(parts, promote_options="permissive") if parts else pa.table({name: pa.array([]) for name in columns})

@@ -54,7 +54,7 @@ class RunSpark:
     refusals: dict[str, str] = field(default_factory=dict, init=False)
     """Why a step is not done on the first engine, by the step's name."""
     _engine: Engine = field(default=CLASSIC, init=False)
-    _check: Callable[[], None] = field(default=lambda: None, init=False)
+    _check: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False)
     _sessions: dict[str, SparkSession] = field(default_factory=dict, init=False)
     _group: str | None = field(default=None, init=False)
     _was_replaced: bool = field(default=False, init=False)

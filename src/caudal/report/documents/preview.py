@@ -1,10 +1,10 @@
-"""The document of ``caudal preview --json``."""
+"""The documents of ``caudal preview --json`` and ``caudal explain --json``."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from typing_extensions import TypedDict
+from caudal.json_value import JsonValue
 
 
 class PreviewedCheck(TypedDict):
@@ -22,6 +22,20 @@ class PreviewDocument(TypedDict):
     table: str
     engine: str
     inputs: dict[str, int]
-    rows: list[dict[str, Any]]
-    quarantined: list[dict[str, Any]]
+    rows: list[dict[str, JsonValue]]
+    quarantined: list[dict[str, JsonValue]]
     checks: list[PreviewedCheck]
+
+
+class ExplainedFact(TypedDict):
+    """What is known of a node: the fact's name, and the text."""
+
+    fact: str
+    text: str
+
+
+class ExplainDocument(TypedDict):
+    """What is known of a node, in order."""
+
+    name: str
+    facts: list[ExplainedFact]
