@@ -20,10 +20,9 @@ def differences(first: Path, second: Path, skip: tuple[str, ...] = ()) -> list[s
     """Return a sentence for each table of two lakes that is not equal."""
     firsts, seconds = tables_of(first), tables_of(second)
     sentences = [f"{name} is in one lake only" for name in sorted(firsts.keys() ^ seconds.keys())]
-    for name in sorted(firsts.keys() & seconds.keys()):
-        if not any(part in name for part in skip) and (sentence := difference(firsts[name], seconds[name])) is not None:
-            sentences.append(f"{name}: {sentence}")
-    return sentences
+    compared = [name for name in sorted(firsts.keys() & seconds.keys()) if not any(part in name for part in skip)]
+    found = {name: difference(firsts[name], seconds[name]) for name in compared}
+    return [*sentences, *(f"{name}: {sentence}" for name, sentence in found.items() if sentence is not None)]
 
 
 def difference(first: Path, second: Path) -> str | None:

@@ -71,10 +71,18 @@ def reason_to_leave(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, EngineLacks):
             return error.what
-        if type(error).__module__.startswith(("pyspark.errors", "grpc")):
+        if type(error).__module__.startswith(("pyspark.errors", "grpc")) or _raised_by_client(error):
             return f"{type(error).__name__}: {_sentence(str(error))}"
         error = error.__cause__ or error.__context__
     return None
+
+
+def _raised_by_client(error: BaseException) -> bool:
+    """Return whether an error comes from within the client of Spark Connect, which asserts what Spark does not ask for."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and str(at.tb_frame.f_globals.get("__name__", "")).startswith("pyspark.sql.connect")
 
 
 def _sentence(message: str) -> str:

@@ -45,14 +45,14 @@ class Attribute:
     number : its own in the whole plan
     qualifier : the alias of its relation
     metadata : what Spark hands on with it
-    fields : for a structure that the plan puts together, the names of its fields
+    fields : for a structure that the plan puts together, the names of its fields, and the metadata that each hands on
     """
 
     number: int
     name: str
     qualifier: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    fields: tuple[str, ...] = ()
+    fields: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     def node(self) -> PlanNode:
         """Return the reference to it."""
@@ -107,8 +107,9 @@ class Scope:
         """Return the field of a structure."""
         if node.kind == "AttributeReference":
             fields = next((attribute.fields for attribute in self.attributes if attribute.number == node.attribute), ())
-            if name in fields:
-                return PlanNode("GetStructField", {"ordinal": fields.index(name), "name": name}, [node])
+            for place, (field_name, metadata) in enumerate(fields):
+                if field_name == name:
+                    return PlanNode("GetStructField", {"ordinal": place, "name": name, "metadata": metadata}, [node])
         return PlanNode("ExtractValue", {}, [node])
 
 
@@ -217,9 +218,9 @@ def _time_window(arguments: list[PlanNode]) -> PlanNode:
         raise UnknownPlan("windows of time that overlap")
     micros = PlanNode("PreciseTimestampConversion", {}, [time])
     shifted = PlanNode("Subtract", {}, [micros, PlanNode("Literal", {"value": int(offset_s * 1e6)})])
-    start = PlanNode(
-        "PreciseTimestampConversion", {}, [PlanNode("Remainder", {}, [shifted, PlanNode("Literal", {"value": int(width_s * 1e6)})])]
-    )
+    remainder = PlanNode("Remainder", {}, [shifted, PlanNode("Literal", {"value": int(width_s * 1e6)})])
+    before_1970 = PlanNode("<", {}, [remainder, PlanNode("Literal", {"value": 0})])
+    start = PlanNode("PreciseTimestampConversion", {}, [PlanNode("CaseWhen", {}, [before_1970, remainder, remainder])])
     return PlanNode(
         "CreateNamedStruct", {}, [PlanNode("Literal", {"value": "start"}), start, PlanNode("Literal", {"value": "end"}), start]
     )
@@ -230,13 +231,17 @@ def window_node(function: PlanNode, keys: list[PlanNode], orders: list[PlanNode]
     inner = function.below[0] if function.kind == "AggregateExpression" else function
     if inner.kind == "PythonUDF":
         raise UnknownPlan("a Python function over a window")
-    return PlanNode(
-        "WindowExpression", {}, [PlanNode(inner.kind, {}, inner.below), PlanNode("WindowSpecDefinition", {}, [*keys, *orders])]
-    )
+    plain = PlanNode(inner.kind, {}, inner.below)
+    called = plain if inner is function else PlanNode(function.kind, {}, [plain])
+    return PlanNode("WindowExpression", {}, [called, PlanNode("WindowSpecDefinition", {}, [*keys, *orders])])
 
 
 def has_aggregate(node: PlanNode) -> bool:
     """Return whether an expression aggregates rows; what stands over a window does not."""
+    if node.kind == "WindowExpression":
+        called, specification = node.below
+        inner = called.below[0] if called.kind == "AggregateExpression" else called
+        return any(map(has_aggregate, (*inner.below, *specification.below)))
     return node.kind == "AggregateExpression" or any(map(has_aggregate, node.below))
 
 

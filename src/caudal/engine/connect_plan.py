@@ -196,19 +196,18 @@ class _Analyser:
         if node.kind != "Alias":
             if name is None:
                 raise UnknownPlan("a column without a name")
-            node = PlanNode("Alias", {"exprId": {"id": new_number()}, "name": name, "names": [name], "metadata": {}}, [node])
+            node = PlanNode("Alias", {"exprId": {"id": new_number()}, "name": name, "names": [name]}, [node])
         if len(node.properties["names"]) > 1:
             raise UnknownPlan("a column with several names")
-        inner = node.below[0]
-        while inner.kind == "Alias" and "metadata" not in inner.properties:
+        inner, metadata = node.below[0], _metadata(node, by_number)
+        while inner.kind == "Alias":
             inner = inner.below[0]
-        inherited = (
-            by_number[inner.attribute].metadata if inner.kind == "AttributeReference" else inner.properties.get("metadata", {})
-        )
-        metadata = node.properties.get("metadata", inherited)
-        fields: tuple[str, ...] = by_number[inner.attribute].fields if inner.kind == "AttributeReference" else ()
+        fields = by_number[inner.attribute].fields if inner.kind == "AttributeReference" else ()
         if inner.kind == "CreateNamedStruct":
-            fields = tuple(str(part.properties.get("value")) for part in inner.below[::2])
+            keys, values = inner.below[::2], inner.below[1::2]
+            fields = tuple(
+                (str(key.properties.get("value")), _metadata(value, by_number)) for key, value in zip(keys, values, strict=True)
+            )
         return node, Attribute(node.attribute, str(node.properties["name"]), None, metadata, fields)
 
     def _project(self, project: Any, relation: Relation) -> _Analysed:
@@ -269,7 +268,11 @@ class _Analyser:
         for part in generator.below:
             check_rows(part)
         names = (
-            list(node.properties["names"]) if node.kind == "Alias" else {"explode": ["col"], "Explode": ["col"]}.get(generator.kind)
+            list(node.properties["names"])
+            if node.kind == "Alias"
+            else ["col"]
+            if generator.kind in ("Explode", "explode_outer")
+            else None
         )
         if names is None:
             raise UnknownPlan("a generator without names")
@@ -284,13 +287,18 @@ class _Analyser:
     def _with_columns(self, with_columns: Any, _: Relation) -> _Analysed:
         below = self.of(with_columns.input)
         scope = self._scope(below)
-        added = {alias.name[0].lower(): self._named(alias_node(alias, scope), None, scope) for alias in with_columns.aliases}
-        for node, _attribute in added.values():
+        before = below.attributes
+        below, aliases = self._generated(below, [alias_node(alias, scope) for alias in with_columns.aliases])
+        scope = self._scope(below)
+        added = {}
+        for node in aliases:
             check_rows(node)
             if has_aggregate(node):
                 raise UnknownPlan("an aggregate beside rows")
+            named = self._named(node, None, scope)
+            added[named[1].name.lower()] = named
         nodes, attributes = [], []
-        for attribute in below.attributes:
+        for attribute in before:
             node, column = added.pop(attribute.name.lower(), (attribute.node(), attribute))
             nodes.append(node)
             attributes.append(column)
@@ -357,6 +365,8 @@ class _Analyser:
         below = self.of(aggregate.input)
         scope = self._scope(below)
         keys = [self._expression(expression, scope) for expression in aggregate.grouping_expressions]
+        below, keys = self._with_time_windows(below, keys)
+        scope = self._scope(below)
         nodes = [*keys, *(self._expression(expression, scope) for expression in aggregate.aggregate_expressions)]
         named = [self._named(node, name, scope) for node, name in zip(nodes, self._names(relation, nodes), strict=True)]
         grouping = [key.below[0] if key.kind == "Alias" else key for key in keys]
@@ -364,6 +374,22 @@ class _Analyser:
             "Aggregate", [below.node], groupingExpressions=grouping, aggregateExpressions=[node for node, _ in named]
         )
         return _Analysed(node, [attribute for _, attribute in named])
+
+    def _with_time_windows(self, below: _Analysed, keys: list[PlanNode]) -> tuple[_Analysed, list[PlanNode]]:
+        """Return the input with its windows of time as columns, as Spark makes them before it groups, and the keys that refer to them."""
+        named = []
+        for place, key in enumerate(keys):
+            if key.kind == "CreateNamedStruct":
+                key = PlanNode("Alias", {"exprId": {"id": new_number()}, "name": "window", "names": ["window"]}, [key])
+            if key.kind == "Alias" and key.below[0].kind == "CreateNamedStruct":
+                named.append((place, self._named(key, None, self._scope(below))))
+        if not named:
+            return below, keys
+        nodes = [*(attribute.node() for attribute in below.attributes), *(node for _, (node, _) in named)]
+        columns = [column for _, (_, column) in named]
+        windowed = _Analysed(ConnectNode("Project", [below.node], projectList=nodes), [*below.attributes, *columns])
+        by_place = {place: column.node() for place, (_, column) in named}
+        return windowed, [by_place.get(place, key) for place, key in enumerate(keys)]
 
     def _join(self, join: Any, _: Relation) -> _Analysed:
         left, right = self.of(join.left), self.of(join.right)
@@ -407,6 +433,11 @@ class _Analyser:
         project = ConnectNode("Project", [node], projectList=[*nodes, *(attribute.node() for attribute in others)])
         return _Analysed(project, [*attributes, *others])
 
+    def _with_relations(self, _: Any, __: Relation) -> _Analysed:
+        raise UnknownPlan("a query in SQL")
+
+    _sql = _with_relations
+
     def _set_op(self, operation: Any, _: Relation) -> _Analysed:
         left, right = self.of(operation.left_input), self.of(operation.right_input)
         if operation.by_name:
@@ -446,6 +477,16 @@ class _Analyser:
             "FlatMapGroupsInPandas", [below.node], groupingAttributes=keys, output=[attribute.node() for attribute in attributes]
         )
         return _Analysed(node, attributes)
+
+
+def _metadata(node: PlanNode, by_number: Mapping[int, Attribute]) -> Mapping[str, Any]:
+    """Return the metadata that a value hands on."""
+    if node.kind == "AttributeReference":
+        return by_number[node.attribute].metadata
+    if node.kind == "Alias" and "metadata" not in node.properties:
+        return _metadata(node.below[0], by_number)
+    metadata: Mapping[str, Any] = node.properties.get("metadata", {})
+    return metadata
 
 
 def _of_struct(kind: DataType) -> list[Attribute]:
