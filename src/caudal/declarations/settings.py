@@ -74,7 +74,10 @@ class Settings:
             if "://" in str(value):
                 address(str(value), "CAUDAL_OPENLINEAGE")
         if self.engine.startswith("sc://"):
-            address(self.engine, "CAUDAL_ENGINE")
+            for parameter in self.engine.partition("/;")[2].split(";"):
+                name, _, value = parameter.partition("=")
+                if value and is_secret_name(name):
+                    Secret(value)
         elif self.engine not in ENGINES:
             raise DeclarationProblem(
                 f"The setting engine is '{self.engine}'.",
@@ -92,6 +95,8 @@ class Settings:
         value = getattr(self, name)
         if name == "key" and value:
             return "***"
+        if name == "engine":
+            return repr(value.partition("/;")[0])
         if isinstance(value, Mapping):
             return repr({key: "***" if is_secret_name(key) else Address(str(text)).shown for key, text in value.items()})
         return repr(Address(value).shown) if isinstance(value, str) else repr(value)

@@ -16,7 +16,6 @@ from caudal.engine.mode import with_connect
 from caudal.engine.protocol import SessionRequest
 from caudal.engine.settings import usable_cores
 from caudal.errors import EnvironmentProblem
-from caudal.secret import Address
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -51,8 +50,8 @@ class ConnectEngine:
 
     @property
     def name(self) -> str:
-        """Its address, without secrets."""
-        return Address(self._address).shown
+        """Its address, without parameters, one of which may be a token."""
+        return f"{SCHEME}{urlsplit(self._address).netloc.rpartition('@')[2]}"
 
     @property
     def title(self) -> str:

@@ -168,11 +168,22 @@ def expression_node(expression: Expression, scope: Scope) -> PlanNode:
         return PlanNode("PythonUDF", {}, [expression_node(part, scope) for part in function.arguments])
     if kind == "unresolved_function" and not expression.unresolved_function.is_user_defined_function:
         function = expression.unresolved_function
-        return function_node(function.function_name.lower(), [expression_node(part, scope) for part in function.arguments])
+        name = function.function_name.lower()
+        if any(part.WhichOneof("expr_type") == "unresolved_star" for part in function.arguments):
+            return _function_of_all(name, len(function.arguments), scope)
+        return function_node(name, [expression_node(part, scope) for part in function.arguments])
     if kind == "call_function":
         called = expression.call_function
         return function_node(called.function_name.lower(), [expression_node(part, scope) for part in called.arguments])
     raise UnknownPlan(f"an expression of the kind {kind}")
+
+
+def _function_of_all(name: str, arguments: int, scope: Scope) -> PlanNode:
+    """Return a function of a star: of the number of rows, or of all columns."""
+    if arguments != 1 or name not in ("count", "struct"):
+        raise UnknownPlan("a star in a function")
+    columns = [attribute.node() for attribute in scope.attributes]
+    return function_node(name, [PlanNode("Literal", {"value": 1})] if name == "count" else columns)
 
 
 def alias_node(alias: Expression.Alias, scope: Scope) -> PlanNode:
@@ -285,6 +296,8 @@ def _sql_node(node: exp.Expression, scope: Scope) -> PlanNode:
         return scope.column([part.name for part in node.parts])
     if isinstance(node, exp.Literal):
         return PlanNode("Literal", {"value": node.this})
+    if isinstance(node, exp.Star) and isinstance(node.parent, exp.Count):
+        return PlanNode("Literal", {"value": 1})
     if isinstance(node, exp.Null):
         return PlanNode("Literal", {"value": None})
     if isinstance(node, exp.Boolean | exp.Var | exp.DataType | exp.Identifier | exp.IntervalSpan | exp.DataTypeParam):

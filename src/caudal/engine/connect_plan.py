@@ -387,7 +387,11 @@ class _Analyser:
             return below, keys
         nodes = [*(attribute.node() for attribute in below.attributes), *(node for _, (node, _) in named)]
         columns = [column for _, (_, column) in named]
-        windowed = _Analysed(ConnectNode("Project", [below.node], projectList=nodes), [*below.attributes, *columns])
+        below_windows: PlanNode = below.node
+        for _, (node, _) in named:  # rows without a time are in no window
+            times = [part.below[0] for part in node.each() if part.kind == "PreciseTimestampConversion"]
+            below_windows = ConnectNode("Filter", [below_windows], condition=[PlanNode("isnotnull", {}, times[1:2])])
+        windowed = _Analysed(ConnectNode("Project", [below_windows], projectList=nodes), [*below.attributes, *columns])
         by_place = {place: column.node() for place, (_, column) in named}
         return windowed, [by_place.get(place, key) for place, key in enumerate(keys)]
 
