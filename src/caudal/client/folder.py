@@ -169,11 +169,8 @@ class FinishedRun:
     document: RunDocument
 
     def _repr_html_(self) -> str:
-        rows = [
-            (step["step"], step["state"], "" if step.get("rows_written") is None else f"{step['rows_written']:,}")
-            for step in self.document["steps"]
-        ]
-        return page_part(f"Run {self.document['run_id']}: {self.document['state']}", ("step", "state", "rows"), rows)
+        rows = [(step["step"], step["state"], f"{step['seconds']:.1f}", step["why"] or "") for step in self.document["steps"]]
+        return page_part(f"Run {self.document['run_id']}: {self.document['state']}", ("step", "state", "seconds", "why"), rows)
 
     def __repr__(self) -> str:
         return f"<run {self.document['run_id']}: {self.document['state']}, {len(self.document['steps'])} steps>"

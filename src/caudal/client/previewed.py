@@ -22,7 +22,7 @@ class PreviewedRows:
     preview: Preview
 
     def __len__(self) -> int:
-        return self.preview.rows.num_rows
+        return int(self.preview.rows.num_rows)
 
     @property
     def checks(self) -> dict[str, int]:
