@@ -54,7 +54,7 @@ class RunSpark:
     refusals: dict[str, str] = field(default_factory=dict, init=False)
     """Why a step is not done on the first engine, by the step's name."""
     _engine: Engine = field(default=CLASSIC, init=False)
-    _check: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False)
+    _check: Callable[[], None] | None = field(default=None, init=False)
     _sessions: dict[str, SparkSession] = field(default_factory=dict, init=False)
     _group: str | None = field(default=None, init=False)
     _was_replaced: bool = field(default=False, init=False)
@@ -71,24 +71,26 @@ class RunSpark:
         return engines(self.settings.engine)
 
     @contextmanager
-    def on(self, engine: Engine, check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def on(self, engine: Engine, check: Callable[[], None] | None = None) -> Iterator[None]:
         """Use an engine within the block.
 
         Parameters
         ----------
         check : called when the session is asked for; raises where the engine lacks what will be needed
         """
-        before, self._engine, self._check = self._engine, engine, check
+        before = self._engine, self._check
+        self._engine, self._check = engine, check
         try:
             with engine.speaking():
                 yield
         finally:
-            self._engine, self._check = before, lambda: None
+            self._engine, self._check = before
 
     @property
     def session(self) -> SparkSession:
         """The session with the engine that is used now, started when first asked for."""
-        self._check()
+        if self._check is not None:
+            self._check()
         session = self._sessions.get(self._engine.name)
         if session is None:
             with self._start_lock:  # a stream's threads may ask for it at the same time

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
@@ -118,7 +119,7 @@ class SailEngine(ConnectEngine):
 
 def _launch(request: SessionRequest) -> subprocess.Popen[bytes]:
     """Start the server; it ends when this process does, since its standard input ends then."""
-    if find_pysail() is None:
+    if find_spec("pysail") is None:
         raise missing_library("pysail", extra="sail", for_="The engine 'sail'")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environment |= {"RUST_LOG": environment.get("RUST_LOG", "error"), "SAIL_RUNTIME__STACK_SIZE": str(STACK_BYTES)}
@@ -128,14 +129,6 @@ def _launch(request: SessionRequest) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "caudal.engine.sail.serve"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
     )  # fmt: skip
-
-
-def find_pysail() -> str | None:
-    """Return the version of Sail that is installed, or None."""
-    try:
-        return version("pysail")
-    except PackageNotFoundError:
-        return None
 
 
 def _port(process: subprocess.Popen[bytes]) -> int:
