@@ -14,7 +14,7 @@ from caudal.engine.session import has_died, session, start_description, stop
 from caudal.engine.settings import is_local
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 class ClassicEngine:
@@ -44,6 +44,10 @@ class ClassicEngine:
         """Let PySpark's functions make expressions of Java within the block, as they do unless a Connect server is spoken to."""
         with without_connect():
             yield
+
+    def refusals(self, frame: DataFrame) -> tuple[str, ...]:
+        """Return nothing: what Spark computes is what other engines are compared with."""
+        return ()
 
     def parallelism(self, spark: SparkSession) -> int:
         """Return the number of cores of the master."""

@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -124,6 +124,10 @@ class ConnectEngine:
         """Let PySpark's functions make expressions for a Connect server within the block."""
         with with_connect():
             yield
+
+    def refusals(self, frame: DataFrame) -> Sequence[str]:
+        """Return nothing: a server of Spark computes what Spark computes."""
+        return ()
 
     def parallelism(self, spark: SparkSession) -> int:  # noqa: ARG002
         """Return the cores of this machine: a client does not learn those of the server."""

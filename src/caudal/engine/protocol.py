@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +11,7 @@ from caudal.engine.capability import Capability
 from caudal.errors import EngineLacks
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ class Engine(Protocol):
     def speaking(self) -> AbstractContextManager[None]:
         """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
 
+    def refusals(self, frame: DataFrame) -> Sequence[str]:
+        """Return why a frame must not be computed here: what in its plan is not known to give Spark's rows."""
+
     def parallelism(self, spark: SparkSession) -> int:
         """Return how many tasks it runs at the same time."""
 
@@ -94,6 +97,23 @@ def require(engine: Engine, capability: Capability, for_: str) -> None:
     """
     if not engine.can(capability):
         raise lack(engine, capability, for_)
+
+
+def require_equal_rows(engine: Engine, frame: DataFrame, for_: str) -> None:
+    """Raise unless an engine is known to give Spark's rows of a frame.
+
+    Raises
+    ------
+    EngineLacks : something in the frame's plan was not compared, or differs; a run whose engine is ``auto`` does the step on Spark
+    """
+    reasons = engine.refusals(frame)
+    if reasons:
+        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
+        raise EngineLacks(
+            f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}.",
+            fix="Pass --engine auto, which does on Spark what another engine cannot do, or --engine spark.",
+            engine=engine.name,
+        )
 
 
 def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -24,7 +24,7 @@ from caudal.errors import EnvironmentProblem
 from caudal.extras import missing_library
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 STACK_BYTES = 128 << 20  # only reserved; a plan of a thousand unions fits
 LACKS: Mapping[Capability, str] = {
@@ -88,6 +88,12 @@ class SailEngine(ConnectEngine):
 
             self._address = f"sc://{HOST}:{_port(process)}"
         return super().session(request)
+
+    def refusals(self, frame: DataFrame) -> Sequence[str]:
+        """Return what in a frame's plan was not compared with Spark in this version, or differs."""
+        from caudal.engine.sail.check import unequal_constructs
+
+        return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
 
     def has_died(self, *, within_s: float = 0.0) -> bool:
         """Return whether the server's process has ended by itself, or does so within ``within_s``."""
