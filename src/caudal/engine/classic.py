@@ -45,6 +45,10 @@ class ClassicEngine:
         with without_connect():
             yield
 
+    def literal_path(self, path: str) -> str:
+        """Return the path: an option of the reader says that it is literal."""
+        return path
+
     def parallelism(self, spark: SparkSession) -> int:
         """Return the number of cores of the master."""
         return spark.sparkContext.defaultParallelism

@@ -65,6 +65,9 @@ class Engine(Protocol):
     def speaking(self) -> AbstractContextManager[None]:
         """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
 
+    def literal_path(self, path: str) -> str:
+        """Return a path in the notation in which the engine takes it literally."""
+
     def parallelism(self, spark: SparkSession) -> int:
         """Return how many tasks it runs at the same time."""
 
@@ -99,7 +102,7 @@ def require(engine: Engine, capability: Capability, for_: str) -> None:
 def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:
     """Return the error of an engine that lacks what something needs."""
     return EngineLacks(
-        f"{for_} needs {capability}, and {engine.title} has none: {engine.lacks[capability]}.",
+        f"{for_} needs {capability}, which {engine.title} lacks: {engine.lacks[capability]}.",
         fix="Pass --engine auto, which does on Spark what another engine cannot do, or --engine spark.",
         engine=engine.name,
         capability=capability.name.lower(),
