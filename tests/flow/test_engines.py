@@ -65,6 +65,14 @@ def test_tables_are_equal_after_a_first_run_and_after_one_more_week(shop: Path, 
     assert documents["spark"]["tables"] == documents["sail"]["tables"]
 
 
+def test_a_server_of_spark_makes_the_same_tables(shop: Path, homes: dict[str, Path], connect_address: str) -> None:
+    home = shop.parent / "home-connect"
+    caudal("run", shop, "--home", home, "--engine", connect_address)
+    caudal("run", shop, "--home", homes["spark"], "--engine", "spark")
+    assert differences(homes["spark"] / "lake", home / "lake", PREDICTED) == []
+    assert not list(home.rglob("*.crc"))
+
+
 def test_another_engine_makes_nothing_again(shop: Path, homes: dict[str, Path]) -> None:
     for engine in ("spark", "auto", "sail"):
         assert set(states(caudal("run", shop, "--home", homes["sail"], "--engine", engine)).values()) == {"skipped"}

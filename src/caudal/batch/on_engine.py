@@ -88,4 +88,4 @@ def _raised_by_client(error: BaseException) -> bool:
 def _sentence(message: str) -> str:
     """Return the sentence of an engine's message; of an error within gRPC, its details."""
     details = [line.strip().removeprefix("details = ").strip('"') for line in message.splitlines() if "details = " in line]
-    return details[0][:300] if details else spark_sentence(message)
+    return (details[0][:300] if details else spark_sentence(message)).strip()

@@ -49,6 +49,10 @@ class ClassicEngine:
         """Return nothing: what Spark computes is what other engines are compared with."""
         return ()
 
+    def literal_path(self, path: str) -> str:
+        """Return the path: an option of the reader says that it is literal."""
+        return path
+
     def parallelism(self, spark: SparkSession) -> int:
         """Return the number of cores of the master."""
         return spark.sparkContext.defaultParallelism

@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ _NO_JAVA = "a Connect client does not see the server's Java process"
 LACKS_OF_CLIENTS: Mapping[Capability, str] = {
     Capability.SHARED_VARIABLES: "the protocol of Spark Connect has none",
     Capability.ANALYSED_PLAN: _NO_JAVA,
+    Capability.LITERAL_PATHS: "a server does not hear the option that Spark has for it",
     Capability.TEMPORARY_VIEWS: "a server looks for views when it computes",
     Capability.RDD: "the protocol of Spark Connect has none",
     Capability.SPARK_ML: "caudal stores and loads its models through Java",
@@ -128,6 +130,10 @@ class ConnectEngine:
     def refusals(self, frame: DataFrame) -> Sequence[str]:
         """Return nothing: a server of Spark computes what Spark computes."""
         return ()
+
+    def literal_path(self, path: str) -> str:
+        """Return the path with a backslash before each sign of Hadoop's patterns."""
+        return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)
 
     def parallelism(self, spark: SparkSession) -> int:  # noqa: ARG002
         """Return the cores of this machine: a client does not learn those of the server."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can
+from caudal.engine.choice import can, engine_of
 from caudal.engine.marks import quoted
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ def literal_reader(spark: SparkSession) -> DataFrameReader:
 
 def literal_path(spark: SparkSession, path: str) -> str:
     """Return a path as the session's engine takes it literally."""
-    return path if can(spark, Capability.LITERAL_PATHS) else f"file://{quote(path)}"
+    engine = engine_of(spark)
+    return path if engine.can(Capability.LITERAL_PATHS) else engine.literal_path(path)
 
 
 def parquet_frame(spark: SparkSession, paths: Sequence[str], schema: StructType, **options: str) -> DataFrame:

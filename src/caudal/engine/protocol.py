@@ -68,6 +68,9 @@ class Engine(Protocol):
     def refusals(self, frame: DataFrame) -> Sequence[str]:
         """Return why a frame must not be computed here: what in its plan is not known to give Spark's rows."""
 
+    def literal_path(self, path: str) -> str:
+        """Return a path in the notation in which the engine takes it literally."""
+
     def parallelism(self, spark: SparkSession) -> int:
         """Return how many tasks it runs at the same time."""
 
@@ -119,7 +122,7 @@ def require_equal_rows(engine: Engine, frame: DataFrame, for_: str) -> None:
 def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:
     """Return the error of an engine that lacks what something needs."""
     return EngineLacks(
-        f"{for_} needs {capability}, and {engine.title} has none: {engine.lacks[capability]}.",
+        f"{for_} needs {capability}, which {engine.title} lacks: {engine.lacks[capability]}.",
         fix="Pass --engine auto, which does on Spark what another engine cannot do, or --engine spark.",
         engine=engine.name,
         capability=capability.name.lower(),

@@ -132,12 +132,24 @@ def test_sail_has_what_it_is_declared_to_have_and_nothing_else(on_sail: Any, tmp
     )
 
 
+@pytest.mark.slow
+def test_a_server_of_spark_has_what_it_is_declared_to_have(connect_address: str, tmp_path: Path) -> None:
+    engine = ConnectEngine(connect_address)
+    with engine.speaking():
+        session = engine.session(SessionRequest())
+        for capability, tried in TRIES.items():
+            (tmp_path / capability.name).mkdir()
+            assert shows(tried, session, tmp_path / capability.name) == can(session, capability), capability
+        read_odd_names(session, tmp_path)
+    engine.stop()
+
+
 def test_every_reason_ends_a_sentence(on_sail: Any) -> None:
     for capability, reason in engine_of(on_sail).lacks.items():
         assert reason, capability
         assert not reason.endswith("."), capability
     with pytest.raises(
-        EngineLacks, match=r"A test needs counting rows while they are written, and Sail [\d.]+ has none: it does not"
+        EngineLacks, match=r"A test needs counting rows while they are written, which Sail [\d.]+ lacks: it does not"
     ):
         require(sail(), Capability.OBSERVE, "A test")
 
@@ -148,17 +160,21 @@ def test_a_query_finds_its_frames_without_views(on_sail: Any) -> None:
 
 
 def test_files_of_any_name_are_read(on_sail: Any, tmp_path: Path) -> None:
+    read_odd_names(on_sail, tmp_path)
+    assert literal_path(on_sail, "/a [b]") == "file:///a%20%5Bb%5D"
+
+
+def read_odd_names(spark: Any, tmp_path: Path) -> None:
     schema = StructType([StructField("a b", LongType(), True, {"m": 1})])
     paths = []
-    for name in ("[x]", "{y}", "a*b", "50%20", "ä #1"):
+    for name in ("[x]", "{y}", "a*b", "50%20", "ä #1", "back\\slash"):
         folder = tmp_path / name
         folder.mkdir()
         paths.append(str(folder / "x.parquet"))
         pq.write_table(pa.table({"a b": [1]}), paths[-1])
-    frame = parquet_frame(on_sail, paths, schema)
+    frame = parquet_frame(spark, paths, schema)
     assert frame.count() == len(paths)
     assert frame.schema["a b"].metadata == {"m": 1}
-    assert literal_path(on_sail, "/a [b]") == "file:///a%20%5Bb%5D"
 
 
 def test_both_kinds_of_sessions_take_turns(spark: Any, sail_server: Any) -> None:

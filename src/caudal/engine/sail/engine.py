@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from caudal.engine.capability import Capability
 from caudal.engine.connect import LACKS_OF_CLIENTS, ConnectEngine
@@ -94,6 +95,10 @@ class SailEngine(ConnectEngine):
         from caudal.engine.sail.check import unequal_constructs
 
         return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
+
+    def literal_path(self, path: str) -> str:
+        """Return the path as the address of a file: in addresses there are no patterns."""
+        return f"file://{quote(path)}"
 
     def has_died(self, *, within_s: float = 0.0) -> bool:
         """Return whether the server's process has ended by itself, or does so within ``within_s``."""

@@ -48,7 +48,7 @@ def parquet_rows(spark: SparkSession, files: Sequence[RawFile], ddl: str, column
     from pyspark.sql import functions as F
 
     if can(spark, Capability.FILE_NAMES):
-        rows = literal_reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
+        rows = literal_reader(spark).schema(ddl).parquet(*(literal_path(spark, spark_path(file.path)) for file in files))
         # metadataColumn returns Spark's metadata even where a file has a column of that name.
         return rows, F.substring(rows.metadataColumn("_metadata")["file_name"], 1, DIGITS).alias(FILE)
     if FILE in {column.lower() for column in columns}:

@@ -46,10 +46,12 @@ def write_judged(frame: DataFrame, folder: Place, by: Sequence[str], segments: S
     place = _folder_number(frame, by, segments)
     if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy
         frame.write.mode("overwrite").options(**_parquet_options(frame)).partitionBy(VERDICT, *by).parquet(spark_path(folder))
+        _remove_checksum_files(frame, folder)
         return {}
     verdict = F.when(F.col(VERDICT) == VERDICTS[0], 0).otherwise(1)
     numbered = frame.withColumn(_SLOT, place * len(VERDICTS) + verdict).drop(VERDICT, *by)
     numbered.write.mode("overwrite").options(**_parquet_options(frame)).partitionBy(_SLOT).parquet(str(folder))
+    _remove_checksum_files(frame, folder)
     for entry in list(folder.glob(f"{_SLOT}=*")):
         number, verdict_number = divmod(int(entry.name.partition("=")[2]), len(VERDICTS))
         target = folder / f"{VERDICT}={VERDICTS[verdict_number]}" / _folder_path(number, by, segments)
@@ -107,8 +109,17 @@ def set_aside_repeats(
         remove(folder / WAITING)
         return {name: counts.get(flags[name], 0) for name in warning}
     rows.select(*frame_columns).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
+    _remove_checksum_files(frame, folder)
     remove(folder / WAITING)
     return {name: int(observation.get[flags[name]]) for name in warning}
+
+
+def _remove_checksum_files(frame: DataFrame, folder: Place) -> None:
+    """Remove the checksum files of Hadoop's, which a server writes unless it was started with other settings: they would not fit files whose
+    repeats are moved."""
+    if isinstance(folder, Path) and not can(frame.sparkSession, Capability.HADOOP_SETTINGS):
+        for file in folder.rglob(".*.crc"):
+            file.unlink()
 
 
 def _waiting_rows(frame: DataFrame, folder: Place, by: Sequence[str]) -> DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can
+from caudal.engine.files import literal_path
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats import csv_as_parquet
 from caudal.stages.ingest.formats.bytes import TextSurvey, survey_text
@@ -112,7 +113,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
     texts = {column.name: f"_r{i}" for i, column in enumerate(used)}
     names = [texts.get(column.name, f"_c{i}") for i, column in enumerate(physical.columns)]
-    paths = [spark_path(file.path) for file in files]
+    paths = [literal_path(spark, spark_path(file.path)) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     dialect_options = dict(physical.dialect)
     if "recorded" not in dialect_options and not can(spark, Capability.CORRUPT_RECORDS):
