@@ -17,7 +17,7 @@ from caudal.declarations.build_context import build_context
 from caudal.declarations.node import Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
-from caudal.engine.protocol import Engine, require_equal_rows
+from caudal.engine.protocol import Engine
 from caudal.errors import NotThere, StepFailed, nearest
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -141,7 +141,7 @@ def _preview_on(engine: Engine, spark: RunSpark, tables: ProductTables, node: Ta
             samples = {name: _newest_rows(tables, session, name, rows) for name in node.inputs}
             frames = {name: frame.alias(name) for name, (frame, _) in samples.items()}
             frame = frame_of(tables.product, session, node, frames)
-            require_equal_rows(engine, frame, f"Table '{node.name}'")
+            spark.hold_to_equal_rows(frame, f"Table '{node.name}'")
             judged = judge_and_write(tables, node, storable(frame, node, tables.product.tz), stage)
             outcome = judged.outcome(written=stage)
         of_tables = {expectation.name for expectation in judged.expectations if isinstance(expectation, TableExpectation)}

@@ -45,7 +45,7 @@ class ClassicEngine:
         with without_connect():
             yield
 
-    def refusals(self, frame: DataFrame) -> tuple[str, ...]:
+    def refusals(self, frame: DataFrame) -> tuple[str, ...]:  # noqa: ARG002
         """Return nothing: what Spark computes is what other engines are compared with."""
         return ()
 

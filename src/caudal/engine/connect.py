@@ -127,7 +127,7 @@ class ConnectEngine:
         with with_connect():
             yield
 
-    def refusals(self, frame: DataFrame) -> Sequence[str]:
+    def refusals(self, frame: DataFrame) -> Sequence[str]:  # noqa: ARG002
         """Return nothing: a server of Spark computes what Spark computes."""
         return ()
 

@@ -102,21 +102,13 @@ def require(engine: Engine, capability: Capability, for_: str) -> None:
         raise lack(engine, capability, for_)
 
 
-def require_equal_rows(engine: Engine, frame: DataFrame, for_: str) -> None:
-    """Raise unless an engine is known to give Spark's rows of a frame.
-
-    Raises
-    ------
-    EngineLacks : something in the frame's plan was not compared, or differs; a run whose engine is ``auto`` does the step on Spark
-    """
+def unequal_rows(engine: Engine, frame: DataFrame, for_: str) -> str | None:
+    """Return the sentence that an engine is not known to give Spark's rows of a frame, with the reason; None where it is known to."""
     reasons = engine.refusals(frame)
-    if reasons:
-        more = f", and {len(reasons) - 1} more" if len(reasons) > 1 else ""
-        raise EngineLacks(
-            f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}.",
-            fix="Pass --engine auto, which does on Spark what another engine cannot do, or --engine spark.",
-            engine=engine.name,
-        )
+    if not reasons:
+        return None
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}."
 
 
 def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:

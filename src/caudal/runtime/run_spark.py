@@ -15,7 +15,8 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.choice import engines
 from caudal.engine.classic import CLASSIC
-from caudal.engine.protocol import Engine, SessionRequest
+from caudal.engine.protocol import Engine, SessionRequest, unequal_rows
+from caudal.errors import EngineLacks
 from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
@@ -24,7 +25,7 @@ from caudal.stages.ingest.needs import needed_connectors
 from caudal.storage.place import Place, spark_needs
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 # Of the sample of benchmarks/etl, Parquet, 8 MB take a third less processor time when Java compiles little, 71 MB a seventh more.
 BRIEF_BYTES = 16 * 2**20
@@ -121,6 +122,20 @@ class RunSpark:
         if self._group is not None:
             engine.set_group(started, self._group)
         return started
+
+    def hold_to_equal_rows(self, frame: DataFrame, for_: str) -> str | None:
+        """Return the sentence that the engine is not known to give Spark's rows of a frame, which the run then shows; None where it is known to.
+
+        Raises
+        ------
+        EngineLacks : it is not known to, and the engine ``auto`` has Spark to do it instead
+        """
+        sentence = unequal_rows(self._engine, frame, for_)
+        if sentence is not None and self._engine is not self.engines[-1]:
+            raise EngineLacks(sentence, engine=self._engine.name)
+        if sentence is not None:
+            self.progress.noted(f"{sentence} The engine 'auto' has Spark compute it.")
+        return sentence
 
     def set_group(self, name: str | None) -> None:
         """Put the queries that this thread starts from now on into a group, so that they can be cancelled together."""

@@ -22,7 +22,6 @@ from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.protocol import require_equal_rows
 from caudal.engine.reach import FrameInput, LookBack, reach
 from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
@@ -90,7 +89,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         if _partial(extent) and (difference := other_columns(tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {difference}")
             frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
-        require_equal_rows(ws.spark.engine, frame, f"Table '{table.name}'")
+        unequal = ws.spark.hold_to_equal_rows(frame, f"Table '{table.name}'")
         reads = (
             recorder.reads
             if extent.days is None and extent.segments is None
@@ -107,6 +106,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
+            **({"notes": [unequal]} if unequal is not None else {}),
         }
         with apply_spark_options(ws.spark.session, context.settings):
             return publish(
