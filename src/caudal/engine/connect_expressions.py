@@ -118,8 +118,8 @@ def name_parts(name: str) -> list[str]:
 
     Examples
     --------
-    >>> name_parts("t.`a.b`"), name_parts("``x```")
-    (['t', 'a.b'], ['', 'x`'])
+    >>> name_parts("t.`a.b`"), name_parts("`a``b`")
+    (['t', 'a.b'], ['a`b'])
     """
     parts = re.findall(r"`((?:[^`]|``)*)`|([^.`]+)", name)
     return [plain or quoted.replace("``", "`") for quoted, plain in parts]
