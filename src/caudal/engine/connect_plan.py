@@ -20,7 +20,7 @@ from caudal.engine.connect_expressions import (
     has_aggregate,
     new_number,
 )
-from caudal.engine.plan import PlanNode, UnknownPlan
+from caudal.engine.plan_node import PlanNode, UnknownPlan
 from caudal.engine.sql_columns import passed_columns
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ class SessionRequest:
     brief: bool = False
 
 
-class Engine(Protocol):
+class QueryEngine(Protocol):
     """Computes PySpark frames."""
 
     @property
@@ -84,7 +84,7 @@ class Engine(Protocol):
         """End its session, and its process if caudal has started that; do nothing if there is none."""
 
 
-def require(engine: Engine, capability: Capability, for_: str) -> None:
+def require_capability(engine: QueryEngine, capability: Capability, for_: str) -> None:
     """Raise unless an engine has a capability.
 
     Parameters
@@ -99,7 +99,7 @@ def require(engine: Engine, capability: Capability, for_: str) -> None:
         raise lack(engine, capability, for_)
 
 
-def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:
+def lack(engine: QueryEngine, capability: Capability, for_: str) -> EngineLacks:
     """Return the error of an engine that lacks what something needs."""
     return EngineLacks(
         f"{for_} needs {capability}, which {engine.title} lacks: {engine.lacks[capability]}.",

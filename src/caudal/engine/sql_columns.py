@@ -9,7 +9,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
 
-from caudal.engine.plan import UnknownPlan
+from caudal.engine.plan_node import UnknownPlan
 
 Source = tuple[str, str]  # input, column
 
