@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from caudal.declarations.database import Database, connector
-from caudal.declarations.node import Source, Table
+from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.engine.capability import Capability
 from caudal.graph.kinds.source import LAND, READ
@@ -30,8 +30,6 @@ def needs(product: Product, lake: Place, kind: str, subject: str) -> Iterator[Ne
     model = product.models.get(subject)
     if model is not None and any(map(_is_spark_ml, model.candidates.values())):
         yield Capability.SPARK_ML, f"A candidate of model '{subject}'"
-    if isinstance(node, Table) and node.sql is not None:
-        yield Capability.METADATA, f"The query of table '{subject}'"
     if isinstance(node, Source):
         if isinstance(node.connection, Database) and kind == LAND.name and connector(node.connection) is not None:
             yield Capability.CONNECTORS, f"The database of source '{subject}'"

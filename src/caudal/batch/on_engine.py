@@ -9,7 +9,7 @@ from caudal.batch.step import Step, StepResult
 from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import are_common, has_stopped
-from caudal.engine.protocol import Engine, require
+from caudal.engine.protocol import QueryEngine, require_capability
 from caudal.errors import CaudalError, EngineLacks, StepFailed
 from caudal.runtime.faults import spark_sentence
 from caudal.runtime.workspace import Workspace
@@ -57,10 +57,10 @@ def work_on_engine(ws: Workspace, step: Step, clear: Callable[[], object]) -> St
         raise StepFailed(f"Step '{step.name}' failed on {last.title}: {reason}", fix=AUTO, step=step.name) from error
 
 
-def _work(ws: Workspace, step: Step, engine: Engine) -> StepResult:
+def _work(ws: Workspace, step: Step, engine: QueryEngine) -> StepResult:
     def check() -> None:  # when the session is first asked for: a step that is up to date needs no engine
         for capability, for_ in needs(ws.product, ws.tables.home.lake, step.kind, step.subject):
-            require(engine, capability, for_)
+            require_capability(engine, capability, for_)
 
     with ws.spark.on(engine, check):
         return step.work(ws)

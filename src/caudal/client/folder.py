@@ -69,7 +69,7 @@ class ProductFolder:
     def __getitem__(self, table: str) -> PublishedTable:
         return self.home[self.product.name][table]
 
-    def check(self, *, static: bool = False) -> Problems:
+    def check(self, *, static: bool = False) -> CheckProblems:
         """Return what is wrong with the declaration, as ``caudal check`` does; no data is read.
 
         Parameters
@@ -78,7 +78,7 @@ class ProductFolder:
         """
         from caudal.commands.check.check import check_product
 
-        return Problems(check_product(self.file, self.settings, static=static))
+        return CheckProblems(check_product(self.file, self.settings, static=static))
 
     def run(self, *, only: Literal["all", "train", "predict"] = "all", quiet: bool = False) -> FinishedRun:
         """Bring the product up to date, as ``caudal run`` does, and return the run.
@@ -118,7 +118,7 @@ class ProductFolder:
         with _progress(quiet=True) as progress:
             return PreviewedRows(preview_table(self.file, table, self.settings, rows, progress))
 
-    def explain(self, name: str) -> Explanation:
+    def explain(self, name: str) -> NodeFacts:
         """Return what a node of the product is made of, and why its steps ran or rested the last time.
 
         Raises
@@ -127,7 +127,7 @@ class ProductFolder:
         """
         from caudal.commands.explain import explain_node
 
-        return Explanation(name, tuple(explain_node(self.product, name, self.settings)))
+        return NodeFacts(name, tuple(explain_node(self.product, name, self.settings)))
 
     def _repr_html_(self) -> str:
         from caudal.graph.build import build
@@ -139,7 +139,7 @@ class ProductFolder:
         return f"<product {self.product.name} in {self.file.parent}>"
 
 
-class Problems(Sequence[CaudalError]):
+class CheckProblems(Sequence[CaudalError]):
     """What is wrong with a declaration; empty where nothing is."""
 
     def __init__(self, problems: Sequence[CaudalError]) -> None:
@@ -177,7 +177,7 @@ class FinishedRun:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class NodeFacts:
     """What is known of a node: facts with their names, in order."""
 
     name: str

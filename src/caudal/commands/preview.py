@@ -17,7 +17,7 @@ from caudal.declarations.build_context import build_context
 from caudal.declarations.node import Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
-from caudal.engine.protocol import Engine
+from caudal.engine.protocol import QueryEngine
 from caudal.errors import NotThere, StepFailed, nearest
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -132,7 +132,7 @@ def _table(product: Product, name: str) -> Table:
     )
 
 
-def _preview_on(engine: Engine, spark: RunSpark, tables: ProductTables, node: Table, rows: int) -> Preview:
+def _preview_on(engine: QueryEngine, spark: RunSpark, tables: ProductTables, node: Table, rows: int) -> Preview:
     stage = tables.home.scratch(tables.product.name) / f"preview-{uuid.uuid4().hex}"
     fitted = read_version_files(tables.folder(node.name), tables.version(node.name))
     try:

@@ -12,10 +12,10 @@ from caudal.engine.connect import ENGINES, SCHEME, ConnectEngine
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-    from caudal.engine.protocol import Engine
+    from caudal.engine.protocol import QueryEngine
 
 
-def engines(setting: str) -> tuple[Engine, ...]:
+def engines(setting: str) -> tuple[QueryEngine, ...]:
     """Return the engines of a setting, that to be tried first first.
 
     Parameters
@@ -30,7 +30,7 @@ def engines(setting: str) -> tuple[Engine, ...]:
 
 
 @cache
-def sail() -> Engine:
+def sail() -> QueryEngine:
     """Return the Sail of this process."""
     from caudal.engine.sail.engine import SailEngine
 
@@ -42,7 +42,7 @@ def _connected(address: str) -> ConnectEngine:
     return ConnectEngine(address)
 
 
-def engine_of(spark: SparkSession) -> Engine:
+def session_engine(spark: SparkSession) -> QueryEngine:
     """Return the engine of a session."""
     if not is_connected(spark):
         return CLASSIC
@@ -58,9 +58,9 @@ def is_connected(spark: SparkSession) -> bool:
 
 def can(spark: SparkSession, capability: Capability) -> bool:
     """Return whether the engine of a session has a capability."""
-    return engine_of(spark).can(capability)
+    return session_engine(spark).can(capability)
 
 
 def has_local_workers(spark: SparkSession) -> bool:
     """Return whether Python functions of a frame run on this machine, which has caudal and its files."""
-    return engine_of(spark).can(Capability.LOCAL_WORKERS) if is_connected(spark) else runs_locally(spark)
+    return session_engine(spark).can(Capability.LOCAL_WORKERS) if is_connected(spark) else runs_locally(spark)

@@ -1,4 +1,4 @@
-"""Expressions of Spark Connect, and SQL texts within them, as the nodes of an analysed plan (`caudal.engine.plan`).
+"""Expressions of Spark Connect, and SQL texts within them, as the nodes of an analysed plan (`caudal.engine.plan_node`).
 
 Whatever is not known to be read as Spark reads it raises `UnknownPlan`: then how far rows look back has no bound, and what a column is
 made of is unknown.
@@ -18,7 +18,7 @@ import sqlglot
 from sqlglot import exp
 
 from caudal.declarations.duration import seconds
-from caudal.engine.plan import PlanNode, UnknownPlan
+from caudal.engine.plan_node import PlanNode, UnknownPlan
 from caudal.engine.sql_functions import AGGREGATES, GENERATORS, SCALARS, WINDOWS
 from caudal.errors import CaudalError
 
@@ -118,8 +118,8 @@ def name_parts(name: str) -> list[str]:
 
     Examples
     --------
-    >>> name_parts("t.`a.b`"), name_parts("``x```")
-    (['t', 'a.b'], ['', 'x`'])
+    >>> name_parts("t.`a.b`"), name_parts("`a``b`")
+    (['t', 'a.b'], ['a`b'])
     """
     parts = re.findall(r"`((?:[^`]|``)*)`|([^.`]+)", name)
     return [plain or quoted.replace("``", "`") for quoted, plain in parts]

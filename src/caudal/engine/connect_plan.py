@@ -20,7 +20,8 @@ from caudal.engine.connect_expressions import (
     has_aggregate,
     new_number,
 )
-from caudal.engine.plan import PlanNode, UnknownPlan
+from caudal.engine.plan_node import PlanNode, UnknownPlan
+from caudal.engine.sql_columns import passed_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -437,10 +438,26 @@ class _Analyser:
         project = ConnectNode("Project", [node], projectList=[*nodes, *(attribute.node() for attribute in others)])
         return _Analysed(project, [*attributes, *others])
 
-    def _with_relations(self, _: Any, __: Relation) -> _Analysed:
-        raise UnknownPlan("a query in SQL")
-
-    _sql = _with_relations
+    def _with_relations(self, query: Any, relation: Relation) -> _Analysed:
+        """Return a query in SQL over frames: what its columns are made of, and how far they look back, is not known."""
+        if query.root.WhichOneof("rel_type") != "sql" or any(
+            one.WhichOneof("rel_type") != "subquery_alias" for one in query.references
+        ):
+            raise UnknownPlan("a query in SQL over something else than frames")
+        inputs = {one.subquery_alias.alias: self.of(one) for one in query.references}
+        names = [name for name, _ in self._schema(relation)]
+        columns = {name: [attribute.name for attribute in input_.attributes] for name, input_ in inputs.items()}
+        sources = passed_columns(query.root.sql.query, columns, names)
+        metadata = {
+            (name, attribute.name): attribute.metadata for name, input_ in inputs.items() for attribute in input_.attributes
+        }
+        attributes = [
+            Attribute(new_number(), name, None, metadata[source] if (source := sources[name]) is not None else {}) for name in names
+        ]
+        node = ConnectNode(
+            "SQL", [input_.node for input_ in inputs.values()], output=[attribute.node() for attribute in attributes]
+        )
+        return _Analysed(node, attributes)
 
     def _set_op(self, operation: Any, _: Relation) -> _Analysed:
         left, right = self.of(operation.left_input), self.of(operation.right_input)

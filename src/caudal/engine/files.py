@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can, engine_of
+from caudal.engine.choice import can, session_engine
 from caudal.engine.marks import quoted
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def literal_reader(spark: SparkSession) -> DataFrameReader:
 
 def literal_path(spark: SparkSession, path: str) -> str:
     """Return a path as the session's engine takes it literally."""
-    engine = engine_of(spark)
+    engine = session_engine(spark)
     return path if engine.can(Capability.LITERAL_PATHS) else engine.literal_path(path)
 
 

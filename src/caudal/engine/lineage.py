@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from caudal.engine.plan import PlanNode, UnknownPlan, analysed_plan, tree
+from caudal.engine.plan import analysed_plan
+from caudal.engine.plan_node import PlanNode, UnknownPlan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

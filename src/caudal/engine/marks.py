@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds, text as duration_text
 from caudal.engine.capability import Capability
-from caudal.engine.choice import engine_of
+from caudal.engine.choice import session_engine
 from caudal.engine.protocol import lack
 from caudal.errors import DeclarationProblem, nearest
 
@@ -49,13 +49,13 @@ def marked_schema(frame: DataFrame) -> StructType:
     ------
     EngineLacks : the engine hands metadata on in another way, and the frame's plan does not tell what Spark does
     """
-    engine = engine_of(frame.sparkSession)
+    engine = session_engine(frame.sparkSession)
     if engine.can(Capability.METADATA):
         return frame.schema
     from pyspark.sql.types import StructField, StructType
 
     from caudal.engine.connect_plan import analysed
-    from caudal.engine.plan import UnknownPlan
+    from caudal.engine.plan_node import UnknownPlan
 
     try:
         columns = analysed(frame)[1]

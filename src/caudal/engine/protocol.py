@@ -38,7 +38,7 @@ class SessionRequest:
     brief: bool = False
 
 
-class Engine(Protocol):
+class QueryEngine(Protocol):
     """Computes PySpark frames."""
 
     @property
@@ -87,7 +87,7 @@ class Engine(Protocol):
         """End its session, and its process if caudal has started that; do nothing if there is none."""
 
 
-def require(engine: Engine, capability: Capability, for_: str) -> None:
+def require_capability(engine: QueryEngine, capability: Capability, for_: str) -> None:
     """Raise unless an engine has a capability.
 
     Parameters
@@ -102,7 +102,7 @@ def require(engine: Engine, capability: Capability, for_: str) -> None:
         raise lack(engine, capability, for_)
 
 
-def unequal_rows(engine: Engine, frame: DataFrame, for_: str) -> str | None:
+def unequal_rows(engine: QueryEngine, frame: DataFrame, for_: str) -> str | None:
     """Return the sentence that an engine is not known to give Spark's rows of a frame, with the reason; None where it is known to."""
     reasons = engine.refusals(frame)
     if not reasons:
@@ -111,7 +111,7 @@ def unequal_rows(engine: Engine, frame: DataFrame, for_: str) -> str | None:
     return f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}."
 
 
-def lack(engine: Engine, capability: Capability, for_: str) -> EngineLacks:
+def lack(engine: QueryEngine, capability: Capability, for_: str) -> EngineLacks:
     """Return the error of an engine that lacks what something needs."""
     return EngineLacks(
         f"{for_} needs {capability}, which {engine.title} lacks: {engine.lacks[capability]}.",

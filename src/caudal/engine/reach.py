@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.zone import zone
 from caudal.engine.lineage import CONSTANT, SUBQUERIES, _join_type, _names, _numbers
-from caudal.engine.plan import PlanNode, UnknownPlan, analysed_plan, tree
+from caudal.engine.plan import analysed_plan
+from caudal.engine.plan_node import PlanNode, UnknownPlan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

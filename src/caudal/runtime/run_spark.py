@@ -15,7 +15,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.choice import engines
 from caudal.engine.classic import CLASSIC
-from caudal.engine.protocol import Engine, SessionRequest, unequal_rows
+from caudal.engine.protocol import QueryEngine, SessionRequest, unequal_rows
 from caudal.errors import EngineLacks
 from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
@@ -54,7 +54,7 @@ class RunSpark:
     connectors: frozenset[str] = frozenset()
     refusals: dict[str, str] = field(default_factory=dict, init=False)
     """Why a step is not done on the first engine, by the step's name."""
-    _engine: Engine = field(default=CLASSIC, init=False)
+    _engine: QueryEngine = field(default=CLASSIC, init=False)
     _check: Callable[[], None] | None = field(default=None, init=False)
     _sessions: dict[str, SparkSession] = field(default_factory=dict, init=False)
     _group: str | None = field(default=None, init=False)
@@ -62,17 +62,17 @@ class RunSpark:
     _start_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> QueryEngine:
         """The engine that is used now."""
         return self._engine
 
     @property
-    def engines(self) -> tuple[Engine, ...]:
+    def engines(self) -> tuple[QueryEngine, ...]:
         """The engines that the settings name for the steps, that to be tried first first."""
         return engines(self.settings.engine)
 
     @contextmanager
-    def on(self, engine: Engine, check: Callable[[], None] | None = None) -> Iterator[None]:
+    def on(self, engine: QueryEngine, check: Callable[[], None] | None = None) -> Iterator[None]:
         """Use an engine within the block.
 
         Parameters
@@ -168,7 +168,7 @@ class RunSpark:
         self.restart()
         return True
 
-    def drop_dead(self, engine: Engine) -> None:
+    def drop_dead(self, engine: QueryEngine) -> None:
         """Forget the session with an engine whose process has died; the next use starts a new one."""
         if engine.name in self._sessions and engine.has_died(within_s=1.0):
             del self._sessions[engine.name]

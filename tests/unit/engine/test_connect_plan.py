@@ -11,8 +11,11 @@ from tests.unit.engine import test_reach
 
 import caudal as cd
 from caudal.engine.choice import sail
+from caudal.engine.connect import query_over
 from caudal.engine.lineage import column_lineage
 from caudal.engine.marks import EVENT_TIME, KNOWN, marked_schema
+from caudal.engine.reach import reach
+from caudal.errors import EngineLacks
 
 DAYS = {name: days for name, (_, days) in test_reach.CHAINS.items()}
 UNKNOWN_CHAINS: set[str] = set()
@@ -87,6 +90,36 @@ def lineage_and_marks(spark: Any, function: Any) -> tuple[Any, Any]:
     frame = function(x)
     marks = {field.name: field.metadata for field in marked_schema(frame).fields if field.metadata}
     return column_lineage(frame, {"x": x.columns}), marks
+
+
+QUERIES = (
+    "SELECT * FROM x",
+    "SELECT at, to_date(at) AS d, max(at) OVER (PARTITION BY k) AS m, v + 1 AS w FROM x WHERE v > 1",
+    "WITH a AS (SELECT k, at AS w FROM x) SELECT a.w, b.at, b.V AS v FROM a JOIN x b ON a.k = b.k",
+    "SELECT k, at, count(*) AS n FROM (SELECT k, at FROM x ORDER BY v LIMIT 3) GROUP BY k, at",
+    "SELECT CASE WHEN v > 1 THEN at END AS at, coalesce(v, 0) AS v FROM x",
+)
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_marks_of_a_query_are_those_of_spark(spark: Any, sail_server: Any, query: str) -> None:
+    x = test_reach.inputs(spark)["x"].withMetadata("v", {KNOWN: "at"})
+    x.createOrReplaceTempView("x")
+    expected = {field.name: field.metadata for field in spark.sql(query).schema.fields}
+    spark.catalog.dropTempView("x")
+    with sail().speaking():
+        x = test_reach.inputs(sail_server)["x"].withMetadata("v", {KNOWN: "at"}).alias("x")
+        frame = query_over(sail_server, query, {"x": x})
+        assert {field.name: field.metadata for field in marked_schema(frame).fields} == expected
+        found = reach(frame, {"x": test_reach.FrameInput(x.columns, "at")})
+    assert math.isinf(found.seconds)
+
+
+def test_what_is_not_known_of_a_query_is_said(on_sail: Any) -> None:
+    x = test_reach.inputs(on_sail)["x"]
+    for query in ("SELECT k FROM x UNION ALL SELECT k FROM x", "SELECT k, max(at) FROM x GROUP BY k"):
+        with pytest.raises(EngineLacks, match="metadata of columns"):
+            marked_schema(query_over(on_sail, query, {"x": x}))
 
 
 def test_sail_alone_would_hand_marks_on_to_derived_columns(on_sail: Any) -> None:

@@ -15,12 +15,12 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from caudal.declarations.settings import Settings, settings
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can, engine_of, engines, sail
+from caudal.engine.choice import can, engines, sail, session_engine
 from caudal.engine.classic import CLASSIC
 from caudal.engine.connect import ConnectEngine, query_over
 from caudal.engine.files import literal_path, parquet_frame
 from caudal.engine.mode import speaks_connect
-from caudal.engine.protocol import SessionRequest, require
+from caudal.engine.protocol import SessionRequest, require_capability
 from caudal.errors import DeclarationProblem, EngineLacks, EnvironmentProblem
 
 Try = Callable[[Any, Path], object]
@@ -145,13 +145,13 @@ def test_a_server_of_spark_has_what_it_is_declared_to_have(connect_address: str,
 
 
 def test_every_reason_ends_a_sentence(on_sail: Any) -> None:
-    for capability, reason in engine_of(on_sail).lacks.items():
+    for capability, reason in session_engine(on_sail).lacks.items():
         assert reason, capability
         assert not reason.endswith("."), capability
     with pytest.raises(
         EngineLacks, match=r"A test needs counting rows while they are written, which Sail [\d.]+ lacks: it does not"
     ):
-        require(sail(), Capability.OBSERVE, "A test")
+        require_capability(sail(), Capability.OBSERVE, "A test")
 
 
 def test_a_query_finds_its_frames_without_views(on_sail: Any) -> None:

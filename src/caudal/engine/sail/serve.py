@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def serve() -> None:
+def serve_client() -> None:
     """Start the server, print its port, and wait for the end of the standard input."""
     from pysail.spark import SparkConnectServer
 
@@ -23,4 +23,4 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
-    serve()
+    serve_client()

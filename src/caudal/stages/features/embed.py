@@ -17,9 +17,9 @@ from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, Str
 from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
 from caudal.engine.capability import Capability
-from caudal.engine.choice import engine_of
+from caudal.engine.choice import session_engine
 from caudal.engine.marks import quoted
-from caudal.engine.protocol import require
+from caudal.engine.protocol import require_capability
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
@@ -79,7 +79,7 @@ def embed(
             fix=f"Both must be multiples of {memory.STEP}, and the floor at most the size.",
         )
     spark = images.sparkSession
-    require(engine_of(spark), Capability.SHARED_VARIABLES, "embed")
+    require_capability(session_engine(spark), Capability.SHARED_VARIABLES, "embed")
     chosen = load_model(network)
     workers, memory_bytes = _worker_memory(spark)
     plan = memory.plan_memory(

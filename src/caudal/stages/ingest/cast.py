@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from caudal.declarations.schema import element_of
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can, engine_of
+from caudal.engine.choice import can, session_engine
 from caudal.engine.marks import quoted
 from caudal.engine.protocol import lack
 from caudal.engine.settings import WIDE_COLUMNS
@@ -73,7 +73,9 @@ def cast_columns(
     for take in takes if not parses else ():
         if take.rule == "text" and take.field.type != "string" and take.field.name not in by_arrow:
             raise lack(
-                engine_of(frame.sparkSession), Capability.TEXT_PARSING, f"Column '{take.field.name}', with texts of unusual form,"
+                session_engine(frame.sparkSession),
+                Capability.TEXT_PARSING,
+                f"Column '{take.field.name}', with texts of unusual form,",
             )
     quoted_names = [quoted(take.field.name) for take in takes]
     values = {take.field.name: _value(take, raw_columns, options, tz) for take in takes if take.field.name not in by_arrow}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can, engine_of
+from caudal.engine.choice import can, session_engine
 from caudal.engine.files import literal_path, literal_reader
 from caudal.engine.protocol import lack
 from caudal.stages.ingest.raw import RawFile
@@ -52,7 +52,7 @@ def parquet_rows(spark: SparkSession, files: Sequence[RawFile], ddl: str, column
         # metadataColumn returns Spark's metadata even where a file has a column of that name.
         return rows, F.substring(rows.metadataColumn("_metadata")["file_name"], 1, DIGITS).alias(FILE)
     if FILE in {column.lower() for column in columns}:
-        raise lack(engine_of(spark), Capability.FILE_NAMES, f"A file with a column '{FILE}'")
+        raise lack(session_engine(spark), Capability.FILE_NAMES, f"A file with a column '{FILE}'")
     folder = Path(tempfile.mkdtemp(dir=process_folder()))
     for file in files:
         segment = folder / f"{FILE}={file.path.name[:DIGITS]}"

@@ -117,7 +117,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     dialect_options = dict(physical.dialect)
     if "recorded" not in dialect_options and not can(spark, Capability.CORRUPT_RECORDS):
-        return csv_as_parquet.frame(spark, files, physical, used)
+        return csv_as_parquet.text_frame(spark, files, physical, used)
     if "recorded" in dialect_options:
         places = {column.name: i for i, column in enumerate(physical.columns)}
         recorded = (f"c{places[column.name]} AS _r{i}" for i, column in enumerate(used))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
-from caudal.engine.choice import engine_of
+from caudal.engine.choice import session_engine
 from caudal.engine.protocol import lack
 from caudal.engine.settings import usable_cores
 from caudal.errors import SourceProblem
@@ -33,7 +33,7 @@ _ARROW_BLOCK = 1 << 24
 _BY_ARROW = "-text.parquet"  # the end of the name of a file without a line that is no record
 
 
-def frame(spark: SparkSession, files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> DataFrame:
+def text_frame(spark: SparkSession, files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> DataFrame:
     """Return the used columns of plain files as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` where a file has a line that is not
     a record of its width.
 
@@ -42,7 +42,7 @@ def frame(spark: SparkSession, files: Sequence[RawFile], physical: Physical, use
     EngineLacks : text after the last separator, whose line Spark's reader gives in another form
     """
     if dict(physical.dialect)["trailing"] == "true":
-        raise lack(engine_of(spark), Capability.CORRUPT_RECORDS, "A file whose rows end with a separator")
+        raise lack(session_engine(spark), Capability.CORRUPT_RECORDS, "A file whose rows end with a separator")
     folder = Path(tempfile.mkdtemp(dir=process_folder()))
     with ThreadPoolExecutor(usable_cores()) as threads:
         targets = list(threads.map(lambda file: _as_parquet(file, physical, folder), files))
