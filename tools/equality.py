@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from caudal.engine.sail.results import Verdict
-from caudal.engine.sail.table import COMMAND, FILE, Table, read_table
+from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.table import COMMAND, FILE, EqualityTable, read_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "equality.md"
 # What users write most, and what of it surprises.
@@ -106,7 +106,7 @@ STATUSES = {
 LONGEST = 110
 
 
-def page(table: Table) -> str:
+def page(table: EqualityTable) -> str:
     """Return the page."""
     counts = Counter(verdict.status for verdict in table.verdicts.values())
     names = {name for name, _ in table.verdicts}
@@ -148,7 +148,7 @@ an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may
 """
 
 
-def _differences(table: Table) -> str:
+def _differences(table: EqualityTable) -> str:
     lines = []
     for name in COMMON:
         for (other, arguments), verdict in sorted(table.verdicts.items()):
@@ -158,7 +158,7 @@ def _differences(table: Table) -> str:
     return "\n".join(lines).replace("`|`", "`\\|`")
 
 
-def _cells(verdict: Verdict) -> str:
+def _cells(verdict: EqualityVerdict) -> str:
     if verdict.example:
         return " | ".join(_cell(text) for text in verdict.example)
     return f"{_cell(verdict.reason)} | | "
@@ -170,13 +170,13 @@ def _cell(text: str) -> str:
     return "`" + plain.replace("|", "\\|").replace("`", "'") + "`" if plain else ""
 
 
-def _rewritings(table: Table) -> str:
+def _rewritings(table: EqualityTable) -> str:
     return "\n".join(
         f"| `{name}` | {_cell(arguments)} | {_cell(template)} |" for (name, arguments), template in sorted(table.rewritings.items())
     )
 
 
-def _equal(table: Table) -> str:
+def _equal(table: EqualityTable) -> str:
     statuses: dict[str, set[str]] = {}
     for (name, _), verdict in table.verdicts.items():
         statuses.setdefault(name, set()).add(verdict.status)

@@ -11,9 +11,9 @@ from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.types import ArrayType, DataType, IntegerType, MapType, NullType, StructType
 
 from caudal.engine.sail.expressions import (
-    Attribute,
     Call,
     Cast,
+    ColumnAttribute,
     Expression,
     Lambda,
     Literal,
@@ -60,7 +60,7 @@ class Analyzer:
 
 
 @dataclass
-class Scope:
+class AnalyzedScope:
     """The types of expressions over one relation.
 
     Attributes
@@ -193,7 +193,7 @@ def with_types(expression: Expression, variables: Variables) -> Expression:
     match expression:
         case Variable(name=name) if name in variables:
             return Literal(UNKNOWN, None, null_of(variables[name]))
-        case Attribute(parts=(name, *rest)) if name in variables and expression.plan_id is None:
+        case ColumnAttribute(parts=(name, *rest)) if name in variables and expression.plan_id is None:
             value: Expression = Literal(UNKNOWN, None, null_of(variables[name]))
             for part in rest:
                 value = Call("[]", (value, Literal("string", part)))

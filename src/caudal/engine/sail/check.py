@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from caudal.engine.sail.constructs import Found, constructs_of_plan
-from caudal.engine.sail.results import Verdict
-from caudal.engine.sail.table import COMMAND, Table, installed_table
+from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ def unequal_constructs(frame: Any, *, falls_back: bool = False, rewrites: bool =
     return unequal(constructs_of_plan(frame._plan.to_proto(client).root, client), table, falls_back=falls_back, rewrites=rewrites)
 
 
-def unequal(found: Iterable[Found], table: Table, *, falls_back: bool = False, rewrites: bool = False) -> tuple[Unequal, ...]:
+def unequal(
+    found: Iterable[Found], table: EqualityTable, *, falls_back: bool = False, rewrites: bool = False
+) -> tuple[Unequal, ...]:
     """Return those of the constructs that the table does not allow."""
     refused = []
     for each in found:
@@ -62,7 +64,7 @@ def unequal(found: Iterable[Found], table: Table, *, falls_back: bool = False, r
     return tuple(refused)
 
 
-def _reason(found: Found, verdict: Verdict | None) -> str:
+def _reason(found: Found, verdict: EqualityVerdict | None) -> str:
     if found.construct.name == "unknown":
         return "it cannot be told what it computes"
     if verdict is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Attribute:
+class ColumnAttribute:
     """A column, or a field of one, by its parts."""
 
     parts: tuple[str, ...]
@@ -108,7 +108,7 @@ class Renamed:
 
 
 @dataclass(frozen=True)
-class Star:
+class AllColumns:
     """All columns of the input."""
 
 
@@ -120,7 +120,9 @@ class Unknown:
     call_site: str = field(default="", compare=False)
 
 
-Expression = Attribute | Literal | Call | Cast | Lambda | Variable | Order | Over | Renamed | Star | PythonFunction | Unknown
+Expression = (
+    ColumnAttribute | Literal | Call | Cast | Lambda | Variable | Order | Over | Renamed | AllColumns | PythonFunction | Unknown
+)
 
 
 def children(expression: Expression) -> Iterator[Expression]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import pyspark.sql.connect.proto as pb
 
 
-def frame_of(session: Any, relation: pb.Relation) -> Any:
+def frame_of_relation(session: Any, relation: pb.Relation) -> Any:
     """Return a data frame whose plan is a message."""
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.plan import LogicalPlan

@@ -8,10 +8,11 @@ import pyspark.sql.connect.proto as pb
 from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
 from caudal.engine.sail.expressions import (
-    Attribute,
+    AllColumns,
     Bound,
     Call,
     Cast,
+    ColumnAttribute,
     Expression,
     Lambda,
     Literal,
@@ -19,7 +20,6 @@ from caudal.engine.sail.expressions import (
     Over,
     PythonFunction,
     Renamed,
-    Star,
     Unknown,
     Variable,
 )
@@ -45,8 +45,8 @@ def from_message(message: pb.Expression) -> Expression:
             return literal_of(message.literal)
         case "unresolved_attribute":
             attribute = message.unresolved_attribute
-            return Attribute(
-                name_parts(attribute.unparsed_identifier), attribute.plan_id if attribute.HasField("plan_id") else None
+            return ColumnAttribute(
+                identifier_parts(attribute.unparsed_identifier), attribute.plan_id if attribute.HasField("plan_id") else None
             )
         case "unresolved_function":
             function = message.unresolved_function
@@ -61,7 +61,7 @@ def from_message(message: pb.Expression) -> Expression:
         case "expression_string":
             return parse_expression(message.expression_string.expression)
         case "unresolved_star" | "unresolved_regex":
-            return Star()
+            return AllColumns()
         case "alias":
             return Renamed(from_message(message.alias.expr), ".".join(message.alias.name))
         case "cast":
@@ -92,7 +92,7 @@ def call_site(message: Any) -> str:
     return str(message.common.origin.python_origin.call_site)
 
 
-def name_parts(identifier: str) -> tuple[str, ...]:
+def identifier_parts(identifier: str) -> tuple[str, ...]:
     """Return the parts of a name: ``a.`b.c``` is ``a`` and ``b.c``."""
     parts, part, quoted = [], "", False
     place = 0

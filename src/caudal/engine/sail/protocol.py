@@ -7,10 +7,11 @@ from typing import Any
 import pyspark.sql.connect.proto as pb
 
 from caudal.engine.sail.expressions import (
-    Attribute,
+    AllColumns,
     Bound,
     Call,
     Cast,
+    ColumnAttribute,
     Expression,
     Lambda,
     Literal,
@@ -18,7 +19,6 @@ from caudal.engine.sail.expressions import (
     Over,
     PythonFunction,
     Renamed,
-    Star,
     Unknown,
     Variable,
 )
@@ -34,7 +34,7 @@ def to_message(expression: Expression) -> pb.Expression:
     """Return an expression as PySpark would send it."""
     message = pb.Expression()
     match expression:
-        case Attribute(parts=parts):
+        case ColumnAttribute(parts=parts):
             message.unresolved_attribute.unparsed_identifier = ".".join(f"`{part.replace('`', '``')}`" for part in parts)
             if expression.plan_id is not None:
                 message.unresolved_attribute.plan_id = expression.plan_id
@@ -63,7 +63,7 @@ def to_message(expression: Expression) -> pb.Expression:
                 message.lambda_function.arguments.add().name_parts.append(name)
         case Variable(name=name):
             message.unresolved_named_lambda_variable.name_parts.append(name)
-        case Star():
+        case AllColumns():
             message.unresolved_star.SetInParent()
         case Over():
             message.window.CopyFrom(_window(expression))

@@ -248,6 +248,10 @@ def _files() -> Iterator[WholeQuery]:
         )
     for kind in ("int", "string", "double"):
         yield WholeQuery(f"createDataFrame {kind}", (Construct("createDataFrame", (kind,)),), _created)
+    for kind in (*ATOMS, *NESTED, *MAPS):
+        yield WholeQuery(
+            f"createDataFrame of Arrow {kind}", (Construct("createDataFrame", (class_of(kind),)),), _created_of_arrow, (kind,)
+        )
 
 
 def _written(t: Any, kind: str) -> Any:
@@ -261,6 +265,10 @@ def _partitioned(t: Any, kind: str) -> Any:
     frame = t.select("id", "a_string", F.col(f"b_{kind}").alias("k"))
     frame.write.mode("overwrite").partitionBy("k").parquet(folder)
     return t.sparkSession.read.schema(frame.schema).parquet(folder)
+
+
+def _created_of_arrow(t: Any, kind: str) -> Any:
+    return t.sparkSession.createDataFrame(t.select("id", f"a_{kind}").toArrow())
 
 
 def _created(t: Any) -> Any:

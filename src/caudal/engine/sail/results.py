@@ -39,7 +39,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EqualityVerdict:
     """What the comparison of one case says.
 
     Attributes
@@ -54,13 +54,13 @@ class Verdict:
     reason: str = ""
 
 
-EQUAL = Verdict("equal")
+EQUAL = EqualityVerdict("equal")
 RANKS = ("equal", "raises", "order", "digits", "unsupported", "different")
 CLOSE = 1e-6
 """Relative difference up to which doubles differ in their last digits only; floats have seven."""
 
 
-def worse(one: Verdict, other: Verdict) -> Verdict:
+def worse(one: EqualityVerdict, other: EqualityVerdict) -> EqualityVerdict:
     """Return the worse of two verdicts."""
     return one if RANKS.index(one.status) >= RANKS.index(other.status) else other
 
@@ -132,13 +132,13 @@ def _values(array: pa.Array) -> list[Any]:
     return list(array.to_pylist())
 
 
-def first_line(error: BaseException | str) -> str:
+def first_message_line(error: BaseException | str) -> str:
     """Return the first line of an error, shortened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__
 
 
-def of_frame(name: str, frame: Any) -> Result:
+def result_of_frame(name: str, frame: Any) -> Result:
     """Return the result of a whole query: its rows in their order if the name says so, else sorted."""
     schema = json.loads(frame.schema.json())
     result = Result(json.dumps([[each["name"], without_nullability(each["type"])] for each in schema["fields"]], sort_keys=True))

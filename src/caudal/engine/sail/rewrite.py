@@ -10,15 +10,15 @@ from typing import Any
 import pyspark.sql.connect.proto as pb
 from pyspark.sql.types import DataType
 
-from caudal.engine.sail.analyzer import Analyzer, Scope
+from caudal.engine.sail.analyzer import AnalyzedScope, Analyzer
 from caudal.engine.sail.constructs import PlanWalker
 from caudal.engine.sail.expressions import Call, Expression, Over, walk
-from caudal.engine.sail.frames import frame_of
+from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.messages import from_message
 from caudal.engine.sail.protocol import NotExpressible, to_message
 from caudal.engine.sail.signature import constructs_of
 from caudal.engine.sail.sql import parse_expression
-from caudal.engine.sail.table import Table, installed_table
+from caudal.engine.sail.table import EqualityTable, installed_table
 from caudal.engine.sail.types import UNKNOWN
 
 Variables = dict[str, DataType]
@@ -37,7 +37,7 @@ def rewritten(frame: Any) -> Any:
     plan.CopyFrom(frame._plan.to_proto(client).root)
     if table is None or not Rewriter(table, Analyzer(client)).rewrite(plan):
         return frame
-    return frame_of(frame.sparkSession, plan)
+    return frame_of_relation(frame.sparkSession, plan)
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Rewriter:
     analyzer : asks Sail for types
     """
 
-    table: Table
+    table: EqualityTable
     analyzer: Analyzer
 
     def rewrite(self, plan: pb.Relation) -> bool:
@@ -64,7 +64,7 @@ class Rewriter:
                 changed |= self._relation(relation, scopes)
         return changed
 
-    def _relation(self, relation: pb.Relation, scopes: Sequence[Scope]) -> bool:
+    def _relation(self, relation: pb.Relation, scopes: Sequence[AnalyzedScope]) -> bool:
         changed = False
         kind = relation.WhichOneof("rel_type") or ""
         named = kind in ("project", "aggregate")
@@ -73,11 +73,11 @@ class Rewriter:
             before.CopyFrom(message)
             if self._visit(message, scopes, {}):
                 changed = True
-                if named and before.WhichOneof("expr_type") != "alias":
+                if named and message.WhichOneof("expr_type") != "alias":
                     self._keep_name(message, before, scopes)
         return changed
 
-    def _keep_name(self, message: pb.Expression, before: pb.Expression, scopes: Sequence[Scope]) -> None:
+    def _keep_name(self, message: pb.Expression, before: pb.Expression, scopes: Sequence[AnalyzedScope]) -> None:
         for scope in scopes:
             for make in (scope.make, scope.make_whole):
                 try:
@@ -91,7 +91,9 @@ class Rewriter:
                 return
         raise NotExpressible("a column whose name cannot be told")
 
-    def _visit(self, message: pb.Expression, scopes: Sequence[Scope], variables: Variables, *, within_window: bool = False) -> bool:
+    def _visit(
+        self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables, *, within_window: bool = False
+    ) -> bool:
         """Rewrite an expression from the inside outwards; return whether anything changed."""
         if message.WhichOneof("expr_type") == "expression_string":
             return self._text(message, scopes, variables)
@@ -111,7 +113,9 @@ class Rewriter:
         message.CopyFrom(filled)
         return True
 
-    def _argument(self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[Scope], variables: Variables) -> bool:
+    def _argument(
+        self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables
+    ) -> bool:
         if argument.WhichOneof("expr_type") != "lambda_function":
             return self._visit(argument, scopes, variables)
         types = next((found for scope in scopes if (found := scope.parameters(call, place, variables)) is not None), None)
@@ -120,7 +124,7 @@ class Rewriter:
         names = [".".join(variable.name_parts) for variable in argument.lambda_function.arguments]
         return self._visit(argument.lambda_function.function, scopes, {**variables, **dict(zip(names, types, strict=False))})
 
-    def _text(self, message: pb.Expression, scopes: Sequence[Scope], variables: Variables) -> bool:
+    def _text(self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> bool:
         tree = parse_expression(message.expression_string.expression)
         if not any(self._rewriting(part, scopes, variables) for part in walk(tree)):
             return False
@@ -129,7 +133,7 @@ class Rewriter:
         message.CopyFrom(parsed)
         return True
 
-    def _rewriting(self, tree: Expression, scopes: Sequence[Scope], variables: Variables) -> str | None:
+    def _rewriting(self, tree: Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> str | None:
         if not isinstance(tree, Call):
             return None
 

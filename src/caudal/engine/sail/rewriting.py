@@ -27,6 +27,15 @@ def rewritings() -> Iterator[tuple[str, tuple[str, ...], str]]:
     for kind in ("date", "timestamp"):
         yield "weekday", (kind,), "pmod(dayofweek({0}) + 5, 7)"
         yield "weekday", (kind,), "(dayofweek({0}) + 5) % 7"
+    for kind in ("double", "float"):
+        # Sail leaves NaN out of account, Spark takes it for the greatest.
+        nan = f"cast('NaN' AS {kind})"
+        yield "max", (kind,), f"CASE WHEN max(CASE WHEN isnan({{0}}) THEN 1 ELSE 0 END) = 1 THEN {nan} ELSE max({{0}}) END"
+        yield "min", (kind,), "coalesce(min(CASE WHEN isnan({0}) THEN NULL ELSE {0} END), min({0}))"
+        yield "isnan", (kind,), "coalesce(isnan({0}), false)"
+    for name in ("datediff", "date_diff"):
+        for kinds in (("date", "date"), ("timestamp", "timestamp"), ("date", "timestamp"), ("timestamp", "date")):
+            yield name, kinds, f"cast({name}({{0}}, {{1}}) AS int)"
     for digits in (0, 1, 2, 3, 4, 6):
         # Spark has no negative zero after rounding.
         yield "round", ("double", f"'{digits}'"), f"round({{0}}, {digits}) + 0.0D"
@@ -37,4 +46,9 @@ def rewriting_cases() -> Iterator[Case]:
     for name, classes, template in rewritings():
         columns = [f"{'ab'[place]}_{KINDS[kind][0]}" if kind in KINDS else kind.strip("'") for place, kind in enumerate(classes)]
         original = f"{columns[0]} {name} {columns[1]}" if name in "+-*" else f"{name}({', '.join(columns)})"
-        yield Case(original, "aggregate" if name == "sum" else "scalar", instead=template.format(*columns), template=template)
+        yield Case(
+            original,
+            "aggregate" if name in ("sum", "max", "min") else "scalar",
+            instead=template.format(*columns),
+            template=template,
+        )

@@ -11,7 +11,7 @@ import pyspark.sql.connect.proto as pb
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.engine.sail.cases import Case
-from caudal.engine.sail.frames import frame_of
+from caudal.engine.sail.frames import frame_of_relation
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -41,7 +41,7 @@ class SailRows:
         reference.common.plan_id = 1
         reference.subquery_alias.alias = "t"
         reference.subquery_alias.input.CopyFrom(self._input(form, expressions, keys))
-        return frame_of(self.session, relation)
+        return frame_of_relation(self.session, relation)
 
     def by_message(self, form: str, messages: Sequence[pb.Expression], keys: Collection[int] | None = None) -> Any:
         """Return the values of messages in the same way."""
@@ -62,7 +62,7 @@ class SailRows:
             relation.aggregate.aggregate_expressions.extend(named)
         else:
             relation.project.expressions.extend([key, *named])
-        return frame_of(self.session, relation)
+        return frame_of_relation(self.session, relation)
 
     def _input(self, form: str, expressions: Sequence[Any], keys: Collection[int] | None) -> pb.Relation:
         named = {name for expression in expressions for name in re.findall(r"\b[abc]_\w+\b", str(expression))}
@@ -74,7 +74,7 @@ class SailRows:
         key = self.table.column("g" if form == "aggregate" else "id").to_pylist()
         wanted = set(keys)
         kept = [place for place, value in enumerate(key) if value in wanted]
-        return _relation(self.table.select(["id", "g", "o", *sorted(columns)]).take(kept))
+        return _relation(self.table.select(["id", "g", "o", *sorted(columns)]).take(pa.array(kept, pa.int64())))
 
 
 def _relation(table: pa.Table) -> pb.Relation:

@@ -20,19 +20,19 @@ import pyspark.sql.connect.proto as pb
 
 from caudal.engine.cache import put_file
 from caudal.engine.sail.cases import Case
-from caudal.engine.sail.expressions import Attribute, Call, Expression, Literal
+from caudal.engine.sail.expressions import Call, ColumnAttribute, Expression, Literal
 from caudal.engine.sail.protocol import NotExpressible, to_message
 from caudal.engine.sail.queries import queries
 from caudal.engine.sail.results import (
     EQUAL,
     JUDGED,
     KNOWN,
+    EqualityVerdict,
     Result,
-    Verdict,
     are_close,
     comparable,
-    first_line,
-    of_frame,
+    first_message_line,
+    result_of_frame,
     without_nullability,
     worse,
 )
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 BATCH = 40
 RAISING = 3
 """Number of raising rows of a case that are tried one by one."""
+FEW = 150
+"""Number of different inputs up to which five times as many queries are made."""
 GOING_ON = ("equal", "raises", "digits")
 """Verdicts that a further way of computing may make worse."""
 SPLITS = 40
@@ -80,7 +82,7 @@ def sail_session() -> Iterator[SparkSession]:
 Query = Callable[[Sequence[Any], Collection[int] | None], Any]
 
 
-def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]) -> Iterator[dict[int, Verdict]]:
+def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]) -> Iterator[dict[int, EqualityVerdict]]:
     """Yield what the comparison says of the cases, some at a time, by their place; those that Spark refuses are left out."""
     by_form: dict[str, list[int]] = {}
     for place, reference in enumerate(references):
@@ -95,31 +97,31 @@ def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]
                 yield _batch(sail, form, cases, references, some)
 
 
-def _whole(sail: SailRows, case: Case, reference: Result) -> Verdict:
+def _whole(sail: SailRows, case: Case, reference: Result) -> EqualityVerdict:
     try:
-        result = of_frame(case.sql, queries()[case.sql].run(sail.session.table("t")))
+        result = result_of_frame(case.sql, queries()[case.sql].run(sail.session.table("t")))
     except Exception as error:
-        return Verdict("unsupported", reason=first_line(error))
+        return EqualityVerdict("unsupported", reason=first_message_line(error))
     if result.type != reference.type:
-        return Verdict("different", reason=f"Spark's columns are {reference.type}, Sail's {result.type}"[:600])
+        return EqualityVerdict("different", reason=f"Spark's columns are {reference.type}, Sail's {result.type}"[:600])
     for row, value in reference.values.items():
         if result.values.get(row) != value:
-            return Verdict("different", (case.sql, _text(value), _text(result.values.get(row))))
+            return EqualityVerdict("different", (case.sql, _text(value), _text(result.values.get(row))))
     if len(result.values) != len(reference.values):
-        return Verdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(result.values)}")
+        return EqualityVerdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(result.values)}")
     return EQUAL
 
 
 def _batch(
     sail: SailRows, form: str, cases: Sequence[Case], references: Sequence[Result], places: Sequence[int]
-) -> dict[int, Verdict]:
-    found: dict[int, Verdict] = {}
+) -> dict[int, EqualityVerdict]:
+    found: dict[int, EqualityVerdict] = {}
     messages: dict[int, pb.Expression] = {}
     for place in places:
         try:
             messages[place] = to_message(parse_expression(cases[place].for_sail))
         except NotExpressible as error:
-            found[place] = Verdict("unsupported", reason=f"no message: {first_line(error)}")
+            found[place] = EqualityVerdict("unsupported", reason=f"no message: {first_message_line(error)}")
     ways: list[tuple[dict[int, Any], Query, bool]] = [
         ({place: cases[place].for_sail for place in messages}, partial(sail.by_sql, form), True),
         (messages, partial(sail.by_message, form), False),
@@ -147,7 +149,7 @@ def _together(
     references: Sequence[Result],
     expressions: dict[int, Any],
     places: Sequence[int],
-) -> dict[int, Verdict]:
+) -> dict[int, EqualityVerdict]:
     if not places:
         return {}
     try:
@@ -166,7 +168,7 @@ def _together(
     return found
 
 
-def _single(sail: SailRows, query: Query, case: Case, reference: Result, expression: Any) -> Verdict:
+def _single(sail: SailRows, query: Query, case: Case, reference: Result, expression: Any) -> EqualityVerdict:
     raised, known = reference.raised, sail.raising.get(case.sql, {})
     frame = query([expression], [row for row in reference.values if row not in known] if raised or known else None)
     try:
@@ -175,14 +177,16 @@ def _single(sail: SailRows, query: Query, case: Case, reference: Result, express
         try:
             kind = _type(frame.schema.fields[1].dataType)
         except Exception as refusal:
-            return Verdict("unsupported", reason=first_line(refusal))
+            return EqualityVerdict("unsupported", reason=first_message_line(refusal))
         return _where_sail_raises(sail, query, case, reference, expression, kind, error)
     values = dict(zip(table.column(0).to_pylist(), comparable(table.column(1)), strict=True))
     rest = Result(reference.type, {row: value for row, value in reference.values.items() if row not in known})
     return _raising(sail, query, case, reference, expression, _compare(sail, case, rest, kind, values))
 
 
-def _raising(sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, verdict: Verdict) -> Verdict:
+def _raising(
+    sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, verdict: EqualityVerdict
+) -> EqualityVerdict:
     """Return the verdict when the rows for which Spark raises are tried, too."""
     if verdict.status not in GOING_ON or not reference.tried:
         return verdict
@@ -193,41 +197,47 @@ def _raising(sail: SailRows, query: Query, case: Case, reference: Result, expres
             value = _table(query([expression], [row])).column(1).to_pylist()
         except Exception:  # noqa: S112
             continue
-        return Verdict("different", (_input(sail, case, row), f"error: {raised[row]}", _text(value[0] if value else None)))
+        return EqualityVerdict("different", (_input(sail, case, row), f"error: {raised[row]}", _text(value[0] if value else None)))
     return verdict
 
 
 def _where_sail_raises(
     sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, kind: str, error: Exception
-) -> Verdict:
-    message = first_line(error)
-    rows = list(reference.values)
-    if case.form == "window" or not rows:
-        return Verdict("unsupported", reason=message)
+) -> EqualityVerdict:
+    message = first_message_line(error)
+    if kind != reference.type:
+        return _compare(sail, case, reference, kind, {})
+    if case.form == "window" or not reference.values:
+        return EqualityVerdict("unsupported", reason=message)
+    inputs = {row: _input(sail, case, row) for row in reference.values}
+    rows = list({given: row for row, given in reversed(inputs.items())}.values())  # one for each input
+    most = SPLITS if len(rows) > FEW else 5 * SPLITS
     values: dict[int, Hashable] = {}
     raising: dict[int, str] = {}
     tried = 0
-    # Rows that raise in one case of a construct mostly do so in the next.
-    likely = [row for row in sail.raising.get(case.head, {}) if row in reference.values]
+    # Inputs that raise in one case of a construct mostly do so in the next.
+    likely = [row for row in sail.raising.get(case.head, {}) if row in rows]
     pending = [[row for row in rows if row not in likely], *([row] for row in likely)]
     while pending:
         some = pending.pop()
         if not some:
             continue
         tried += 1
-        if tried > SPLITS:
-            return Verdict("unsupported", reason=message)
+        if tried > most:
+            return EqualityVerdict("unsupported", reason=message)
         try:
             table = _table(query([expression], some))
             values |= dict(zip(table.column(0).to_pylist(), comparable(table.column(1)), strict=True))
         except Exception as inner:
             if len(some) == 1:
-                raising[some[0]] = first_line(inner)
+                raising[some[0]] = first_message_line(inner)
             else:
                 pending += [some[len(some) // 2 :], some[: len(some) // 2]]
-    sail.raising[case.sql] = sail.raising[case.head] = raising
     if len(values) < len(rows) // 4:
-        return Verdict("unsupported", reason=message)
+        return EqualityVerdict("unsupported", reason=message)
+    refused = {inputs[row] for row in raising}
+    sail.raising[case.head] = raising
+    sail.raising[case.sql] = {row: "" for row, given in inputs.items() if given in refused}
     rest = Result(reference.type, {row: value for row, value in reference.values.items() if row in values})
     verdict = _compare(sail, case, rest, kind, values)
     if verdict.status not in GOING_ON:
@@ -236,21 +246,21 @@ def _where_sail_raises(
         return _raising(sail, query, case, reference, expression, verdict)
     row = next(iter(raising))
     example = _input(sail, case, row), _text(reference.values[row]), f"error: {raising[row]}"
-    return _raising(sail, query, case, reference, expression, Verdict("raises", example))
+    return _raising(sail, query, case, reference, expression, EqualityVerdict("raises", example))
 
 
-def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: dict[int, Hashable]) -> Verdict:
+def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: dict[int, Hashable]) -> EqualityVerdict:
     if kind != reference.type:
-        return Verdict("different", reason=f"Spark's result is {reference.type}, Sail's {kind}")
+        return EqualityVerdict("different", reason=f"Spark's result is {reference.type}, Sail's {kind}")
     digits = None
     for row, value in reference.values.items():
         if row not in values or values[row] != value:
             example = _input(sail, case, row), _text(value), _text(values.get(row))
             if kind not in ('"double"', '"float"') or not are_close(value, values.get(row)):
-                return Verdict("different", example)
-            digits = Verdict("digits", example)
+                return EqualityVerdict("different", example)
+            digits = EqualityVerdict("digits", example)
     if len(values) != len(reference.values):
-        return Verdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(values)}")
+        return EqualityVerdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(values)}")
     return digits or EQUAL
 
 
@@ -266,7 +276,7 @@ class _Variant:
 
 def _with_constants(
     sail: SailRows, cases: Sequence[Case], references: Sequence[Result], places: Sequence[int]
-) -> Iterator[tuple[int, Verdict]]:
+) -> Iterator[tuple[int, EqualityVerdict]]:
     """Compare again with constants in the place of each column: Sail computes them by other code."""
     calm, rest = [], []
     for place in places:
@@ -285,7 +295,7 @@ def _variants(sail: SailRows, case: Case, reference: Result, place: int) -> Iter
     expression = case.expression
     if not isinstance(expression, Call):
         return
-    for column in dict.fromkeys(argument for argument in expression.arguments if isinstance(argument, Attribute)):
+    for column in dict.fromkeys(argument for argument in expression.arguments if isinstance(argument, ColumnAttribute)):
         name = column.parts[0]
         by_value: dict[str, tuple[Literal, list[int]]] = {}
         for row, values in sail.rows.items():
@@ -302,7 +312,7 @@ def _variants(sail: SailRows, case: Case, reference: Result, place: int) -> Iter
 
 def _constants_together(
     sail: SailRows, cases: Sequence[Case], references: Sequence[Result], variants: Sequence[_Variant]
-) -> Iterator[tuple[int, Verdict]]:
+) -> Iterator[tuple[int, EqualityVerdict]]:
     rows = variants[0].rows if len(variants) == 1 else None
     try:
         table = _table(sail.by_message("scalar", [variant.message for variant in variants], rows))
@@ -316,7 +326,9 @@ def _constants_together(
             spark = _text(references[variant.place].values[variant.rows[0]])
             yield (
                 variant.place,
-                Verdict("raises", (f"{cases[variant.place].sql}: {variant.shown}", spark, f"error: {first_line(error)}")),
+                EqualityVerdict(
+                    "raises", (f"{cases[variant.place].sql}: {variant.shown}", spark, f"error: {first_message_line(error)}")
+                ),
             )
         return
     keys = table.column(0).to_pylist()
@@ -332,12 +344,12 @@ def _constants_together(
                 )
                 yield (
                     variant.place,
-                    Verdict("digits" if are_close(reference.values[row], values.get(row)) else "different", example),
+                    EqualityVerdict("digits" if are_close(reference.values[row], values.get(row)) else "different", example),
                 )
                 break
 
 
-def _replaced(call: Call, column: Attribute, constant: Literal) -> Expression:
+def _replaced(call: Call, column: ColumnAttribute, constant: Literal) -> Expression:
     return Call(call.name, tuple(constant if argument == column else argument for argument in call.arguments))
 
 
@@ -382,7 +394,7 @@ def _text(value: Any) -> str:
     return repr(value)[:160]
 
 
-def main(folder: Path) -> None:
+def compare_on_sail(folder: Path) -> None:
     """Read the cases and Spark's results in a folder, and write the verdicts there."""
     import pyarrow.parquet as pq
 
@@ -390,7 +402,7 @@ def main(folder: Path) -> None:
     cases = pickle.loads((folder / "cases.pickle").read_bytes())  # noqa: S301
     known = pickle.loads((folder / KNOWN).read_bytes())  # noqa: S301
     file = folder / JUDGED
-    judged: dict[tuple[str, str, str], Verdict] = pickle.loads(file.read_bytes()) if file.is_file() else {}  # noqa: S301
+    judged: dict[tuple[str, str, str], EqualityVerdict] = pickle.loads(file.read_bytes()) if file.is_file() else {}  # noqa: S301
     lacking = [case for case in cases if case.key not in judged]
     references = [known.get((case.form, case.sql), Result(refused="not computed")) for case in lacking]
     started = time.monotonic()
@@ -407,4 +419,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    compare_on_sail(Path(sys.argv[1]))

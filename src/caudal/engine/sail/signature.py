@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from caudal.engine.sail.expressions import (
-    Attribute,
+    AllColumns,
     Call,
     Cast,
+    ColumnAttribute,
     Expression,
     Lambda,
     Literal,
@@ -17,7 +18,6 @@ from caudal.engine.sail.expressions import (
     Over,
     PythonFunction,
     Renamed,
-    Star,
     Unknown,
     Variable,
     walk,
@@ -208,7 +208,7 @@ TypeOf = Callable[[Expression], str]
 def constructs_of(expression: Expression, type_of: TypeOf) -> list[Construct]:
     """Return the constructs of an expression's outermost node; mostly one."""
     match expression:
-        case Attribute() | Literal() | Variable() | Star() | Renamed():
+        case ColumnAttribute() | Literal() | Variable() | AllColumns() | Renamed():
             return []
         case Unknown(reason=reason):
             return [Construct("unknown", (reason,))]
@@ -281,7 +281,7 @@ def _class(argument: Expression, type_of: TypeOf) -> str:
     match argument:
         case Literal(type_class=type_class):
             return type_class
-        case Star():
+        case AllColumns():
             return "*"
         case Renamed(argument=inner):
             return _class(inner, type_of)
@@ -292,7 +292,7 @@ def _over(over: Over, type_of: TypeOf) -> list[Construct]:
     if not isinstance(over.function, Call):
         return [Construct("unknown", ("a window over what is no function",))]
     keys = [_class(key, type_of) for key in over.partition]
-    frame = frame_of(over)
+    frame = window_frame_of(over)
     constructs = [Construct("partition by", (each,)) for each in sorted(set(keys))]
     constructs += [Construct("window order", (_class(key.key, type_of), direction(key))) for key in over.order]
     if over.frame == "range" and over.order:
@@ -310,7 +310,7 @@ def _distance(kind: str) -> str:
     return kind if kind.startswith("interval") else "number"
 
 
-def frame_of(over: Over) -> str:
+def window_frame_of(over: Over) -> str:
     """Return the class of a window's frame."""
     if over.frame is None:
         return "running" if over.order else "whole"

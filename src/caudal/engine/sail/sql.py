@@ -11,17 +11,17 @@ from sqlglot.dialects.spark import Spark
 from sqlglot.errors import SqlglotError
 
 from caudal.engine.sail.expressions import (
-    Attribute,
+    AllColumns,
     Bound,
     Call,
     Cast,
+    ColumnAttribute,
     Expression,
     Lambda,
     Literal,
     Order,
     Over,
     Renamed,
-    Star,
     Unknown,
     Variable,
 )
@@ -111,7 +111,7 @@ def from_sqlglot(node: Any, variables: frozenset[str] = frozenset()) -> Expressi
         case exp.Null():
             return Literal("void")
         case exp.Star() if not node.args.get("except_") and not node.args.get("replace"):
-            return Star()
+            return AllColumns()
         case exp.Is() if isinstance(node.expression, exp.Null):
             return Call("isnull", (inner(node.this),))
         case exp.Between() if not node.args.get("symmetric"):
@@ -159,7 +159,7 @@ def _column(node: Any, variables: frozenset[str]) -> Expression:
         return value
     if len(names) == 1 and names[0].lower() in _NO_ARGUMENTS and not parts[0].args.get("quoted"):
         return Call(names[0].lower())
-    return Attribute(names)
+    return ColumnAttribute(names)
 
 
 def _is_plain(text: str) -> bool:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pyspark.sql.connect.types import proto_schema_to_pyspark_data_type
 
-from caudal.engine.sail.expressions import Attribute, Call, Cast, Expression, Lambda, Literal, Order, Over, Renamed, Star, Variable
+from caudal.engine.sail.expressions import (
+    AllColumns,
+    Call,
+    Cast,
+    ColumnAttribute,
+    Expression,
+    Lambda,
+    Literal,
+    Order,
+    Over,
+    Renamed,
+    Variable,
+)
 from caudal.engine.sail.protocol import NotExpressible
 
 _INFIX = frozenset(
@@ -49,11 +61,11 @@ _SUFFIX = {
 def to_sql(expression: Expression) -> str:
     """Return an expression as a text of SQL."""
     match expression:
-        case Attribute(parts=parts):
+        case ColumnAttribute(parts=parts):
             return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
         case Variable(name=name):
             return name
-        case Star():
+        case AllColumns():
             return "*"
         case Literal():
             return _literal(expression)

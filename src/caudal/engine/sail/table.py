@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
 from caudal.engine.sail.functions import ORDER_DEPENDENT
-from caudal.engine.sail.results import Verdict, worse
+from caudal.engine.sail.results import EqualityVerdict, worse
 from caudal.engine.sail.signature import Construct
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ COMMAND = "python -m caudal.engine.sail.compare"
 
 
 @dataclass
-class Table:
+class EqualityTable:
     """What was compared, of which versions.
 
     Attributes
@@ -36,7 +36,7 @@ class Table:
 
     pysail: str
     spark: str
-    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], EqualityVerdict] = field(default_factory=dict)
     rewritings: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def allows(self, construct: Construct, *, falls_back: bool = False, rewrites: bool = False) -> bool:
@@ -81,9 +81,9 @@ class Table:
         return f"Sail {self.pysail} beside Spark {self.spark}: {len(self.verdicts)} constructs with their types: {said}; {len(self.rewritings)} rewritten."
 
 
-def tabulate(cases: Sequence[Case], verdicts: Sequence[Verdict | None]) -> Table:
+def tabulate(cases: Sequence[Case], verdicts: Sequence[EqualityVerdict | None]) -> EqualityTable:
     """Return the table of what was compared; of several cases of a construct the worst verdict counts."""
-    table = Table(version("pysail"), _spark_version())
+    table = EqualityTable(version("pysail"), _spark_version())
     for case, verdict in zip(cases, verdicts, strict=True):
         if verdict is not None and case.instead:
             if verdict.status == "equal":
@@ -104,23 +104,25 @@ def _depends_on_order(construct: Construct) -> bool:
     return unordered and construct.name.removesuffix(" over").removesuffix(" distinct") in ORDER_DEPENDENT
 
 
-def _by_order(verdict: Verdict) -> Verdict:
-    return worse(verdict, Verdict("order", reason="the last digits depend on the order in which rows are added"))
+def _by_order(verdict: EqualityVerdict) -> EqualityVerdict:
+    return worse(verdict, EqualityVerdict("order", reason="the last digits depend on the order in which rows are added"))
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path) -> EqualityTable:
     """Return the table in a file."""
     document = json.loads(file.read_text(encoding="utf-8"))
-    table = Table(document["pysail"], document["spark"])
+    table = EqualityTable(document["pysail"], document["spark"])
     for name, entry in document["constructs"].items():
         for arguments in entry.get("equal", ()):
-            table.verdicts[name, arguments] = Verdict("equal")
+            table.verdicts[name, arguments] = EqualityVerdict("equal")
         for arguments, template in entry.get("rewritten", {}).items():
             table.rewritings[name, arguments] = template
         for status in entry.keys() - {"equal", "rewritten"}:
             for arguments, told in entry[status].items():
                 verdict = (
-                    Verdict(status, reason=told) if isinstance(told, str) else Verdict(status, example=(told[0], told[1], told[2]))
+                    EqualityVerdict(status, reason=told)
+                    if isinstance(told, str)
+                    else EqualityVerdict(status, example=(told[0], told[1], told[2]))
                 )
                 table.verdicts[name, arguments] = verdict
     return table
@@ -132,7 +134,7 @@ def cached_table_file(pysail: str) -> Path:
 
 
 @cache
-def installed_table() -> Table | None:
+def installed_table() -> EqualityTable | None:
     """Return the table for the installed Sail: the one that comes with caudal, or the user's own; None if there is none."""
     try:
         installed = version("pysail")

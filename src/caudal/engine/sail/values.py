@@ -298,7 +298,7 @@ def rows(seed: int = 0, groups: int = 48) -> pa.Table:
     return pa.table(columns)
 
 
-def write_rows(folder: Path, seed: int = 0) -> Path:
+def write_edge_values(folder: Path, seed: int = 0) -> Path:
     """Write the rows as a Parquet file into a folder; return the file."""
     file = folder / "rows.parquet"
     pq.write_table(rows(seed), file)

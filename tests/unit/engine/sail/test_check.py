@@ -9,7 +9,7 @@ from pyspark.sql.connect import functions as F
 
 from caudal.engine.sail import check, table
 from caudal.engine.sail.check import unequal_constructs
-from caudal.engine.sail.results import Verdict
+from caudal.engine.sail.results import EqualityVerdict
 
 
 def names(refused):
@@ -22,7 +22,7 @@ def plain(sail):
 
 
 def test_what_is_equal_may_run(plain):
-    assert unequal_constructs(plain.select(F.upper("zone"), F.length("zone")).filter("id > 0")) == ()
+    assert unequal_constructs(plain.filter("id > 0").select(F.upper("zone"), F.length("zone"))) == ()
 
 
 def test_what_differs_may_not(plain):
@@ -73,7 +73,7 @@ def test_a_table_of_the_users_own(tmp_path, monkeypatch):
     try:
         assert table.installed_table() is None
         table.installed_table.cache_clear()
-        own = table.Table("99.0", table.read_table(table.FILE).spark, {("upper", "string"): Verdict("equal")})
+        own = table.EqualityTable("99.0", table.read_table(table.FILE).spark, {("upper", "string"): EqualityVerdict("equal")})
         own.write(table.cached_table_file("99.0"))
         assert table.installed_table() == own
     finally:
@@ -82,13 +82,13 @@ def test_a_table_of_the_users_own(tmp_path, monkeypatch):
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     verdicts = {
-        ("upper", "string"): Verdict("equal"),
-        ("==", "int, int"): Verdict("equal"),
-        ("weekday", "date"): Verdict("different", ('weekday(a): a = "é"', "6", "-1")),
-        ("+", "int, int"): Verdict("raises", ("a", "1", "error: x")),
-        ("observe", ""): Verdict("unsupported", reason="not implemented: collect metrics"),
+        ("upper", "string"): EqualityVerdict("equal"),
+        ("==", "int, int"): EqualityVerdict("equal"),
+        ("weekday", "date"): EqualityVerdict("different", ('weekday(a): a = "é"', "6", "-1")),
+        ("+", "int, int"): EqualityVerdict("raises", ("a", "1", "error: x")),
+        ("observe", ""): EqualityVerdict("unsupported", reason="not implemented: collect metrics"),
     }
-    written = table.Table("1", "2", verdicts)
+    written = table.EqualityTable("1", "2", verdicts)
     written.write(tmp_path / "table.json")
     assert table.read_table(tmp_path / "table.json") == written
     document = json.loads((tmp_path / "table.json").read_text())

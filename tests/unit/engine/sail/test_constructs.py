@@ -104,6 +104,7 @@ def test_joins(trips):
     assert of(trips.join(other, "id", "left"), trips) == {"left outer join using(int)"}
     assert of(trips.join(other, (trips.id == other.id) & (trips.fare < other.price)), trips) == {
         "inner join()",
+        "inner join on(int)",
         "==(int, int)",
         "<(double, double)",
         "and(boolean, boolean)",
