@@ -23,7 +23,15 @@ from caudal.secret.value import forget_secrets
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-pytest_plugins = ["tests.plans", "tests.postgres", "tests.servers.hdfs", "tests.servers.places", "tests.servers.s3", "tests.zygote"]
+pytest_plugins = [
+    "tests.engines",
+    "tests.plans",
+    "tests.postgres",
+    "tests.servers.hdfs",
+    "tests.servers.places",
+    "tests.servers.s3",
+    "tests.zygote",
+]
 
 # Machines are shared: how long an example takes says nothing.
 settings.register_profile("caudal", deadline=None, suppress_health_check=[HealthCheck.too_slow])

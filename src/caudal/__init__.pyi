@@ -4,6 +4,7 @@
 
 """caudal: a data product declared once, in Python, from raw data to a served model."""
 
+from caudal.client.folder import open_product as open_product  # Return a product's folder, to be checked, run, previewed and explained from Python.
 from caudal.client.opened import open as open  # Open a home: what products have published in it, as Python objects.
 from caudal.declarations.alert import mail as mail  # Return mail to addresses.
 from caudal.declarations.alert import webhook as webhook  # Return a webhook.
@@ -118,6 +119,7 @@ __all__ = [
     "on_arrival",
     "on_publish",
     "open",
+    "open_product",
     "pages",
     "parity",
     "past_mean",

@@ -74,6 +74,10 @@ class CaudalError(Exception):
             parts.append(f"[{self.where}]")
         return printable(" ".join(parts))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what notebooks show: the sentence that the terminal shows, without a stack trace."""
+        return [f"✗ {self.sentence()}"]
+
     def as_dict(self) -> dict[str, Any]:
         """Return the error as a JSON-ready document."""
         return {
@@ -116,6 +120,10 @@ class StepFailed(CaudalError):
 
 class TimeLimitPassed(StepFailed):
     """A step exceeded its time limit, and was stopped."""
+
+
+class EngineLacks(StepFailed):
+    """An engine cannot do what a step needs; ``engine`` and ``capability`` name both."""
 
 
 class EnvironmentProblem(CaudalError):

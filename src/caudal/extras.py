@@ -8,7 +8,13 @@ from types import ModuleType
 from caudal.errors import EnvironmentProblem
 
 # Distributions that are not named after the module that they hold.
-_DISTRIBUTIONS = {"PIL": "pillow", "openlineage.client": "openlineage-python"}
+_DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "grpc": "grpcio",
+    "grpc_status": "grpcio-status",
+    "google.rpc": "googleapis-common-protos",
+    "openlineage.client": "openlineage-python",
+}
 
 CANDIDATE_LIBRARIES = {"lightgbm": ("lightgbm",), "xgboost": ("xgboost", "xgboost-cpu"), "cuml": ("cuml-cu12",), "h2o": ("h2o",)}
 """The libraries of candidates that products import themselves, each with the distributions that hold it; the extra has the library's name."""

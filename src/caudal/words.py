@@ -19,6 +19,7 @@ FUNCTIONS = {
     "fill_gaps": "caudal.stages.tables",
     "fitted": "caudal.stages.features.fitted",
     "open": "caudal.client.opened",
+    "open_product": "caudal.client.folder",
     "search": "caudal.stages.select.search",
     "tumble": "caudal.stages.tables",
 }

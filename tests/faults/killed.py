@@ -20,7 +20,7 @@ PLACES = (
     ("caudal.stages.ingest.sql.extract", "_write"),
     ("caudal.tables.landing", "_copy"),
     ("caudal.storage.delta", "commit"),
-    ("caudal.batch.publish", "_judge_and_write"),
+    ("caudal.batch.publish", "judge_and_write"),
     ("caudal.batch.publish", "_move_quarantined"),
     ("caudal.registry.register", "register"),
     ("caudal.registry.register", "_enter"),

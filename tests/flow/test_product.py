@@ -263,7 +263,7 @@ def test_every_command_prints_one_json_document(mine, tmp_path):
 
 def test_a_home_is_open_to_python(mine):
     _, settings = mine
-    (code,) = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text(), re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text(), re.DOTALL)
     names = {}
     exec(code.replace('".caudal"', repr(str(settings.home))), names)
     home, shop, counts = names["home"], names["shop"], names["counts"]
@@ -285,6 +285,44 @@ def test_a_home_is_open_to_python(mine):
     for shown in (home, shop, counts, model):
         assert "<table>" in shown._repr_html_()
         assert "shop" in repr(shown)
+
+
+def test_a_product_s_folder_is_tried_out_from_python(mine, spark):
+    folder, settings = mine
+    _, code = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text(), re.DOTALL)
+    names = {}
+    exec(code.replace('"shop", home=".caudal"', f"{str(folder)!r}, home={str(settings.home)!r}"), names)
+    shop, sample = names["shop"], names["sample"]
+    assert len(names["problems"]) == 0
+    assert names["finished"].document["state"] in ("succeeded", "up to date")
+    published = shop["visitors_hour"]
+    assert sorted(map(repr, sample.to_arrow().to_pylist())) == sorted(
+        map(repr, published.to_arrow(list(sample.to_arrow().column_names)).to_pylist())
+    )
+    assert ("made of", "counts") in names["why"].facts
+    for shown in (shop, names["problems"], names["finished"], sample, names["why"]):
+        assert shown._repr_html_().startswith("<")
+    code_file = folder / "product.py"
+    code_file.write_text(code_file.read_text().replace('ex.between("visitors", 0, 1000)', 'ex.between("visitors", 0, 20)'))
+    tried = shop.preview("counts")
+    too_many = sum(row["visitors"] > 20 for row in shop["counts"].to_arrow().to_pylist())
+    assert too_many > 0
+    assert len(tried) == len(shop["counts"]) - too_many
+    assert len(tried) + tried.preview.quarantined.num_rows == tried.preview.inputs["counts_raw"]
+    assert (
+        too_many
+        <= tried.checks["between(visitors, 0, 20)"]
+        == sum("between(visitors, 0, 20)" in reasons for reasons in tried.quarantine()["_reasons"])
+    )
+    assert "between(visitors, 0, 20)" in tried._repr_html_()
+    assert shop["counts"].version == 0
+    assert not list((settings.home / "scratch").rglob("preview-*"))
+    few = shop.preview("counts", rows=100).preview
+    assert sum(few.inputs.values()) < 2004
+    with pytest.raises(CaudalError, match="no table 'count' that it makes"):
+        shop.preview("count")
+    with pytest.raises(CaudalError, match="Did you mean 'counts'"):
+        shop.explain("count")
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,20 @@ def test_openlineage(tmp_path):
     asks_for(answer, "Sending OpenLineage events needs openlineage-python", "openlineage")
 
 
+def test_connect(tmp_path):
+    (tmp_path / "orders.csv").write_text("n\n1\n")
+    shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
+    answer = without("grpc", "run", shop, "--data", str(tmp_path), "--engine", "sc://127.0.0.1:1", cwd=tmp_path)
+    asks_for(answer, "Spark Connect needs grpcio", "connect")
+
+
+def test_sail(tmp_path):
+    (tmp_path / "orders.csv").write_text("n\n1\n")
+    shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
+    answer = without("pysail", "run", shop, "--data", str(tmp_path), "--engine", "sail", cwd=tmp_path)
+    asks_for(answer, "The engine 'sail' needs pysail", "sail")
+
+
 def test_demo(tmp_path):
     asks_for(without("faker", "demo", "--simulate", cwd=tmp_path), "Simulating trips needs faker", "demo")
 

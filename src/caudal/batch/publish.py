@@ -18,6 +18,7 @@ from pyspark.sql.types import NullType, TimestampType
 
 from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
+from caudal.engine.marks import marked_schema
 from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
 from caudal.ledger.json_ready import json_ready, text_or_number
@@ -71,7 +72,7 @@ def publish(
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
     stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
-    judged = _judge_and_write(tables, node, _storable(frame, node, tables.product.tz), origin, stage)
+    judged = judge_and_write(tables, node, storable(frame, node, tables.product.tz), stage, origin.fresh)
     outcome = _judgement_of(record, node, judged, stage)
     further_detail = notes(stage / GOOD)
     record.check_claim()
@@ -108,14 +109,19 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     return F.to_date(event_time)
 
 
-def _judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, stage: Place) -> JudgedFrame:
-    """Return the judged rows; they are written to a folder that no version names yet."""
+def judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, stage: Place, fresh: Sequence[str] = ()) -> JudgedFrame:
+    """Return the judged rows; they are written to a folder that no version names yet.
+
+    Parameters
+    ----------
+    fresh : the values of ``_segment`` of a table that is made file by file, where they are known
+    """
     other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
     judged = judge(
         frame, node.expect, others=other_tables, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
     )
     partition_columns = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, partition_columns, segments=origin.fresh if node.by_file else ())
+    judged.write(stage, partition_columns, segments=fresh if node.by_file else ())
     return judged
 
 
@@ -175,7 +181,7 @@ def _step_result(
     )
 
 
-def _storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
+def storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     """Return the frame as it can be stored: no duplicate column, none without a type, with its day and segment."""
     if not _is_from_raw(node) and frame.columns.count("_file") > 1:  # both sides of a join brought their file along
         frame = frame.drop("_file")
@@ -218,7 +224,7 @@ def _is_from_raw(node: Node) -> bool:
 
 
 def _schema(frame: DataFrame, node: Node) -> dict[str, Any]:
-    schema = json.loads(frame.schema.json())
+    schema = json.loads(marked_schema(frame).json())
     fields = [field for field in schema["fields"] if field["name"] not in (*JUDGED, "_segment", delta.DAY)]
     if node.partition:
         fields.append({"name": delta.DAY, "type": "date", "nullable": True, "metadata": {}})

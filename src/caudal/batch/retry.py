@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+from caudal.batch.on_engine import work_on_engine
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.duration import text
 from caudal.declarations.product import Product
@@ -77,7 +78,10 @@ def perform_with_retries(
         nonlocal began
         began = time.perf_counter()
         return in_any_magnitude(
-            lambda: _run_attempt(TimeLimit(ws.spark, step, policy, lambda: step.work(ws), on_hang), ws.tables.home.lake),
+            lambda: _run_attempt(
+                TimeLimit(ws.spark, step, policy, lambda: work_on_engine(ws, step, lambda: _sweep(ws.tables, step)), on_hang),
+                ws.tables.home.lake,
+            ),
             lambda: _sweep(ws.tables, step),
             name=(ws.product.name, step.name),
         )

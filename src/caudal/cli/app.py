@@ -37,6 +37,13 @@ LakeOption = Annotated[
         "--lake", help="Where raw files and tables lie: s3://bucket/…, hdfs://host:port/… or a folder.  [default: the home]"
     ),
 ]
+EngineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="What computes the tables: spark; sail, without Java; auto, Sail where it can and else Spark; or sc://host:port.  [default: spark]",
+    ),
+]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the sources' file patterns are looked up in.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output, and nothing else.")]
 ProductOption = Annotated[str | None, typer.Option("--product", help="The product's name; needed when the home holds several.")]

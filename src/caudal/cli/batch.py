@@ -10,6 +10,7 @@ import typer
 
 from caudal.cli.app import (
     DataOption,
+    EngineOption,
     Folder,
     HomeOption,
     JsonOption,
@@ -29,7 +30,7 @@ from caudal.declarations.settings import settings
 
 
 @app.command("demo")
-def demo_command(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False,
+def demo_command(data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None, as_json: JsonOption = False,
          serve: Annotated[bool, typer.Option(help="Leave the web app running at the end (on a terminal).")] = True,
          port: Annotated[int, typer.Option(help="Port of the web app; 0 takes a free one.")] = 0,
          simulate: Annotated[bool, typer.Option("--simulate", help="Use simulated trips at once, without trying the network.")] = False) -> None:  # fmt: skip
@@ -38,7 +39,7 @@ def demo_command(data: DataOption = None, home: HomeOption = None, lake: LakeOpt
 
     with exit_on_error(as_json):
         demo.demo(
-            settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), lake=lake, data=data),
+            settings(home=home or Path(os.environ.get("CAUDAL_HOME", ".caudal-demo")), lake=lake, data=data, engine=engine),
             as_json=as_json,
             keep=serve,
             port=port,
@@ -62,14 +63,14 @@ def new(name: Annotated[str, typer.Argument(help="Name of the product.")],
 
 
 @app.command("check")
-def check_command(folder: Folder, data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False,
+def check_command(folder: Folder, data: DataOption = None, home: HomeOption = None, engine: EngineOption = None, as_json: JsonOption = False,
           static: Annotated[bool, typer.Option("--static", help="Read the declaration only; do not let Spark analyse it.")] = False) -> None:  # fmt: skip
     """Find what is wrong with a declaration. Reads no data but the headers of files whose columns are not declared."""
     from caudal.commands.check import check
 
     with exit_on_error(as_json):
         notes: list[str] = []
-        problems = check.check_product(folder, settings(home=home, data=data), static=static, note=notes.append)
+        problems = check.check_product(folder, settings(home=home, data=data, engine=engine), static=static, note=notes.append)
         lines = [f"  {note}" for note in notes]
         if not problems:
             return print_result(
@@ -106,7 +107,7 @@ def graph_command(folder: Folder, svg: Annotated[Path | None, typer.Option("--sv
 
 
 @app.command("run")
-def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
+def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None, as_json: JsonOption = False, wait: WaitOption = 0.0,
         only: Annotated[Literal["all", "train", "predict"], typer.Option("--only", help="One of the product's two pipelines.")] = "all") -> None:  # fmt: skip
     """Bring a product up to date: land, check, build, train, promote, predict. What is up to date is skipped."""
     from caudal.batch import batch
@@ -117,7 +118,7 @@ def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None
         with show_progress(as_json) as progress:
             result = batch.run(
                 folder,
-                settings(home=home, lake=lake, data=data),
+                settings(home=home, lake=lake, data=data, engine=engine),
                 pipeline=only,
                 progress=progress,
                 wait_s=wait,
@@ -127,17 +128,50 @@ def run_command(folder: Folder, data: DataOption = None, home: HomeOption = None
         finish_run(as_json, result)
 
 
+@app.command("preview")
+def preview_command(folder: Folder, table: Annotated[str, typer.Argument(help="A table that the product makes from others.")],
+            rows: Annotated[int, typer.Option("--rows", min=1, help="About how many rows of each input are read: its newest days.")] = 1000,
+            data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what a table's function gives for the newest rows of its inputs, judged. Publishes nothing."""
+    from caudal.commands.preview import preview_document, preview_table
+
+    with exit_on_error(as_json):
+        chosen = settings(home=home, lake=lake, data=data, engine=engine)
+        with show_progress(as_json) as progress:
+            preview = preview_table(folder, table, chosen, rows, progress)
+        document = preview_document(preview)
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal import print_preview
+
+        return print_preview(document)
+
+
+@app.command("explain")
+def explain_command(folder: Folder, name: Annotated[str, typer.Argument(help="A source, table, model or other node of the product.")],
+            home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show what a node is made of, and why its steps ran or rested the last time."""
+    from caudal.commands.explain import explain_node
+    from caudal.graph.load import load
+
+    with exit_on_error(as_json):
+        facts = list(explain_node(load(folder), name, settings(home=home, lake=lake)))
+        lines = [name, *(f"  {label:<{max(len(label) for label, _ in facts)}}  {text}" for label, text in facts)]
+        print_result(as_json, {"name": name, "facts": [{"fact": label, "text": text} for label, text in facts]}, "\n".join(lines))
+
+
 @app.command("predict")
 def predict_command(
     folder: Folder,
     data: DataOption = None,
     home: HomeOption = None,
     lake: LakeOption = None,
+    engine: EngineOption = None,
     as_json: JsonOption = False,
     wait: WaitOption = 0.0,
 ) -> None:
     """Write predictions by the published champion; trains nothing."""
-    run_command(folder, data, home, lake, as_json, wait, "predict")
+    run_command(folder, data, home, lake, engine, as_json, wait, "predict")
 
 
 @app.command("times")

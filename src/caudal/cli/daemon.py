@@ -12,6 +12,7 @@ import typer
 
 from caudal.cli.app import (
     DataOption,
+    EngineOption,
     Folder,
     HomeOption,
     JsonOption,
@@ -30,7 +31,7 @@ from caudal.secret import redacted
 
 
 @app.command("up")
-def up_command(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
+def up_command(folders: Annotated[list[Path], typer.Argument(help="The products' folders.", show_default=False)], data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None,
        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document a line.")] = False,
        settle: Annotated[float | None, typer.Option(help="Seconds for which a file must not have changed.  [default: 2]")] = None,
        scan: Annotated[float, typer.Option(min=0.1, help="Seconds between two full scans, besides those that a change triggers.")] = 10.0,
@@ -53,14 +54,14 @@ def up_command(folders: Annotated[list[Path], typer.Argument(help="The products'
 
     with exit_on_error(as_json):
         pace = DaemonPace(scan_s=scan, grace_s=grace, at_once=at_once, seconds=seconds, idle_s=idle)
-        daemon.up(folders, settings(home=home, lake=lake, data=data, settle=settle), print_event, pace)
+        daemon.up(folders, settings(home=home, lake=lake, data=data, engine=engine, settle=settle), print_event, pace)
 
 
 @app.command("backfill")
 def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("--from", help="First day, such as 2023-01-05.", show_default=False)] = None,
              last: Annotated[str | None, typer.Option("--to", help="Last day.", show_default=False)] = None,
              table: Annotated[list[str] | None, typer.Option("--table", help="A whole table instead of days, such as one whose files are damaged. May be given more than once.")] = None,
-             yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None,
+             yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False, data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, engine: EngineOption = None,
              as_json: JsonOption = False, wait: WaitOption = 0.0) -> None:  # fmt: skip
     """Rebuild some days, or whole tables, from raw files with the product as it is now; for days, first show which tables, days and files that means."""
     from caudal.commands import backfill
@@ -69,7 +70,7 @@ def backfill_command(folder: Folder, first: Annotated[str | None, typer.Option("
     from caudal.runtime.process import Process
 
     with exit_on_error(as_json):
-        set_to = settings(home=home, lake=lake, data=data)
+        set_to = settings(home=home, lake=lake, data=data, engine=engine)
         if bool(table) == (first is not None and last is not None) or (table and (first or last)):
             raise DeclarationProblem(
                 "A backfill needs either days or tables.", fix="Give --from DAY and --to DAY, or --table NAME."

@@ -25,6 +25,18 @@ def page_part(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
     return f"<div><strong>{html.escape(title)}</strong><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
+def lines_part(title: str, lines: Sequence[str]) -> str:
+    """Return a heading and a list of lines as HTML; every text is escaped.
+
+    Examples
+    --------
+    >>> lines_part("Problems", ["a<b"])
+    '<div><strong>Problems</strong><ul><li>a&lt;b</li></ul></div>'
+    """
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<div><strong>{html.escape(title)}</strong><ul>{items}</ul></div>"
+
+
 def runs_frame(rows: Sequence[RunRow]) -> pd.DataFrame:
     """Return runs as a frame."""
     import pandas as pd

@@ -64,14 +64,15 @@ def _steps(ledger: Ledger, product: str, name: str | None) -> list[WhyStep]:
     rows = sorted(newest.values(), key=lambda row: row["id"])
     return [
         {
-            "step": row["step"], "state": row["state"], "run_id": row["run_id"], "at": row["finished_at"], "why": _reason(row),
+            "step": row["step"], "state": row["state"], "run_id": row["run_id"], "at": row["finished_at"], "why": reason_of(row),
             "made_of": (row["detail"] or {}).get("made_of", {}),
         }
         for row in rows if name in (None, row["step"], row["name"])
     ]  # fmt: skip
 
 
-def _reason(row: StepRow) -> str:
+def reason_of(row: StepRow) -> str:
+    """Return why a step ran, rested or failed."""
     detail = row["detail"] or {}
     if row["state"] == "failed":
         return f"failed: {(row['error'] or {}).get('what', 'no reason is known')}"

@@ -43,7 +43,11 @@ def run_order() -> int:
     threading.Thread(target=_exit_with_daemon, daemon=True).start()
     try:
         place = settings(
-            home=Path(order["home"]), data=order["data"] and Path(order["data"]), settle=order["settle_s"], lake=order["lake"]
+            home=Path(order["home"]),
+            data=order["data"] and Path(order["data"]),
+            settle=order["settle_s"],
+            lake=order["lake"],
+            engine=order.get("engine"),
         )
         result = run(
             Path(order["folder"]), place, pipeline=order["pipeline"], wait_s=WAIT_S, run_id=order["run_id"], process=process,

@@ -119,7 +119,7 @@ class Worker:
     def _start_run(self, product: str, run_id: str, event_rows: list[EventRow]) -> Job:
         order = {
             "folder": str(self.folders[product]), "home": str(self._home.path), "data": str(self._settings.data) if self._settings.data else None,
-            "lake": self._settings.lake, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in event_rows) else "predict",
+            "lake": self._settings.lake, "engine": self._settings.engine, "settle_s": self._settle_s, "run_id": run_id, "pipeline": "all" if any(row["pipeline"] == "all" for row in event_rows) else "predict",
         }  # fmt: skip
         out = self._home.path / "up" / f"{run_id}.out"
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.secret import Address, Secret, is_secret_name, secrets_hidden
 
 FILE = "caudal.toml"
+ENGINES = ("spark", "sail", "auto")
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Settings:
     data : folder that relative file patterns of sources are looked up in
     ledger : database URL of the ledger; SQLite in the home unless given
     lake : where raw files and tables lie, ``s3://bucket/…``, ``hdfs://host:port/…`` or a folder; in the home unless given
+    engine : what computes the tables: ``spark``; ``sail``; ``auto``, Sail where it can and else Spark; or ``sc://host:port``, a Spark
+        Connect server
     master : Spark master; ``local[*]`` unless given
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
@@ -47,6 +50,7 @@ class Settings:
     data: Path | None = None
     ledger: str | None = None
     lake: str | None = None
+    engine: str = "spark"
     master: str | None = None
     memory: str | None = None
     cores: int | None = None
@@ -69,6 +73,17 @@ class Settings:
         for value in self.openlineage.values():
             if "://" in str(value):
                 address(str(value), "CAUDAL_OPENLINEAGE")
+        if self.engine.startswith("sc://"):
+            for parameter in self.engine.partition("/;")[2].split(";"):
+                name, _, value = parameter.partition("=")
+                if value and is_secret_name(name):
+                    Secret(value)
+        elif self.engine not in ENGINES:
+            raise DeclarationProblem(
+                f"The setting engine is '{self.engine}'.",
+                nearest=nearest(self.engine, ENGINES),
+                fix=f"Use {', '.join(ENGINES)} or sc://host:port.",
+            )
         if self.key:
             Secret(self.key)
         secrets_hidden(self.spark)
@@ -80,6 +95,8 @@ class Settings:
         value = getattr(self, name)
         if name == "key" and value:
             return "***"
+        if name == "engine":
+            return repr(value.partition("/;")[0])
         if isinstance(value, Mapping):
             return repr({key: "***" if is_secret_name(key) else Address(str(text)).shown for key, text in value.items()})
         return repr(Address(value).shown) if isinstance(value, str) else repr(value)

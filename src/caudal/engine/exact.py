@@ -71,7 +71,7 @@ def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = l
             with common_magnitudes():
                 return work()
         except Exception as error:
-            if not _has_stopped(error):
+            if not has_stopped(error):
                 raise
         if name is not None:
             _uncommon.add(name)
@@ -79,13 +79,19 @@ def in_any_magnitude(work: Callable[[], Result], again: Callable[[], object] = l
     return work()
 
 
-def _has_stopped(error: BaseException | None) -> bool:
+def has_stopped(error: BaseException | None) -> bool:
+    """Return whether an error says that a plan for common magnitudes met another one, so that `in_any_magnitude` runs the work again."""
     while error is not None:
         # An overflow may be one of a digit; a user's own overflow recurs.
         if UNUSUAL in str(error) or "ARITHMETIC_OVERFLOW" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def are_common() -> bool:
+    """Return whether plans that are made now add only doubles of common magnitudes."""
+    return _ARE_COMMON.get()
 
 
 def is_floating(kind: DataType) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from caudal.engine.plan import PlanNode, analysed_plan, tree
+from caudal.engine.plan import analysed_plan
+from caudal.engine.plan_node import PlanNode, UnknownPlan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -84,7 +85,7 @@ def column_lineage(frame: DataFrame, inputs: Mapping[str, Sequence[str]]) -> dic
     try:
         return _lineage(frame, inputs)
     except Exception as error:  # an unexpected plan must not stop a build
-        why = f"the plan could not be read: {type(error).__name__}"
+        why = f"the plan holds {error}" if isinstance(error, UnknownPlan) else f"the plan could not be read: {type(error).__name__}"
         return {
             "columns": {name: {"from": [], "indirect": [], "unknown": why} for name in frame.columns},
             "rows": {"indirect": [], "unknown": why},

@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from caudal.declarations.duration import seconds, text as duration_text
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.protocol import lack
 from caudal.errors import DeclarationProblem, nearest
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import StructType
 
 EVENT_TIME = "caudal.event_time"  # true: the column is the row's time
 STEP_S = "caudal.step_s"  # the rows of a key are on a grid of this many seconds
@@ -38,6 +42,35 @@ def names(declared: str | Sequence[str]) -> list[str]:
     return [declared] if isinstance(declared, str) else list(declared)
 
 
+def marked_schema(frame: DataFrame) -> StructType:
+    """Return a frame's schema with the metadata that its columns have in Spark.
+
+    Raises
+    ------
+    EngineLacks : the engine hands metadata on in another way, and the frame's plan does not tell what Spark does
+    """
+    engine = session_engine(frame.sparkSession)
+    if engine.can(Capability.METADATA):
+        return frame.schema
+    from pyspark.sql.types import StructField, StructType
+
+    from caudal.engine.connect_plan import analysed
+    from caudal.engine.plan_node import UnknownPlan
+
+    try:
+        columns = analysed(frame)[1]
+    except UnknownPlan as unknown:
+        raise lack(engine, Capability.METADATA, f"A frame with {unknown}") from None
+    if [column.name for column in columns] != frame.columns:
+        raise lack(engine, Capability.METADATA, "A frame whose columns are not those of its plan")
+    return StructType(
+        [
+            StructField(field.name, field.dataType, field.nullable, dict(column.metadata))
+            for field, column in zip(frame.schema.fields, columns, strict=True)
+        ]
+    )
+
+
 def require_columns(frame: DataFrame, columns: Sequence[str], asking: str) -> None:
     """Raise unless the frame has the columns that ``asking`` (a call, as the user wrote it) names."""
     for column in columns:
@@ -55,7 +88,7 @@ def event_time(frame: DataFrame, declared: str | None, asking: str, option: str)
     if declared is not None:
         require_columns(frame, [declared], asking)
         return declared
-    marked_columns = [field.name for field in frame.schema.fields if (field.metadata or {}).get(EVENT_TIME)]
+    marked_columns = [field.name for field in marked_schema(frame).fields if (field.metadata or {}).get(EVENT_TIME)]
     if len(marked_columns) == 1:
         return marked_columns[0]
     raise DeclarationProblem(
@@ -72,7 +105,7 @@ def group_keys(frame: DataFrame, declared: str | Sequence[str] | None, asking: s
         given_names = names(declared)
         require_columns(frame, given_names, asking)
         return given_names
-    marked_keys = [field.name for field in frame.schema.fields if (field.metadata or {}).get(KEY)]
+    marked_keys = [field.name for field in marked_schema(frame).fields if (field.metadata or {}).get(KEY)]
     if marked_keys:
         return marked_keys
     raise DeclarationProblem(
@@ -94,7 +127,7 @@ def step_s(frame: DataFrame, time: str, declared: str | float | None, asking: st
 
 def step_of(frame: DataFrame, time: str) -> float | None:
     """Return the step marked on a time column, or None."""
-    step = (frame.schema[time].metadata or {}).get(STEP_S)
+    step = (marked_schema(frame)[time].metadata or {}).get(STEP_S)
     return float(step) if step else None
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.zone import zone
 from caudal.engine.lineage import CONSTANT, SUBQUERIES, _join_type, _names, _numbers
-from caudal.engine.plan import PlanNode, analysed_plan, tree
+from caudal.engine.plan import analysed_plan
+from caudal.engine.plan_node import PlanNode, UnknownPlan, tree
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -120,11 +121,15 @@ def reach(frame: DataFrame, inputs: Mapping[str, FrameInput], *, declared: bool 
     try:
         rows = walk.rows(analysed_plan(frame))
     except Exception as error:  # an unexpected plan may look back without bound
-        return LookBack(0.0 if declared else math.inf, (f"a plan that could not be read ({type(error).__name__})",))
+        return LookBack(0.0 if declared else math.inf, (_unreadable(error),))
     if not rows.inputs and any(input_.event_time for input_ in inputs.values()) and not declared:
         return LookBack(math.inf, ("rows that did not stay on Spark",))
     seconds = max([rows.deciding_s, *(rows.columns[number].back_s for number in rows.order)])
     return LookBack(seconds, tuple(dict.fromkeys(walk.unbounded)) if math.isinf(seconds) else ())
+
+
+def _unreadable(error: Exception) -> str:
+    return str(error) if isinstance(error, UnknownPlan) else f"a plan that could not be read ({type(error).__name__})"
 
 
 class _Walk:

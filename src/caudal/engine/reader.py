@@ -13,6 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 from pyspark.sql.readwriter import DataFrameReader
 
+from caudal.engine.mode import speaks_connect
+
 _OF_FILES = ("load", "csv", "json", "parquet", "orc", "text", "xml")
 _CAUDAL = str(Path(__file__).parent.parent) + os.sep
 _SPARK = f"{os.sep}pyspark{os.sep}"
@@ -40,14 +42,25 @@ def record_reads(path: Callable[[str, str], None], unseen: Callable[[str], None]
 
         return recorded_read
 
-    originals = {name: getattr(DataFrameReader, name) for name in (*_OF_FILES, "jdbc") if hasattr(DataFrameReader, name)}
-    for name, method in originals.items():
-        setattr(DataFrameReader, name, recording(name, method))
+    originals = [
+        (reader, name, getattr(reader, name)) for reader in _readers() for name in (*_OF_FILES, "jdbc") if hasattr(reader, name)
+    ]
+    for reader, name, method in originals:
+        setattr(reader, name, recording(name, method))
     try:
         yield
     finally:
-        for name, method in originals.items():
-            setattr(DataFrameReader, name, method)
+        for reader, name, method in originals:
+            setattr(reader, name, method)
+
+
+def _readers() -> list[type]:
+    """Return the classes whose methods read: that of Spark, and that of Connect while it is spoken."""
+    if not speaks_connect():
+        return [DataFrameReader]
+    from pyspark.sql.connect.readwriter import DataFrameReader as ConnectReader
+
+    return [DataFrameReader, ConnectReader]
 
 
 def _texts(argument: object) -> list[str]:

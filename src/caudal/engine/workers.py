@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from pyspark import cloudpickle
 
+from caudal.engine.choice import is_connected
+
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
@@ -27,6 +29,13 @@ def tell_workers(spark: SparkSession, module: str, root: Path, sources: str | No
     """
     if module in sys.modules:
         cloudpickle.register_pickle_by_value(sys.modules[module])  # type: ignore[no-untyped-call]
+    if is_connected(spark):
+        # The workers of a server keep their environment, and cannot import the neighbour modules either.
+        for name, value in list(sys.modules.items()):
+            file = getattr(value, "__file__", None)
+            if sources is not None and file and Path(file).is_relative_to(root) and not name.startswith("caudal"):
+                cloudpickle.register_pickle_by_value(value)  # type: ignore[no-untyped-call]
+        return
     environment = spark.sparkContext.environment
     for name in ("PYTHONPATH", SOURCES):
         environment.pop(name, None)

@@ -74,7 +74,7 @@ def translate_machine_error(error: BaseException, step: str | None = None) -> Ca
         return problem
     if type(error).__module__.startswith(("pyspark", "py4j")):
         failed = f"Step '{step}' failed in Spark" if step else "Spark failed"
-        return StepFailed(f"{failed}: {_spark_sentence(text)}", kind=type(error).__name__, **about)
+        return StepFailed(f"{failed}: {spark_sentence(text)}", kind=type(error).__name__, **about)
     return None
 
 
@@ -87,7 +87,7 @@ def _whole_text(error: BaseException) -> str:
     return "\n".join(texts)
 
 
-def _spark_sentence(text: str) -> str:
+def spark_sentence(text: str) -> str:
     """Return Spark's message: its error class and sentence, without plan and stack trace."""
     lines = [
         line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("at ", 'File "<', "'", "+-"))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.declarations.node import Node
 from caudal.declarations.product import Product
+from caudal.engine.marks import marked_schema
 from caudal.storage import delta
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -60,5 +61,5 @@ def mark_event_time(frame: DataFrame, node: Node | None) -> DataFrame:
     """Return the frame with the declared event-time column marked in its metadata, by which windows recognise it."""
     if node is None or not node.event_time or node.event_time not in frame.columns:
         return frame
-    metadata = dict(frame.schema[node.event_time].metadata)
+    metadata = dict(marked_schema(frame)[node.event_time].metadata)
     return frame.withMetadata(node.event_time, {**metadata, "caudal.event_time": True})

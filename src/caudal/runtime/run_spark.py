@@ -1,10 +1,10 @@
-"""The Spark session of a run: started when it is first needed, cancelled by group, and replaced when its Java process has died."""
+"""The session of a run with its engine: started when it is first needed, cancelled by group, and replaced when its process has died."""
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,10 @@ from sqlalchemy import func, select
 from caudal.declarations.database import Database, connector
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
+from caudal.engine.choice import engines
+from caudal.engine.classic import CLASSIC
+from caudal.engine.protocol import QueryEngine, SessionRequest, unequal_rows
+from caudal.errors import EngineLacks
 from caudal.graph.fingerprint import loaded_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
@@ -21,7 +25,7 @@ from caudal.stages.ingest.needs import needed_connectors
 from caudal.storage.place import Place, spark_needs
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 # Of the sample of benchmarks/etl, Parquet, 8 MB take a third less processor time when Java compiles little, 71 MB a seventh more.
 BRIEF_BYTES = 16 * 2**20
@@ -30,7 +34,9 @@ _LANDED_KINDS = frozenset({"files", "http", "database", "simulated", "images"})
 
 @dataclass
 class RunSpark:
-    """Starts the Spark session of a run on first use and controls its jobs.
+    """Starts the session of a run on first use and controls its queries.
+
+    A step is done `on` one of the run's engines; what happens outside of steps is done on Spark.
 
     Parameters
     ----------
@@ -46,75 +52,127 @@ class RunSpark:
     progress: Progress
     is_brief: Callable[[], bool]
     connectors: frozenset[str] = frozenset()
-    _session: SparkSession | None = field(default=None, init=False)
+    refusals: dict[str, str] = field(default_factory=dict, init=False)
+    """Why a step is not done on the first engine, by the step's name."""
+    _engine: QueryEngine = field(default=CLASSIC, init=False)
+    _check: Callable[[], None] | None = field(default=None, init=False)
+    _sessions: dict[str, SparkSession] = field(default_factory=dict, init=False)
     _group: str | None = field(default=None, init=False)
     _was_replaced: bool = field(default=False, init=False)
     _start_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
+    def engine(self) -> QueryEngine:
+        """The engine that is used now."""
+        return self._engine
+
+    @property
+    def engines(self) -> tuple[QueryEngine, ...]:
+        """The engines that the settings name for the steps, that to be tried first first."""
+        return engines(self.settings.engine)
+
+    @contextmanager
+    def on(self, engine: QueryEngine, check: Callable[[], None] | None = None) -> Iterator[None]:
+        """Use an engine within the block.
+
+        Parameters
+        ----------
+        check : called when the session is asked for; raises where the engine lacks what will be needed
+        """
+        before = self._engine, self._check
+        self._engine, self._check = engine, check
+        try:
+            with engine.speaking():
+                yield
+        finally:
+            self._engine, self._check = before
+
+    @property
     def session(self) -> SparkSession:
-        """The Spark session, started when first asked for."""
-        session = self._session
+        """The session with the engine that is used now, started when first asked for."""
+        if self._check is not None:
+            self._check()
+        session = self._sessions.get(self._engine.name)
         if session is None:
             with self._start_lock:  # a stream's threads may ask for it at the same time
-                session = self._session = self._session or self._start()
+                session = self._sessions.get(self._engine.name) or self._start()
+                self._sessions[self._engine.name] = session
         return session
 
     def _start(self) -> SparkSession:
-        from caudal.engine.session import session, start_description
         from caudal.engine.workers import tell_workers
 
         connectors, conf = spark_needs(self.lake)
-        self.progress.awaited(start_description())
-        started = session(
-            connectors=self.connectors | connectors | database_connectors(self.product) | file_connectors(self.product),
-            master=self.settings.master,
-            cores=self.settings.cores,
-            memory=self.settings.memory,
-            conf=conf | dict(self.settings.spark),
-            app=f"caudal {self.product.name}",
-            brief=self.is_brief(),
+        engine = self._engine
+        self.progress.awaited(engine.start_description())
+        started = engine.session(
+            SessionRequest(
+                connectors=self.connectors | connectors | database_connectors(self.product) | file_connectors(self.product),
+                master=self.settings.master,
+                cores=self.settings.cores,
+                memory=self.settings.memory,
+                conf=conf | dict(self.settings.spark),
+                app=f"caudal {self.product.name}",
+                brief=self.is_brief(),
+            )
         )
         self.progress.awaited(None)
         if (loaded := loaded_of(self.product)) is not None:
             tell_workers(started, loaded.name, loaded.root, loaded.sources_digest())
         if self._group is not None:
-            started.sparkContext.setJobGroup(self._group, self._group, interruptOnCancel=True)
+            engine.set_group(started, self._group)
         return started
 
+    def hold_to_equal_rows(self, frame: DataFrame, for_: str) -> str | None:
+        """Return the sentence that the engine is not known to give Spark's rows of a frame, which the run then shows; None where it is known to.
+
+        Raises
+        ------
+        EngineLacks : it is not known to, and the engine ``auto`` has Spark to do it instead
+        """
+        sentence = unequal_rows(self._engine, frame, for_)
+        if sentence is not None and self._engine is not self.engines[-1]:
+            raise EngineLacks(sentence, engine=self._engine.name)
+        if sentence is not None:
+            self.progress.noted(f"{sentence} The engine 'auto' has Spark compute it.")
+        return sentence
+
     def set_group(self, name: str | None) -> None:
-        """Put the Spark jobs that this thread starts from now on into a group, so that they can be cancelled together."""
+        """Put the queries that this thread starts from now on into a group, so that they can be cancelled together."""
         self._group = name
-        if self._session is not None and name is not None:
-            self._session.sparkContext.setJobGroup(name, name, interruptOnCancel=True)
+        if (session := self._sessions.get(self._engine.name)) is not None:
+            self._engine.set_group(session, name)
 
     def cancel(self, group: str) -> None:
-        """Cancel the Spark jobs of a group."""
-        if self._session is not None:
-            with contextlib.suppress(Exception):  # Java may be dead, which has ended them too
-                self._session.sparkContext.cancelJobGroup(group)
+        """Cancel the queries of a group."""
+        if (session := self._sessions.get(self._engine.name)) is not None:
+            self._engine.cancel(session, group)
 
     def restart(self) -> None:
-        """Stop the session; the next use starts a new one."""
-        from caudal.engine.session import stop
-
-        self._session = None
-        stop(wait_s=10)
+        """Stop the sessions; the next use starts a new one."""
+        for engine in {engine.name: engine for engine in (*self.engines, CLASSIC)}.values():
+            if self._sessions.pop(engine.name, None) is not None:
+                engine.stop(wait_s=10)
 
     def replace_dead(self, within_s: float) -> bool:
-        """Restart a session whose Java process has died, at most once a run, and return whether that was done.
+        """Restart sessions if the process of one has died, at most once a run, and return whether that was done.
 
         Parameters
         ----------
-        within_s : how long to wait for the Java process to end
+        within_s : how long to wait for the process to end
         """
-        from caudal.engine.session import has_died
-
-        if self._was_replaced or self._session is None or not has_died(within_s=within_s):
+        started = [engine for engine in (*self.engines, CLASSIC) if engine.name in self._sessions]
+        if self._was_replaced or not any(engine.has_died(within_s=within_s) for engine in started):
             return False
         self._was_replaced = True
         self.restart()
         return True
+
+    def drop_dead(self, engine: QueryEngine) -> None:
+        """Forget the session with an engine whose process has died; the next use starts a new one."""
+        if engine.name in self._sessions and engine.has_died(within_s=1.0):
+            del self._sessions[engine.name]
+            engine.stop(wait_s=10)
 
 
 def has_little_data(product: Product, ledger: Ledger) -> bool:

@@ -12,6 +12,9 @@ from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
+from caudal.engine.connect import query_over
 from caudal.errors import CaudalError, StepFailed
 from caudal.stages.statistics.batch import statistics
 
@@ -74,6 +77,8 @@ def translate_table_error(error: Exception, table: Table) -> StepFailed:
 
 
 def _query(spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
+    if not can(spark, Capability.TEMPORARY_VIEWS):
+        return query_over(spark, str(table.sql), frames)
     for name, frame in frames.items():
         frame.createOrReplaceTempView(name)
     try:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,8 @@ def run_streams(
     StepFailed : a stream broke; its results are kept, and the same command goes on from there
     """
     home, file = open_home(settings), product_file(folder)
-    settings = with_data(settings, file)
+    # Whatever engine the settings name: PySpark speaks one kind of session at a time, and streams need Java.
+    settings = replace(with_data(settings, file), engine="spark")
     with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):

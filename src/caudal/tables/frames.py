@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
+from caudal.engine.files import parquet_frame
 from caudal.storage.delta import DAY, Version
 from caudal.storage.parquet import dataset
-from caudal.storage.place import reader, spark_path
+from caudal.storage.place import spark_path
 from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, name_damaged_file
 
@@ -28,9 +31,9 @@ def version_frame(
     paths = version.paths(days, segments)
     if not paths:
         return empty_frame(spark, schema)
-    check_small(version, paths)
+    check_small(version, paths, small_only=can(spark, Capability.PAGE_CHECKSUMS))
     # The files are named one by one, so Spark must not guess partition columns from their folders.
-    return reader(spark).schema(schema).option("recursiveFileLookup", "true").parquet(*map(spark_path, paths))
+    return parquet_frame(spark, [spark_path(path) for path in paths], schema, recursiveFileLookup="true")
 
 
 def empty_frame(spark: SparkSession, schema: Any) -> DataFrame:

@@ -86,10 +86,14 @@ def name_damaged_file(paths: Callable[[], Iterable[Place | str]], label: str) ->
         raise
 
 
-def check_small(version: delta.Version, paths: Sequence[str]) -> None:
+def check_small(version: delta.Version, paths: Sequence[str], *, small_only: bool = True) -> None:
     """Check that a version's small files have the hashes in their commits; each file is read once per process.
 
     A remote lake relies on its server's checksums, and a table of more than 2,000 versions on `caudal verify`.
+
+    Parameters
+    ----------
+    small_only : False where the reader ignores the checksums of pages: then large files are checked too
 
     Raises
     ------
@@ -98,15 +102,19 @@ def check_small(version: delta.Version, paths: Sequence[str]) -> None:
     folder = version.folder
     if not isinstance(folder, Path) or version.number > _ENTRIES:
         return
-    small = {str(folder / unquote(file.path)): unquote(file.path) for file in version.files if file.bytes <= SMALL_BYTES}
-    unverified = [path for path in paths if path in small and path not in _whole]
+    checked = {
+        str(folder / unquote(file.path)): unquote(file.path)
+        for file in version.files
+        if not small_only or file.bytes <= SMALL_BYTES
+    }
+    unverified = [path for path in paths if path in checked and path not in _whole]
     if not unverified:
         return
     sums = _sums(folder, version.number)
-    unverified = [path for path in unverified if small[path] in sums]  # commits of older caudal versions have no hashes
+    unverified = [path for path in unverified if checked[path] in sums]  # commits of older caudal versions have no hashes
     with ThreadPoolExecutor(_AT_ONCE) as threads:
         for path, sha256 in zip(unverified, threads.map(_sha256_of_stored, map(Path, unverified)), strict=True):
-            if sha256 != sums[small[path]]:
+            if sha256 != sums[checked[path]]:
                 raise damage_error(
                     f"Table '{folder.name}' is damaged: '{path}' is not as it was written.", table=folder.name, file=path
                 )

@@ -89,6 +89,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         if _partial(extent) and (difference := other_columns(tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {difference}")
             frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
+        unequal = ws.spark.hold_to_equal_rows(frame, f"Table '{table.name}'")
         reads = (
             recorder.reads
             if extent.days is None and extent.segments is None
@@ -105,6 +106,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
+            **({"notes": [unequal]} if unequal is not None else {}),
         }
         with apply_spark_options(ws.spark.session, context.settings):
             return publish(

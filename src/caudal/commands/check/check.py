@@ -11,6 +11,7 @@ from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.declarations.zone import in_zone
+from caudal.engine.protocol import lack
 from caudal.errors import CaudalError
 from caudal.graph.check import check
 from caudal.graph.load import load, product_file, with_data
@@ -31,6 +32,8 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
     problems: list[CaudalError] = list(check(product))
     if static or problems:
         return problems
+    for remark in _engine_remarks(product, settings):
+        note(remark)
     settings = with_data(settings, file)
     files = _files(product, settings)
     key = key_of(product, files)
@@ -43,6 +46,27 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
     if not problems:
         keep(key)
     return problems
+
+
+def _engine_remarks(product: Product, settings: Settings) -> list[str]:
+    """Return a remark on each step that the first engine of the settings cannot do, as far as the declaration tells."""
+    if settings.engine == "spark":
+        return []
+    from caudal.batch.engine_needs import needs
+    from caudal.batch.plan import plan
+    from caudal.engine.choice import engines
+    from caudal.runtime.opening import open_home
+
+    first, *others = engines(settings.engine)
+    lake = open_home(settings).lake
+    remarks = []
+    for step in plan(product, metastore=settings.metastore is not None):
+        for capability, for_ in needs(product, lake, step.kind, step.subject):
+            if not first.can(capability):
+                done = f"is done on {others[0].title}" if others else f"cannot be done on {first.title}"
+                remarks.append(f"Step '{step.name}' {done}: {lack(first, capability, for_).what}")
+                break
+    return remarks
 
 
 def _files(product: Product, settings: Settings) -> dict[str, object]:

@@ -17,6 +17,7 @@ from caudal.report.documents.governance import (
 )
 from caudal.report.documents.models import HistoryLine, VersionDocument
 from caudal.report.documents.monitors import MonitorCommandDocument
+from caudal.report.documents.preview import ExplainDocument, PreviewDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
 from caudal.report.documents.service_levels import ServiceLevelsDocument
 from caudal.report.documents.status import StatusDocument, WhyDocument
@@ -32,6 +33,8 @@ DOCUMENTS: dict[str, object] = {
     "check": CheckDocument,
     "graph": GraphDocument,
     "run": RunCommandDocument,
+    "preview": PreviewDocument,
+    "explain": ExplainDocument,
     "predict": RunDocument,
     "times": TimesDocument,
     "status": StatusDocument | WhyDocument,

@@ -1,6 +1,7 @@
 """The terminal output: progress of steps, the closing summary, the status of products, tables and cards."""
 
 from caudal.report.terminal.monitors import monitors
+from caudal.report.terminal.preview import print_preview
 from caudal.report.terminal.progress import TerminalProgress
 from caudal.report.terminal.served import print_served
 from caudal.report.terminal.service_levels import print_service_levels
@@ -18,6 +19,7 @@ __all__ = [
     "monitors",
     "parity_text",
     "print_document",
+    "print_preview",
     "print_served",
     "print_service_levels",
     "print_status",

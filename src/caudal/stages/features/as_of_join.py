@@ -87,9 +87,11 @@ def as_of_join(
         recent = F.col(time) - F.col("__found.__known_at") <= to_micros(seconds(tolerance))
         joined = joined.withColumn("__found", F.when(recent, F.col("__found")))
     columns = [
-        F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in left.schema.fields
+        F.col(f"__left.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {})
+        for field in marks.marked_schema(left).fields
     ]
-    columns += [F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right.schema[name])) for name in added]
+    right_schema = marks.marked_schema(right)
+    columns += [F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right_schema[name])) for name in added]
     return joined.where(F.col("__asks") == 1).select(*columns)
 
 
@@ -101,7 +103,7 @@ def _right_columns(left: DataFrame, right: DataFrame, group: Sequence[str], left
             f"as_of_join compares '{left_column}' of type {left_type.simpleString()} with '{right_column}' of type {right_type.simpleString()}.",
             fix="Make both local wall time (timestamp_ntz) or both instants (timestamp): a cast is not a conversion between time zones.",
         )
-    for field in right.schema.fields:
+    for field in marks.marked_schema(right).fields:
         known_at = (field.metadata or {}).get(KNOWN)
         if known_at in right.columns and known_at != right_column and field.name not in (*group, right_column):
             raise DeclarationProblem(

@@ -76,7 +76,8 @@ def _quarter_hour(moment: Column) -> Column:
 
 
 def _weekday(moment: Column) -> Column:
-    return F.weekday(moment)
+    # The first of January 1970 was a Thursday. Sail's weekday() gives -1 for a Sunday.
+    return F.pmod(F.unix_date(F.to_date(moment)) + F.lit(3), F.lit(7))
 
 
 def _day_of_month(moment: Column) -> Column:

@@ -16,7 +16,10 @@ from pyspark.sql.types import ArrayType, FloatType, StringType, StructField, Str
 
 from caudal.declarations.build_context import current_build_context
 from caudal.declarations.images import MAX_PIXELS, Network
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
 from caudal.engine.marks import quoted
+from caudal.engine.protocol import require_capability
 from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
@@ -75,7 +78,9 @@ def embed(
             f"embed got size={size} and floor={floor}.",
             fix=f"Both must be multiples of {memory.STEP}, and the floor at most the size.",
         )
-    chosen, spark = load_model(network), images.sparkSession
+    spark = images.sparkSession
+    require_capability(session_engine(spark), Capability.SHARED_VARIABLES, "embed")
+    chosen = load_model(network)
     workers, memory_bytes = _worker_memory(spark)
     plan = memory.plan_memory(
         memory=memory_bytes, workers=workers, model=len(chosen.content), side=size, floor=floor,

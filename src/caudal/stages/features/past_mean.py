@@ -117,7 +117,10 @@ def past_mean(
         mean_column = F.when(F.col(count) > 0, F.expr(mean(digits, remainder, frame.schema[value_column].dataType, count)))
         means.append(F.when(F.col(at).isNotNull(), mean_column).alias(names[place]))
     return at_rows.select(
-        *(F.col(f"__row.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {}) for field in frame.schema.fields),
+        *(
+            F.col(f"__row.{quoted(field.name)}").alias(field.name, metadata=field.metadata or {})
+            for field in marks.marked_schema(frame).fields
+        ),
         *means,
     )
 

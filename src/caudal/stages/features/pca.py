@@ -22,7 +22,10 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DoubleType, StructField, StructType
 
 from caudal.declarations.build_context import current_build_context
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
 from caudal.engine.marks import quoted
+from caudal.engine.protocol import require_capability
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.stages.features.registered import feature
 from caudal.storage.place import Place, arrow_paths
@@ -158,6 +161,7 @@ def fit(
 ) -> PrincipalComponents:
     """Return the principal components of a column of arrays; by default all of them."""
     spark = frame.sparkSession
+    require_capability(session_engine(spark), Capability.SHARED_VARIABLES, "pca")  # other tasks would give other last digits, too
     cores = spark.sparkContext.defaultParallelism
     schema = "part int, rows long, mean binary, scatter binary"
     parts = frame.select(quoted(column)).coalesce(max(1, 2 * cores)).mapInArrow(_moments_of_partition, schema)
@@ -235,6 +239,7 @@ def _matrix(column: pa.Array) -> NDArray[np.float64]:
 
 def _transform_frame(frame: DataFrame, column: str, fitted: PrincipalComponents, names: list[str]) -> DataFrame:
     carried = [name for name in frame.columns if name != column]
+    require_capability(session_engine(frame.sparkSession), Capability.SHARED_VARIABLES, "pca")
     shared = frame.sparkSession.sparkContext.broadcast(fitted)
 
     def transform_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

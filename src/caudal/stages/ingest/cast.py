@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from caudal.declarations.schema import element_of
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can, session_engine
 from caudal.engine.marks import quoted
+from caudal.engine.protocol import lack
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.stages.ingest import forms
 from caudal.stages.ingest.contract import ColumnBinding
 from caudal.stages.ingest.physical import WRONG_WIDTH, Options
+from caudal.stages.ingest.raw_json import with_raw
 from caudal.stages.ingest.text import has_value, parse_text, without_null_words
 from caudal.stages.ingest.widen import decimal_of
 
@@ -57,14 +61,22 @@ def cast_columns(
     texts = texts or forms.TextColumns()
     raw_columns = {name: f"_r{i}" for i, name in enumerate(names)}
     reasons = [reason for take in takes if not _is_surely_valid(take, texts) for reason in _reasons(take, raw_columns, options)]
+    parses = can(frame.sparkSession, Capability.TEXT_PARSING)
     by_arrow = {
         take.field.name: (raw_columns[take.column.name], take.field.type)
         for take in takes
-        if len(takes) > WIDE_COLUMNS
+        if (len(takes) > WIDE_COLUMNS or not parses)
         and take.column is not None
         and take.column.name in texts.column_forms
         and _is_read_by_arrow(take, texts)
     }
+    for take in takes if not parses else ():
+        if take.rule == "text" and take.field.type != "string" and take.field.name not in by_arrow:
+            raise lack(
+                session_engine(frame.sparkSession),
+                Capability.TEXT_PARSING,
+                f"Column '{take.field.name}', with texts of unusual form,",
+            )
     quoted_names = [quoted(take.field.name) for take in takes]
     values = {take.field.name: _value(take, raw_columns, options, tz) for take in takes if take.field.name not in by_arrow}
     if by_arrow:
@@ -78,6 +90,7 @@ def cast_columns(
     line_columns = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
     json_options = {"ignoreNullFields": "false"}
     errors, raw = no_faults
+    writes_json = can(frame.sparkSession, Capability.TO_JSON)
     if reasons:
         if not by_arrow:  # two steps, so that Spark computes a value once and checks the result for faults
             frame = frame.select(*named_values, *(f"_r{i}" for i in range(len(names))), "_file", *line_columns)
@@ -91,13 +104,22 @@ def cast_columns(
             F.array_compact(row_reasons) if has_lines else F.array_except(row_reasons, F.array(F.lit(None).cast("string"))),
         )
         read_columns = (F.col(f"_r{i}").alias(name) for i, name in enumerate(names))
-        raw = F.when(is_faulty, F.to_json(F.struct(*read_columns), json_options) if names else F.lit("{}"))
+        if writes_json:
+            raw = F.when(is_faulty, F.to_json(F.struct(*read_columns), json_options) if names else F.lit("{}"))
     if has_lines:
         is_line = F.col("_line").isNotNull()
         fault = F.col("_fault") if "_fault" in line_columns else F.lit(WRONG_WIDTH)
         errors = F.when(is_line, F.array(fault)).otherwise(errors)
         numbered = F.struct("_line", F.col("_number").alias("_line_number")) if "_number" in line_columns else F.struct("_line")
-        raw = F.when(is_line, F.to_json(numbered, json_options)).otherwise(raw)
+        if writes_json:
+            raw = F.when(is_line, F.to_json(numbered, json_options)).otherwise(raw)
+    if not writes_json:
+        kept = [F.col(f"_r{i}") for i in range(len(names))] if reasons else []
+        values_and_faults = [*(F.col(name) for name in quoted_names)] if reasons or by_arrow else named_values
+        faulty = frame.select(
+            *values_and_faults, "_file", errors.cast("array<string>").alias("_format_errors"), *kept, *line_columns
+        )
+        return with_raw(faulty, len(takes) + 2, names if reasons else [])
     fault_columns = {"_format_errors": errors.cast("array<string>"), "_raw": raw}
     if by_arrow:  # names instead of columns: PySpark calls Java some thirty times for each column object
         return frame.withColumns(fault_columns).selectExpr(*quoted_names, "_file", *fault_columns)

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyspark.sql import types as T
 from pyspark.sql.types import StructField, StructType
 
-from caudal.engine.settings import is_local
+from caudal.engine.choice import has_local_workers
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import null_words
 
@@ -126,7 +126,7 @@ _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40
 def can_survey(spark: SparkSession, options: Options) -> bool:
     """Return whether forms can be surveyed: numbers and dates are written as usual, and the workers are on this machine, which has caudal."""
     unusual = options.get("decimal", ".") != "." or options.get("date_format") or options.get("timestamp_format")
-    return not unusual and is_local(str(spark.sparkContext.master))
+    return not unusual and has_local_workers(spark)
 
 
 def of_frame(frame: DataFrame, names: Sequence[str], options: Options) -> dict[str, ColumnForms]:

@@ -23,12 +23,13 @@ from caudal.extras import require
 from caudal.stages.images import decode
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.files import growing_files, matching_files
+from caudal.stages.ingest.named_files import parquet_rows
 from caudal.stages.ingest.origin import base_folder, former_name, former_pattern, origin
 from caudal.stages.ingest.raw import RawFile
 from caudal.stages.ingest.remote import listing
 from caudal.stages.ingest.secret import without_user
 from caudal.storage.parquet import WRITTEN, open_parquet
-from caudal.storage.place import Place, reader, spark_path
+from caudal.storage.place import Place
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -201,13 +202,13 @@ def image_frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, d
     from caudal.stages.ingest.cast import spark_type
 
     columns = [f"`{column.name}` {spark_type(column.type)}" for column in COLUMNS]
-    rows = reader(spark).schema(", ".join([*columns, "fault string"])).parquet(*(spark_path(file.path) for file in files))
-    rows = rows.select("*", F.col("_metadata.file_name").alias("_pack"))
+    rows, name = parquet_rows(spark, files, ", ".join([*columns, "fault string"]))
+    rows = rows.select(*COLUMNS.names, "fault", name)
     if (
         expression := former_pattern(limits.pattern, base_folder(limits.pattern, data))
     ) is not None:  # packs of older homes hold whole paths
-        name = F.regexp_extract("path", f"(?s){expression}", 1)
-        rows = rows.withColumn("path", F.when(name == "", F.col("path")).otherwise(name))
+        shortened = F.regexp_extract("path", f"(?s){expression}", 1)
+        rows = rows.withColumn("path", F.when(shortened == "", F.col("path")).otherwise(shortened))
     size = F.concat("width", F.lit(" × "), "height")
     large = F.concat(F.lit("has "), size, F.lit(f" pixels, more than the allowed {limits.max_pixels:,}"))
     fault = F.coalesce("fault", F.when(F.col("width").cast("long") * F.col("height") > limits.max_pixels, large))
@@ -215,7 +216,7 @@ def image_frame(spark: SparkSession, files: Sequence[RawFile], limits: Images, d
     described = F.struct("path", "label", "sha256", "bytes", "modified_at")
     return rows.select(
         *COLUMNS.names,
-        F.substring("_pack", 1, 16).alias("_file"),
+        "_file",
         F.when(broken, F.array(F.concat(F.lit("image "), fault))).alias("_format_errors"),
         F.when(broken, F.to_json(described)).alias("_raw"),
     )

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.protocol import require_capability
 from caudal.stages.ingest.forms import ColumnForms, types
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import has_value, without_loss, without_null_words
@@ -60,6 +63,7 @@ def _drop_contradicted(
     columns = [i for i, types in possible.items() if types]
     if not columns:
         return {}
+    require_capability(session_engine(frame.sparkSession), Capability.TEXT_PARSING, "Finding the type of a column by its texts")
     bits = {type: 1 << place for place, type in enumerate(CANDIDATES)}
     masks = F.lit([sum(bits[type] for type in possible[i]) for i in columns])
     values = frame.select(F.posexplode(F.array(*(F.col(f"_r{i}") for i in columns))).alias("place", "raw"))

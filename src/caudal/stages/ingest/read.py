@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cache, reduce
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.kinds import FORMATS
@@ -30,10 +30,11 @@ from caudal.stages.ingest.contract import (
     resolve_schema,
     unknown_columns,
 )
-from caudal.stages.ingest.formats import csv
+from caudal.stages.ingest.formats import csv, csv_as_parquet
 from caudal.stages.ingest.forms import ColumnForms, TextColumns
 from caudal.stages.ingest.images import image_frame
 from caudal.stages.ingest.infer import of_cells, possible_types
+from caudal.stages.ingest.named_files import process_folder
 from caudal.stages.ingest.packed import ARCHIVE_OPTIONS, needs_unpacking, unpack_file
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn
 from caudal.stages.ingest.raw import RawFile, format_of
@@ -102,7 +103,7 @@ def read_files(
         return ReadResult(image_frame(spark, files, source.connection, data), COLUMNS)
     parts = _parts(files, getattr(source.connection, "options", {}), scratch)
     try:
-        return _read(spark, [part for part, _ in parts], source, published, added_columns, tz, scratch or _process_folder())
+        return _read(spark, [part for part, _ in parts], source, published, added_columns, tz, scratch or process_folder())
     except SourceProblem as error:
         # The sentence names a sheet or a member, but the whole landed file is refused.
         error.facts["file"] = {part.name: landed_file.name for part, landed_file in parts}.get(
@@ -160,17 +161,9 @@ def _parts(files: Sequence[RawFile], options: Options, scratch: Path | None) -> 
             parts_ += format.parts(part, options, folder) if hasattr(format, "parts") else [part]
         return [(part, file) for part in parts_]
 
-    folder = scratch or _process_folder()
+    folder = scratch or process_folder()
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as threads:
         return [pair for pairs in threads.map(parts, files) for pair in pairs]
-
-
-@cache
-def _process_folder() -> Path:
-    """Return a folder that lasts as long as this process, because Spark reads frames after they are created."""
-    folder = tempfile.TemporaryDirectory(prefix="caudal-unpacked-", ignore_cleanup_errors=True)
-    atexit.register(folder.cleanup)
-    return Path(folder.name)
 
 
 def _inspect(
@@ -201,8 +194,11 @@ def _survey_texts(spark: SparkSession, group: list[Inspected], base: Schema | No
     by_values = [column for column in added_columns if not column.guess]
     column_forms: dict[str, ColumnForms] = {}
     wide = len(added_columns) + len(agreed) > WIDE_COLUMNS
-    if forms.can_survey(spark, options) and (by_values or (wide and _bytes(group) < _SURVEYED_BYTES)):
-        column_forms = _column_forms(spark, group, [*added_columns, *agreed] if wide else by_values, options)
+    surveyed = by_values
+    if not can(spark, Capability.TEXT_PARSING) or (wide and (by_values or _bytes(group) < _SURVEYED_BYTES)):
+        surveyed = [*added_columns, *agreed]
+    if surveyed and forms.can_survey(spark, options):
+        column_forms = _column_forms(spark, group, surveyed, options)
     possible = {column.name: of_cells(column.guess) for column in added_columns if column.guess}
     if by_values:
         frame = _format(file.physical.format).frame(spark, [part.file for part in group], file.physical, by_values)
@@ -219,8 +215,8 @@ def _column_forms(
     names = [column.name for column in columns]
     if format is csv and _bytes(group) < _SURVEYED_BYTES:
         try:
-            return forms.of_batches(csv.csv_batches(files, physical, columns), names, options)
-        except csv.UnlikeSpark:
+            return forms.of_batches(csv_as_parquet.csv_batches(files, physical, columns), names, options)
+        except csv_as_parquet.UnlikeSpark:
             pass
     return forms.of_frame(format.frame(spark, files, physical, columns), names, options)
 

@@ -10,6 +10,8 @@ from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from caudal.declarations.node import Features
 from caudal.declarations.signature import PREDICTION
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
 from caudal.engine.ml import scored_columns
 from caudal.errors import StepFailed, nearest
 
@@ -91,11 +93,18 @@ def _by_workers(model: LoadedVersion, frame: DataFrame, keys: Sequence[str]) -> 
     input_frame = frame.select(*dict.fromkeys([*keys, *_require_columns(inputs, frame.columns)]))
     prediction_fields = [StructField(PREDICTION, StringType() if classes else DoubleType())]
     prediction_fields += [StructField(f"probability_{name}", DoubleType()) for name in classes if has_shares]
-    shared = frame.sparkSession.sparkContext.broadcast(model)  # pickled once, and loaded once per worker process
+    if can(frame.sparkSession, Capability.SHARED_VARIABLES):
+        shared = frame.sparkSession.sparkContext.broadcast(model)  # pickled once, and loaded once per worker process
 
-    def batches(parts: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
-        for part in parts:
-            yield part[list(keys)].join(shared.value.predict(part))
+        def batches(parts: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+            for part in parts:
+                yield part[list(keys)].join(shared.value.predict(part))
+
+    else:  # the model travels with the function
+
+        def batches(parts: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+            for part in parts:
+                yield part[list(keys)].join(model.predict(part))
 
     return input_frame.mapInPandas(batches, StructType([*(input_frame.schema[name] for name in keys), *prediction_fields]))
 

@@ -88,7 +88,7 @@ def fill_gaps(
     return windows.select(
         *(
             (start_column if field.name == start else value_of(field.name)).alias(field.name, metadata=field.metadata or {})
-            for field in frame.schema.fields
+            for field in marks.marked_schema(frame).fields
         )
     )
 

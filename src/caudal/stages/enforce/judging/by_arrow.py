@@ -1,4 +1,5 @@
-"""Write judged rows that hold arrays of measured numbers, or many columns, by Arrow in Spark's Python workers.
+"""Write judged rows by Arrow in the engine's Python workers: those that hold arrays of measured numbers, or many columns, and every row
+on an engine whose own writer would write other files.
 
 Java's Parquet writer handles each number of an array by itself: for the 1,280 features of an image that takes half a millisecond of
 processor time, of 13 for the whole image; Arrow takes a tenth of it. For 2,000 columns Java needs seconds to plan and to compile,
@@ -10,21 +11,27 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark import TaskContext
 from pyspark.sql.types import ArrayType
 
-from caudal.engine.settings import WIDE_COLUMNS, is_local
-from caudal.stages.enforce.judging.content import SEGMENT, VERDICT
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can, has_local_workers
+from caudal.engine.row_json import rows_as_json
+from caudal.engine.settings import WIDE_COLUMNS
+from caudal.stages.enforce.judging.content import COUNTED, MOST_BYTES, RAW, SEGMENT, VERDICT, json_columns
 from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
@@ -34,6 +41,11 @@ PENDING_BYTES = 4 << 20
 PENDING_BYTES_WIDE = 64 << 20  # of many columns, each of which has a header and figures in every row group
 _ATTEMPTS = "_attempts"
 _FLAT = {"string", "boolean", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "timestamp_ntz"}
+
+
+def is_needed(frame: DataFrame) -> bool:
+    """Return whether the engine's own writer would write files without checksums, or lose rows without a day."""
+    return not can(frame.sparkSession, Capability.PARQUET_WRITER)
 
 
 def is_suited(frame: DataFrame, folder: Place, by: Sequence[str]) -> bool:
@@ -47,59 +59,93 @@ def is_suited(frame: DataFrame, folder: Place, by: Sequence[str]) -> bool:
         and all(map(_is_supported, kinds))
         and set(by) <= {SEGMENT}
         and not isinstance(folder, Remote)
-        and is_local(str(frame.sparkSession.sparkContext.master))
+        and has_local_workers(frame.sparkSession)
     )
 
 
-def write_by_arrow(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
-    """Write rows as Parquet under ``_verdict=…`` and the folders of ``by``; the contents of ``folder`` are replaced.
+def write_by_arrow(
+    frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = (), *, append: bool = False
+) -> dict[str, int]:
+    """Write rows as Parquet under ``_verdict=…`` and the folders of ``by``, and return how often each flag is true, by its name.
+
+    Parameters
+    ----------
+    frame : DataFrame; columns whose names begin with `COUNTED` are flags, which are counted and not written
+    append : whether the contents of ``folder`` are kept; else they are replaced
 
     Raises
     ------
     ValueError : segments were announced, and a row belongs to another one
     """
-    if folder.exists():
+    if folder.exists() and not append:
         remove(folder)
     attempts = Path(str(folder)) / _ATTEMPTS
     attempts.mkdir(parents=True)
     folder_columns = [VERDICT, *by]
     announced = {f"{SEGMENT}={segment}" for segment in (*segments, NULL)}
     renamed = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
-    # Spark starts separate workers for another environment: those that embed images keep a network once it is loaded.
-    environment = frame.sparkSession.sparkContext.environment
-    environment["CAUDAL_WORKER"] = "writes"
-    try:
-        files = renamed.mapInArrow(_worker(str(attempts), frame.columns, folder_columns), "name string, below string")
-    finally:
-        del environment["CAUDAL_WORKER"]
+    flags = [name.removeprefix(COUNTED) for name in frame.columns if name.startswith(COUNTED)]
+    stored = _StoredRows(_stored_schema(frame), tuple(json_columns(frame))) if is_needed(frame) else None
+    worker = _worker(str(attempts), frame.columns, folder_columns, stored)
+    with _writing_workers(frame.sparkSession):
+        files = renamed.mapInArrow(worker, "name string, below string, counts array<bigint>")
+    counts = dict.fromkeys(flags, 0)
     for row in files.collect():
         if segments and announced.isdisjoint(row.below.split("/")):
             raise ValueError("A row is of a segment that was not announced.")
         target = Path(str(folder)) / row.below
         target.mkdir(parents=True, exist_ok=True)
         (attempts / row.name).rename(target / row.name)
+        for flag, count in zip(flags, row.counts, strict=True):
+            counts[flag] += count
     remove(folder / _ATTEMPTS)
+    return counts
+
+
+@contextmanager
+def _writing_workers(spark: SparkSession) -> Iterator[None]:
+    """Let Spark start separate workers for what is planned in the block: those that embed images keep a network once it is loaded."""
+    if not can(spark, Capability.RDD):
+        yield
+        return
+    environment = spark.sparkContext.environment
+    environment["CAUDAL_WORKER"] = "writes"
+    try:
+        yield
+    finally:
+        del environment["CAUDAL_WORKER"]
+
+
+def _stored_schema(frame: DataFrame) -> pa.Schema:
+    """Return the columns of the files as Arrow's types: every column may be null, as Spark writes it."""
+    from pyspark.sql.pandas.types import to_arrow_type
+
+    return pa.schema([(field.name, to_arrow_type(field.dataType)) for field in frame.schema.fields])
 
 
 def _is_supported(kind: DataType) -> bool:
     return (kind.elementType if isinstance(kind, ArrayType) else kind).typeName() in _FLAT
 
 
-def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-    """Return the function that each task runs: it writes the task's rows and yields its files' names and the folders that they belong to."""
+def _worker(
+    attempts: str, columns: list[str], by: list[str], stored: _StoredRows | None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    """Return the function that each task runs: it writes the task's rows and yields its files' names, the folders that they belong to, and the
+    counts of flags."""
 
     def write_rows(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
-        assert context is not None
+        # In the order of the tasks, since the order of files decides the last digit of a mean.
+        task = context.partitionId() if context is not None else 0
         files: dict[str, _File] = {}
         pending_bytes = 0
         for piece in pieces:
             pending_bytes += piece.nbytes
-            for folder, rows in _split_by_folder(pa.RecordBatch.from_arrays(piece.columns, columns), by):
+            named = pa.RecordBatch.from_arrays(piece.columns, columns)
+            for folder, rows in _split_by_folder(named if stored is None else stored.of(named), by):
                 if folder not in files:
-                    # In the order of the tasks, since the order of files decides the last digit of a mean.
-                    files[folder] = _File(f"{attempts}/part-{context.partitionId():05d}-{uuid.uuid4()}.parquet")
-                files[folder].pending.append(rows)
+                    files[folder] = _File(f"{attempts}/part-{task:05d}-{uuid.uuid4()}.parquet", stored is None)
+                files[folder].add(rows)
             if pending_bytes > (PENDING_BYTES_WIDE if len(columns) > WIDE_COLUMNS else PENDING_BYTES):
                 pending_bytes = 0
                 for file in files.values():
@@ -107,41 +153,100 @@ def _worker(attempts: str, columns: list[str], by: list[str]) -> Callable[[Itera
         for file in files.values():
             file.close()
         names = [file.path.rpartition("/")[2] for file in files.values()]
-        yield pa.RecordBatch.from_arrays([pa.array(names, pa.string()), pa.array([*files], pa.string())], ["name", "below"])
+        counts = pa.array([file.counts for file in files.values()], pa.list_(pa.int64()))
+        yield pa.RecordBatch.from_arrays(
+            [pa.array(names, pa.string()), pa.array([*files], pa.string()), counts], ["name", "below", "counts"]
+        )
 
     return write_rows
+
+
+@dataclass(frozen=True)
+class _StoredRows:
+    """Rows as Spark would write them, made of the rows of an engine that differs in nested names, in what it calls required, and in JSON.
+
+    Parameters
+    ----------
+    schema : the columns with their types
+    json_columns : the columns that the JSON of a row holds
+    """
+
+    schema: pa.Schema
+    json_columns: tuple[str, ...]
+
+    def of(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows with the types of the schema, and with the JSON of those that are set aside and have none yet."""
+        columns = [column.cast(field.type) for column, field in zip(rows.columns, self.schema, strict=True)]
+        typed = pa.RecordBatch.from_arrays(columns, schema=self.schema)
+        lacking = pc.and_(pc.equal(typed.column(VERDICT), "quarantined"), pc.is_null(typed.column(RAW)))
+        if not pc.any(lacking).as_py():
+            return typed
+        row_texts = iter(
+            rows_as_json([_without_images(typed.column(name).filter(lacking)) for name in self.json_columns], self.json_columns)
+        )
+        raw = [
+            next(row_texts) if lacks else text
+            for text, lacks in zip(typed.column(RAW).to_pylist(), lacking.to_pylist(), strict=True)
+        ]
+        return typed.set_column(typed.schema.get_field_index(RAW), RAW, pa.array(raw, pa.string()))
+
+
+def _without_images(column: pa.Array) -> pa.Array:
+    """Return a column, of bytes without those that are too long to be read as text."""
+    if not pa.types.is_binary(column.type):
+        return column
+    return pc.if_else(pc.less_equal(pc.binary_length(column), MOST_BYTES), column, pa.scalar(None, column.type))
 
 
 def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield the rows of each folder, without the columns that the folder's name holds."""
     folders = pc.binary_join_element_wise(
-        *(pc.binary_join_element_wise(f"{name}=", pc.fill_null(piece.column(name), NULL), "") for name in by), "/"
+        *(pc.binary_join_element_wise(f"{name}=", pc.fill_null(piece.column(name).cast(pa.string()), NULL), "") for name in by), "/"
     )
     rows = piece.select([name for name in piece.schema.names if name not in by])
-    distinct = pc.unique(folders)
-    for folder_ in distinct:
-        yield folder_.as_py(), rows if len(distinct) == 1 else pa.RecordBatch.filter(rows, pc.equal(folders, folder_))
+    coded = folders.dictionary_encode()
+    distinct = coded.dictionary.to_pylist()
+    if len(distinct) == 1:
+        yield distinct[0], rows
+        return
+    # One sort instead of a filter for each folder; rows of a folder keep their order.
+    places = np.argsort(coded.indices.to_numpy(), kind="stable")
+    sorted_rows = rows.take(pa.array(places))
+    ends = np.cumsum(np.bincount(coded.indices.to_numpy(), minlength=len(distinct)))
+    for folder, start, end in zip(distinct, [0, *ends[:-1]], ends, strict=True):
+        yield folder, sorted_rows.slice(start, end - start)
 
 
 class _File:
-    """One file of a task; it collects rows until there are enough for a row group."""
+    """One file of a task; it collects rows until there are enough for a row group, and counts the flags."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, as_spark: bool) -> None:
         self.path = path
-        self.pending: list[pa.RecordBatch] = []
+        self.counts: list[int] = []
+        self._pending: list[pa.RecordBatch] = []
+        self._as_spark = as_spark
         self._writer: pq.ParquetWriter | None = None
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """Collect rows."""
+        flags = [name for name in rows.schema.names if name.startswith(COUNTED)]
+        counts = [int(pc.sum(rows.column(name)).as_py() or 0) for name in flags]
+        self.counts = [before + count for before, count in zip(self.counts or [0] * len(flags), counts, strict=True)]
+        self._pending.append(rows.drop_columns(flags) if flags else rows)
 
     def write(self) -> None:
         """Write the collected rows as a row group."""
-        if not self.pending:
+        if not self._pending:
             return
-        rows = pa.Table.from_batches(self.pending)
+        rows = pa.Table.from_batches(self._pending)
         if self._writer is None:
-            # Measured numbers hardly ever repeat: a dictionary of them would take time and save no space.
-            plain = [field.name for field in rows.schema if not pa.types.is_nested(field.type)]
-            self._writer = pq.ParquetWriter(self.path, rows.schema, use_dictionary=plain, write_page_checksum=True)
+            # Measured numbers hardly ever repeat: a dictionary of them would take time and save no space. Nor do bytes.
+            plain = [field.name for field in rows.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))]
+            self._writer = pq.ParquetWriter(
+                self.path, rows.schema, use_dictionary=plain, write_page_checksum=True, store_schema=self._as_spark
+            )
         self._writer.write_table(rows)
-        self.pending.clear()
+        self._pending.clear()
 
     def close(self) -> None:
         """Write the remaining rows and the file's footer."""

@@ -3,7 +3,7 @@
 Rows that break a rule which quarantines or stops get the verdict ``quarantined``, their reasons and their raw values. The writer
 partitions by the verdict, and the figures are read from the written files (`judged_outcome`), so that a task that ran twice counts once.
 Rules that only warn leave no trace in the rows: an observation counts them, which is exact because nothing is shuffled
-between it and the write.
+between it and the write. On an engine without observations they are flags, which the writer counts and leaves out of the files.
 
 Only failing rows get reasons and raw values; a good row costs its conditions and one string.
 """
@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Observation, functions as F
 
 from caudal.declarations.expectation import Expectation
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, DeclaredExpectation, RowExpectation
 from caudal.stages.enforce.judging.bind import bind_expectations
 from caudal.stages.enforce.judging.content import (
+    COUNTED,
     FORMAT_ERRORS,
     RAW,
     REASONS,
@@ -62,7 +65,9 @@ class JudgedFrame:
     scope: ComparisonScope = field(default_factory=ComparisonScope, repr=False)
     compared_later: tuple[Unique, ...] = ()
     observation: Observation | None = field(default=None, repr=False)
+    flagged: DataFrame | None = field(default=None, repr=False)
     repeat_counts: dict[str, int] = field(default_factory=dict, repr=False)
+    flag_counts: dict[str, int] = field(default_factory=dict, repr=False)
 
     def write(self, folder: Place | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
         """Write the rows as Parquet: ``_verdict=good/…`` and ``_verdict=quarantined/…``, then partitioned by columns.
@@ -76,7 +81,8 @@ class JudgedFrame:
         from caudal.stages.enforce.judging.write import set_aside_repeats, write_judged
 
         target = place(folder) if isinstance(folder, str) else folder
-        write_judged(self.frame, target, by, segments)
+        # caudal.engine.sail.check: whether what the frame is made of is known to be equal belongs here, before anything is written.
+        self.flag_counts.update(write_judged(self.frame if self.flagged is None else self.flagged, target, by, segments))
         warning = [rule for rule in self.compared_later if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
         self.repeat_counts.update(
@@ -104,8 +110,8 @@ class JudgedFrame:
 
     def _count_warnings(self) -> dict[str, int]:
         """Return how many rows break each rule that warns; called only after rows were written."""
-        counts = self.observation.get if self.observation is not None else {}
-        observed = {rule.name: int(counts.get(f"w{i}") or 0) for i, rule in enumerate(_distinct(self.expectations, ("warn",)))}
+        counts: Mapping[str, object] = self.observation.get if self.observation is not None else self.flag_counts
+        observed = {rule.name: int(str(counts.get(f"w{i}") or 0)) for i, rule in enumerate(_distinct(self.expectations, ("warn",)))}
         return {**observed, **self.repeat_counts}
 
 
@@ -159,13 +165,16 @@ def judge(
         for expectation in _distinct(declared)
         if isinstance(expectation, Unique) and not is_unique_by_plan(frame, expectation.keys)
     )
-    observed, observation = _observe(marked, conditions, _distinct(declared, ("warn",)))
+    warning = _warnings(marked, conditions, _distinct(declared, ("warn",)))
+    observed, observation, flags = _observe(marked, warning)
     reasons = {
         expectation.name: conditions[expectation.name]
         for expectation in _distinct(declared, ("quarantine", "stop"))
         if expectation.name in conditions
     }
-    return JudgedFrame(_add_verdicts(observed, reasons), table, tuple(declared), tz, scope, compared_later, observation)
+    judged = _add_verdicts(observed, reasons)
+    flagged = _add_verdicts(observed, reasons, flags) if flags else None
+    return JudgedFrame(judged, table, tuple(declared), tz, scope, compared_later, observation, flagged)
 
 
 def sets_aside(rule: DeclaredExpectation, expectations: Sequence[DeclaredExpectation]) -> bool:
@@ -196,23 +205,30 @@ def _any(conditions: Sequence[Column]) -> Column:
     return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
-def _observe(
-    frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[DeclaredExpectation]
-) -> tuple[DataFrame, Observation | None]:
-    """Return the frame with an observation that counts the rows breaking rules that warn; without such rules none, to save its cost per row."""
-    counts = [
-        F.count_if(is_readable(frame) & F.coalesce(conditions[expectation.name], F.lit(False))).alias(f"w{i}")
+def _warnings(frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[DeclaredExpectation]) -> dict[str, Column]:
+    """Return for each rule that only warns the condition under which a row counts as breaking it."""
+    return {
+        f"w{i}": is_readable(frame) & F.coalesce(conditions[expectation.name], F.lit(False))
         for i, expectation in enumerate(warning)
         if expectation.name in conditions
-    ]
-    if not counts:
-        return frame, None
+    }
+
+
+def _observe(frame: DataFrame, warning: Mapping[str, Column]) -> tuple[DataFrame, Observation | None, list[str]]:
+    """Return the frame with an observation that counts the rows breaking rules that warn, or with a flag for each; without such rules
+    neither, to save its cost per row."""
+    if not warning:
+        return frame, None, []
+    if not can(frame.sparkSession, Capability.OBSERVE):
+        flags = {f"{COUNTED}{name}": condition for name, condition in warning.items()}
+        return frame.withColumns(flags), None, [*flags]
     observation = Observation()
-    return frame.observe(observation, *counts), observation
+    counts = (F.count_if(condition).alias(name) for name, condition in warning.items())
+    return frame.observe(observation, *counts), observation, []
 
 
-def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
-    """Return the published columns with ``_reasons``, ``_raw`` and ``_verdict``."""
+def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column], flags: Sequence[str] = ()) -> DataFrame:
+    """Return the published columns with ``_reasons``, ``_raw``, ``_verdict`` and the flags."""
     published = published_columns(frame)
     reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:
@@ -229,4 +245,4 @@ def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column]) -> DataFrame:
     verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
     judged = frame.withColumns({REASONS: reasons_of_row.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
     # Names in place of columns: PySpark calls Java some thirty times for each column that it is given.
-    return judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT)
+    return judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT, *flags)

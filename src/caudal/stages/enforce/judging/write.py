@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation, functions as F
-from pyspark.sql.types import DateType
+from pyspark.sql.types import DateType, StringType, StructField, StructType
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
+from caudal.engine.files import parquet_frame
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
 from caudal.stages.enforce.judging import by_arrow
-from caudal.stages.enforce.judging.content import RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, row_as_json
+from caudal.stages.enforce.judging.content import COUNTED, RAW, REASONS, SEGMENT, TEMPORARY, VERDICT, row_as_json
 from caudal.stages.enforce.judging.first import mark_repeats
 from caudal.stages.enforce.judging.repeats import keys_of, move_repeats
 from caudal.stages.enforce.unique import Unique
-from caudal.storage.place import Place, Remote, reader, remove, spark_path
+from caudal.storage.place import Place, Remote, remove, spark_path
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -36,23 +39,25 @@ _NO_DAY = 10_000_000  # a day that no calendar reaches stands for null
 _EPOCH = dt.date(1970, 1, 1)
 
 
-def write_judged(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> None:
-    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``."""
-    if by_arrow.is_suited(frame, folder, by):
-        by_arrow.write_by_arrow(frame, folder, by, segments)
-        return
+def write_judged(frame: DataFrame, folder: Place, by: Sequence[str], segments: Sequence[str] = ()) -> dict[str, int]:
+    """Write judged rows as Parquet under ``_verdict=…`` and the folders of ``by``, and return the counts of the frame's flags."""
+    if by_arrow.is_needed(frame) or by_arrow.is_suited(frame, folder, by):
+        return by_arrow.write_by_arrow(frame, folder, by, segments)
     place = _folder_number(frame, by, segments)
     if place is None or isinstance(folder, Remote):  # to rename on S3 is to copy
         frame.write.mode("overwrite").options(**_parquet_options(frame)).partitionBy(VERDICT, *by).parquet(spark_path(folder))
-        return
+        _remove_checksum_files(frame, folder)
+        return {}
     verdict = F.when(F.col(VERDICT) == VERDICTS[0], 0).otherwise(1)
     numbered = frame.withColumn(_SLOT, place * len(VERDICTS) + verdict).drop(VERDICT, *by)
     numbered.write.mode("overwrite").options(**_parquet_options(frame)).partitionBy(_SLOT).parquet(str(folder))
+    _remove_checksum_files(frame, folder)
     for entry in list(folder.glob(f"{_SLOT}=*")):
         number, verdict_number = divmod(int(entry.name.partition("=")[2]), len(VERDICTS))
         target = folder / f"{VERDICT}={VERDICTS[verdict_number]}" / _folder_path(number, by, segments)
         target.parent.mkdir(parents=True, exist_ok=True)
         entry.rename(target)
+    return {}
 
 
 def set_aside_repeats(
@@ -77,16 +82,15 @@ def set_aside_repeats(
     if not uniques or not move_repeats(folder, [f"{VERDICT}={verdict}" for verdict in VERDICTS], WAITING, keys, rules):
         return {}
 
-    rows = (
-        reader(frame.sparkSession).schema(frame.schema).option("basePath", spark_path(folder)).parquet(spark_path(folder / WAITING))
-    )
+    rows = _waiting_rows(frame, folder, by)
+    counted_by_writer = by_arrow.is_needed(frame)
     bad, flags = f"{TEMPORARY}bad", {unique.name: f"{TEMPORARY}u{i}" for i, unique in enumerate(uniques)}
     frame_columns = [F.col(quoted(name)) for name in frame.columns]
     rows = rows.select(*frame_columns).withColumn(bad, F.col(REASONS).isNotNull())
     for unique in uniques:
         rows = mark_repeats(rows, unique, scope, flags[unique.name], bad, acting=unique.name not in warning)
     observation = Observation()
-    if warning:
+    if warning and not counted_by_writer:
         rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
     broken_rules = F.array(*(F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning))
     none = F.array(F.lit(None).cast("string"))
@@ -98,9 +102,38 @@ def set_aside_repeats(
             VERDICT: F.when(F.col(bad), F.lit("quarantined")).otherwise(F.lit("good")),
         }
     )
+    if counted_by_writer:
+        counted = {name: f"{COUNTED}{flags[name]}" for name in warning}
+        flagged = rows.select(*frame_columns, *(F.col(flags[name]).alias(flag) for name, flag in counted.items()))
+        counts = by_arrow.write_by_arrow(flagged, folder, by, append=True)
+        remove(folder / WAITING)
+        return {name: counts.get(flags[name], 0) for name in warning}
     rows.select(*frame_columns).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
+    _remove_checksum_files(frame, folder)
     remove(folder / WAITING)
     return {name: int(observation.get[flags[name]]) for name in warning}
+
+
+def _remove_checksum_files(frame: DataFrame, folder: Place) -> None:
+    """Remove the checksum files of Hadoop's, which a server writes unless it was started with other settings: they would not fit files whose
+    repeats are moved."""
+    if isinstance(folder, Path) and not can(frame.sparkSession, Capability.HADOOP_SETTINGS):
+        for file in folder.rglob(".*.crc"):
+            file.unlink()
+
+
+def _waiting_rows(frame: DataFrame, folder: Place, by: Sequence[str]) -> DataFrame:
+    """Return the rows that wait to be compared, with the columns of the frame that was written."""
+    spark = frame.sparkSession
+    if can(spark, Capability.PARQUET_WRITER):
+        return parquet_frame(spark, [spark_path(folder / WAITING)], frame.schema, basePath=spark_path(folder))
+    # Folders of null are read as the text that names them.
+    fields = [field for field in frame.schema.fields if field.name != VERDICT]
+    schema = StructType([StructField(field.name, StringType()) if field.name in by else field for field in fields])
+    rows = parquet_frame(spark, [spark_path(folder / WAITING)], schema)
+    kinds = {name: frame.schema[name].dataType for name in by}
+    values = {name: F.when(F.col(name) != by_arrow.NULL, F.col(name)).cast(kind) for name, kind in kinds.items()}
+    return rows.withColumns({**values, VERDICT: F.lit(WAITING)})
 
 
 def _parquet_options(frame: DataFrame) -> dict[str, str]:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
+from caudal.engine.files import literal_path
 from caudal.errors import SourceProblem
-from caudal.stages.ingest.formats.bytes import TextSurvey, open_plain, survey_text
-from caudal.stages.ingest.formats.csv_records import BLANKS, UNCLOSED, Dialect, Record, split_records
-from caudal.stages.ingest.packed import parts_prefix
-from caudal.stages.ingest.physical import WRONG_WIDTH, Inspected, Options, Physical, PhysicalColumn, check_names
+from caudal.stages.ingest.formats import csv_as_parquet
+from caudal.stages.ingest.formats.bytes import TextSurvey, survey_text
+from caudal.stages.ingest.formats.csv_as_parquet import SHOWN, holds_something, write_records
+from caudal.stages.ingest.formats.csv_records import UNCLOSED, Dialect, Record, split_records
+from caudal.stages.ingest.named_files import parquet_rows
+from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
 from caudal.storage.place import reader, spark_path
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyarrow import csv
     from pyspark.sql import DataFrame, SparkSession
 
 FORMAT, ORDER, ENDINGS = "csv", 11, (".csv", ".tsv", ".txt")
@@ -38,9 +40,6 @@ OPTIONS = (
 )
 SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
-_SHOWN = 11  # faulty lines that a note names, plus one
-_WRITTEN_CHARACTERS = 1 << 24
-_ARROW_BLOCK = 1 << 24
 NEEDS_SCRATCH = True
 SPARKS_ENCODINGS = {
     "utf-8": "UTF-8",
@@ -100,7 +99,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     columns = tuple(PhysicalColumn(name, "text", "text") for name in names)
     if _is_plain(survey, dialect, encoding):
         return Inspected(file, Physical("csv", columns, tuple(sorted(dialect_options.items()))), tuple(notes))
-    faults, target = _write_records(file, encoding, dialect, len(names), dialect_options["header"] == "true", trailing, scratch)
+    faults, target = write_records(file, encoding, dialect, len(names), dialect_options["header"] == "true", trailing, scratch)
     if faults:
         notes.append(_fault_note(file, faults))
     physical = Physical("csv", columns, (("recorded", "true"),))
@@ -114,15 +113,17 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
 
     texts = {column.name: f"_r{i}" for i, column in enumerate(used)}
     names = [texts.get(column.name, f"_c{i}") for i, column in enumerate(physical.columns)]
-    paths = [spark_path(file.path) for file in files]
+    paths = [literal_path(spark, spark_path(file.path)) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     dialect_options = dict(physical.dialect)
+    if "recorded" not in dialect_options and not can(spark, Capability.CORRUPT_RECORDS):
+        return csv_as_parquet.text_frame(spark, files, physical, used)
     if "recorded" in dialect_options:
         places = {column.name: i for i, column in enumerate(physical.columns)}
         recorded = (f"c{places[column.name]} AS _r{i}" for i, column in enumerate(used))
         ddl = ", ".join(f"c{i} string" for i in range(len(names))) + ", _line string, _fault string, _number bigint"
-        rows = reader(spark).schema(ddl).parquet(*paths).select("*", name)
-        return rows.selectExpr(*recorded, "_line", "_fault", "_number", "_file")
+        rows, name = parquet_rows(spark, files, ddl)
+        return rows.select("*", name).selectExpr(*recorded, "_line", "_fault", "_number", "_file")
     bom, trailing, encoding = (
         dialect_options.pop("bom") == "true",
         dialect_options.pop("trailing") == "true",
@@ -146,58 +147,6 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     if bom and dialect_options["header"] == "false" and names[0] in texts.values():
         rows = rows.withColumn(names[0], F.ltrim(names[0], F.lit("\ufeff")))
     return rows.drop("_beyond", *(name for name in names if name.startswith("_c")))
-
-
-def csv_batches(files: Sequence[RawFile], physical: Physical, used: Sequence[PhysicalColumn]) -> Iterator[pa.RecordBatch]:
-    """Yield the used columns of files, read by Arrow in this process: the same texts as `frame`, including empty ones.
-
-    Raises
-    ------
-    UnlikeSpark : Spark splits the files into other records, or may
-    """
-    import pyarrow as pa
-    from pyarrow import csv
-
-    dialect_options = dict(physical.dialect)
-    if (
-        "recorded" in dialect_options
-        or dialect_options["comment"]
-        or dialect_options["trailing"] == "true"
-        or dialect_options["encoding"] not in ("UTF-8", "US-ASCII")
-    ):
-        raise UnlikeSpark
-
-    def refuse(row: csv.InvalidRow) -> str:
-        refused.append(row.number)
-        return "skip"
-
-    refused: list[int | None] = []
-    parsing = csv.ParseOptions(
-        delimiter=dialect_options["sep"],
-        quote_char=dialect_options["quote"] or False,
-        newlines_in_values=dialect_options["multiLine"] == "true",
-        invalid_row_handler=refuse,
-    )
-    names = list(physical.names)
-    reading = csv.ReadOptions(block_size=_ARROW_BLOCK, column_names=names)
-    converting = csv.ConvertOptions(
-        column_types=dict.fromkeys(names, pa.string()), include_columns=[column.name for column in used], strings_can_be_null=False
-    )
-    for file in files:
-        header = dialect_options["header"] == "true"
-        try:
-            with open_plain(file.path) as raw:
-                for batch in csv.open_csv(raw, reading, parsing, converting):
-                    yield batch.slice(1) if header and len(batch) else batch
-                    header = header and not len(batch)
-        except pa.ArrowInvalid:
-            raise UnlikeSpark from None
-        if refused:
-            raise UnlikeSpark
-
-
-class UnlikeSpark(Exception):
-    """Raised where Arrow would read a file differently from Spark."""
 
 
 def _is_plain(survey: TextSurvey, dialect: Dialect, encoding: str) -> bool:
@@ -239,70 +188,8 @@ def _trailing_note(file: RawFile, separator: str | None) -> str:
     return f"'{file.name}': rows end with {separator_text} after the last column; the empty field after it is left out."
 
 
-def _write_records(
-    file: RawFile, encoding: str, dialect: Dialect, width: int, header: bool, trailing: bool, scratch: Path
-) -> tuple[list[Record], Path]:
-    """Write the records of a file as Parquet, and return the first faulty records and the path."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    scratch.mkdir(parents=True, exist_ok=True)
-    target = scratch / f"{parts_prefix(file)}-records.parquet"
-    names = [f"c{i}" for i in range(width)]
-    schema = pa.schema([*((name, pa.string()) for name in (*names, "_line", "_fault")), ("_number", pa.int64())])
-    faults: list[Record] = []
-    rows: list[list[str | None]] = []
-    fault_rows: list[tuple[str | None, str | None, int | None]] = []
-    with open_plain(file.path) as raw, io.TextIOWrapper(raw, encoding=encoding, newline="") as text:
-        lines = split_records(_without_bom(text), dialect)
-        if (
-            header
-            and (header_record := next((record for record in lines if _holds_something(record)), None)) is not None
-            and header_record.fault
-        ):
-            raise SourceProblem(
-                f"'{file.name}': line {header_record.line}, the header, is no record: {header_record.fault}.", file=file.name
-            )
-        with pq.ParquetWriter(target, schema) as writer:
-
-            def write() -> None:
-                columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)] if width else []
-                fault_columns = [
-                    pa.array(column, type)
-                    for column, type in zip(zip(*fault_rows, strict=True), (pa.string(), pa.string(), pa.int64()), strict=True)
-                ]
-                writer.write_batch(pa.record_batch([*columns, *fault_columns], schema=schema))
-                rows.clear()
-                fault_rows.clear()
-
-            size = 0
-            for record in lines:
-                fields, fault = record.fields, record.fault
-                if fault is None and (len(fields) != width + trailing or (trailing and fields[-1])):
-                    fault = WRONG_WIDTH
-                if fault is not None:
-                    fields = [None] * width
-                    faults += [record] if len(faults) < _SHOWN else []
-                rows.append(fields[:width])
-                fault_rows.append((None, None, None) if fault is None else (record.raw, fault, record.line))
-                size += len(record.raw)
-                if size > _WRITTEN_CHARACTERS:
-                    write()
-                    size = 0
-            if rows:
-                write()
-    return faults, target
-
-
-def _without_bom(text: io.TextIOWrapper) -> Iterator[str]:
-    first_line = text.readline()
-    if first_line:
-        yield first_line.removeprefix("\ufeff")
-    yield from text
-
-
 def _fault_note(file: RawFile, faults: list[Record]) -> str:
-    lines = ", ".join(str(record.line) for record in faults[: _SHOWN - 1]) + (" …" if len(faults) == _SHOWN else "")
+    lines = ", ".join(str(record.line) for record in faults[: SHOWN - 1]) + (" …" if len(faults) == SHOWN else "")
     if all(record.fault == UNCLOSED for record in faults):
         return f"'{file.name}' has quotes that are not closed, on line {lines}; those rows are format errors."
     return f"'{file.name}' has lines that are not rows: {lines}; they are format errors."
@@ -317,16 +204,11 @@ def _rows(text: str, dialect: Dialect) -> list[list[str]]:
     """Return the first rows, read as text."""
     rows: list[list[str]] = []
     for record in split_records(io.StringIO(text, newline=""), dialect):
-        if not record.fault and (rows or _holds_something(record)):
+        if not record.fault and (rows or holds_something(record)):
             rows.append([value or "" for value in record.fields])
         if len(rows) > _SAMPLE:
             break
     return rows
-
-
-def _holds_something(record: Record) -> bool:
-    """Return whether a line holds more than blanks (separating tabs are blanks, too); a header does."""
-    return bool(record.fault or record.raw.strip(BLANKS))
 
 
 def _check_separator(file: RawFile, survey: TextSurvey, names: list[str], dialect: Dialect, expected: tuple[str, ...]) -> None:

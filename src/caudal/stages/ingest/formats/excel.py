@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 from caudal.errors import DeclarationProblem, SourceProblem, nearest
 from caudal.extras import require
 from caudal.stages.ingest.formats.sheet_bounds import check_rectangle, check_size
+from caudal.stages.ingest.named_files import parquet_rows
 from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole, is_zip
-from caudal.storage.place import Place, reader, spark_path
+from caudal.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,11 +99,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     ddl = ", ".join(f"c{i} string" for i in range(len(physical.columns)))
-    rows = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    return rows.select(
-        *(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)),
-        F.substring("_metadata.file_name", 1, 16).alias("_file"),
-    )
+    rows, name = parquet_rows(spark, files, ddl)
+    return rows.select(*(F.col(column.ddl).alias(f"_r{i}") for i, column in enumerate(used)), name)
 
 
 def _open(file: RawFile) -> tuple[CalamineWorkbook, list[str], list[str]]:

@@ -12,6 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.files import literal_path
+from caudal.engine.protocol import require_capability
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
@@ -116,7 +120,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         "ignoreLeadingWhiteSpace": False, "ignoreTrailingWhiteSpace": False,
     }  # fmt: skip
     frames = reader(spark).schema("line string, _bad string")
-    paths = [spark_path(file.path) for file in files]
+    require_capability(session_engine(spark), Capability.FILE_NAMES, "A source of fixed-width columns")
+    paths = [literal_path(spark, spark_path(file.path)) for file in files]
     lines = frames.parquet(*paths) if "recorded" in dialect else frames.options(**options).csv(paths)
     line = F.ltrim(F.col("line"), F.lit("\ufeff"))
     conditions = [F.trim(line) != ""]

@@ -11,6 +11,10 @@ from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.files import literal_path
+from caudal.engine.protocol import require_capability
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.json_records import extract_records
@@ -81,7 +85,8 @@ def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -
     """Return the bytes of each line, or of each whole file, and the file's name."""
     from pyspark.sql import functions as F
 
-    paths = [spark_path(file.path) for file in files]
+    require_capability(session_engine(spark), Capability.FILE_NAMES, "A source of JSON")
+    paths = [literal_path(spark, spark_path(file.path)) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     if dialect["whole"] == "true":
         return reader(spark).format("binaryFile").load(paths).select("content", name)

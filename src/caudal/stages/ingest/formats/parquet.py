@@ -6,9 +6,10 @@ import json
 from typing import TYPE_CHECKING
 
 from caudal.errors import SourceProblem
+from caudal.stages.ingest.named_files import parquet_rows
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
-from caudal.storage.place import Place, readable, reader, spark_path
+from caudal.storage.place import Place, readable
 from caudal.storage.storage_errors import translate_storage_errors
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]
     ddl = ", ".join(f"{name} {column.ddl}" for name, column in zip(quoted, used, strict=True))
-    rows = reader(spark).schema(ddl).parquet(*(spark_path(file.path) for file in files))
-    # metadataColumn returns Spark's metadata even where a file has a column of that name.
-    name = F.substring(rows.metadataColumn("_metadata")["file_name"], 1, 16).alias("_file")
+    rows, name = parquet_rows(spark, files, ddl, [column.name for column in used])
     return rows.select(*(F.col(column).alias(f"_r{i}") for i, column in enumerate(quoted)), name)
 
 

@@ -1,0 +1,121 @@
+"""What an engine is: it computes PySpark frames, and says what it cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from caudal.engine.capability import Capability
+from caudal.errors import EngineLacks
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class SessionRequest:
+    """What a run asks of a session; an engine takes what it has a use for.
+
+    Parameters
+    ----------
+    connectors : names in `caudal.engine.connectors.CONNECTORS`, Maven coordinates or paths of jars
+    master : Spark master of a session in this process
+    cores : tasks at once
+    memory : memory of the engine, such as ``4g``
+    conf : Spark settings
+    app : name that a cluster shows
+    brief : whether there is so little to do that optimizing compilation would not pay
+    """
+
+    connectors: frozenset[str] = frozenset()
+    master: str | None = None
+    cores: int | None = None
+    memory: str | None = None
+    conf: Mapping[str, str] = field(default_factory=dict)
+    app: str = "caudal"
+    brief: bool = False
+
+
+class QueryEngine(Protocol):
+    """Computes PySpark frames."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the settings: ``spark``, ``sail`` or ``sc://host:port``."""
+
+    @property
+    def title(self) -> str:
+        """Its name in sentences, such as ``Sail 0.7.2``."""
+
+    @property
+    def lacks(self) -> Mapping[Capability, str]:
+        """What it cannot do, each with the reason: the end of the sentence "Sail cannot do this: …"."""
+
+    def can(self, capability: Capability) -> bool:
+        """Return whether it has a capability."""
+
+    def start_description(self) -> str | None:
+        """Return a description of what starting its session involves; None if that takes no time."""
+
+    def session(self, request: SessionRequest) -> SparkSession:
+        """Return its session, started when it is first asked for."""
+
+    def speaking(self) -> AbstractContextManager[None]:
+        """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
+
+    def refusals(self, frame: DataFrame) -> Sequence[str]:
+        """Return why a frame must not be computed here: what in its plan is not known to give Spark's rows."""
+
+    def literal_path(self, path: str) -> str:
+        """Return a path in the notation in which the engine takes it literally."""
+
+    def parallelism(self, spark: SparkSession) -> int:
+        """Return how many tasks it runs at the same time."""
+
+    def set_group(self, spark: SparkSession, name: str | None) -> None:
+        """Give the queries that this thread starts from now on a name by which they can be cancelled; None gives none."""
+
+    def cancel(self, spark: SparkSession, name: str) -> None:
+        """Cancel the queries with a name; do nothing where the engine cannot."""
+
+    def has_died(self, *, within_s: float = 0.0) -> bool:
+        """Return whether its process has ended by itself, or does so within ``within_s``."""
+
+    def stop(self, *, wait_s: float = 60) -> None:
+        """End its session, and its process if caudal has started that; do nothing if there is none."""
+
+
+def require_capability(engine: QueryEngine, capability: Capability, for_: str) -> None:
+    """Raise unless an engine has a capability.
+
+    Parameters
+    ----------
+    for_ : what needs it, as the subject of a sentence
+
+    Raises
+    ------
+    EngineLacks : the engine lacks it; a run whose engine is ``auto`` does the step on Spark
+    """
+    if not engine.can(capability):
+        raise lack(engine, capability, for_)
+
+
+def unequal_rows(engine: QueryEngine, frame: DataFrame, for_: str) -> str | None:
+    """Return the sentence that an engine is not known to give Spark's rows of a frame, with the reason; None where it is known to."""
+    reasons = engine.refusals(frame)
+    if not reasons:
+        return None
+    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
+    return f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}."
+
+
+def lack(engine: QueryEngine, capability: Capability, for_: str) -> EngineLacks:
+    """Return the error of an engine that lacks what something needs."""
+    return EngineLacks(
+        f"{for_} needs {capability}, which {engine.title} lacks: {engine.lacks[capability]}.",
+        fix="Pass --engine auto, which does on Spark what another engine cannot do, or --engine spark.",
+        engine=engine.name,
+        capability=capability.name.lower(),
+    )

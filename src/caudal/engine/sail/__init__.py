@@ -1,0 +1,1 @@
+"""Sail, a Spark Connect server in Rust without Java, and what of PySpark is equal on it."""

@@ -1,0 +1,77 @@
+"""Whether a plan may run on Sail: only what was compared and found equal may."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from caudal.engine.sail.constructs import Found, constructs_of_plan
+from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
+
+
+@dataclass(frozen=True)
+class Unequal:
+    """A construct that may not run on Sail.
+
+    Attributes
+    ----------
+    name : str, of the function, the operator or the relation
+    arguments : str, the classes of its arguments
+    reason : str, a clause that follows "because"
+    call_site : str, the user's line, such as ``product.py:12``; empty if unknown
+    """
+
+    name: str
+    arguments: str
+    reason: str
+    call_site: str = ""
+
+    def __str__(self) -> str:
+        """Return the construct with its reason."""
+        place = f"{self.call_site}: " if self.call_site else ""
+        call = f"{self.name}({self.arguments})" if self.name != "unknown" else self.arguments
+        return f"{place}{call}: {self.reason}"
+
+
+def unequal_constructs(frame: Any, *, falls_back: bool = False, rewrites: bool = False) -> tuple[Unequal, ...]:
+    """Return what in a frame's plan may not run on Sail; nothing if the plan may.
+
+    Parameters
+    ----------
+    frame : DataFrame of a session of Spark Connect whose server is Sail
+    falls_back : bool, whether the caller computes the frame on JVM Spark when Sail raises; then constructs that are equal but for rows
+        for which Sail raises and Spark does not may run, too
+    rewrites : bool, whether the caller runs `caudal.engine.sail.rewrite.rewritten` of the frame; then what that replaces may stand in it
+    """
+    table = installed_table()
+    if table is None:
+        return (Unequal("Sail", "", f"this version was not compared with Spark; `{COMMAND}` does so in some minutes"),)
+    client = frame.sparkSession.client
+    return unequal(constructs_of_plan(frame._plan.to_proto(client).root, client), table, falls_back=falls_back, rewrites=rewrites)
+
+
+def unequal(
+    found: Iterable[Found], table: EqualityTable, *, falls_back: bool = False, rewrites: bool = False
+) -> tuple[Unequal, ...]:
+    """Return those of the constructs that the table does not allow."""
+    refused = []
+    for each in found:
+        if not table.allows(each.construct, falls_back=falls_back, rewrites=rewrites):
+            verdict = table.verdicts.get((each.construct.name, each.construct.key))
+            refused.append(Unequal(each.construct.name, each.construct.key, _reason(each, verdict), each.call_site))
+    return tuple(refused)
+
+
+def _reason(found: Found, verdict: EqualityVerdict | None) -> str:
+    if found.construct.name == "unknown":
+        return "it cannot be told what it computes"
+    if verdict is None:
+        return "it was not compared"
+    if verdict.status == "unsupported":
+        return f"Sail does not support it ({verdict.reason})"
+    if verdict.example:
+        given, spark, sail = verdict.example
+        return f"for {given}, Spark's result is {spark}, Sail's {sail}"
+    return verdict.reason

@@ -1,0 +1,101 @@
+"""Compares Sail with JVM Spark: ``python -m caudal.engine.sail.compare``.
+
+Each construct is computed by both engines over the same edge values; what each makes of them is compared to the bit. The two run in
+processes of their own, because a process has either classic sessions or those of Spark Connect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from caudal.engine.sail.cases import Case
+from caudal.engine.sail.functions import aggregate_cases, scalar_cases, window_cases, window_key_cases
+from caudal.engine.sail.queries import queries
+from caudal.engine.sail.results import JUDGED, EqualityVerdict
+from caudal.engine.sail.rewriting import rewriting_cases
+from caudal.engine.sail.table import EqualityTable, cached_table_file, tabulate
+from caudal.engine.sail.values import write_edge_values
+
+ENVIRONMENT = {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "TZ": "America/New_York"}
+"""Of the processes that compute: what depends on the machine's time zone must not be found equal where that is UTC by chance."""
+FORMS = ("scalar", "aggregate", "window", "query")
+
+
+def all_cases() -> list[Case]:
+    """Return everything that is compared, without repetition."""
+    cases = dict.fromkeys(
+        [
+            *scalar_cases(),
+            *aggregate_cases(),
+            *window_cases(),
+            *window_key_cases(),
+            *rewriting_cases(),
+            *(Case(name, "query") for name in queries()),
+        ]
+    )
+    # Breadth first, and whole queries last: should the comparison be ended, most constructs are compared with some types.
+    places: Counter[str] = Counter()
+    ranked = []
+    for case in cases:
+        name = case.constructs[0].name
+        ranked.append((FORMS.index(case.form), places[name], case))
+        places[name] += 1
+    return [case for _, _, case in sorted(ranked, key=lambda ranks: ranks[:2])]
+
+
+def compare(cases: Sequence[Case], folder: Path, seed: int = 0) -> list[EqualityVerdict | None]:
+    """Return for each case what the comparison says; None where Spark refuses the case.
+
+    Parameters
+    ----------
+    folder : Path, where rows and results lie; what Spark made of a case there is not computed again
+    seed : int, draws the rows
+    """
+    if not (folder / "rows.parquet").is_file():
+        write_edge_values(folder, seed)
+    (folder / "cases.pickle").write_bytes(pickle.dumps(list(cases)))
+    _run("spark_side", folder)
+    _run("sail_side", folder)
+    judged: dict[tuple[str, str, str], EqualityVerdict] = pickle.loads((folder / JUDGED).read_bytes())  # noqa: S301
+    return [judged.get(case.key) for case in cases]
+
+
+def _run(module: str, folder: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", f"caudal.engine.sail.{module}", str(folder)], check=True, env={**os.environ, **ENVIRONMENT}
+    )
+
+
+def compared_table(folder: Path) -> EqualityTable:
+    """Return the table of everything, compared anew."""
+    cases = all_cases()
+    return tabulate(cases, compare(cases, folder))
+
+
+def compare_engines(arguments: Sequence[str] | None = None) -> None:
+    """Compare, and write the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m caudal.engine.sail.compare", description="Compare Sail with JVM Spark, construct by construct."
+    )
+    parser.add_argument("--out", type=Path, help="the table's file; in the user's cache when left out")
+    parser.add_argument("--folder", type=Path, help="keep the engines' results here, and use those that are there")
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="caudal-compare-") as temporary:
+        folder = chosen.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        table = compared_table(folder)
+    file = chosen.out or cached_table_file(table.pysail)
+    table.write(file)
+    print(f"{table.summary()} Written to {file}.")
+
+
+if __name__ == "__main__":
+    compare_engines()

@@ -1,0 +1,152 @@
+"""The engine ``sail``: a Connect server without Java, started by caudal in a process of its own.
+
+A process of its own, because Sail ends its process by a segmentation fault where a plan is nested too deeply (a union of 365 frames
+with stacks of the usual size), and a run must survive that: its step is done on Spark, or fails with a sentence.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from caudal.engine.capability import Capability
+from caudal.engine.connect import LACKS_OF_CLIENTS, ConnectEngine
+from caudal.engine.loopback import HOST, close_pipe
+from caudal.engine.protocol import SessionRequest
+from caudal.errors import EnvironmentProblem
+from caudal.extras import missing_library
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+STACK_BYTES = 128 << 20  # only reserved; a plan of a thousand unions fits
+LACKS: Mapping[Capability, str] = {
+    **LACKS_OF_CLIENTS,
+    Capability.OBSERVE: "it does not implement observations ('collect metrics')",
+    Capability.FILE_NAMES: "it has neither '_metadata' nor input_file_name()",
+    Capability.CORRUPT_RECORDS: "its readers of text have no column for them",
+    Capability.JSON_SCHEMA: "it reads schemas as DDL alone",
+    Capability.TEXT_PARSING: "its patterns and casts of text are not Java's",
+    Capability.TO_JSON: "its to_json writes wall times with a zone",
+    Capability.METADATA: "it keeps it through casts and some functions",
+    Capability.LITERAL_PATHS: "it takes [ ] { } * ? for patterns",
+    Capability.PARQUET_WRITER: "its pages have no checksums, and rows without a day lie where those with an empty one lie",
+    Capability.PAGE_CHECKSUMS: "its reader ignores them",
+    Capability.CANCELLING: "it does not interrupt operations by tags",
+    Capability.SPARK_ML: "it has no Spark ML",
+    Capability.CONNECTORS: "it has no Java",
+    Capability.HADOOP_SETTINGS: "it has no Hadoop",
+}
+
+
+class SailEngine(ConnectEngine):
+    """Sail on this machine."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        super().__init__("sc://127.0.0.1")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        """Return ``sail``."""
+        return "sail"
+
+    @property
+    def title(self) -> str:
+        """Its name with its version."""
+        try:
+            return f"Sail {version('pysail')}"
+        except PackageNotFoundError:
+            return "Sail"
+
+    @property
+    def lacks(self) -> Mapping[Capability, str]:
+        """What Sail cannot do."""
+        return LACKS
+
+    def session(self, request: SessionRequest) -> SparkSession:
+        """Return the session with the server, which is started when it is first asked for.
+
+        Raises
+        ------
+        EnvironmentProblem : Sail is not installed, or does not start
+        """
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self._process = process = _launch(request)
+            atexit.register(self.stop)
+            # The client takes as long to be imported as the server to start.
+            import pyspark.sql.connect.session  # noqa: F401
+
+            self._address = f"sc://{HOST}:{_port(process)}"
+        return super().session(request)
+
+    def refusals(self, frame: DataFrame) -> Sequence[str]:
+        """Return what in a frame's plan was not compared with Spark in this version, or differs."""
+        from caudal.engine.sail.check import unequal_constructs
+
+        return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
+
+    def literal_path(self, path: str) -> str:
+        """Return the path as the address of a file: in addresses there are no patterns."""
+        return f"file://{quote(path)}"
+
+    def has_died(self, *, within_s: float = 0.0) -> bool:
+        """Return whether the server's process has ended by itself, or does so within ``within_s``."""
+        if self._process is None:
+            return False
+        until = time.monotonic() + within_s
+        while self._process.poll() is None:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        return True
+
+    def stop(self, *, wait_s: float = 60) -> None:
+        """End the session and the server."""
+        super().stop(wait_s=wait_s)
+        process, self._process = self._process, None
+        atexit.unregister(self.stop)
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            close_pipe(process)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _launch(request: SessionRequest) -> subprocess.Popen[bytes]:
+    """Start the server; it ends when this process does, since its standard input ends then."""
+    if find_spec("pysail") is None:
+        raise missing_library("pysail", extra="sail", for_="The engine 'sail'")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+    environment |= {"RUST_LOG": environment.get("RUST_LOG", "error"), "SAIL_RUNTIME__STACK_SIZE": str(STACK_BYTES)}
+    if request.cores is not None:
+        environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(request.cores)
+    return subprocess.Popen(
+        [sys.executable, "-m", "caudal.engine.sail.serve"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def _port(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line.strip().isdigit():
+        raise EnvironmentProblem(
+            f"Sail did not start: it ended with {process.wait()}.", fix="Its own message is above. Pass --engine spark."
+        )
+    return int(line)

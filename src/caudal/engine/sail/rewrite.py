@@ -1,0 +1,208 @@
+"""Plans in which expressions that differ on Sail are replaced by others that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import pyspark.sql.connect.proto as pb
+from pyspark.sql.types import DataType
+
+from caudal.engine.sail.analyzer import AnalyzedScope, Analyzer
+from caudal.engine.sail.constructs import PlanWalker
+from caudal.engine.sail.expressions import Call, Expression, Over, walk
+from caudal.engine.sail.frames import frame_of_relation
+from caudal.engine.sail.messages import from_message
+from caudal.engine.sail.protocol import NotExpressible, to_message
+from caudal.engine.sail.signature import constructs_of
+from caudal.engine.sail.sql import parse_expression
+from caudal.engine.sail.table import EqualityTable, installed_table
+from caudal.engine.sail.types import UNKNOWN
+
+Variables = dict[str, DataType]
+
+
+def rewritten(frame: Any) -> Any:
+    """Return a frame with the same columns whose plan has, for each construct that differs on Sail, the one that the table names in its place.
+
+    Parameters
+    ----------
+    frame : DataFrame of a session of Spark Connect whose server is Sail
+    """
+    table = installed_table()
+    client = frame.sparkSession.client
+    plan = pb.Relation()
+    plan.CopyFrom(frame._plan.to_proto(client).root)
+    if table is None or not Rewriter(table, Analyzer(client)).rewrite(plan):
+        return frame
+    return frame_of_relation(frame.sparkSession, plan)
+
+
+@dataclass
+class Rewriter:
+    """Replaces expressions in a plan.
+
+    Attributes
+    ----------
+    table : names what replaces what
+    analyzer : asks Sail for types
+    """
+
+    table: EqualityTable
+    analyzer: Analyzer
+
+    def rewrite(self, plan: pb.Relation) -> bool:
+        """Replace expressions in a plan; return whether there were any."""
+        walker = PlanWalker(self.analyzer)
+        walker.walk(plan)
+        changed = False
+        for relation in list(_relations(plan)):
+            scopes = walker.scopes.get(id(relation))
+            if scopes:
+                changed |= self._relation(relation, scopes)
+        return changed
+
+    def _relation(self, relation: pb.Relation, scopes: Sequence[AnalyzedScope]) -> bool:
+        changed = False
+        kind = relation.WhichOneof("rel_type") or ""
+        named = kind in ("project", "aggregate")
+        for message in list(_expressions(getattr(relation, kind))):
+            before = pb.Expression()
+            before.CopyFrom(message)
+            if self._visit(message, scopes, {}):
+                changed = True
+                if named and message.WhichOneof("expr_type") != "alias":
+                    self._keep_name(message, before, scopes)
+        return changed
+
+    def _keep_name(self, message: pb.Expression, before: pb.Expression, scopes: Sequence[AnalyzedScope]) -> None:
+        for scope in scopes:
+            for make in (scope.make, scope.make_whole):
+                try:
+                    name = _name_of(self.analyzer, make, before)
+                except Exception:  # noqa: S112
+                    continue
+                value = pb.Expression()
+                value.CopyFrom(message)
+                message.alias.expr.CopyFrom(value)
+                message.alias.name.append(name)
+                return
+        raise NotExpressible("a column whose name cannot be told")
+
+    def _visit(
+        self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables, *, within_window: bool = False
+    ) -> bool:
+        """Rewrite an expression from the inside outwards; return whether anything changed."""
+        if message.WhichOneof("expr_type") == "expression_string":
+            return self._text(message, scopes, variables)
+        tree = from_message(message)
+        construct = self._rewriting(tree, scopes, variables) if not within_window else None
+        changed = False
+        if isinstance(tree, Call) and message.WhichOneof("expr_type") == "unresolved_function":
+            for place, argument in enumerate(message.unresolved_function.arguments):
+                changed |= self._argument(tree, place, argument, scopes, variables)
+        else:
+            inner = isinstance(tree, Over)
+            for child in list(_expressions(message)):
+                changed |= self._visit(child, scopes, variables, within_window=inner and child is message.window.window_function)
+        if construct is None:
+            return changed
+        filled = _filled(construct, message.unresolved_function.arguments)
+        message.CopyFrom(filled)
+        return True
+
+    def _argument(
+        self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables
+    ) -> bool:
+        if argument.WhichOneof("expr_type") != "lambda_function":
+            return self._visit(argument, scopes, variables)
+        types = next((found for scope in scopes if (found := scope.parameters(call, place, variables)) is not None), None)
+        if types is None:
+            return False
+        names = [".".join(variable.name_parts) for variable in argument.lambda_function.arguments]
+        return self._visit(argument.lambda_function.function, scopes, {**variables, **dict(zip(names, types, strict=False))})
+
+    def _text(self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> bool:
+        tree = parse_expression(message.expression_string.expression)
+        if not any(self._rewriting(part, scopes, variables) for part in walk(tree)):
+            return False
+        parsed = to_message(tree)
+        self._visit(parsed, scopes, variables)
+        message.CopyFrom(parsed)
+        return True
+
+    def _rewriting(self, tree: Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> str | None:
+        if not isinstance(tree, Call):
+            return None
+
+        def type_of(argument: Expression) -> str:
+            return next((found for scope in scopes if (found := scope.class_of(argument, variables)) != UNKNOWN), UNKNOWN)
+
+        (construct, *more) = constructs_of(tree, type_of)
+        if more or self.table.allows(construct):
+            return None
+        return self.table.rewritings.get((construct.name, construct.key))
+
+
+def _name_of(analyzer: Analyzer, make: Any, message: pb.Expression) -> str:
+    """Return the name that an expression has as a column."""
+    relation = make([message])
+    body = relation.project if relation.WhichOneof("rel_type") == "project" else relation.aggregate
+    selected = body.expressions if relation.WhichOneof("rel_type") == "project" else body.aggregate_expressions
+    bare = pb.Expression()
+    bare.CopyFrom(selected[-1].alias.expr)
+    selected[-1].CopyFrom(bare)
+    name: str = analyzer.schema(relation).fields[-1].name
+    return name
+
+
+@cache
+def _template(text: str) -> pb.Expression:
+    numbered = text
+    for place in range(4):
+        numbered = numbered.replace(f"{{{place}}}", f"argument_{place}")
+    return to_message(parse_expression(numbered))
+
+
+def _filled(template: str, arguments: Sequence[pb.Expression]) -> pb.Expression:
+    filled = pb.Expression()
+    filled.CopyFrom(_template(template))
+    for part in list(_all_expressions(filled)):
+        if part.WhichOneof("expr_type") == "unresolved_attribute":
+            place = int(part.unresolved_attribute.unparsed_identifier.strip("`").removeprefix("argument_"))
+            copied = pb.Expression()
+            copied.CopyFrom(arguments[place])
+            part.CopyFrom(copied)
+    return filled
+
+
+def _expressions(message: Any) -> Iterator[pb.Expression]:
+    """Return the expressions directly within a message, not those within other relations."""
+    for descriptor, value in message.ListFields():
+        if descriptor.message_type is None:
+            continue
+        for each in value if not hasattr(value, "ListFields") else (value,):
+            if isinstance(each, pb.Expression):
+                yield each
+            elif hasattr(each, "ListFields") and not isinstance(each, pb.Relation):
+                yield from _expressions(each)
+
+
+def _all_expressions(message: pb.Expression) -> Iterator[pb.Expression]:
+    yield message
+    for inner in _expressions(message):
+        yield from _all_expressions(inner)
+
+
+def _relations(relation: Any) -> Iterator[pb.Relation]:
+    """Return a relation and all below it."""
+    if isinstance(relation, pb.Relation):
+        yield relation
+    for descriptor, value in relation.ListFields():
+        if descriptor.message_type is None or isinstance(relation, pb.Expression):
+            continue
+        for each in value if not hasattr(value, "ListFields") else (value,):
+            if hasattr(each, "ListFields"):
+                yield from _relations(each)

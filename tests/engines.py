@@ -1,0 +1,82 @@
+"""Servers of Spark Connect for tests: one of each kind for all of a process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from caudal.engine.choice import sail
+from caudal.engine.connect import ConnectEngine
+from caudal.engine.java import java_home
+from caudal.engine.jvm import common_options, spark_home
+from caudal.engine.loopback import HOST, free_port, start_program, stop_program
+from caudal.engine.protocol import SessionRequest
+from caudal.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@pytest.fixture(scope="session")
+def sail_server() -> Iterator[SparkSession]:
+    """A session with Sail; PySpark's functions speak to it only within ``caudal.engine.choice.sail().speaking()``."""
+    pytest.importorskip("pysail", reason="pip install 'caudal[sail]'")
+    engine = sail()
+    with engine.speaking():
+        session = engine.session(SessionRequest(cores=2))
+    yield session
+    engine.stop()
+
+
+@pytest.fixture
+def on_sail(sail_server: SparkSession) -> Iterator[SparkSession]:
+    """A session with Sail, to which PySpark's functions speak during the test."""
+    with sail().speaking():
+        yield sail_server
+
+
+@pytest.fixture(scope="session")
+def connect_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Spark Connect server of Spark's own, started as anybody starts one."""
+    folder, java, port = tmp_path_factory.mktemp("connect"), java_home(), free_port()
+    packages = ("java.nio", "sun.nio.ch", "java.lang", "java.util", "java.lang.invoke", "java.net", "sun.util.calendar")
+    opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in packages]
+    settings = {
+        "spark.master": "local[2]", "spark.app.name": "connect", "spark.ui.enabled": "false", "spark.connect.grpc.binding.port": str(port),
+        "spark.sql.shuffle.partitions": "2", "spark.driver.host": HOST, "spark.driver.bindAddress": HOST,
+        "spark.connect.grpc.binding.address": HOST,
+    }  # fmt: skip
+    options = ["-Xmx1g", *common_options(java), *opened, *(f"-D{name}={value}" for name, value in settings.items())]
+    command = [
+        str(java.java),
+        *options,
+        "-cp",
+        str(spark_home() / "jars" / "*"),
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+    ]
+    environment = {**os.environ, "SPARK_HOME": str(spark_home()), "SPARK_LOCAL_IP": HOST, "PYSPARK_PYTHON": sys.executable}
+    process = start_program(command, folder / "server.log", cwd=folder, environment=environment)
+    address = f"sc://{HOST}:{port}"
+    until = time.monotonic() + 120
+    while not _answers(address):
+        assert process.poll() is None, (folder / "server.log").read_text()[-2000:]
+        assert time.monotonic() < until, (folder / "server.log").read_text()[-2000:]
+        time.sleep(0.5)
+    yield address
+    stop_program(process, 20)
+
+
+def _answers(address: str) -> bool:
+    engine = ConnectEngine(address)
+    try:
+        with engine.speaking():
+            engine.session(SessionRequest())
+    except EnvironmentProblem:
+        return False
+    engine.stop()
+    return True

@@ -1,0 +1,97 @@
+"""The sample product on Sail and on Spark: the same tables to the bit, whichever engine made them, and no engine where nothing is new."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import here
+from tests.lake_compare import differences, tables_of
+
+pytest.importorskip("pysail", reason="pip install 'caudal[sail]'")
+
+PREDICTED = ("visitors_predictions",)
+"""Tables whose rows depend on chance in training."""
+
+
+def caudal(*arguments: object, code: int = 0) -> Any:
+    done = here.run(
+        [sys.executable, "-m", "caudal", *map(str, arguments), "--json"], env={**os.environ, "CAUDAL_CORES": "2"}, timeout=500
+    )
+    assert done.returncode == code, done.stderr + done.stdout[-2000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample product without its model: how tables are made does not depend on it."""
+    place = tmp_path_factory.mktemp("engines")
+    caudal("new", "shop", "--into", place)
+    text = (place / "shop" / "product.py").read_text()
+    (place / "shop" / "product.py").write_text(text[: text.index("visitors = product.model(")])
+    return place / "shop"
+
+
+def states(document: Any) -> dict[str, str]:
+    return {step["step"]: step["state"] for step in document["steps"]}
+
+
+@pytest.fixture(scope="module")
+def homes(shop: Path, spark: Any, sail_server: Any) -> dict[str, Path]:
+    """A home by each engine: four files first, then the others."""
+    held = shop.parent / "held"
+    held.mkdir()
+    late = sorted((shop / "landing").glob("*.csv"))[4:]
+    for file in late:
+        shutil.move(file, held)
+    found = {engine: shop.parent / f"home-{engine}" for engine in ("spark", "sail")}
+    for engine, home in found.items():
+        caudal("run", shop, "--home", home, "--engine", engine)
+    assert differences(found["spark"] / "lake", found["sail"] / "lake", PREDICTED) == []
+    for file in sorted(held.iterdir()):
+        shutil.move(file, shop / "landing")
+    return found
+
+
+def test_tables_are_equal_after_a_first_run_and_after_one_more_week(shop: Path, homes: dict[str, Path]) -> None:
+    documents = {engine: caudal("run", shop, "--home", home, "--engine", engine) for engine, home in homes.items()}
+    assert len(tables_of(homes["sail"] / "lake")) == 5
+    assert differences(homes["spark"] / "lake", homes["sail"] / "lake", PREDICTED) == []
+    assert documents["spark"]["tables"] == documents["sail"]["tables"]
+
+
+def test_a_server_of_spark_makes_the_same_tables(shop: Path, homes: dict[str, Path], connect_address: str) -> None:
+    home = shop.parent / "home-connect"
+    caudal("run", shop, "--home", home, "--engine", connect_address)
+    caudal("run", shop, "--home", homes["spark"], "--engine", "spark")
+    assert differences(homes["spark"] / "lake", home / "lake", PREDICTED) == []
+    assert not list(home.rglob("*.crc"))
+
+
+def test_another_engine_makes_nothing_again(shop: Path, homes: dict[str, Path]) -> None:
+    for engine in ("spark", "auto", "sail"):
+        assert set(states(caudal("run", shop, "--home", homes["sail"], "--engine", engine)).values()) == {"skipped"}
+
+
+def test_what_sail_cannot_do_is_done_on_spark_and_said_or_refused(tmp_path: Path, spark: Any, sail_server: Any) -> None:
+    (tmp_path / "product.py").write_text(
+        "import caudal as cd\n"
+        "product = cd.Product('odd')\n"
+        "product.source('raw', cd.files('*.csv'), schema=cd.schema(n=cd.column('long')))\n"
+        "@product.table\n"
+        "def doubled(raw):\n"
+        "    assert raw.rdd is not None\n"
+        "    return raw.selectExpr('n * 2 AS n')\n"
+    )
+    (tmp_path / "a.csv").write_text("n\n1\n2\n")
+    home = tmp_path / "home"
+    refused = caudal("run", tmp_path, "--home", home, "--engine", "sail", code=5)
+    assert states(refused) == {"land:raw": "succeeded", "read:raw": "succeeded", "table:doubled": "failed"}
+    assert "--engine auto" in json.dumps(refused)
+    document = caudal("run", tmp_path, "--home", home, "--engine", "auto")
+    assert states(document)["table:doubled"] == "succeeded"

@@ -1,0 +1,95 @@
+"""A plan may run on Sail only if everything in it was compared and found equal."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pyspark.sql.connect import functions as F
+
+from caudal.engine.sail import check, table
+from caudal.engine.sail.check import unequal_constructs
+from caudal.engine.sail.results import EqualityVerdict
+
+
+def names(refused):
+    return {each.name for each in refused}
+
+
+@pytest.fixture
+def plain(sail):
+    return sail.createDataFrame([(1, "a", 2.5)], "id int, zone string, fare double")
+
+
+def test_what_is_equal_may_run(plain):
+    assert unequal_constructs(plain.filter("id > 0").select(F.upper("zone"), F.length("zone"))) == ()
+
+
+def test_what_differs_may_not(plain):
+    (refused,) = unequal_constructs(plain.select(F.weekday(F.to_date("zone"))), falls_back=True)
+    assert (refused.name, refused.arguments) == ("weekday", "date")
+    assert "Spark's result is 6, Sail's -1" in str(refused)
+
+
+def test_what_was_not_compared_may_not(plain):
+    assert "it was not compared" in str(unequal_constructs(plain.select(F.rand()))[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.selectExpr("uuid()"),
+        lambda frame: frame.select(F.current_timestamp()),
+        lambda frame: frame.groupBy("zone").agg(F.first("fare")),
+        lambda frame: frame.groupBy("zone").agg(F.collect_list("fare")),
+        lambda frame: frame.limit(1),
+        lambda frame: frame.dropDuplicates(["zone"]),
+        lambda frame: frame.select(F.monotonically_increasing_id()),
+        lambda frame: frame.sample(0.5),
+        lambda frame: frame.withColumn("n", F.expr("fare > (SELECT 1)")),
+        lambda frame: frame.sparkSession.sql("SELECT * FROM somewhere"),
+        lambda frame: frame.sparkSession.read.option("header", True).csv("/nowhere"),
+    ],
+)
+def test_what_depends_on_more_than_the_rows_may_not(plain, change):
+    assert unequal_constructs(change(plain), falls_back=True)
+
+
+def test_sums_of_doubles_depend_on_the_order(plain):
+    (refused,) = unequal_constructs(plain.groupBy("zone").agg(F.sum("fare")), falls_back=True)
+    assert "the order in which rows are added" in str(refused)
+
+
+def test_another_version_is_refused_with_the_command(plain, monkeypatch):
+    monkeypatch.setattr(check, "installed_table", lambda: None)
+    (refused,) = unequal_constructs(plain)
+    assert "python -m caudal.engine.sail.compare" in str(refused)
+
+
+def test_a_table_of_the_users_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAUDAL_CACHE", str(tmp_path))
+    monkeypatch.setattr(table, "version", lambda name: "99.0")
+    table.installed_table.cache_clear()
+    try:
+        assert table.installed_table() is None
+        table.installed_table.cache_clear()
+        own = table.EqualityTable("99.0", table.read_table(table.FILE).spark, {("upper", "string"): EqualityVerdict("equal")})
+        own.write(table.cached_table_file("99.0"))
+        assert table.installed_table() == own
+    finally:
+        table.installed_table.cache_clear()
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    verdicts = {
+        ("upper", "string"): EqualityVerdict("equal"),
+        ("==", "int, int"): EqualityVerdict("equal"),
+        ("weekday", "date"): EqualityVerdict("different", ('weekday(a): a = "é"', "6", "-1")),
+        ("+", "int, int"): EqualityVerdict("raises", ("a", "1", "error: x")),
+        ("observe", ""): EqualityVerdict("unsupported", reason="not implemented: collect metrics"),
+    }
+    written = table.EqualityTable("1", "2", verdicts)
+    written.write(tmp_path / "table.json")
+    assert table.read_table(tmp_path / "table.json") == written
+    document = json.loads((tmp_path / "table.json").read_text())
+    assert list(document["constructs"]) == sorted(document["constructs"])

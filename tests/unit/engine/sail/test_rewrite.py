@@ -1,0 +1,93 @@
+"""Expressions that differ on Sail are replaced by others, and nothing else of a frame changes."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql.connect import functions as F
+
+from caudal.engine.sail import rewrite
+from caudal.engine.sail.constructs import constructs_of_plan
+from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.rewrite import rewritten
+from caudal.engine.sail.table import EqualityTable
+
+RULES = {
+    ("+", "int, int"): "cast(cast({0} AS bigint) + cast({1} AS bigint) AS int)",
+    ("weekday", "date"): "(dayofweek({0}) + 5) % 7",
+    ("sum", "bigint"): "cast(sum(cast({0} AS decimal(20,0))) AS bigint)",
+}
+
+
+@pytest.fixture(autouse=True)
+def rules(monkeypatch):
+    """Rules of the test's own, so that it holds for every version's table."""
+    verdicts = {key: EqualityVerdict("different", reason="x") for key in RULES}
+    monkeypatch.setattr(rewrite, "installed_table", lambda: EqualityTable("1", "2", verdicts, dict(RULES)))
+
+
+@pytest.fixture(scope="module")
+def days(sail):
+    return sail.sql(
+        "SELECT * FROM VALUES (1, 2147483647, DATE '2024-01-07', 9223372036854775807L), (2, 3, NULL, 1L) AS t(id, n, day, big)"
+    )
+
+
+def found(frame):
+    client = frame.sparkSession.client
+    return {str(each.construct) for each in constructs_of_plan(frame._plan.to_proto(client).root, client)}
+
+
+def test_values_are_those_of_spark(days):
+    frame = days.select("id", F.weekday("day").alias("w"))
+    assert [row.w for row in frame.collect()] == [-1, None]
+    assert [row.w for row in rewritten(frame).collect()] == [6, None]
+
+
+def test_what_overflows_raises(days):
+    frame = days.select((F.col("n") + F.col("id")).alias("m"))
+    assert frame.collect()[0].m == -2147483648
+    with pytest.raises(Exception, match="value"):
+        rewritten(frame).collect()
+    assert [row.m for row in rewritten(frame.filter("m > 0 OR m < 0")).filter("m = 5").limit(0).collect()] == []
+
+
+def test_names_and_types_stay(days):
+    frame = days.select(F.col("id") + 1, F.weekday("day"), "n", "id").withColumn("x", F.col("n") + F.col("id"))
+    assert rewritten(frame).schema == frame.schema
+    grouped = days.groupBy(F.weekday("day")).agg(F.sum("big"), F.count("*"))
+    assert rewritten(grouped).columns == grouped.columns
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.filter(F.weekday("day") == 6),
+        lambda frame: frame.selectExpr("weekday(day) AS w", "id"),
+        lambda frame: frame.orderBy(F.weekday("day")),
+        lambda frame: frame.withColumn("w", F.when(F.weekday("day") > 4, "weekend").otherwise("week")),
+        lambda frame: frame.groupBy("id").agg(F.max(F.weekday("day"))),
+        lambda frame: frame.join(frame.select(F.col("id").alias("other")), F.weekday("day") == F.col("other")),
+        lambda frame: frame.select(F.transform(F.array("day"), lambda day: F.weekday(day))),
+        lambda frame: frame.select(F.weekday(F.coalesce("day", "day")) + F.col("id")),
+        lambda frame: frame.select("*").distinct().filter("weekday(day) = 6").select("id"),
+    ],
+)
+def test_it_is_found_wherever_it_stands(days, change):
+    frame = change(days)
+    assert any(name.startswith("weekday") for name in found(frame))
+    other = rewritten(frame)
+    assert not any(name.startswith("weekday") for name in found(other))
+    assert other.schema == frame.schema
+    other.collect()
+
+
+def test_sums(days):
+    frame = days.groupBy("id").agg(F.sum("big").alias("s")).filter("id = 2")
+    assert rewritten(frame).collect()[0].s == 1
+    with pytest.raises(Exception, match=r"Bigint|bigint|Int64|overflow|range|cast"):
+        rewritten(days.union(days).agg(F.sum("big").alias("s"))).collect()
+
+
+def test_a_plan_without_such_is_left_alone(days):
+    frame = days.select("id").filter("id > 1")
+    assert rewritten(frame) is frame
