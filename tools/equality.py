@@ -113,11 +113,11 @@ def page(table: EqualityTable) -> str:
     rows = "\n".join(f"| {STATUSES[status]} | {counts[status]} |" for status in STATUSES)
     return f"""# What Sail computes as Spark does
 
-Only what was compared runs on Sail. `{COMMAND}` computes each function, operator, cast, window frame, join, set, order and writer on both engines,
+`{COMMAND}` computes each function, operator, cast, window frame, join, set, order and writer on both engines,
 over edge values of each type, with columns and with constants, as a text of SQL and as PySpark's message, and compares values and types to the bit, and which rows raise. What it
-finds is data, [table.json](../src/caudal/engine/sail/table.json): by construct and by the types of its arguments. Before a step runs on Sail, its plan is held against that table
-(`caudal.engine.sail.check`); what is not in it, or differs, is done on Spark, or rewritten to an equal expression where there is one. What cannot be told from a plan counts as
-not compared, as does what depends on more than its rows: chance, the clock, the order in which rows happen to come.
+finds is data, [table.json](../src/caudal/engine/sail/table.json): by construct and by the types of its arguments. Before Sail computes a table, its plan is held against that
+table (`caudal.engine.sail.check`): with the engine `auto` a table whose plan has anything that is not in it, or differs, is computed by Spark; with `sail` it is computed all the same, and the
+run says what may differ ([engines.md](engines.md)). What cannot be told from a plan counts as not compared, as does what depends on more than its rows: chance, the clock, the order in which rows happen to come.
 
 Sail {table.pysail} beside Spark {table.spark}, {len(names)} constructs with {len(table.verdicts)} combinations of types:
 
@@ -125,7 +125,7 @@ Sail {table.pysail} beside Spark {table.spark}, {len(names)} constructs with {le
 |---|---|
 {rows}
 
-{len(table.rewritings)} of those that differ are rewritten. Another version of Sail is refused until `{COMMAND}` has compared it; its table then lies in the user's cache.
+For {len(table.rewritings)} of those that differ an equal expression is known (`caudal.engine.sail.rewrite`); runs do not put it in yet. Another version of Sail is refused until `{COMMAND}` has compared it; its table then lies in the user's cache.
 
 **Not promised.** Values are samples: a construct whose difference shows at none of them counts as equal. Doubles of `sum` and `avg` are compared on values whose sums are exact. Where
 an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may take either row.
@@ -136,9 +136,9 @@ an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may
 |---|---|---|---|---|
 {_differences(table)}
 
-## Rewritten
+## With an equal expression
 
-| expression | arguments | computed instead |
+| expression | arguments | equal |
 |---|---|---|
 {_rewritings(table)}
 
