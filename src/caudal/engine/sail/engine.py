@@ -94,7 +94,10 @@ class SailEngine(ConnectEngine):
         """Return what in a frame's plan was not compared with Spark in this version, or differs."""
         from caudal.engine.sail.check import unequal_constructs
 
-        return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
+        try:
+            return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
+        except Exception as error:  # a plan of a form that nobody thought of is not known to be equal
+            return [f"its plan could not be read: {type(error).__name__}: {error}"]
 
     def literal_path(self, path: str) -> str:
         """Return the path as the address of a file: in addresses there are no patterns."""
