@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.results import EngineAgreement
 from caudal.engine.sail.table import COMMAND, FILE, EqualityTable, read_table
 
 PAGE = Path(__file__).parent.parent / "docs" / "equality.md"
@@ -98,7 +98,7 @@ COMMON = [
 STATUSES = {
     "equal": "equal to the bit",
     "raises": "equal, but for rows for which Sail raises and Spark gives a value: the engine `auto` does such a step on Spark once it has raised",
-    "order": "equal but for the last digits of sums of doubles, which depend on the order in which rows are added, on Spark too",
+    "order": "equal but for what depends on the order of rows on Spark too: the last digits of sums of doubles",
     "digits": "other last digits",
     "different": "other values, other types, or no error where Spark raises",
     "unsupported": "refused by Sail",
@@ -127,8 +127,10 @@ Sail {table.pysail} beside Spark {table.spark}, {len(names)} constructs with {le
 
 For {len(table.rewritings)} of those that differ an equal expression is known (`caudal.engine.sail.rewrite`); runs do not put it in yet. Another version of Sail is refused until `{COMMAND}` has compared it; its table then lies in the user's cache.
 
-**Not promised.** Values are samples: a construct whose difference shows at none of them counts as equal. Doubles of `sum` and `avg` are compared on values whose sums are exact. Where
-an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may take either row.
+**Not promised.** Values are samples: a construct whose difference shows at none of them counts as equal. Constructs are compared one by one, not in each other: a fault of an optimizer
+that shows only in a larger plan is not seen (`tests/differential/test_engines.py` compares fresh values, the conformance tests whole products). Doubles of `sum` and `avg` are compared on
+values whose sums are exact. Where an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may take either row. Keys of range frames whose bounds lie beyond the ends
+of their type are an error on Spark only.
 
 ## Common functions that differ
 
@@ -158,7 +160,7 @@ def _differences(table: EqualityTable) -> str:
     return "\n".join(lines).replace("`|`", "`\\|`")
 
 
-def _cells(verdict: EqualityVerdict) -> str:
+def _cells(verdict: EngineAgreement) -> str:
     if verdict.example:
         return " | ".join(_cell(text) for text in verdict.example)
     return f"{_cell(verdict.reason)} | | "

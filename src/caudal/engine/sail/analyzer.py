@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, DataType, IntegerType, MapType, NullTyp
 from caudal.engine.sail.expressions import (
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -60,7 +60,7 @@ class Analyzer:
 
 
 @dataclass
-class AnalyzedScope:
+class TypeScope:
     """The types of expressions over one relation.
 
     Attributes
@@ -193,7 +193,7 @@ def with_types(expression: Expression, variables: Variables) -> Expression:
     match expression:
         case Variable(name=name) if name in variables:
             return Literal(UNKNOWN, None, null_of(variables[name]))
-        case ColumnAttribute(parts=(name, *rest)) if name in variables and expression.plan_id is None:
+        case ColumnName(parts=(name, *rest)) if name in variables and expression.plan_id is None:
             value: Expression = Literal(UNKNOWN, None, null_of(variables[name]))
             for part in rest:
                 value = Call("[]", (value, Literal("string", part)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from caudal.engine.sail.expressions import ColumnAttribute, Expression, Over, Renamed
+from caudal.engine.sail.expressions import ColumnName, Expression, Over, Renamed
 from caudal.engine.sail.queries import queries
 from caudal.engine.sail.signature import Construct, constructs_of
 from caudal.engine.sail.sql import parse_expression
@@ -73,7 +73,7 @@ class Case:
 def column_class(expression: Expression) -> str:
     """Return the class of a column of the rows by its name."""
     match expression:
-        case ColumnAttribute(parts=(name,)):
+        case ColumnName(parts=(name,)):
             return {"id": "int", "g": "int", "o": "int"}.get(name) or TYPES[name.split("_", 1)[1]][0]
         case Renamed(argument=argument):
             return column_class(argument)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from caudal.engine.sail.constructs import Found, constructs_of_plan
-from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.results import EngineAgreement
 from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
 
 
@@ -35,7 +35,9 @@ class Unequal:
         return f"{place}{call}: {self.reason}"
 
 
-def unequal_constructs(frame: Any, *, falls_back: bool = False, rewrites: bool = False) -> tuple[Unequal, ...]:
+def unequal_constructs(
+    frame: Any, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False
+) -> tuple[Unequal, ...]:
     """Return what in a frame's plan may not run on Sail; nothing if the plan may.
 
     Parameters
@@ -44,27 +46,35 @@ def unequal_constructs(frame: Any, *, falls_back: bool = False, rewrites: bool =
     falls_back : bool, whether the caller computes the frame on JVM Spark when Sail raises; then constructs that are equal but for rows
         for which Sail raises and Spark does not may run, too
     rewrites : bool, whether the caller runs `caudal.engine.sail.rewrite.rewritten` of the frame; then what that replaces may stand in it
+    any_order : bool, whether what depends on the order of the rows on Spark itself may run: the last digits of sums of doubles, and
+        which of 0.0 and -0.0 a minimum is
     """
     table = installed_table()
     if table is None:
         return (Unequal("Sail", "", f"this version was not compared with Spark; `{COMMAND}` does so in some minutes"),)
     client = frame.sparkSession.client
-    return unequal(constructs_of_plan(frame._plan.to_proto(client).root, client), table, falls_back=falls_back, rewrites=rewrites)
+    return unequal(
+        constructs_of_plan(frame._plan.to_proto(client).root, client),
+        table,
+        falls_back=falls_back,
+        rewrites=rewrites,
+        any_order=any_order,
+    )
 
 
 def unequal(
-    found: Iterable[Found], table: EqualityTable, *, falls_back: bool = False, rewrites: bool = False
+    found: Iterable[Found], table: EqualityTable, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False
 ) -> tuple[Unequal, ...]:
     """Return those of the constructs that the table does not allow."""
     refused = []
     for each in found:
-        if not table.allows(each.construct, falls_back=falls_back, rewrites=rewrites):
+        if not table.allows(each.construct, falls_back=falls_back, rewrites=rewrites, any_order=any_order):
             verdict = table.verdicts.get((each.construct.name, each.construct.key))
             refused.append(Unequal(each.construct.name, each.construct.key, _reason(each, verdict), each.call_site))
     return tuple(refused)
 
 
-def _reason(found: Found, verdict: EqualityVerdict | None) -> str:
+def _reason(found: Found, verdict: EngineAgreement | None) -> str:
     if found.construct.name == "unknown":
         return "it cannot be told what it computes"
     if verdict is None:

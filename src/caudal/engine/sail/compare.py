@@ -19,10 +19,10 @@ from pathlib import Path
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.functions import aggregate_cases, scalar_cases, window_cases, window_key_cases
 from caudal.engine.sail.queries import queries
-from caudal.engine.sail.results import JUDGED, EqualityVerdict
+from caudal.engine.sail.results import JUDGED, EngineAgreement
 from caudal.engine.sail.rewriting import rewriting_cases
 from caudal.engine.sail.table import EqualityTable, cached_table_file, tabulate
-from caudal.engine.sail.values import write_edge_values
+from caudal.engine.sail.values import write_compared_rows
 
 ENVIRONMENT = {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "TZ": "America/New_York"}
 """Of the processes that compute: what depends on the machine's time zone must not be found equal where that is UTC by chance."""
@@ -51,7 +51,7 @@ def all_cases() -> list[Case]:
     return [case for _, _, case in sorted(ranked, key=lambda ranks: ranks[:2])]
 
 
-def compare(cases: Sequence[Case], folder: Path, seed: int = 0) -> list[EqualityVerdict | None]:
+def compare(cases: Sequence[Case], folder: Path, seed: int = 0) -> list[EngineAgreement | None]:
     """Return for each case what the comparison says; None where Spark refuses the case.
 
     Parameters
@@ -60,11 +60,11 @@ def compare(cases: Sequence[Case], folder: Path, seed: int = 0) -> list[Equality
     seed : int, draws the rows
     """
     if not (folder / "rows.parquet").is_file():
-        write_edge_values(folder, seed)
+        write_compared_rows(folder, seed)
     (folder / "cases.pickle").write_bytes(pickle.dumps(list(cases)))
     _run("spark_side", folder)
     _run("sail_side", folder)
-    judged: dict[tuple[str, str, str], EqualityVerdict] = pickle.loads((folder / JUDGED).read_bytes())  # noqa: S301
+    judged: dict[tuple[str, str, str], EngineAgreement] = pickle.loads((folder / JUDGED).read_bytes())  # noqa: S301
     return [judged.get(case.key) for case in cases]
 
 
@@ -80,7 +80,7 @@ def compared_table(folder: Path) -> EqualityTable:
     return tabulate(cases, compare(cases, folder))
 
 
-def compare_engines(arguments: Sequence[str] | None = None) -> None:
+def run_comparison(arguments: Sequence[str] | None = None) -> None:
     """Compare, and write the table."""
     parser = argparse.ArgumentParser(
         prog="python -m caudal.engine.sail.compare", description="Compare Sail with JVM Spark, construct by construct."
@@ -98,4 +98,4 @@ def compare_engines(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    compare_engines()
+    run_comparison()

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyspark.sql.connect.proto as pb
 from pyspark.sql.types import DataType, StructType
 
-from caudal.engine.sail.analyzer import AnalyzedScope, Analyzer, Variables, stand_in
-from caudal.engine.sail.expressions import Call, ColumnAttribute, Expression, Renamed, walk
+from caudal.engine.sail.analyzer import Analyzer, TypeScope, Variables, stand_in
+from caudal.engine.sail.expressions import Call, ColumnName, Expression, Renamed, walk
 from caudal.engine.sail.messages import call_site, from_message, order_of
-from caudal.engine.sail.results import first_message_line
+from caudal.engine.sail.results import error_line
 from caudal.engine.sail.signature import Construct, constructs_of, direction, is_aggregate, join_constructs
 from caudal.engine.sail.sql_query import QueryWalker
 from caudal.engine.sail.types import UNKNOWN, type_class
@@ -49,7 +49,7 @@ class PlanWalker:
     analyzer: Analyzer
     found: dict[Found, None] = field(default_factory=dict)
     schemas: dict[int, StructType] = field(default_factory=dict)
-    scopes: dict[int, list[AnalyzedScope]] = field(default_factory=dict)
+    scopes: dict[int, list[TypeScope]] = field(default_factory=dict)
     _here: int = 0
 
     def walk(self, relation: pb.Relation) -> StructType:
@@ -82,19 +82,19 @@ class PlanWalker:
         self.found[Found(construct, site or (call_site(relation) if relation is not None else ""))] = None
 
     def expressions(
-        self, expressions: Iterable[Expression], make: tuple[Any, Any], inputs: Sequence[Input], known: AnalyzedScope | None = None
-    ) -> AnalyzedScope:
+        self, expressions: Iterable[Expression], make: tuple[Any, Any], inputs: Sequence[Input], known: TypeScope | None = None
+    ) -> TypeScope:
         """Note the constructs of expressions over a relation; return their types."""
         given = list(expressions)
-        scope = known or AnalyzedScope(self.analyzer, *make)
+        scope = known or TypeScope(self.analyzer, *make)
         self.scopes.setdefault(self._here, []).append(scope)
         columns = {column.name.lower(): column.dataType for each in inputs for column in each.schema.fields}
         for node, variables in scope.resolve(given):
             self._note_node(node, variables, scope, columns)
         return scope
 
-    def _note_node(self, node: Expression, variables: Variables, scope: AnalyzedScope, columns: dict[str, DataType]) -> None:
-        if isinstance(node, ColumnAttribute):
+    def _note_node(self, node: Expression, variables: Variables, scope: TypeScope, columns: dict[str, DataType]) -> None:
+        if isinstance(node, ColumnName):
             kind = columns.get(node.parts[0].lower())
             for part in node.parts[1:] if kind is not None else ():
                 self.note(Construct("[]", (type_class(kind) if kind is not None else UNKNOWN, "string")))
@@ -122,7 +122,7 @@ def constructs_of_plan(relation: pb.Relation, client: SparkConnectClient) -> lis
     try:
         walker.walk(relation)
     except Exception as error:
-        walker.note(Construct("unknown", (f"Sail refuses the plan: {first_message_line(error)}",)))
+        walker.note(Construct("unknown", (f"Sail refuses the plan: {error_line(error)}",)))
     return list(walker.found)
 
 
@@ -242,7 +242,7 @@ def _aggregate(walker: PlanWalker, relation: pb.Relation, inputs: Sequence[Input
     scope = walker.expressions(inner, make, inputs)
     outside = [result for result in results if not is_aggregate(result.argument if isinstance(result, Renamed) else result)]
     grouped = _grouped(body, inputs[0].empty), _grouped(body, inputs[0].relation)
-    above = AnalyzedScope(walker.analyzer, *grouped)
+    above = TypeScope(walker.analyzer, *grouped)
     # Arguments of aggregates are of the rows before they are grouped; their types are known by now.
     above.known.update(scope.known)
     walker.expressions(outside, grouped, inputs, above)
@@ -342,8 +342,11 @@ def _read(walker: PlanWalker, relation: pb.Relation, inputs: Sequence[Input]) ->
     kinds = _classes(walker.analyzer.schema(relation))
     if not kinds:
         walker.note(Construct("unknown", ("files without columns",)), relation)
+    name = f"read {body.data_source.format or 'parquet'}"
+    for option in options:
+        walker.note(Construct(f"{name} with", (option,)), relation)
     for kind in kinds:
-        walker.note(Construct(f"read {body.data_source.format or 'parquet'}", (kind, *options)), relation)
+        walker.note(Construct(name, (kind,)), relation)
 
 
 def _map_partitions(walker: PlanWalker, relation: pb.Relation, inputs: Sequence[Input]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class ColumnAttribute:
+class ColumnName:
     """A column, or a field of one, by its parts."""
 
     parts: tuple[str, ...]
@@ -120,9 +120,7 @@ class Unknown:
     call_site: str = field(default="", compare=False)
 
 
-Expression = (
-    ColumnAttribute | Literal | Call | Cast | Lambda | Variable | Order | Over | Renamed | AllColumns | PythonFunction | Unknown
-)
+Expression = ColumnName | Literal | Call | Cast | Lambda | Variable | Order | Over | Renamed | AllColumns | PythonFunction | Unknown
 
 
 def children(expression: Expression) -> Iterator[Expression]:

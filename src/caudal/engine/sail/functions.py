@@ -18,7 +18,7 @@ _DECIMALS = "dec10_2 dec38_18 dec18_6 dec20_0 dec5_0"
 _NUMBERS = "int bigint double dec10_2 float smallint tinyint dec38_18 dec18_6 dec20_0 dec5_0"
 _TIMES = "timestamp date timestamp_ntz"
 _ATOMS = f"string {_NUMBERS} {_TIMES} boolean binary"
-_ARRAYS = "a_int a_string a_double a_bigint a_struct a_timestamp a_date a_boolean a_a_int"
+_ARRAYS = "a_int a_plain a_string a_double a_bigint a_struct a_timestamp a_date a_boolean a_a_int"
 _MAPS = "m_string_int m_string_string m_int_double"
 
 
@@ -35,8 +35,8 @@ GROUPS: dict[str, str] = {
     "X": _ATOMS,
     "A": _ARRAYS,
     "M": _MAPS,
-    "Any": f"{_ATOMS} {_ARRAYS} {_MAPS} struct",
-    "Ordered": f"{_ATOMS} {_ARRAYS} struct",
+    "Any": f"{_ATOMS} {_ARRAYS} {_MAPS} struct plain",
+    "Ordered": f"{_ATOMS} {_ARRAYS} struct plain",
     # Two numbers as they meet: of one kind, of neighbouring kinds, and decimals with each other.
     "Same": _pairs([(kind, kind) for kind in _NUMBERS.split()]),
     "Pair": _pairs(
@@ -199,6 +199,10 @@ bitmap_bit_position bitmap_bucket_number: bigint
 typeof: Any
 assert_true: boolean
 bitwise_not: I
+raise_error: string
+double int bigint string float boolean date timestamp smallint tinyint: S | 'Infinity' | 'NaN' | =1 | =0
+nullif: bigint int | int int | bigint =0 | double =0 | string '' | int =0 | double double
+- : timestamp_ntz timestamp_ntz | timestamp date | date timestamp
 """
 """Functions of one row."""
 
@@ -390,6 +394,14 @@ def _special() -> Iterator[Case]:
         )
     for field in ("i", "s", "d", "l", "b", "t", "day", "n"):
         yield Case(f"a_struct['{field}']")
+        if field != "d":
+            yield Case(f"a_plain['{field}']")
+    for field in ("x", "p", "c"):
+        yield Case(f"a_nested['{field}']")
+    intervals = Construct("div", ("interval day", "interval day"))
+    for kind in ("timestamp", "timestamp_ntz"):
+        for unit in ("'0.000001' second", "'1' second", "'1' hour", "'1' day", "'15' minute"):
+            yield Case(f"(a_{kind} - b_{kind}) div interval {unit}", "scalar", intervals)
 
 
 def _casts() -> Iterator[Case]:
@@ -397,6 +409,16 @@ def _casts() -> Iterator[Case]:
         for target in TARGETS.split():
             for mode in ("cast", "try_cast"):
                 yield Case(f"{mode}({'NULL' if source == 'void' else f'a_{source}'} AS {target})")
+    for kind in f"{_ARRAYS} {_MAPS}".split():
+        if kind not in ("a_struct", "a_plain"):
+            yield Case(f"cast(a_{kind} AS {TYPES[kind][0]})")
+            yield Case(f"cast(NULL AS {TYPES[kind][0]})")
+    for text in ("0001-01-01", "1582-10-04", "1582-10-15", "1900-01-01", "1969-12-31", "2000-02-29", "2024-03-10", "9999-12-31"):
+        for target in ("date", "timestamp", "timestamp_ntz"):
+            yield Case(f"cast('{text}' AS {target})")
+            if target != "date":
+                for time in ("00:00:00", "02:30:00", "23:59:59.999999", "12:00:00.5", "06:07:08.123"):
+                    yield Case(f"cast('{text} {time}' AS {target})")
     for source, target in (
         ("a_int", "array<bigint>"),
         ("a_int", "array<string>"),
@@ -436,7 +458,7 @@ OVER_FRAMES = """
 count: int | double | string | timestamp | date | boolean | bigint | a_int | struct | *
 sum avg: small | int | bigint | dec10_2 | dec38_18 | tame | special | rough | rough_float
 min max: int | bigint | double | string | date | timestamp | boolean | dec10_2
-first last: int | bigint | double | string | date | timestamp | boolean | dec10_2 | struct | a_int
+first last: int =true | int =false | bigint =false | double =true | double =false | string =true | string =false | timestamp =true | timestamp =false | timestamp_ntz =false | timestamp_ntz =true | timestamp_ntz | float | int | bigint | double | string | date | timestamp | boolean | dec10_2 | struct | a_int
 first_value last_value any_value: int | double | string | timestamp
 collect_list collect_set array_agg: int | string | double | timestamp
 stddev stddev_samp stddev_pop variance var_samp var_pop: tame | small | rough
@@ -492,4 +514,4 @@ def window_key_cases() -> Iterator[Case]:
                 ("DESC", f"{distance} FOLLOWING"),
             ):
                 frame = f"PARTITION BY g ORDER BY a_{kind} {text} RANGE BETWEEN {distance} PRECEDING AND {upper}"
-                yield Case(f"count(*) OVER ({frame})", "window", Construct("range", (TYPES[kind][0], told)))
+                yield Case(f"count(*) OVER ({frame})", "window", Construct("range frame", (TYPES[kind][0], told)))

@@ -12,7 +12,7 @@ from caudal.engine.sail.expressions import (
     Bound,
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -45,8 +45,8 @@ def from_message(message: pb.Expression) -> Expression:
             return literal_of(message.literal)
         case "unresolved_attribute":
             attribute = message.unresolved_attribute
-            return ColumnAttribute(
-                identifier_parts(attribute.unparsed_identifier), attribute.plan_id if attribute.HasField("plan_id") else None
+            return ColumnName(
+                parts_of_name(attribute.unparsed_identifier), attribute.plan_id if attribute.HasField("plan_id") else None
             )
         case "unresolved_function":
             function = message.unresolved_function
@@ -92,7 +92,7 @@ def call_site(message: Any) -> str:
     return str(message.common.origin.python_origin.call_site)
 
 
-def identifier_parts(identifier: str) -> tuple[str, ...]:
+def parts_of_name(identifier: str) -> tuple[str, ...]:
     """Return the parts of a name: ``a.`b.c``` is ``a`` and ``b.c``."""
     parts, part, quoted = [], "", False
     place = 0

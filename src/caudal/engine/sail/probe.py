@@ -6,7 +6,7 @@ import struct
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from caudal.engine.sail.results import NAN, first_message_line
+from caudal.engine.sail.results import NAN, error_line
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -138,6 +138,6 @@ class Probe:
             single = catalyst.expressions.UnsafeProjection.create(plan.projectList().slice(place, place + 1), plan.child().output())
             cells = self.probe.evaluate(single, self.rows, expression.dataType()).split("\u0001")[:-1]
             values = {row: eval(cell, _NAMES) for row, cell in zip(self.ids, cells, strict=True) if not cell.startswith("!")}  # noqa: S307
-            raised = {row: first_message_line(cell[1:]) for row, cell in zip(self.ids, cells, strict=True) if cell.startswith("!")}
+            raised = {row: error_line(cell[1:]) for row, cell in zip(self.ids, cells, strict=True) if cell.startswith("!")}
             answers.append((values, raised))
         return answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
@@ -11,7 +12,7 @@ from caudal.engine.sail.expressions import (
     Bound,
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -34,7 +35,7 @@ def to_message(expression: Expression) -> pb.Expression:
     """Return an expression as PySpark would send it."""
     message = pb.Expression()
     match expression:
-        case ColumnAttribute(parts=parts):
+        case ColumnName(parts=parts):
             message.unresolved_attribute.unparsed_identifier = ".".join(f"`{part.replace('`', '``')}`" for part in parts)
             if expression.plan_id is not None:
                 message.unresolved_attribute.plan_id = expression.plan_id
@@ -107,7 +108,9 @@ def _literal(literal: Literal) -> Any:
             value.decimal.precision = max(len(digits), value.decimal.scale, 1)
         case "interval day":
             count, unit = text.split()
-            value.day_time_interval = int(count) * {"day": 86400, "hour": 3600, "minute": 60, "second": 1}[unit] * 1_000_000
+            value.day_time_interval = int(
+                Decimal(count) * {"day": 86400, "hour": 3600, "minute": 60, "second": 1}[unit] * 1_000_000
+            )
         case "interval month":
             count, unit = text.split()
             value.year_month_interval = int(count) * {"year": 12, "month": 1}[unit]

@@ -32,7 +32,20 @@ ATOMS = [
     "timestamp",
     "timestamp_ntz",
 ]
-NESTED = ["a_boolean", "a_int", "a_bigint", "a_double", "a_string", "a_date", "a_timestamp", "a_a_int", "a_struct", "struct"]
+NESTED = [
+    "a_boolean",
+    "a_int",
+    "a_bigint",
+    "a_double",
+    "a_string",
+    "a_date",
+    "a_timestamp",
+    "a_a_int",
+    "a_struct",
+    "struct",
+    "plain",
+    "a_plain",
+]
 MAPS = ["m_string_int", "m_string_string", "m_int_double"]
 HOW = {
     "inner": "inner", "left": "left outer", "right": "right outer", "full": "full outer", "left_semi": "left semi", "left_anti": "left anti",
@@ -82,8 +95,8 @@ def _groups() -> Iterator[WholeQuery]:
         column, key = f"a_{kind}", (class_of(kind),)
         yield WholeQuery(f"group by {kind}", (Construct("group by", key),), _count_by, (column,))
         yield WholeQuery(f"group by two {kind}", (Construct("group by", key),), _sum_by, (column,))
-        yield WholeQuery(f"rollup {kind}", (Construct("rollup", key), Construct("rollup", ("int",))), _rollup, (column,))
-        yield WholeQuery(f"cube {kind}", (Construct("cube", key), Construct("cube", ("int",))), _cube, (column,))
+        yield WholeQuery(f"rollup {kind}", (Construct("rollup", key),), _rollup, (column,))
+        yield WholeQuery(f"cube {kind}", (Construct("cube", key),), _cube, (column,))
         yield WholeQuery(f"distinct {kind}", (Construct("distinct", key),), _distinct, (column,))
         yield WholeQuery(f"distinct of two {kind}", (Construct("distinct", key),), _distinct, (column, "g"))
     yield WholeQuery("group by nothing", (Construct("group by"),), _whole)
@@ -131,7 +144,7 @@ def _pivot(t: Any, column: str, values: tuple[Any, ...]) -> Any:
 
 
 def _joins() -> Iterator[WholeQuery]:
-    for kind in (*ATOMS, "struct", "a_int", "a_string"):
+    for kind in (*ATOMS, "struct", "plain", "a_int", "a_string"):
         for how, name in HOW.items():
             if how in ("right", "full", "left_semi") and kind not in EVERYWHERE:
                 continue
@@ -223,9 +236,8 @@ def _orders() -> Iterator[WholeQuery]:
             order = Construct("sort", (class_of(kind), told))
             yield WholeQuery(f"in order: {kind} {told}", (order,), _sorted, (kind, method))
             if told in ("asc nulls first", "desc nulls last"):
-                yield WholeQuery(
-                    f"in order: {kind} {told}, first ten", (order, Construct("limit", ("of a sort",))), _first, (kind, method)
-                )
+                limit = (Construct("limit", ("of a sort",)),) if kind in ("int", "string") else ()
+                yield WholeQuery(f"in order: {kind} {told}, first ten", (order, *limit), _first, (kind, method))
 
 
 def _sorted(t: Any, kind: str, method: str) -> Any:
@@ -242,6 +254,7 @@ def _files() -> Iterator[WholeQuery]:
         yield WholeQuery(
             f"write and read {kind}", (Construct("write parquet", key), Construct("read parquet", key)), _written, (kind,)
         )
+    yield WholeQuery("read what lies deeper", (Construct("read parquet with", ("recursivefilelookup",)),), _read_deeper)
     for kind in ["boolean", "tinyint", "smallint", "int", "bigint", "string", "date", "dec10_2", "double", "timestamp"]:
         yield WholeQuery(
             f"write by partition {kind}", (Construct("write parquet by partition", (class_of(kind),)),), _partitioned, (kind,)
@@ -258,6 +271,13 @@ def _written(t: Any, kind: str) -> Any:
     folder = tempfile.mkdtemp(prefix="caudal-compare-")
     t.select("id", f"a_{kind}", f"b_{kind}").write.mode("overwrite").parquet(folder)
     return t.sparkSession.read.parquet(folder)
+
+
+def _read_deeper(t: Any) -> Any:
+    folder = tempfile.mkdtemp(prefix="caudal-compare-")
+    for place in range(3):
+        t.select("id", "a_string").filter(f"id % 3 = {place}").write.parquet(f"{folder}/part={place}/deeper")
+    return t.sparkSession.read.option("recursiveFileLookup", "true").schema("id int, a_string string").parquet(folder)
 
 
 def _partitioned(t: Any, kind: str) -> Any:
@@ -289,9 +309,9 @@ def _in_range(t: Any, kind: str) -> Any:
     column = F.col(f"a_{kind}")
     if kind in ("timestamp", "timestamp_ntz"):
         return t.filter(_is_near(column))
-    if kind == "struct":
+    if kind in ("struct", "plain"):
         return t.filter(_is_near(column["t"]))
-    if kind in ("a_timestamp", "a_struct"):
+    if kind in ("a_timestamp", "a_struct", "a_plain"):
         return t.filter(F.forall(column, lambda value: _is_near(value if kind == "a_timestamp" else value["t"])))
     return t
 
@@ -355,8 +375,11 @@ def _others() -> Iterator[WholeQuery]:
             yield WholeQuery(f"fillna {kind} with {told}", (Construct("fillna", (class_of(kind), told)),), _filled, (kind, value))
     yield WholeQuery("range", (Construct("range"),), _range)
     yield WholeQuery("unpivot", (Construct("unpivot", ("int",)), Construct("unpivot", ("bigint",))), _unpivoted)
-    for length in ("1 hour", "15 minutes", "1 day", "10 seconds", "1 minute", "30 minutes", "1 week"):
-        yield WholeQuery(f"window of {length}", (Construct("window", ("timestamp", f"'{length}'")),), _windows, (length,))
+    for kind in ("timestamp", "timestamp_ntz"):
+        for lengths in (("1 hour",), ("15 minutes",), ("1 day",), ("10 seconds",), ("3600 seconds",), ("30 minutes",), ("1 week",), ("7 days",), ("900 seconds",),
+                        ("1 hour", "15 minutes"), ("1 day", "6 hours"), ("10 minutes", "5 minutes"), ("1 hour", "1 hour", "15 minutes"), ("1 day", "1 day", "5 hours")):  # fmt: skip
+            window = Construct("window", (TYPES[kind][0], *["duration"] * len(lengths)))
+            yield WholeQuery(f"window of {', '.join(lengths)} by {kind}", (window,), _windows, (kind, *lengths))
     yield WholeQuery("with columns", (Construct("withColumn"),), _with_columns)
 
 
@@ -376,8 +399,9 @@ def _unpivoted(t: Any) -> Any:
     return t.select("id", "a_int", "a_bigint").unpivot("id", ["a_int", "a_bigint"], "name", "value")
 
 
-def _windows(t: Any, length: str) -> Any:
-    return t.filter(F.year("a_timestamp").between(1900, 2400)).groupBy(F.window("a_timestamp", length)).count()
+def _windows(t: Any, kind: str, *lengths: str) -> Any:
+    rows = t.filter(F.year(f"a_{kind}").between(1900, 2200))
+    return rows.groupBy(F.window(f"a_{kind}", *lengths).alias("w")).agg(F.count("*"), F.sum("id"))
 
 
 def _with_columns(t: Any) -> Any:

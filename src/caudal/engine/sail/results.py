@@ -39,7 +39,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class EqualityVerdict:
+class EngineAgreement:
     """What the comparison of one case says.
 
     Attributes
@@ -54,13 +54,13 @@ class EqualityVerdict:
     reason: str = ""
 
 
-EQUAL = EqualityVerdict("equal")
+EQUAL = EngineAgreement("equal")
 RANKS = ("equal", "raises", "order", "digits", "unsupported", "different")
 CLOSE = 1e-6
 """Relative difference up to which doubles differ in their last digits only; floats have seven."""
 
 
-def worse(one: EqualityVerdict, other: EqualityVerdict) -> EqualityVerdict:
+def worse(one: EngineAgreement, other: EngineAgreement) -> EngineAgreement:
     """Return the worse of two verdicts."""
     return one if RANKS.index(one.status) >= RANKS.index(other.status) else other
 
@@ -132,7 +132,7 @@ def _values(array: pa.Array) -> list[Any]:
     return list(array.to_pylist())
 
 
-def first_message_line(error: BaseException | str) -> str:
+def error_line(error: BaseException | str) -> str:
     """Return the first line of an error, shortened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__

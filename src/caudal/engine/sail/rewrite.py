@@ -10,7 +10,7 @@ from typing import Any
 import pyspark.sql.connect.proto as pb
 from pyspark.sql.types import DataType
 
-from caudal.engine.sail.analyzer import AnalyzedScope, Analyzer
+from caudal.engine.sail.analyzer import Analyzer, TypeScope
 from caudal.engine.sail.constructs import PlanWalker
 from caudal.engine.sail.expressions import Call, Expression, Over, walk
 from caudal.engine.sail.frames import frame_of_relation
@@ -64,7 +64,7 @@ class Rewriter:
                 changed |= self._relation(relation, scopes)
         return changed
 
-    def _relation(self, relation: pb.Relation, scopes: Sequence[AnalyzedScope]) -> bool:
+    def _relation(self, relation: pb.Relation, scopes: Sequence[TypeScope]) -> bool:
         changed = False
         kind = relation.WhichOneof("rel_type") or ""
         named = kind in ("project", "aggregate")
@@ -77,7 +77,7 @@ class Rewriter:
                     self._keep_name(message, before, scopes)
         return changed
 
-    def _keep_name(self, message: pb.Expression, before: pb.Expression, scopes: Sequence[AnalyzedScope]) -> None:
+    def _keep_name(self, message: pb.Expression, before: pb.Expression, scopes: Sequence[TypeScope]) -> None:
         for scope in scopes:
             for make in (scope.make, scope.make_whole):
                 try:
@@ -92,7 +92,7 @@ class Rewriter:
         raise NotExpressible("a column whose name cannot be told")
 
     def _visit(
-        self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables, *, within_window: bool = False
+        self, message: pb.Expression, scopes: Sequence[TypeScope], variables: Variables, *, within_window: bool = False
     ) -> bool:
         """Rewrite an expression from the inside outwards; return whether anything changed."""
         if message.WhichOneof("expr_type") == "expression_string":
@@ -113,9 +113,7 @@ class Rewriter:
         message.CopyFrom(filled)
         return True
 
-    def _argument(
-        self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables
-    ) -> bool:
+    def _argument(self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         if argument.WhichOneof("expr_type") != "lambda_function":
             return self._visit(argument, scopes, variables)
         types = next((found for scope in scopes if (found := scope.parameters(call, place, variables)) is not None), None)
@@ -124,7 +122,7 @@ class Rewriter:
         names = [".".join(variable.name_parts) for variable in argument.lambda_function.arguments]
         return self._visit(argument.lambda_function.function, scopes, {**variables, **dict(zip(names, types, strict=False))})
 
-    def _text(self, message: pb.Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> bool:
+    def _text(self, message: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         tree = parse_expression(message.expression_string.expression)
         if not any(self._rewriting(part, scopes, variables) for part in walk(tree)):
             return False
@@ -133,7 +131,7 @@ class Rewriter:
         message.CopyFrom(parsed)
         return True
 
-    def _rewriting(self, tree: Expression, scopes: Sequence[AnalyzedScope], variables: Variables) -> str | None:
+    def _rewriting(self, tree: Expression, scopes: Sequence[TypeScope], variables: Variables) -> str | None:
         if not isinstance(tree, Call):
             return None
 

@@ -69,15 +69,16 @@ class SailRows:
         columns = frozenset(named & {*self.table.column_names})
         if keys is None:
             if columns not in self._whole:
-                self._whole[columns] = _relation(self.table.select(["id", "g", "o", *sorted(columns)]))
+                self._whole[columns] = relation_of(self.table.select(["id", "g", "o", *sorted(columns)]))
             return self._whole[columns]
         key = self.table.column("g" if form == "aggregate" else "id").to_pylist()
         wanted = set(keys)
         kept = [place for place, value in enumerate(key) if value in wanted]
-        return _relation(self.table.select(["id", "g", "o", *sorted(columns)]).take(pa.array(kept, pa.int64())))
+        return relation_of(self.table.select(["id", "g", "o", *sorted(columns)]).take(pa.array(kept, pa.int64())))
 
 
-def _relation(table: pa.Table) -> pb.Relation:
+def relation_of(table: pa.Table) -> pb.Relation:
+    """Return rows as a relation in memory; without a zone a timestamp stays one without."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

@@ -20,23 +20,24 @@ import pyspark.sql.connect.proto as pb
 
 from caudal.engine.cache import put_file
 from caudal.engine.sail.cases import Case
-from caudal.engine.sail.expressions import Call, ColumnAttribute, Expression, Literal
+from caudal.engine.sail.expressions import Call, ColumnName, Expression, Literal
+from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.protocol import NotExpressible, to_message
 from caudal.engine.sail.queries import queries
 from caudal.engine.sail.results import (
     EQUAL,
     JUDGED,
     KNOWN,
-    EqualityVerdict,
+    EngineAgreement,
     Result,
     are_close,
     comparable,
-    first_message_line,
+    error_line,
     result_of_frame,
     without_nullability,
     worse,
 )
-from caudal.engine.sail.sail_rows import SailRows
+from caudal.engine.sail.sail_rows import SailRows, relation_of
 from caudal.engine.sail.sql import parse_expression
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ RAISING = 3
 """Number of raising rows of a case that are tried one by one."""
 FEW = 150
 """Number of different inputs up to which five times as many queries are made."""
-GOING_ON = ("equal", "raises", "digits")
+ZEROS = {(0.0).hex(), (-0.0).hex()}
+GOING_ON = ("equal", "raises", "order", "digits")
 """Verdicts that a further way of computing may make worse."""
 SPLITS = 40
 """Number of queries that look for the rows for which Sail raises."""
@@ -82,7 +84,7 @@ def sail_session() -> Iterator[SparkSession]:
 Query = Callable[[Sequence[Any], Collection[int] | None], Any]
 
 
-def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]) -> Iterator[dict[int, EqualityVerdict]]:
+def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]) -> Iterator[dict[int, EngineAgreement]]:
     """Yield what the comparison says of the cases, some at a time, by their place; those that Spark refuses are left out."""
     by_form: dict[str, list[int]] = {}
     for place, reference in enumerate(references):
@@ -97,31 +99,31 @@ def compared(sail: SailRows, cases: Sequence[Case], references: Sequence[Result]
                 yield _batch(sail, form, cases, references, some)
 
 
-def _whole(sail: SailRows, case: Case, reference: Result) -> EqualityVerdict:
+def _whole(sail: SailRows, case: Case, reference: Result) -> EngineAgreement:
     try:
         result = result_of_frame(case.sql, queries()[case.sql].run(sail.session.table("t")))
     except Exception as error:
-        return EqualityVerdict("unsupported", reason=first_message_line(error))
+        return EngineAgreement("unsupported", reason=error_line(error))
     if result.type != reference.type:
-        return EqualityVerdict("different", reason=f"Spark's columns are {reference.type}, Sail's {result.type}"[:600])
+        return EngineAgreement("different", reason=f"Spark's columns are {reference.type}, Sail's {result.type}"[:600])
     for row, value in reference.values.items():
         if result.values.get(row) != value:
-            return EqualityVerdict("different", (case.sql, _text(value), _text(result.values.get(row))))
+            return EngineAgreement("different", (case.sql, _text(value), _text(result.values.get(row))))
     if len(result.values) != len(reference.values):
-        return EqualityVerdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(result.values)}")
+        return EngineAgreement("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(result.values)}")
     return EQUAL
 
 
 def _batch(
     sail: SailRows, form: str, cases: Sequence[Case], references: Sequence[Result], places: Sequence[int]
-) -> dict[int, EqualityVerdict]:
-    found: dict[int, EqualityVerdict] = {}
+) -> dict[int, EngineAgreement]:
+    found: dict[int, EngineAgreement] = {}
     messages: dict[int, pb.Expression] = {}
     for place in places:
         try:
             messages[place] = to_message(parse_expression(cases[place].for_sail))
         except NotExpressible as error:
-            found[place] = EqualityVerdict("unsupported", reason=f"no message: {first_message_line(error)}")
+            found[place] = EngineAgreement("unsupported", reason=f"no message: {error_line(error)}")
     ways: list[tuple[dict[int, Any], Query, bool]] = [
         ({place: cases[place].for_sail for place in messages}, partial(sail.by_sql, form), True),
         (messages, partial(sail.by_message, form), False),
@@ -149,7 +151,7 @@ def _together(
     references: Sequence[Result],
     expressions: dict[int, Any],
     places: Sequence[int],
-) -> dict[int, EqualityVerdict]:
+) -> dict[int, EngineAgreement]:
     if not places:
         return {}
     try:
@@ -168,7 +170,7 @@ def _together(
     return found
 
 
-def _single(sail: SailRows, query: Query, case: Case, reference: Result, expression: Any) -> EqualityVerdict:
+def _single(sail: SailRows, query: Query, case: Case, reference: Result, expression: Any) -> EngineAgreement:
     raised, known = reference.raised, sail.raising.get(case.sql, {})
     frame = query([expression], [row for row in reference.values if row not in known] if raised or known else None)
     try:
@@ -177,7 +179,7 @@ def _single(sail: SailRows, query: Query, case: Case, reference: Result, express
         try:
             kind = _type(frame.schema.fields[1].dataType)
         except Exception as refusal:
-            return EqualityVerdict("unsupported", reason=first_message_line(refusal))
+            return EngineAgreement("unsupported", reason=error_line(refusal))
         return _where_sail_raises(sail, query, case, reference, expression, kind, error)
     values = dict(zip(table.column(0).to_pylist(), comparable(table.column(1)), strict=True))
     rest = Result(reference.type, {row: value for row, value in reference.values.items() if row not in known})
@@ -185,8 +187,8 @@ def _single(sail: SailRows, query: Query, case: Case, reference: Result, express
 
 
 def _raising(
-    sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, verdict: EqualityVerdict
-) -> EqualityVerdict:
+    sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, verdict: EngineAgreement
+) -> EngineAgreement:
     """Return the verdict when the rows for which Spark raises are tried, too."""
     if verdict.status not in GOING_ON or not reference.tried:
         return verdict
@@ -197,18 +199,18 @@ def _raising(
             value = _table(query([expression], [row])).column(1).to_pylist()
         except Exception:  # noqa: S112
             continue
-        return EqualityVerdict("different", (_input(sail, case, row), f"error: {raised[row]}", _text(value[0] if value else None)))
+        return EngineAgreement("different", (_input(sail, case, row), f"error: {raised[row]}", _text(value[0] if value else None)))
     return verdict
 
 
 def _where_sail_raises(
     sail: SailRows, query: Query, case: Case, reference: Result, expression: Any, kind: str, error: Exception
-) -> EqualityVerdict:
-    message = first_message_line(error)
+) -> EngineAgreement:
+    message = error_line(error)
     if kind != reference.type:
         return _compare(sail, case, reference, kind, {})
     if case.form == "window" or not reference.values:
-        return EqualityVerdict("unsupported", reason=message)
+        return EngineAgreement("unsupported", reason=message)
     inputs = {row: _input(sail, case, row) for row in reference.values}
     rows = list({given: row for row, given in reversed(inputs.items())}.values())  # one for each input
     most = SPLITS if len(rows) > FEW else 5 * SPLITS
@@ -224,17 +226,17 @@ def _where_sail_raises(
             continue
         tried += 1
         if tried > most:
-            return EqualityVerdict("unsupported", reason=message)
+            return EngineAgreement("unsupported", reason=message)
         try:
             table = _table(query([expression], some))
             values |= dict(zip(table.column(0).to_pylist(), comparable(table.column(1)), strict=True))
         except Exception as inner:
             if len(some) == 1:
-                raising[some[0]] = first_message_line(inner)
+                raising[some[0]] = error_line(inner)
             else:
                 pending += [some[len(some) // 2 :], some[: len(some) // 2]]
     if len(values) < len(rows) // 4:
-        return EqualityVerdict("unsupported", reason=message)
+        return EngineAgreement("unsupported", reason=message)
     refused = {inputs[row] for row in raising}
     sail.raising[case.head] = raising
     sail.raising[case.sql] = {row: "" for row, given in inputs.items() if given in refused}
@@ -246,22 +248,25 @@ def _where_sail_raises(
         return _raising(sail, query, case, reference, expression, verdict)
     row = next(iter(raising))
     example = _input(sail, case, row), _text(reference.values[row]), f"error: {raising[row]}"
-    return _raising(sail, query, case, reference, expression, EqualityVerdict("raises", example))
+    return _raising(sail, query, case, reference, expression, EngineAgreement("raises", example))
 
 
-def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: dict[int, Hashable]) -> EqualityVerdict:
+def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: dict[int, Hashable]) -> EngineAgreement:
     if kind != reference.type:
-        return EqualityVerdict("different", reason=f"Spark's result is {reference.type}, Sail's {kind}")
-    digits = None
+        return EngineAgreement("different", reason=f"Spark's result is {reference.type}, Sail's {kind}")
+    digits = order = None
     for row, value in reference.values.items():
         if row not in values or values[row] != value:
             example = _input(sail, case, row), _text(value), _text(values.get(row))
             if kind not in ('"double"', '"float"') or not are_close(value, values.get(row)):
-                return EqualityVerdict("different", example)
-            digits = EqualityVerdict("digits", example)
+                return EngineAgreement("different", example)
+            if {value, values.get(row)} == ZEROS and case.head in ("min", "max"):
+                order = EngineAgreement("order", example)
+            else:
+                digits = EngineAgreement("digits", example)
     if len(values) != len(reference.values):
-        return EqualityVerdict("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(values)}")
-    return digits or EQUAL
+        return EngineAgreement("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(values)}")
+    return digits or order or EQUAL
 
 
 @dataclass(frozen=True)
@@ -276,7 +281,7 @@ class _Variant:
 
 def _with_constants(
     sail: SailRows, cases: Sequence[Case], references: Sequence[Result], places: Sequence[int]
-) -> Iterator[tuple[int, EqualityVerdict]]:
+) -> Iterator[tuple[int, EngineAgreement]]:
     """Compare again with constants in the place of each column: Sail computes them by other code."""
     calm, rest = [], []
     for place in places:
@@ -295,7 +300,7 @@ def _variants(sail: SailRows, case: Case, reference: Result, place: int) -> Iter
     expression = case.expression
     if not isinstance(expression, Call):
         return
-    for column in dict.fromkeys(argument for argument in expression.arguments if isinstance(argument, ColumnAttribute)):
+    for column in dict.fromkeys(argument for argument in expression.arguments if isinstance(argument, ColumnName)):
         name = column.parts[0]
         by_value: dict[str, tuple[Literal, list[int]]] = {}
         for row, values in sail.rows.items():
@@ -312,7 +317,7 @@ def _variants(sail: SailRows, case: Case, reference: Result, place: int) -> Iter
 
 def _constants_together(
     sail: SailRows, cases: Sequence[Case], references: Sequence[Result], variants: Sequence[_Variant]
-) -> Iterator[tuple[int, EqualityVerdict]]:
+) -> Iterator[tuple[int, EngineAgreement]]:
     rows = variants[0].rows if len(variants) == 1 else None
     try:
         table = _table(sail.by_message("scalar", [variant.message for variant in variants], rows))
@@ -326,9 +331,7 @@ def _constants_together(
             spark = _text(references[variant.place].values[variant.rows[0]])
             yield (
                 variant.place,
-                EqualityVerdict(
-                    "raises", (f"{cases[variant.place].sql}: {variant.shown}", spark, f"error: {first_message_line(error)}")
-                ),
+                EngineAgreement("raises", (f"{cases[variant.place].sql}: {variant.shown}", spark, f"error: {error_line(error)}")),
             )
         return
     keys = table.column(0).to_pylist()
@@ -344,12 +347,12 @@ def _constants_together(
                 )
                 yield (
                     variant.place,
-                    EqualityVerdict("digits" if are_close(reference.values[row], values.get(row)) else "different", example),
+                    EngineAgreement("digits" if are_close(reference.values[row], values.get(row)) else "different", example),
                 )
                 break
 
 
-def _replaced(call: Call, column: ColumnAttribute, constant: Literal) -> Expression:
+def _replaced(call: Call, column: ColumnName, constant: Literal) -> Expression:
     return Call(call.name, tuple(constant if argument == column else argument for argument in call.arguments))
 
 
@@ -394,7 +397,7 @@ def _text(value: Any) -> str:
     return repr(value)[:160]
 
 
-def compare_on_sail(folder: Path) -> None:
+def run_on_sail(folder: Path) -> None:
     """Read the cases and Spark's results in a folder, and write the verdicts there."""
     import pyarrow.parquet as pq
 
@@ -402,14 +405,14 @@ def compare_on_sail(folder: Path) -> None:
     cases = pickle.loads((folder / "cases.pickle").read_bytes())  # noqa: S301
     known = pickle.loads((folder / KNOWN).read_bytes())  # noqa: S301
     file = folder / JUDGED
-    judged: dict[tuple[str, str, str], EqualityVerdict] = pickle.loads(file.read_bytes()) if file.is_file() else {}  # noqa: S301
+    judged: dict[tuple[str, str, str], EngineAgreement] = pickle.loads(file.read_bytes()) if file.is_file() else {}  # noqa: S301
     lacking = [case for case in cases if case.key not in judged]
     references = [known.get((case.form, case.sql), Result(refused="not computed")) for case in lacking]
     started = time.monotonic()
     with sail_session() as session:
         table = pq.read_table(folder / "rows.parquet")
-        session.createDataFrame(table).createOrReplaceTempView("t")
         sail = SailRows(session, table)
+        frame_of_relation(session, relation_of(table)).createOrReplaceTempView("t")
         for number, verdicts in enumerate(compared(sail, lacking, references)):
             judged |= {lacking[place].key: verdict for place, verdict in verdicts.items()}
             if number % 10 == 9:
@@ -419,4 +422,4 @@ def compare_on_sail(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    compare_on_sail(Path(sys.argv[1]))
+    run_on_sail(Path(sys.argv[1]))

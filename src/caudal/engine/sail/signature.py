@@ -10,7 +10,7 @@ from caudal.engine.sail.expressions import (
     AllColumns,
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -70,7 +70,6 @@ EXACT: dict[str, tuple[int, ...]] = {
     "approx_percentile": (1, 2),
     "percentile": (1,),
     "approx_count_distinct": (1,),
-    "window": (1, 2, 3),
     "get_json_object": (1,),
     "from_json": (1,),
     "from_csv": (1,),
@@ -182,6 +181,9 @@ AGGREGATES = frozenset(
 _PLAIN_REGEX = re.compile(
     r"\^?(?:[A-Za-z0-9 _,:;/@#%&=<>\"'!~`-]|\\[.+*?()\[\]|/\\-]|\[\^?(?:[A-Za-z0-9 _.,:;/@-])+\]|[+*?](?![+?])|\{\d+(?:,\d*)?\}(?![+?])|\((?!\?)|\)|\|)*"
 )
+_DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
+"""Constants that every cast to a time reads alike."""
+_DURATION = re.compile(r"\d{1,6} (second|minute|hour|day|week)s?")
 _PLAIN_LIKE = re.compile(r"[^\\]*")
 
 
@@ -208,14 +210,22 @@ TypeOf = Callable[[Expression], str]
 def constructs_of(expression: Expression, type_of: TypeOf) -> list[Construct]:
     """Return the constructs of an expression's outermost node; mostly one."""
     match expression:
-        case ColumnAttribute() | Literal() | Variable() | AllColumns() | Renamed():
+        case ColumnName() | Literal() | Variable() | AllColumns() | Renamed():
             return []
         case Unknown(reason=reason):
             return [Construct("unknown", (reason,))]
         case Lambda() | Order():
             return []
         case Cast(argument=argument, to=to, mode=mode):
-            return [Construct(mode, (_class(argument, type_of), to))]
+            given = _class(argument, type_of)
+            if (
+                isinstance(argument, Literal)
+                and given == "string"
+                and argument.text is not None
+                and _DATE_TEXT.fullmatch(argument.text)
+            ):
+                given = "text of a time"
+            return [Construct(mode, (given, to))]
         case PythonFunction(kind=kind, arguments=arguments, result=result):
             return [Construct(kind, (*sorted({_class(argument, type_of) for argument in arguments}), f"-> {result}"))]
         case Over():
@@ -248,6 +258,12 @@ def _argument(name: str, place: int, argument: Expression, type_of: TypeOf) -> s
         return "lambda"
     if place in EXACT.get(name, ()):
         return f"'{argument.text}'" if isinstance(argument, Literal) and argument.text is not None else "not constant"
+    if name == "window" and place:
+        return (
+            "duration"
+            if isinstance(argument, Literal) and argument.text and _DURATION.fullmatch(argument.text)
+            else "another duration"
+        )
     if COUNTED.get(name) == place:
         text = argument.text if isinstance(argument, Literal) else None
         return "n" if text and text.isdecimal() and int(text) else f"'{text}'"
@@ -292,12 +308,12 @@ def _over(over: Over, type_of: TypeOf) -> list[Construct]:
     if not isinstance(over.function, Call):
         return [Construct("unknown", ("a window over what is no function",))]
     keys = [_class(key, type_of) for key in over.partition]
-    frame = window_frame_of(over)
+    frame = frame_class(over)
     constructs = [Construct("partition by", (each,)) for each in sorted(set(keys))]
     constructs += [Construct("window order", (_class(key.key, type_of), direction(key))) for key in over.order]
     if over.frame == "range" and over.order:
         constructs += [
-            Construct("range", (_class(over.order[0].key, type_of), _distance(_class(bound.distance, type_of))))
+            Construct("range frame", (_class(over.order[0].key, type_of), _distance(_class(bound.distance, type_of))))
             for bound in (over.lower, over.upper)
             if bound.distance and over.frame == "range"
         ]
@@ -310,7 +326,7 @@ def _distance(kind: str) -> str:
     return kind if kind.startswith("interval") else "number"
 
 
-def window_frame_of(over: Over) -> str:
+def frame_class(over: Over) -> str:
     """Return the class of a window's frame."""
     if over.frame is None:
         return "running" if over.order else "whole"

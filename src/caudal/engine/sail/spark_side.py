@@ -15,7 +15,7 @@ from caudal.engine.cache import put_file
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.probe import Probe
 from caudal.engine.sail.queries import queries
-from caudal.engine.sail.results import KNOWN, Result, comparable, first_message_line, result_of_frame, without_nullability
+from caudal.engine.sail.results import KNOWN, Result, comparable, error_line, result_of_frame, without_nullability
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -49,7 +49,7 @@ def _whole(spark: SparkSession, case: Case) -> Result:
         return result_of_frame(case.sql, queries()[case.sql].run(spark.table("t")))
     except Exception as error:
         _raise_if_lost(error)
-        return Result(refused=first_message_line(error))
+        return Result(refused=error_line(error))
 
 
 def _analyzed(spark: SparkSession, cases: Sequence[Case], places: Sequence[int], answers: list[Result]) -> list[int]:
@@ -61,7 +61,7 @@ def _analyzed(spark: SparkSession, cases: Sequence[Case], places: Sequence[int],
     except Exception as error:
         _raise_if_lost(error)
         if len(places) == 1:
-            answers[places[0]].refused = first_message_line(error)
+            answers[places[0]].refused = error_line(error)
             return []
         half = len(places) // 2
         return [*_analyzed(spark, cases, places[:half], answers), *_analyzed(spark, cases, places[half:], answers)]
@@ -101,7 +101,7 @@ def _run(spark: SparkSession, probe: Probe, cases: Sequence[Case], places: Seque
         elif cases[places[0]].form == "aggregate":
             _by_group(spark, cases[places[0]], answers[places[0]])
         else:
-            answers[places[0]] = Result(refused=first_message_line(error))
+            answers[places[0]] = Result(refused=error_line(error))
 
 
 def _evaluate(probe: Probe, cases: Sequence[Case], places: Sequence[int], answers: list[Result]) -> None:
@@ -114,7 +114,7 @@ def _evaluate(probe: Probe, cases: Sequence[Case], places: Sequence[int], answer
     except Exception as error:
         _raise_if_lost(error)
         if len(places) == 1:
-            answers[places[0]] = Result(refused=first_message_line(error))
+            answers[places[0]] = Result(refused=error_line(error))
         else:
             half = len(places) // 2
             _evaluate(probe, cases, places[:half], answers)
@@ -127,7 +127,7 @@ def _by_query(spark: SparkSession, cases: Sequence[Case], place: int, answers: l
         _values(spark, cases, [place], answers)
     except Exception as error:
         _raise_if_lost(error)
-        answers[place] = Result(refused=first_message_line(error))
+        answers[place] = Result(refused=error_line(error))
 
 
 def _by_group(spark: SparkSession, case: Case, answer: Result) -> None:
@@ -140,7 +140,7 @@ def _by_group(spark: SparkSession, case: Case, answer: Result) -> None:
         except Exception as error:
             _raise_if_lost(error)
             if len(groups) == 1:
-                answer.raised[groups[0]] = first_message_line(error)
+                answer.raised[groups[0]] = error_line(error)
             else:
                 pending += [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
 
@@ -166,7 +166,7 @@ def _values(spark: SparkSession, cases: Sequence[Case], places: Sequence[int], a
         answers[place].values = dict(zip(keys, comparable(table.column(column)), strict=True))
 
 
-def compute_on_spark(folder: Path) -> None:
+def run_on_spark(folder: Path) -> None:
     """Compute the cases in a folder that were not computed before; what is done is kept there, should the process be ended."""
     from caudal.engine.session import session
 
@@ -188,4 +188,4 @@ def compute_on_spark(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    compute_on_spark(Path(sys.argv[1]))
+    run_on_spark(Path(sys.argv[1]))

@@ -15,7 +15,7 @@ from caudal.engine.sail.expressions import (
     Bound,
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -73,6 +73,7 @@ _NO_ARGUMENTS = frozenset(
     {"current_date", "current_timestamp", "current_user", "user", "session_user", "localtimestamp", "current_time", "now"}
 )
 """Names that are functions without parentheses, unless a column has that name."""
+_INTERVAL = re.compile(r"-?\d+(\.\d{1,6})?")
 _INT, _LONG = 2**31, 2**63
 
 
@@ -159,7 +160,7 @@ def _column(node: Any, variables: frozenset[str]) -> Expression:
         return value
     if len(names) == 1 and names[0].lower() in _NO_ARGUMENTS and not parts[0].args.get("quoted"):
         return Call(names[0].lower())
-    return ColumnAttribute(names)
+    return ColumnName(names)
 
 
 def _is_plain(text: str) -> bool:
@@ -216,9 +217,11 @@ def _function(node: Any, variables: frozenset[str]) -> Expression:
 
 def _interval(node: Any) -> Expression:
     unit = node.args.get("unit")
-    if not isinstance(unit, exp.Var) or not isinstance(node.this, exp.Literal) or not node.this.name.lstrip("-").isdecimal():
+    if not isinstance(unit, exp.Var) or not isinstance(node.this, exp.Literal) or not _INTERVAL.fullmatch(node.this.name):
         return Unknown("an interval in a text of SQL")
     name = unit.name.lower().rstrip("s")
+    if "." in node.this.name and name != "second":
+        return Unknown("an interval in a text of SQL")
     if name in ("day", "hour", "minute", "second"):
         return Literal("interval day", f"{node.this.name} {name}")
     if name in ("month", "year"):

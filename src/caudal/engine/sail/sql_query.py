@@ -13,8 +13,8 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from caudal.engine.sail.analyzer import AnalyzedScope, Analyzer
-from caudal.engine.sail.expressions import Call, ColumnAttribute, Expression, Literal, Order, Renamed, walk
+from caudal.engine.sail.analyzer import Analyzer, TypeScope
+from caudal.engine.sail.expressions import Call, ColumnName, Expression, Literal, Order, Renamed, walk
 from caudal.engine.sail.signature import Construct, constructs_of, direction, is_aggregate, join_constructs
 from caudal.engine.sail.sql import SparkNames, from_sqlglot
 from caudal.engine.sail.sql_text import to_sql
@@ -124,7 +124,7 @@ class QueryWalker:
         def make(texts: Sequence[str]) -> pb.Relation:
             return self.wrap(f"{prefix}SELECT {', '.join(f'{text} AS e{place}' for place, text in enumerate(texts))}{read}")
 
-        scope = AnalyzedScope(self.analyzer, make, render=to_sql)
+        scope = TypeScope(self.analyzer, make, render=to_sql)
         results = [from_sqlglot(each) for each in node.expressions]
         aliases = {each.name.lower(): each.argument for each in results if isinstance(each, Renamed)}
         group = node.args.get("group")
@@ -147,7 +147,7 @@ class QueryWalker:
             inner = [part for each in everything for part in walk(each) if is_aggregate(part)]
             yield from _noted(scope, [*below, *inner])
             clause = f" GROUP BY {', '.join(map(to_sql, keys))}" if keys else ""
-            outer = AnalyzedScope(
+            outer = TypeScope(
                 self.analyzer,
                 lambda texts: self.wrap(
                     f"{prefix}SELECT {', '.join(f'{text} AS e{i}' for i, text in enumerate(texts))}{read}{clause}"
@@ -191,7 +191,7 @@ class QueryWalker:
         elif node.name.lower() not in names:
             yield Construct("read a table by name")
 
-    def _join(self, join: Any, below: list[Expression], scope: AnalyzedScope) -> Iterator[Construct]:
+    def _join(self, join: Any, below: list[Expression], scope: TypeScope) -> Iterator[Construct]:
         side, kind = str(join.args.get("side") or "").lower(), str(join.args.get("kind") or "").lower()
         name = {"left": "left outer", "right": "right outer", "full": "full outer", "": "inner"}.get(side, "unknown")
         if kind in ("semi", "anti"):
@@ -215,9 +215,9 @@ def from_sqlglot_order(node: Any) -> Order:
     return Order(from_sqlglot(node.this), not node.args.get("desc"), bool(node.args.get("nulls_first")))
 
 
-def _noted(scope: AnalyzedScope, expressions: Sequence[Expression]) -> Iterator[Construct]:
+def _noted(scope: TypeScope, expressions: Sequence[Expression]) -> Iterator[Construct]:
     for node, variables in scope.resolve(expressions):
-        if isinstance(node, ColumnAttribute) and len(node.parts) > 1:
+        if isinstance(node, ColumnName) and len(node.parts) > 1:
             # A qualified column or a field of a struct: the same text for both.
             yield Construct("[]", ("struct", "string"))
         yield from constructs_of(node, partial(scope.class_of, variables=variables))
@@ -231,7 +231,7 @@ def _resolved(key: Expression, results: Sequence[Expression], aliases: dict[str,
 
 
 def _substituted(expression: Expression, aliases: dict[str, Expression]) -> Expression:
-    if isinstance(expression, ColumnAttribute) and len(expression.parts) == 1 and expression.parts[0].lower() in aliases:
+    if isinstance(expression, ColumnName) and len(expression.parts) == 1 and expression.parts[0].lower() in aliases:
         return aliases[expression.parts[0].lower()]
     if isinstance(expression, Call):
         return Call(expression.name, tuple(_substituted(argument, aliases) for argument in expression.arguments))

@@ -8,7 +8,7 @@ from caudal.engine.sail.expressions import (
     AllColumns,
     Call,
     Cast,
-    ColumnAttribute,
+    ColumnName,
     Expression,
     Lambda,
     Literal,
@@ -61,7 +61,7 @@ _SUFFIX = {
 def to_sql(expression: Expression) -> str:
     """Return an expression as a text of SQL."""
     match expression:
-        case ColumnAttribute(parts=parts):
+        case ColumnName(parts=parts):
             return ".".join(f"`{part.replace('`', '``')}`" for part in parts)
         case Variable(name=name):
             return name

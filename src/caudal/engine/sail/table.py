@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
 from caudal.engine.sail.functions import ORDER_DEPENDENT
-from caudal.engine.sail.results import EqualityVerdict, worse
+from caudal.engine.sail.results import EngineAgreement, worse
 from caudal.engine.sail.signature import Construct
 
 if TYPE_CHECKING:
     from caudal.engine.sail.cases import Case
 
 FILE = Path(__file__).with_name("table.json")
+_UNORDERED = "rewritten, in any order"
 COMMAND = "python -m caudal.engine.sail.compare"
 
 
@@ -32,19 +33,22 @@ class EqualityTable:
     pysail, spark : str, the versions
     verdicts : by name and arguments of a construct
     rewritings : by name and arguments, the text that Sail computes instead, with ``{0}``, ``{1}`` … for the arguments
+    unordered : those of the rewritings that depend on the order of the rows, as Spark's own does
     """
 
     pysail: str
     spark: str
-    verdicts: dict[tuple[str, str], EqualityVerdict] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], EngineAgreement] = field(default_factory=dict)
     rewritings: dict[tuple[str, str], str] = field(default_factory=dict)
+    unordered: set[tuple[str, str]] = field(default_factory=set)
 
-    def allows(self, construct: Construct, *, falls_back: bool = False, rewrites: bool = False) -> bool:
+    def allows(self, construct: Construct, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False) -> bool:
         """Return whether a construct may run on Sail; `caudal.engine.sail.check.unequal_constructs` says what the conditions mean."""
         key = construct.name, construct.key
         verdict = self.verdicts.get(key)
-        allowed = verdict is not None and (verdict.status == "equal" or (falls_back and verdict.status == "raises"))
-        return allowed or (rewrites and key in self.rewritings)
+        statuses = {"equal"} | ({"raises"} if falls_back else set()) | ({"order"} if any_order else set())
+        allowed = verdict is not None and verdict.status in statuses
+        return allowed or (rewrites and key in self.rewritings and (any_order or key not in self.unordered))
 
     def write(self, file: Path) -> None:
         """Write the table as JSON: a line for what is equal of a construct, a line for each difference, all sorted."""
@@ -57,7 +61,8 @@ class EqualityTable:
                 told = list(verdict.example) if verdict.example else verdict.reason
                 entry.setdefault(verdict.status, {})[arguments] = told
         for (name, arguments), template in sorted(self.rewritings.items()):
-            by_name.setdefault(name, {}).setdefault("rewritten", {})[arguments] = template
+            status = _UNORDERED if (name, arguments) in self.unordered else "rewritten"
+            by_name.setdefault(name, {}).setdefault(status, {})[arguments] = template
         lines = [f'{{\n"pysail": {json.dumps(self.pysail)},\n"spark": {json.dumps(self.spark)},\n"constructs": {{']
         blocks = []
         for name, entry in by_name.items():
@@ -81,13 +86,16 @@ class EqualityTable:
         return f"Sail {self.pysail} beside Spark {self.spark}: {len(self.verdicts)} constructs with their types: {said}; {len(self.rewritings)} rewritten."
 
 
-def tabulate(cases: Sequence[Case], verdicts: Sequence[EqualityVerdict | None]) -> EqualityTable:
+def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) -> EqualityTable:
     """Return the table of what was compared; of several cases of a construct the worst verdict counts."""
     table = EqualityTable(version("pysail"), _spark_version())
     for case, verdict in zip(cases, verdicts, strict=True):
         if verdict is not None and case.instead:
-            if verdict.status == "equal":
-                table.rewritings[case.construct.name, case.construct.key] = case.template
+            if verdict.status in ("equal", "order"):
+                key = case.construct.name, case.construct.key
+                table.rewritings[key] = case.template
+                if verdict.status == "order":
+                    table.unordered.add(key)
         elif verdict is not None:
             for construct in case.constructs:
                 key = construct.name, construct.key
@@ -104,8 +112,8 @@ def _depends_on_order(construct: Construct) -> bool:
     return unordered and construct.name.removesuffix(" over").removesuffix(" distinct") in ORDER_DEPENDENT
 
 
-def _by_order(verdict: EqualityVerdict) -> EqualityVerdict:
-    return worse(verdict, EqualityVerdict("order", reason="the last digits depend on the order in which rows are added"))
+def _by_order(verdict: EngineAgreement) -> EngineAgreement:
+    return worse(verdict, EngineAgreement("order", reason="the last digits depend on the order in which rows are added"))
 
 
 def read_table(file: Path) -> EqualityTable:
@@ -114,15 +122,17 @@ def read_table(file: Path) -> EqualityTable:
     table = EqualityTable(document["pysail"], document["spark"])
     for name, entry in document["constructs"].items():
         for arguments in entry.get("equal", ()):
-            table.verdicts[name, arguments] = EqualityVerdict("equal")
-        for arguments, template in entry.get("rewritten", {}).items():
-            table.rewritings[name, arguments] = template
-        for status in entry.keys() - {"equal", "rewritten"}:
+            table.verdicts[name, arguments] = EngineAgreement("equal")
+        for status in ("rewritten", _UNORDERED):
+            for arguments, template in entry.get(status, {}).items():
+                table.rewritings[name, arguments] = template
+        table.unordered |= {(name, arguments) for arguments in entry.get(_UNORDERED, {})}
+        for status in entry.keys() - {"equal", "rewritten", _UNORDERED}:
             for arguments, told in entry[status].items():
                 verdict = (
-                    EqualityVerdict(status, reason=told)
+                    EngineAgreement(status, reason=told)
                     if isinstance(told, str)
-                    else EqualityVerdict(status, example=(told[0], told[1], told[2]))
+                    else EngineAgreement(status, example=(told[0], told[1], told[2]))
                 )
                 table.verdicts[name, arguments] = verdict
     return table

@@ -20,7 +20,9 @@ _ATOMIC = {
     t.TimestampNTZType: "timestamp_ntz",
     t.NullType: "void",
 }
-_PLAIN = frozenset({"boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "date", "timestamp"})
+_PLAIN = frozenset(
+    {"boolean", "tinyint", "smallint", "int", "bigint", "float", "double", "string", "binary", "date", "timestamp", "timestamp_ntz"}
+)
 _LONG_DIGITS = 18  # digits that a long can hold; decimals with more are computed in another way
 
 
@@ -44,6 +46,8 @@ def type_class(data_type: t.DataType) -> str:
         return f"map<{type_class(data_type.keyType)},{type_class(data_type.valueType)}>"
     if isinstance(data_type, t.StructType):
         fields = {type_class(field.dataType) for field in data_type.fields}
-        plain = all(field in _PLAIN or field.startswith("decimal") for field in fields)
-        return "struct" if plain else "struct<nested>"
+        if not all(field in _PLAIN or field.startswith("decimal") for field in fields):
+            return "struct<nested>"
+        # Doubles within are where structs differ: 0.0 and -0.0, NaN.
+        return "struct<double>" if fields & {"double", "float"} else "struct"
     return UNKNOWN

@@ -171,6 +171,19 @@ def _structs() -> list[Any]:
     return [*rows[:13], dict.fromkeys(rows[0]), *rows[13:], dict(rows[0]), {**rows[0], "d": -0.0}, {**rows[0], "d": _NAN}]
 
 
+PLAIN = pa.struct([*(field for field in STRUCT if field.name != "d"), ("w", pa.timestamp("us"))])
+NESTED = pa.struct([("x", pa.int32()), ("p", PLAIN), ("c", pa.list_(pa.int32()))])
+
+
+def _plain_structs() -> list[Any]:
+    return [{**{name: value for name, value in row.items() if name != "d"}, "w": row["t"]} for row in _structs()]
+
+
+def _nested_structs() -> list[Any]:
+    plain = _plain_structs()
+    return [{"x": place, "p": plain[place], "c": [place, None]} for place in range(14)] + [{"x": None, "p": None, "c": None}]
+
+
 _TIMES_US = [_us(text) for text in _TIMES]
 _DATES_DAYS = [_days(text) for text in _DATES]
 _BINARY = [
@@ -223,11 +236,11 @@ TYPES: dict[str, tuple[str, pa.DataType, list[Any]]] = {
     "a_date": ("array<date>", pa.list_(pa.date32()), _lists(_DATES_DAYS)),
     "a_timestamp": ("array<timestamp>", pa.list_(_UTC), _lists(_TIMES_US)),
     "a_a_int": ("array<array<int>>", pa.list_(pa.list_(_I)), _lists([[1], [], [1, 2], [None], None, [3], [1], [0], [2, 1], [4], [5], [6], [7], [8]] * 3)),
-    "a_struct": ("array<struct>", pa.list_(STRUCT), _lists(_structs())),
+    "a_struct": ("array<struct<double>>", pa.list_(STRUCT), _lists(_structs())),
     "m_string_int": ("map<string,int>", pa.map_(_S, _I), _maps(_STRINGS, _integers(32))),
     "m_string_string": ("map<string,string>", pa.map_(_S, _S), _maps(_STRINGS, _STRINGS)),
     "m_int_double": ("map<int,double>", pa.map_(_I, _D), _maps(_integers(32), _DOUBLES)),
-    "struct": ("struct", STRUCT, _structs()),
+    "struct": ("struct<double>", STRUCT, _structs()),
     # Small numbers, for lengths and places: JVM Spark itself dies of element_at(array, -2147483648).
     "small": ("int", _I, [0, 1, -1, 2, -2, 3, -3, 4, 5, -5, 7, 10, 20, -20]),
     # Doubles whose sums are exact in every order, and those that are no numbers.
@@ -243,6 +256,10 @@ TYPES: dict[str, tuple[str, pa.DataType, list[Any]]] = {
     "rough": ("double", _D, [0.1, 0.2, 0.3, 1e15, 1.005, -2.675, 123456.789, 1e-7, 3.3, 7.7, -0.1, 9.99, 1 / 3, -1e15, 0.7, 1.1]),
     "seconds": ("bigint", _L, [1_704_067_200 + value for value in (0, 900, 1800, 3600, 3601, 7200, 86_400, 90_000, 172_800, 901, 1, 5400)]),
     "rough_float": ("float", pa.float32(), [_float32(value) for value in (0.1, 0.2, 0.3, 1e7, 1.005, -2.675, 123456.789, 3.3, -0.1, 1 / 3)]),
+    # Structs without doubles, and those that hold arrays and structs.
+    "plain": ("struct", PLAIN, _plain_structs()),
+    "a_plain": ("array<struct>", pa.list_(PLAIN), _lists(_plain_structs())),
+    "nested": ("struct<nested>", NESTED, _nested_structs()),
 }  # fmt: skip
 """For each kind of column its class, its Arrow type and its values, the most telling first."""
 
@@ -259,6 +276,7 @@ SPECIAL = frozenset(
         "special_float",
         "rough",
         "rough_float",
+        "nested",
         "seconds",
     ]
 )
@@ -298,7 +316,7 @@ def rows(seed: int = 0, groups: int = 48) -> pa.Table:
     return pa.table(columns)
 
 
-def write_edge_values(folder: Path, seed: int = 0) -> Path:
+def write_compared_rows(folder: Path, seed: int = 0) -> Path:
     """Write the rows as a Parquet file into a folder; return the file."""
     file = folder / "rows.parquet"
     pq.write_table(rows(seed), file)

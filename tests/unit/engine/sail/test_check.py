@@ -9,7 +9,7 @@ from pyspark.sql.connect import functions as F
 
 from caudal.engine.sail import check, table
 from caudal.engine.sail.check import unequal_constructs
-from caudal.engine.sail.results import EqualityVerdict
+from caudal.engine.sail.results import EngineAgreement
 
 
 def names(refused):
@@ -73,7 +73,7 @@ def test_a_table_of_the_users_own(tmp_path, monkeypatch):
     try:
         assert table.installed_table() is None
         table.installed_table.cache_clear()
-        own = table.EqualityTable("99.0", table.read_table(table.FILE).spark, {("upper", "string"): EqualityVerdict("equal")})
+        own = table.EqualityTable("99.0", table.read_table(table.FILE).spark, {("upper", "string"): EngineAgreement("equal")})
         own.write(table.cached_table_file("99.0"))
         assert table.installed_table() == own
     finally:
@@ -82,11 +82,11 @@ def test_a_table_of_the_users_own(tmp_path, monkeypatch):
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
     verdicts = {
-        ("upper", "string"): EqualityVerdict("equal"),
-        ("==", "int, int"): EqualityVerdict("equal"),
-        ("weekday", "date"): EqualityVerdict("different", ('weekday(a): a = "é"', "6", "-1")),
-        ("+", "int, int"): EqualityVerdict("raises", ("a", "1", "error: x")),
-        ("observe", ""): EqualityVerdict("unsupported", reason="not implemented: collect metrics"),
+        ("upper", "string"): EngineAgreement("equal"),
+        ("==", "int, int"): EngineAgreement("equal"),
+        ("weekday", "date"): EngineAgreement("different", ('weekday(a): a = "é"', "6", "-1")),
+        ("+", "int, int"): EngineAgreement("raises", ("a", "1", "error: x")),
+        ("observe", ""): EngineAgreement("unsupported", reason="not implemented: collect metrics"),
     }
     written = table.EqualityTable("1", "2", verdicts)
     written.write(tmp_path / "table.json")
