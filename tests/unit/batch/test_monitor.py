@@ -30,6 +30,8 @@ from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.home import Home
 
+pytestmark = pytest.mark.slow  # each test runs a product several times: ten seconds of a processor
+
 FIRST = pd.Timestamp("2024-01-01")
 DAY_S = 86_400.0
 
