@@ -51,7 +51,11 @@ def unequal_constructs(
     """
     table = installed_table()
     if table is None:
-        return (Unequal("Sail", "", f"this version was not compared with Spark; `{COMMAND}` does so in some minutes"),)
+        return (
+            Unequal(
+                "Sail", "", f"this version was not compared with Spark; `{COMMAND}` does so, in about half an hour on two cores"
+            ),
+        )
     client = frame.sparkSession.client
     return unequal(
         constructs_of_plan(frame._plan.to_proto(client).root, client),
