@@ -84,11 +84,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let a test that hangs fail in time for a summary that names it."""
-    if math.isfinite(_UNTIL):
+    """Let a slow test that hangs fail in time for a summary that names it."""
+    if math.isfinite(_UNTIL) and _is_slow(item):
         given = item.get_closest_marker("timeout")
         own_s = float(given.args[0]) if given is not None else float(item.config.getini("timeout"))
-        item.add_marker(pytest.mark.timeout(max(1.0, min(own_s, _UNTIL - _TO_STOP_S - time.time()))), append=False)
+        item.add_marker(pytest.mark.timeout(max(60.0, min(own_s, _UNTIL - _TO_STOP_S - time.time()))), append=False)
     return (yield)
 
 
