@@ -12,7 +12,8 @@ from tests.differential.fresh_values import fresh_rows
 
 from caudal.engine.sail.compare import all_cases
 from caudal.engine.sail.probe import Probe
-from caudal.engine.sail.sail_side import Sail, compared, sail_session
+from caudal.engine.sail.sail_rows import SailRows
+from caudal.engine.sail.sail_side import compared, sail_session
 from caudal.engine.sail.spark_side import results
 from caudal.engine.sail.table import FILE, read_table
 
@@ -56,7 +57,7 @@ def test_what_is_equal_is_equal_for_fresh_values(spark, tmp_path):
             spark.catalog.uncacheTable("t")
         differences = []
         with sail_session() as session:
-            for verdicts in compared(Sail(session, table), chosen, references):
+            for verdicts in compared(SailRows(session, table), chosen, references):
                 differences += [(chosen[place].sql, verdict) for place, verdict in verdicts.items() if verdict.status != "equal"]
         assert not differences, f"seed {seed}: {differences[:5]}"
 

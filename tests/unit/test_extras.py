@@ -290,9 +290,9 @@ def asked_for() -> set[tuple[str, str]]:
     calls = set()
     for file in Path(caudal.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("require", "missing"):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("require", "missing_library"):
                 extra = next((each.value for each in node.keywords if each.arg == "extra"), None)
-                if isinstance(extra, ast.Constant) and isinstance(node.args[0], ast.Constant):
+                if isinstance(extra, ast.Constant) and node.args and isinstance(node.args[0], ast.Constant):
                     calls.add((node.args[0].value, extra.value))
     return calls
 
@@ -300,6 +300,7 @@ def asked_for() -> set[tuple[str, str]]:
 def test_each_extra_brings_what_is_asked_of_it():
     asked = {*asked_for(), ("s3fs", "s3"), ("sshfs", "sftp"), ("onnx", "images"), ("onnxruntime", "images"), ("PIL", "images")}
     asked |= {(library, library) for library in CANDIDATE_LIBRARIES}
+    asked |= {(library, "connect") for library in ("grpc", "grpc_status", "google.rpc", "zstandard")}
     for library, extra in asked:
         package = missing_library(library, extra=extra, for_="").facts["package"]
         assert any(re.match(rf"{re.escape(package)}\b", requirement) for requirement in EXTRAS[extra]), (library, extra)

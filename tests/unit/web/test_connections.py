@@ -52,6 +52,14 @@ def held(url: str, count: int) -> Iterator[list[socket.socket]]:
         yield sockets
 
 
+def is_closed_by_server(connection: socket.socket) -> bool:
+    """Wait until the server has closed the connection; with bytes that it has not read, that resets it."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
 def status_of(url: str, path: str = "/health") -> int:
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
@@ -67,7 +75,7 @@ def test_a_newcomer_takes_the_place_of_whoever_waits_longest(app: Flask, monkeyp
             assert status_of(url) == 200
             for each in sockets[-3:]:
                 each.send(b"a")
-        assert sockets[0].recv(1) == b""  # the oldest had to go
+        assert is_closed_by_server(sockets[0])  # the oldest had to go
 
 
 def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
