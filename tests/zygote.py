@@ -71,7 +71,7 @@ class Popen:
     ) -> None:
         self.args = [os.fspath(part) for part in command]
         self.returncode: int | None = None
-        self.stdout, self.stderr = None, None
+        self.stdin, self.stdout, self.stderr = None, None, None
         opened: list[int] = []
 
         def taken(stream: int | IO[Any] | None, number: int) -> tuple[int, IO[Any] | None]:
@@ -86,7 +86,12 @@ class Popen:
                 return number if stream is None else stream, None
             return stream.fileno(), None
 
-        zero, _ = taken(stdin, 0)
+        if stdin == subprocess.PIPE:
+            zero, ours = os.pipe()
+            opened.append(zero)
+            self.stdin = os.fdopen(ours, "w" if text else "wb")
+        else:
+            zero, _ = taken(stdin, 0)
         one, self.stdout = taken(stdout, 1)
         two, self.stderr = (one, None) if stderr == subprocess.STDOUT else taken(stderr, 2)
         self._told, told = os.pipe()
@@ -169,7 +174,7 @@ class Popen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stream in (self.stdout, self.stderr):
+        for stream in (self.stdin, self.stdout, self.stderr):
             if stream:
                 stream.close()
         self.wait()

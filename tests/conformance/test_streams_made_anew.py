@@ -48,63 +48,77 @@ def of_log(place: Path) -> Iterator[tuple[Connection, Again, Again]]:
 
 
 @contextmanager
-def of_kafka(place: Path) -> Iterator[tuple[Connection, Again, Again]]:
+def of_kafka(place: Path, broker: Broker) -> Iterator[tuple[Connection, Again, Again]]:
     from confluent_kafka import KafkaException, Producer
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    with Broker(place.parent / "broker", heap="256m") as broker:
-        admin = AdminClient({"bootstrap.servers": broker.address})
+    admin, topic = AdminClient({"bootstrap.servers": broker.address}), place.parent.name
 
-        def create() -> None:
-            for attempt in range(100):
-                try:
-                    admin.create_topics([NewTopic("samples", 1)])["samples"].result(30)
-                    return
-                except KafkaException:  # it is still being deleted
-                    if attempt == 99:
-                        raise
+    def create() -> None:
+        for attempt in range(100):
+            try:
+                admin.create_topics([NewTopic(topic, 1)])[topic].result(30)
+                return
+            except KafkaException:  # it is still being deleted
+                if attempt == 99:
+                    raise
 
-        def send(payloads: list[bytes]) -> None:
-            producer = Producer({"bootstrap.servers": broker.address})
-            for payload in payloads:
-                producer.produce("samples", payload)
-            assert producer.flush(60) == 0
+    def send(payloads: list[bytes]) -> None:
+        producer = Producer({"bootstrap.servers": broker.address})
+        for payload in payloads:
+            producer.produce(topic, payload)
+        assert producer.flush(60) == 0
 
-        def anew(payloads: list[bytes]) -> None:
-            admin.delete_topics(["samples"])["samples"].result(30)
-            create()
-            send(payloads)
-
+    def anew(payloads: list[bytes]) -> None:
+        admin.delete_topics([topic])[topic].result(30)
         create()
-        yield cd.kafka("samples", channels=("a",), servers=broker.address), send, anew
+        send(payloads)
+
+    create()
+    yield cd.kafka(topic, channels=("a",), servers=broker.address), send, anew
 
 
-@pytest.mark.parametrize("kind", [of_log, pytest.param(of_kafka, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker"), heap="256m") as running:
+        yield running
+
+
 @pytest.mark.parametrize("more", [-5, 0, 10])
-def test_a_source_that_was_made_anew_is_told(tmp_path: Path, kind: Callable[..., object], more: int) -> None:
+def test_a_log_that_was_made_anew_is_told(tmp_path: Path, more: int) -> None:
+    with of_log(tmp_path / "place") as (connection, send, anew):
+        is_told(tmp_path, connection, send, anew, more)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [-5, 0, 10])
+def test_a_topic_that_was_made_anew_is_told(tmp_path: Path, broker: Broker, more: int) -> None:
+    with of_kafka(tmp_path / "place", broker) as (connection, send, anew):
+        is_told(tmp_path, connection, send, anew, more)
+
+
+def is_told(tmp_path: Path, connection: Connection, send: Again, anew: Again, more: int) -> None:
+    """A stream that has read twenty messages finds other ones in their place: fewer, as many or more."""
     place = tmp_path / "place"
-    with kind(place) as (connection, send, anew):  # type: ignore[attr-defined]
-        product = cd.Product("shown")
-        product.source("samples", connection)
+    product = cd.Product("shown")
+    product.source("samples", connection)
 
-        def engine() -> StreamEngine:
-            return StreamEngine(
-                product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0
-            )
+    def engine() -> StreamEngine:
+        return StreamEngine(product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0)
 
-        send(messages(0, 20))
-        at_work = engine()
-        while at_work.step():
-            pass
-        assert at_work.checkpoint.counts["samples"] == 20
-        at_work.close()
-        anew(messages(1000, 20 + more))
-        again = engine()
-        try:
-            if not more:  # as long as the one before: nothing is new until something comes
-                send(messages(2000, 1))
-            with pytest.raises(EnvironmentProblem, match="made anew"):
-                again.step()
-            assert again.checkpoint.counts["samples"] == 20
-        finally:
-            again.close()
+    send(messages(0, 20))
+    at_work = engine()
+    while at_work.step():
+        pass
+    assert at_work.checkpoint.counts["samples"] == 20
+    at_work.close()
+    anew(messages(1000, 20 + more))
+    again = engine()
+    try:
+        if not more:  # as long as the one before: nothing is new until something comes
+            send(messages(2000, 1))
+        with pytest.raises(EnvironmentProblem, match="made anew"):
+            again.step()
+        assert again.checkpoint.counts["samples"] == 20
+    finally:
+        again.close()

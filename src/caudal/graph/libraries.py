@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,12 @@ def distributions(module: str) -> tuple[str, ...]:
     try:
         return (importlib.metadata.distribution(name).metadata["Name"],)
     except importlib.metadata.PackageNotFoundError:
-        return tuple(sorted(set(importlib.metadata.packages_distributions().get(module, ()))))
+        return tuple(sorted(set(_by_module().get(module, ()))))
+
+
+@cache
+def _by_module() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
 
 
 def library_version(distribution: str) -> str:

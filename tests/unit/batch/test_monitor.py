@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sqlalchemy import select
 from tests.lakes import write
+from tests.unit.batch.visits import visits_product
 
 import caudal as cd
 from caudal.batch.execute import perform
@@ -64,23 +65,7 @@ class Shop:
     """A product whose features are written into the lake, and whose other steps are done as a run does them."""
 
     def __init__(self, folder: Path, **options: object) -> None:
-        self.product = product = cd.Product("shop")
-        product.source("raw", cd.files("*.csv"))
-
-        @product.features(entity="visit", as_of="at", labels=["minutes"], keep=["shop"], partition="day")
-        def visits(raw: object) -> object:
-            """One row per visit."""
-            return raw
-
-        self.model = product.model(
-            "stay",
-            features=visits,
-            label="minutes",
-            candidates={"linear": LinearRegression()},
-            split=cd.temporal(test="5 days", folds=2),
-        )
-        product.predict(self.model)
-        product.monitor(self.model, **options)  # type: ignore[arg-type]
+        self.product, self.model = visits_product(**options)
         self.home = Home(folder / "home")
         self.ledger = self.home.ledger()
         self.rows = pd.DataFrame()

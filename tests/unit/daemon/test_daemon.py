@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests import zygote
 
 from caudal.commands.status import home_status
 from caudal.daemon import worker as worker_of
@@ -83,6 +85,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "child.py").write_text(CHILD)
     monkeypatch.setattr(worker_of, "COMMAND", (sys.executable, str(tmp_path / "child.py")))
     monkeypatch.setattr(worker_of, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(worker_of, "subprocess", types.SimpleNamespace(**{**vars(subprocess), "Popen": zygote.start}))
     return folder
 
 
@@ -199,7 +202,7 @@ def started(folder, *more, kill=None):
         f"up([Path({str(folder)!r})], Settings(home=Path({str(folder.parent / 'home')!r}), settle=0.3), lambda one: print(json.dumps(one), flush=True),"
         f" DaemonPace(scan_s=0.3, seconds=60, {', '.join(more)}))"
     )
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    return zygote.start([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
 KILL = """
@@ -302,7 +305,7 @@ def test_the_run_of_a_killed_daemon_ends_with_it(tmp_path):
         "from pathlib import Path\nfrom caudal.daemon.daemon import up\nfrom caudal.daemon.rounds import DaemonPace\nfrom caudal.declarations.settings import Settings\n"
         f"up([Path({str(folder)!r})], Settings(home=Path({str(tmp_path / 'home')!r})), print, DaemonPace(seconds=120))"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    process = zygote.start([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     until = time.monotonic() + 60
     while not (folder / "pid").exists() and time.monotonic() < until:
         time.sleep(0.1)

@@ -25,6 +25,7 @@ from caudal.declarations.model import Model, hashed
 from caudal.declarations.node import Features
 from caudal.declarations.signature import InputDocument
 from caudal.engine.java import java_home
+from caudal.engine.jvm import user_options
 from caudal.errors import DeclarationProblem, EnvironmentProblem, StepFailed
 from caudal.graph.check import check
 from caudal.graph.load import load
@@ -187,6 +188,7 @@ def of_java(fitted: FittedMojo, frame: pd.DataFrame, folder: Path) -> pd.DataFra
     jar = Path(h2o.__file__).parent / "backend" / "bin" / "h2o.jar"
     command = [
         str(java_home().java),
+        *user_options(),
         "-cp",
         str(jar),
         "hex.genmodel.tools.PredictCsv",
