@@ -11,6 +11,7 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tests.flow.copies import copy_place
 
 from caudal.batch.batch import run
 from caudal.commands.new import create_product
@@ -35,16 +36,23 @@ def clean(raw):
 GOOD = "at,shop,visitors\n2024-03-01 09:00:00,north,3\n2024-03-01 10:00:00,north,400\n2024-03-02 09:00:00,south,5\n"
 
 
-@pytest.fixture
-def place(tmp_path, spark):
-    """A product with one good file, run once."""
-    folder = tmp_path / "p"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, spark):
+    """A product with one good file, run once; each test takes a copy."""
+    place = tmp_path_factory.mktemp("made")
+    folder = place / "p"
     (folder / "in").mkdir(parents=True)
     (folder / "product.py").write_text(PRODUCT)
     (folder / "in" / "good.csv").write_text(GOOD)
-    result = run(folder, Settings(home=tmp_path / "home"))
+    result = run(folder, Settings(home=place / "home"))
     assert result.error is None
-    return folder
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    copy_place(made, tmp_path)
+    return tmp_path / "p"
 
 
 def again(folder):

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.flow.copies import copy_place
 from typer.testing import CliRunner
 
 from caudal.batch.batch import run
@@ -58,18 +59,8 @@ def made(tmp_path_factory, spark):
 
 @pytest.fixture
 def place(made, tmp_path):
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
-    with_ledger(tmp_path, "UPDATE landed SET path = replace(path, :old, :new), base = replace(base, :old, :new)", made, tmp_path)
-    with_ledger(tmp_path, "UPDATE manifests SET folder = replace(folder, :old, :new)", made, tmp_path)
-    with_ledger(tmp_path, "UPDATE manifests SET document = replace(document, :old, :new)", made, tmp_path)
+    copy_place(made, tmp_path)
     return tmp_path
-
-
-def with_ledger(place: Path, statement: str, old: Path, new: Path) -> None:
-    database = sqlite3.connect(place / "home" / "ledger.db")
-    database.execute(statement, {"old": str(old.resolve()), "new": str(new.resolve())})
-    database.commit()
-    database.close()
 
 
 def command(place: Path, *words: str | Path, code: int):
