@@ -65,7 +65,7 @@ def ask(home: Home, photograph: bytes, shared: Path) -> None:
     assert "from an image" in client.get("/docs").text
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_from_photographs_to_predictions(spark, data: Path, shared_data: Path, tmp_path: Path) -> None:
     settings, product = Settings(home=tmp_path / "home", data=data), tmp_path / "fruits"
     shutil.copytree(FRUITS, product, ignore=shutil.ignore_patterns("tests", "__pycache__"))
