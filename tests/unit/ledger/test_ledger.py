@@ -14,8 +14,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect,
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.ledger.ledger import Ledger, open_ledger
-from caudal.ledger.migrations.fresh import FILE, statements
-from caudal.ledger.migrations.upgrade import TABLE, ledger_version, revisions, run_migrations
+from caudal.ledger.migrations.upgrade import TABLE, ledger_version, revisions
 from caudal.ledger.records import decisions, landed, metadata, model_versions, runs, steps
 
 
@@ -101,14 +100,6 @@ def test_changes_and_records_say_the_same(ledger: Ledger) -> None:
         settings = {"compare_type": True, "version_table": TABLE}
         assert compare_metadata(MigrationContext.configure(connection, opts=settings), metadata) == []
     assert ledger_version(ledger.engine) == revisions()[-1]
-
-
-def test_a_new_ledger_on_sqlite_is_what_all_changes_make_of_an_empty_one() -> None:
-    engine = create_engine("sqlite://")
-    run_migrations(engine)
-    with engine.connect() as connection:
-        assert statements(connection) == FILE.read_text("utf-8"), "python tools/ledger.py writes it again"
-    engine.dispose()
 
 
 def test_a_difference_would_be_found(ledger: Ledger) -> None:

@@ -11,7 +11,6 @@ from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection, Engine
 
 from caudal.errors import EnvironmentProblem
-from caudal.ledger.migrations.fresh import create_tables
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -42,10 +41,6 @@ def upgrade_ledger(engine: Engine) -> None:
     EnvironmentProblem : a newer caudal has written the ledger
     """
     have, numbers = ledger_version(engine), revisions()
-    if have is None and engine.dialect.name == "sqlite":
-        with exclusive_transaction(engine) as connection:
-            create_tables(connection)
-        have = ledger_version(engine)
     if have == numbers[-1]:
         return
     if have is not None and have not in numbers:
@@ -54,11 +49,6 @@ def upgrade_ledger(engine: Engine) -> None:
             fix="Use the newer caudal that made it, or another ledger.",
             version=have,
         )
-    run_migrations(engine)
-
-
-def run_migrations(engine: Engine) -> None:
-    """Do all migrations that a ledger lacks."""
     from alembic import command
 
     with exclusive_transaction(engine) as connection:
