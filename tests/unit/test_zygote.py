@@ -19,7 +19,6 @@ LOOK = """
 import atexit, json, os, random, signal, sys, threading
 import numpy
 atexit.register(lambda: print("left", file=sys.stderr))
-threading.Timer(0.1, lambda: print("waited for", file=sys.stderr)).start()
 signals = [str(signal.getsignal(one)) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD)]
 json.dump({
     "argv": sys.argv, "path": sys.path, "environ": dict(os.environ), "cwd": os.getcwd(), "signals": signals, "main": sorted(vars(sys.modules["__main__"])),
@@ -27,6 +26,7 @@ json.dump({
     "mask": str(signal.pthread_sigmask(signal.SIG_BLOCK, [])), "group": os.getpgid(0), "session": os.getsid(0),
     "random": [random.random(), numpy.random.random()],
 }, sys.stdout)
+threading.Timer(0.1, lambda: print("waited for", file=sys.stderr)).start()
 sys.exit(7)
 """
 
