@@ -48,6 +48,7 @@ def shown(tz: str, at_s: int) -> int:
     return int(wall.timestamp())
 
 
+@cache
 def windows_by_definition(tz: str, width_s: int, first_s: int, last_s: int) -> dict[int, tuple[int, int]]:
     """Return start and end of the window of each minute, from the instants that show a time of its slot."""
     showing = defaultdict(list)  # wall minute → instants
