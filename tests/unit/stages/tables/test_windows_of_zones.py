@@ -67,6 +67,14 @@ def windows_by_definition(tz: str, width_s: int, first_s: int, last_s: int) -> d
     return windows
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_afterwards():
+    """The tests of this file share what is reckoned for a zone and a width; it takes 100 MB."""
+    yield
+    windows_by_definition.cache_clear()
+    shown.cache_clear()
+
+
 def minutes_around(day: str) -> range:
     middle = int(dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC).timestamp())
     return range(middle - 3 * 86_400, middle + 3 * 86_400, MINUTE)
