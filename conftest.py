@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import subprocess
 import sys
 import time
@@ -73,13 +74,18 @@ def secrets_of_its_own() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of a flow as slow: it runs products by the command. Where the time is limited, files without a slow test come first."""
+    """Mark every test of a flow as slow: it runs products by the command.
+
+    Where the time is limited, files without a slow test come first, and the others in another order each time: those for which the time
+    is not enough are not always the same.
+    """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent / "tests" / "flow"):
             item.add_marker(pytest.mark.slow)
     if math.isfinite(_UNTIL):
         slow_files = {item.path for item in items if _is_slow(item)}
-        items.sort(key=lambda item: item.path in slow_files)
+        turn = {path: random.Random(f"{_UNTIL} {path}").random() for path in slow_files}  # the same in each of pytest's processes
+        items.sort(key=lambda item: turn.get(item.path, -1.0))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 
@@ -28,8 +28,20 @@ class Without(MetaPathFinder):
 
 
 def block(packages: Sequence[str]) -> None:
-    """Let none of some packages be found in this process."""
+    """Let none of some packages be found in this process; one that was forked after imports forgets them, and what of caudal holds them."""
     sys.meta_path[:] = [Without(finder, packages) for finder in sys.meta_path]
+
+    def is_blocked(name: object) -> bool:
+        return isinstance(name, str) and any(name == package or name.startswith(f"{package}.") for package in packages)
+
+    def holds(module: ModuleType) -> bool:
+        values = list(vars(module).values())
+        return any(is_blocked(value.__name__ if isinstance(value, ModuleType) else value.__module__)
+                   for value in values if isinstance(value, ModuleType | type | FunctionType))  # fmt: skip
+
+    for name, module in list(sys.modules.items()):
+        if is_blocked(name) or (name.partition(".")[0] == "caudal" and holds(module)):
+            del sys.modules[name]
 
 
 if __name__ == "__main__":

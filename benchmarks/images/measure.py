@@ -66,12 +66,12 @@ class Checkpoint:
             for pid in family():
                 said = command(pid)
                 kind = "driver" if pid == os.getpid() else "java" if "java" in said else "workers"
-                now[kind] += _resident(pid)
+                now[kind] += resident(pid)
             self.most = {name: max(now[name], most) for name, most in self.most.items()}
             time.sleep(self.every_s)
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
     """Return the bytes that are a process's own share (PSS), pages of forks counted once."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

@@ -33,7 +33,7 @@ from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.formats import json as json_format
 from caudal.stages.ingest.read import read_files
 
-EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "100"))
 SEED = int(os.environ.get("CAUDAL_SEED", "1"))
 
 
@@ -327,7 +327,7 @@ def table_cell(value: Any, type: pa.DataType) -> Any:
 def test_parquet_is_read_as_arrow_and_duckdb_read_it(spark: Any, tmp_path: Path, drawn: random.Random) -> None:
     files: dict[str, pa.Table] = {}
     landed_files = []
-    for number in range(max(4, EXAMPLES // 40)):
+    for number in range(max(5, EXAMPLES // 40)):
         table = pa.table(arrow_columns(drawn, drawn.randint(0, 30) if number else 30))
         buffer = io.BytesIO()
         pq.write_table(

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from tests import zygote
 
 import caudal
 from caudal.errors import EnvironmentProblem
@@ -38,9 +39,7 @@ def product(folder: Path, body: str) -> str:
 def without(library: str, *arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Return how a command ended in a process of its own in which a library is not there."""
     command = [sys.executable, str(ROOT / "tests" / "without.py"), library, *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=300, check=False
-    )
+    return zygote.run(command, capture_output=True, text=True, cwd=cwd, env={**os.environ, **environment}, timeout=300)
 
 
 def asks_for(answer: subprocess.CompletedProcess[str], needs: str, extra: str) -> None:
@@ -107,7 +106,7 @@ from caudal.stages.images.network import load_model
 load_model(network("efficientnet-lite0"))
 """
     own = {**os.environ, "CAUDAL_CACHE": str(tmp_path)}  # no network that was made before
-    answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, env=own, check=False)
+    answer = zygote.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, env=own)
     assert re.search(r"needs [\w-]+, which is not installed\. Run: pip install 'caudal\[images\]'", answer.stderr), answer.stderr
 
 
@@ -132,7 +131,7 @@ block(["fastavro"])
 from caudal.tables.erased import RawKind, count_subject_rows
 count_subject_rows(Path("orders.avro"), RawKind("avro", {}), "n", bool)
 """
-    answer = subprocess.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT, check=False)
+    answer = zygote.run([sys.executable, "-c", asking], capture_output=True, text=True, cwd=ROOT)
     assert "needs fastavro, which is not installed. Run: pip install 'caudal[avro]'" in answer.stderr, answer.stderr
 
 

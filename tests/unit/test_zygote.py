@@ -19,7 +19,6 @@ LOOK = """
 import atexit, json, os, random, signal, sys, threading
 import numpy
 atexit.register(lambda: print("left", file=sys.stderr))
-threading.Timer(0.1, lambda: print("waited for", file=sys.stderr)).start()
 signals = [str(signal.getsignal(one)) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD)]
 json.dump({
     "argv": sys.argv, "path": sys.path, "environ": dict(os.environ), "cwd": os.getcwd(), "signals": signals, "main": sorted(vars(sys.modules["__main__"])),
@@ -27,6 +26,7 @@ json.dump({
     "mask": str(signal.pthread_sigmask(signal.SIG_BLOCK, [])), "group": os.getpgid(0), "session": os.getsid(0),
     "random": [random.random(), numpy.random.random()],
 }, sys.stdout)
+threading.Timer(0.1, lambda: print("waited for", file=sys.stderr)).start()
 sys.exit(7)
 """
 
@@ -114,8 +114,13 @@ def test_a_session_of_its_own() -> None:
 def test_nothing_stays(how: str, tmp_path: Path) -> None:
     """The tests' process ends with children at work, well or by SIGKILL."""
     end = "" if how == "leaves" else "os.kill(os.getpid(), 9)"
+    forks = tmp_path / "forks.py"  # the same without imports: they have no part in how it ends
+    forks.write_text(
+        f"import sys; sys.path.insert(0, {str(zygote.FORKS.parent)!r})\nimport zygote_forks\nzygote_forks.IMPORTED = ()\nzygote_forks.main()"
+    )
     code = (
-        "import os, sys; from tests import zygote\n"
+        "import os, sys, pathlib; from tests import zygote\n"
+        f"zygote.FORKS = pathlib.Path({str(forks)!r})\n"
         "running = [zygote.start([sys.executable, '-c', 'import time; time.sleep(600)']) for _ in range(2)]\n"
         f"print(zygote._running.process.pid, *(one.pid for one in running), flush=True)\n{end}"
     )

@@ -141,7 +141,7 @@ def _preview_on(engine: QueryEngine, spark: RunSpark, tables: ProductTables, nod
             samples = {name: _newest_rows(tables, session, name, rows) for name in node.inputs}
             frames = {name: frame.alias(name) for name, (frame, _) in samples.items()}
             frame = frame_of(tables.product, session, node, frames)
-            spark.hold_to_equal_rows(frame, f"Table '{node.name}'")
+            frame, _ = spark.prepared(frame, f"Table '{node.name}'")
             judged = judge_and_write(tables, node, storable(frame, node, tables.product.tz), stage)
             outcome = judged.outcome(written=stage)
         of_tables = {expectation.name for expectation in judged.expectations if isinstance(expectation, TableExpectation)}

@@ -45,9 +45,9 @@ class ClassicEngine:
         with without_connect():
             yield
 
-    def refusals(self, frame: DataFrame) -> tuple[str, ...]:  # noqa: ARG002
-        """Return nothing: what Spark computes is what other engines are compared with."""
-        return ()
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, tuple[str, ...]]:
+        """Return the frame: what computes it is Spark."""
+        return frame, ()
 
     def literal_path(self, path: str) -> str:
         """Return the path: an option of the reader says that it is literal."""

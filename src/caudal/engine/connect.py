@@ -127,9 +127,9 @@ class ConnectEngine:
         with with_connect():
             yield
 
-    def refusals(self, frame: DataFrame) -> Sequence[str]:  # noqa: ARG002
-        """Return nothing: a server of Spark computes what Spark computes."""
-        return ()
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
+        """Return the frame: what computes it is Spark."""
+        return frame, ()
 
     def literal_path(self, path: str) -> str:
         """Return the path with a backslash before each sign of Hadoop's patterns."""

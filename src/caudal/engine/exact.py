@@ -43,7 +43,7 @@ _USUAL = range(-156, 37, BITS)
 _COMMON = range(-60, 5, BITS)
 _SPAN = 86  # a double that is this many bits greater than a unit has no digit for it
 _HALF, _MASK, _BASE = f"{1 << (BITS - 1)}L", f"{(1 << BITS) - 1}L", f"{1 << BITS}D"
-_INFINITE = "double('Infinity')"
+_INFINITE, _NEGATIVE = "double('Infinity')", "double('-Infinity')"
 _ARE_COMMON: ContextVar[bool] = ContextVar("magnitudes are common", default=False)
 _uncommon: set[object] = set()  # names of work whose values had uncommon magnitudes in this process
 
@@ -311,23 +311,26 @@ def _made_of(parts: Sequence[str], value: Callable[[Sequence[str]], str]) -> Agg
 
 
 def _sums(value: str, kind: DataType) -> list[str]:
-    """Return the aggregates to add up: for doubles the non-finite values, the digits, and values beyond the digits; else the
+    """Return the aggregates to add up: for doubles which values are not finite, the digits, and values beyond the digits; else the
     addends."""
     parts = addends(value, kind)
     digits = [f"sum({digit})" for digit in parts.digits]
     if not is_floating(kind):
         return digits
     rest = [] if parts.rest is None else [f"collect_list({parts.rest})"]
-    return [f"sum(CASE WHEN abs({value}) >= {_INFINITE} THEN cast({value} as double) END)", *digits, *rest]
+    signs = f"CASE WHEN {value} = {_INFINITE} THEN 1 WHEN {value} = {_NEGATIVE} THEN 2 WHEN abs({value}) >= {_INFINITE} THEN 3 END"
+    return [f"bit_or({signs})", *digits, *rest]
 
 
 def _sum(parts: Sequence[str], kind: DataType, asking: str) -> str:
     """Return the sum computed from the aggregates of `_sums`."""
     if not is_floating(kind):
         return total(parts, None, kind, asking)
-    non_finite, *digits = parts
+    signs, *digits = parts
     rest = None if len(digits) == len(_COMMON) else digits.pop()
-    return f"coalesce({non_finite}, {total(digits, rest, kind, asking)})"
+    # Infinity, its negative, or what infinities of both signs and NaN add up to.
+    not_finite = f"WHEN {signs} = 1 THEN {_INFINITE} WHEN {signs} = 2 THEN {_NEGATIVE} WHEN {signs} = 3 THEN double('NaN')"
+    return f"CASE {not_finite} ELSE {total(digits, rest, kind, asking)} END"
 
 
 def sorted_std(values: Column) -> Column:

@@ -65,8 +65,9 @@ class QueryEngine(Protocol):
     def speaking(self) -> AbstractContextManager[None]:
         """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
 
-    def refusals(self, frame: DataFrame) -> Sequence[str]:
-        """Return why a frame must not be computed here: what in its plan is not known to give Spark's rows."""
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
+        """Return the frame to compute in the place of a frame, with its columns, and why its rows may still differ from those of Spark; nothing where
+        they are known not to."""
 
     def literal_path(self, path: str) -> str:
         """Return a path in the notation in which the engine takes it literally."""
@@ -102,9 +103,8 @@ def require_capability(engine: QueryEngine, capability: Capability, for_: str) -
         raise lack(engine, capability, for_)
 
 
-def unequal_rows(engine: QueryEngine, frame: DataFrame, for_: str) -> str | None:
-    """Return the sentence that an engine is not known to give Spark's rows of a frame, with the reason; None where it is known to."""
-    reasons = engine.refusals(frame)
+def unequal_rows(engine: QueryEngine, reasons: Sequence[str], for_: str) -> str | None:
+    """Return the sentence that an engine is not known to give Spark's rows of a frame, with the first of the reasons; None where there are none."""
     if not reasons:
         return None
     more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

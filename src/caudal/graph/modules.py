@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
@@ -101,15 +102,21 @@ def is_user_file(file: str | None) -> bool:
     """Return whether a source file is the user's, and not of Python, caudal or an installed package."""
     if not file or file.startswith("<"):
         return False
-    path = Path(file).resolve()
-    if any(path.is_relative_to(root) and not set(_INSTALLED) & set(path.relative_to(root).parts) for root in _roots):
-        return True
-    return not is_installed(path)
+    path = os.path.realpath(file)  # a process asks this of thousands of files; as text it takes a tenth of the time of paths
+    for root in map(_as_prefix, _roots):
+        if os.path.normcase(path).startswith(root) and not set(_INSTALLED) & set(path[len(root) :].split(os.sep)):  # noqa: PTH206
+            return True
+    return not is_installed(Path(path))
+
+
+@cache
+def _as_prefix(folder: Path) -> str:
+    return os.path.normcase(os.path.join(folder, ""))  # noqa: PTH118
 
 
 def is_installed(path: Path) -> bool:
     """Return whether a path lies where Python, caudal and packages are installed."""
-    return bool(set(_INSTALLED) & set(path.parts)) or any(path.is_relative_to(place) for place in _places())
+    return bool(set(_INSTALLED) & set(path.parts)) or os.path.normcase(path).startswith(tuple(map(_as_prefix, _places())))
 
 
 @cache

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement, measurements
 from caudal.ledger.records import steps
-from caudal.report.documents.audit import (
-    AuditDocument,
-    AuditedCandidate,
-    BetweenDocument,
-    ComparedFigure,
-    FigureDocument,
-    GroupDocument,
-    GroupingDocument,
-)
+
+if TYPE_CHECKING:
+    from caudal.report.documents.audit import (
+        AuditDocument,
+        AuditedCandidate,
+        BetweenDocument,
+        ComparedFigure,
+        FigureDocument,
+        GroupDocument,
+        GroupingDocument,
+    )
 
 
 def audit_of(ledger: Ledger, product: str, model: str, version: int) -> AuditDocument | None:

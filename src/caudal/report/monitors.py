@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -11,7 +11,9 @@ from caudal.ledger import records
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.monitored import COLUMNS, KIND, KeptFigure, figures_of, kept_of
 from caudal.report.document import iso
-from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument
+
+if TYPE_CHECKING:
+    from caudal.report.documents.monitors import MonitorDocument, MonitoredFigure, MonitorsDocument
 
 HISTORY = 60  # windows of the history of a figure
 STATES = ("alarm", "outside", "learning", "inside")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement
 from caudal.ledger.served import RANGE, REQUESTS, learned_range, served_minutes
-from caudal.report.documents.served import OddInput, ServedModel
+
+if TYPE_CHECKING:
+    from caudal.report.documents.served import OddInput, ServedModel
 
 HOURS = 24.0
 

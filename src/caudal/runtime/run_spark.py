@@ -123,19 +123,22 @@ class RunSpark:
             engine.set_group(started, self._group)
         return started
 
-    def hold_to_equal_rows(self, frame: DataFrame, for_: str) -> str | None:
-        """Return the sentence that the engine is not known to give Spark's rows of a frame, which the run then shows; None where it is known to.
+    def prepared(self, frame: DataFrame, for_: str) -> tuple[DataFrame, str | None]:
+        """Return the frame that the engine is to compute in the place of a frame, and the sentence that it is not known to give Spark's rows.
+
+        The sentence is shown by the run; it is None where the rows are known to be Spark's.
 
         Raises
         ------
-        EngineLacks : it is not known to, and the engine ``auto`` has Spark to do it instead
+        EngineLacks : they are not known to be, and the engine ``auto`` has Spark to compute them instead
         """
-        sentence = unequal_rows(self._engine, frame, for_)
+        other, reasons = self._engine.prepared(frame)
+        sentence = unequal_rows(self._engine, reasons, for_)
         if sentence is not None and self._engine is not self.engines[-1]:
             raise EngineLacks(sentence, engine=self._engine.name)
         if sentence is not None:
             self.progress.noted(f"{sentence} The engine 'auto' has Spark compute it.")
-        return sentence
+        return other, sentence
 
     def set_group(self, name: str | None) -> None:
         """Put the queries that this thread starts from now on into a group, so that they can be cancelled together."""

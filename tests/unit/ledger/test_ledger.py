@@ -6,15 +6,17 @@ import math
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, text
+from sqlalchemy import Column, Engine, Integer, MetaData, Table, create_engine, inspect, text
+from tests import zygote
 
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.ledger.ledger import Ledger, open_ledger
-from caudal.ledger.migrations.upgrade import TABLE, ledger_version, revisions
+from caudal.ledger.migrations.upgrade import TABLE, exclusive_transaction, ledger_version, migrate, revisions
 from caudal.ledger.records import decisions, landed, metadata, model_versions, runs, steps
 
 
@@ -95,11 +97,39 @@ def test_half_of_several_rows_is_never_there(ledger: Ledger) -> None:
     assert ledger.find(runs) == []
 
 
-def test_changes_and_records_say_the_same(ledger: Ledger) -> None:
-    with ledger.engine.connect() as connection:
+def facts_of(engine: Engine) -> dict[str, object]:
+    """Return all that a database tells of its tables, and their rows."""
+    asked = inspect(engine)
+    ways = ("get_pk_constraint", "get_unique_constraints", "get_foreign_keys", "get_check_constraints", "get_indexes")
+    facts: dict[str, object] = {}
+    for table in sorted(asked.get_table_names()):
+        for column in asked.get_columns(table):
+            facts[f"{table}.{column['name']}"] = repr(sorted(column.items()))
+        for way in ways:
+            facts[f"{table} {way}"] = sorted(map(repr, got)) if isinstance(got := getattr(asked, way)(table), list) else repr(got)
+        with engine.connect() as connection:
+            facts[f"{table} rows"] = sorted(map(repr, connection.execute(text(f"SELECT * FROM {table}"))))
+    return facts
+
+
+def test_changes_and_records_say_the_same(ledger_url: str) -> None:
+    engine = create_engine(ledger_url)
+    with exclusive_transaction(engine) as connection:
+        migrate(connection)
+    with engine.connect() as connection:
         settings = {"compare_type": True, "version_table": TABLE}
         assert compare_metadata(MigrationContext.configure(connection, opts=settings), metadata) == []
-    assert ledger_version(ledger.engine) == revisions()[-1]
+    assert ledger_version(engine) == revisions()[-1]
+    migrated = facts_of(engine)
+    assert len(migrated) > 200
+    with engine.begin() as connection:
+        for name in inspect(engine).get_table_names():
+            connection.execute(text(f"DROP TABLE {name}"))
+    engine.dispose()
+    ledger = open_ledger(ledger_url)
+    made_at_once = facts_of(ledger.engine)
+    ledger.close()
+    assert made_at_once == migrated
 
 
 def test_a_difference_would_be_found(ledger: Ledger) -> None:
@@ -136,30 +166,27 @@ def test_a_ledger_of_a_newer_caudal_is_left_alone(ledger_url: str) -> None:
         open_ledger(ledger_url)
 
 
-def test_many_processes_open_a_new_ledger_at_once(ledger_url: str) -> None:
+def test_many_processes_open_a_new_ledger_at_once(ledger_url: str, tmp_path: Path) -> None:
     code = (
-        "import sys; from caudal.ledger.ledger import open_ledger; from caudal.ledger.records import runs\n"
-        "sys.stdin.readline(); ledger = open_ledger(sys.argv[1])\n"
+        "import pathlib, sys, time; from caudal.ledger.ledger import open_ledger; from caudal.ledger.records import runs\n"
+        "while not pathlib.Path(sys.argv[3]).exists(): time.sleep(0.01)\n"
+        "ledger = open_ledger(sys.argv[1])\n"
         "ledger.add(runs, {'run_id': sys.argv[2], 'product': 'p', 'command': 'run', 'state': 'running', 'started_at': 1.0})"
     )
+    go = tmp_path / "go"
     opening = [
-        subprocess.Popen([sys.executable, "-c", code, ledger_url, str(n)], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for n in range(6)
+        zygote.start([sys.executable, "-c", code, ledger_url, str(n), str(go)], stderr=subprocess.PIPE, text=True) for n in range(6)
     ]
-    for one in opening:
-        assert one.stdin is not None
-        one.stdin.write("go\n")
-        one.stdin.flush()
-    ends = [(one.communicate(timeout=120)[1], one.returncode) for one in opening]
+    go.touch()
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in opening]
     assert [code for _, code in ends] == [0] * 6, ends
     ledger = open_ledger(ledger_url)
     assert sorted(row["run_id"] for row in ledger.find(runs)) == [str(n) for n in range(6)]
     ledger.close()
 
 
-def test_opening_a_ledger_that_is_up_to_date_imports_no_alembic(ledger_url: str) -> None:
-    open_ledger(ledger_url).close()
-    code = "import sys; from caudal.ledger.ledger import open_ledger; open_ledger(sys.argv[1]).close(); print('alembic' in sys.modules)"
+def test_opening_a_ledger_that_is_new_or_up_to_date_imports_no_alembic(ledger_url: str) -> None:
+    code = "import sys; from caudal.ledger.ledger import open_ledger; [open_ledger(sys.argv[1]).close() for _ in 'ab']; print('alembic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code, ledger_url], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

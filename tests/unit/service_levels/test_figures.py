@@ -62,7 +62,7 @@ def histories(draw: st.DrawFn) -> tuple[float, list[float], float, float, Workin
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories(), st.sampled_from((0.5, 0.9, 0.99)))
 def test_fresh_minutes_equal_a_count_minute_by_minute(
     history: tuple[float, list[float], float, float, WorkingHours | None, str], target: float
@@ -92,7 +92,7 @@ def test_fresh_minutes_equal_a_count_minute_by_minute(
         assert (burn.long, burn.short) == pytest.approx(rates)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from(CHANGES), st.floats(0, 86_400), st.floats(1, 40_000), st.sampled_from(HOURS), st.sampled_from(ZONES))
 def test_the_deadline_is_when_the_age_is_reached(change: float, later_s: float, length_s: float, text: str | None, tz: str) -> None:
     hours, since = working_hours(text) if text else None, change + later_s

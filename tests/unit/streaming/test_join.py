@@ -54,7 +54,7 @@ def played(world: World, left: list[Row], right: list[Row], doings: list[str], s
     world.joining.end()
 
 
-bounded = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+bounded = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @bounded

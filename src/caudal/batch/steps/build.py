@@ -89,7 +89,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
         if _partial(extent) and (difference := other_columns(tables, table, frame)) is not None:
             extent = Extent(why=f"whole table: {difference}")
             frames, frame, recorder = _call_function(tables, ws.spark.session, table, extent)
-        unequal = ws.spark.hold_to_equal_rows(frame, f"Table '{table.name}'")
         reads = (
             recorder.reads
             if extent.days is None and extent.segments is None
@@ -97,6 +96,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
         )
         code = _code(ws.product, table, reads)
         lineage = lineage_document(frame, frames)
+        frame, unequal = ws.spark.prepared(frame, f"Table '{table.name}'")
         if extent.days is not None:
             frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -219,10 +220,18 @@ def null_of(kind: DataType) -> pb.Expression.Literal:
 def stand_in(relation: pb.Relation, schema: StructType) -> pb.Relation:
     """Return an empty relation with a relation's columns and identity, which costs nothing to analyze."""
     empty = pb.Relation()
-    empty.local_relation.schema = schema.json()
+    # Sail does not parse columns' metadata.
+    empty.local_relation.schema = json.dumps(without_metadata(json.loads(schema.json())))
     if relation.HasField("common"):
         empty.common.CopyFrom(relation.common)
     return empty
+
+
+def without_metadata(kind: Any) -> Any:
+    """Return a type in JSON without the metadata of its columns."""
+    if isinstance(kind, dict):
+        return {name: {} if name == "metadata" else without_metadata(value) for name, value in kind.items()}
+    return [without_metadata(value) for value in kind] if isinstance(kind, list) else kind
 
 
 def _key(variables: Variables) -> tuple[tuple[str, str], ...]:

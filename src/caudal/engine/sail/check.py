@@ -6,8 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from caudal.engine.sail.constructs import Found, constructs_of_plan
+import pyspark.sql.connect.proto as pb
+
+from caudal.engine.sail.analyzer import Analyzer
+from caudal.engine.sail.constructs import Found, PlanWalker, constructs_of_plan, walked_constructs
+from caudal.engine.sail.frames import frame_of_relation
+from caudal.engine.sail.protocol import NotExpressible
 from caudal.engine.sail.results import EngineAgreement
+from caudal.engine.sail.rewrite import Rewriter
 from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
 
 
@@ -64,6 +70,31 @@ def unequal_constructs(
         rewrites=rewrites,
         any_order=any_order,
     )
+
+
+def prepared(frame: Any, *, falls_back: bool = False) -> tuple[Any, tuple[Unequal, ...]]:
+    """Return the frame to run on Sail in the place of a frame, and what in it may still give other rows than Spark.
+
+    Its columns are the same; each construct that differs, and for which the table names one that does not, is that one.
+
+    Parameters
+    ----------
+    frame, falls_back : as of `unequal_constructs`
+    """
+    table = installed_table()
+    if table is None:
+        return frame, unequal_constructs(frame)
+    client = frame.sparkSession.client
+    plan = pb.Relation()
+    plan.CopyFrom(frame._plan.to_proto(client).root)
+    walker = PlanWalker(Analyzer(client))
+    found = walked_constructs(plan, walker)
+    try:
+        changed = Rewriter(table, walker.analyzer, falls_back).rewrite_walked(plan, walker)
+    except NotExpressible:
+        return frame, unequal(found, table, falls_back=falls_back)
+    refused = unequal(found, table, falls_back=falls_back, rewrites=True)
+    return (frame_of_relation(frame.sparkSession, plan) if changed else frame), refused
 
 
 def unequal(

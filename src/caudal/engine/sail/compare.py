@@ -21,11 +21,12 @@ from caudal.engine.sail.functions import aggregate_cases, scalar_cases, window_c
 from caudal.engine.sail.queries import queries
 from caudal.engine.sail.results import JUDGED, EngineAgreement
 from caudal.engine.sail.rewriting import rewriting_cases
-from caudal.engine.sail.table import EqualityTable, cached_table_file, tabulate
+from caudal.engine.sail.table import EqualityTable, cached_table_file, installed_table, tabulate
 from caudal.engine.sail.values import write_compared_rows
 
-ENVIRONMENT = {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "TZ": "America/New_York"}
-"""Of the processes that compute: what depends on the machine's time zone must not be found equal where that is UTC by chance."""
+ENVIRONMENT = {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "TZ": "America/New_York", "CAUDAL_JAVA": "bundled"}
+"""Of the processes that compute: what depends on the machine's time zone must not be found equal where that is UTC by chance, and older versions of Java
+write some doubles with a digit more."""
 FORMS = ("scalar", "aggregate", "window", "query")
 
 
@@ -74,10 +75,15 @@ def _run(module: str, folder: Path) -> None:
     )
 
 
-def compared_table(folder: Path) -> EqualityTable:
-    """Return the table of everything, compared anew."""
-    cases = all_cases()
-    return tabulate(cases, compare(cases, folder))
+def compared_table(folder: Path, only: Sequence[str] = ()) -> EqualityTable:
+    """Return the table of everything, compared anew; of the constructs with the names in ``only``, with the rest as the table has it."""
+    if not only:
+        cases = all_cases()
+        return tabulate(cases, compare(cases, folder))
+    cases = [case for case in all_cases() if {construct.name for construct in case.constructs} & {*only}]
+    before = installed_table()
+    after = tabulate(cases, compare(cases, folder))
+    return after if before is None else before.updated(after, only)
 
 
 def run_comparison(arguments: Sequence[str] | None = None) -> None:
@@ -86,12 +92,15 @@ def run_comparison(arguments: Sequence[str] | None = None) -> None:
         prog="python -m caudal.engine.sail.compare", description="Compare Sail with JVM Spark, construct by construct."
     )
     parser.add_argument("--out", type=Path, help="the table's file; in the user's cache when left out")
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="compare the constructs of these names; the rest of the table stays"
+    )
     parser.add_argument("--folder", type=Path, help="keep the engines' results here, and use those that are there")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="caudal-compare-") as temporary:
         folder = chosen.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        table = compared_table(folder)
+        table = compared_table(folder, chosen.only)
     file = chosen.out or cached_table_file(table.pysail)
     table.write(file)
     print(f"{table.summary()} Written to {file}.")

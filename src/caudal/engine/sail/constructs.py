@@ -51,9 +51,12 @@ class PlanWalker:
     schemas: dict[int, StructType] = field(default_factory=dict)
     scopes: dict[int, list[TypeScope]] = field(default_factory=dict)
     _here: int = 0
+    _walked: list[pb.Relation] = field(default_factory=list)
+    """What was walked, so that no other relation comes to lie in its place in memory."""
 
     def walk(self, relation: pb.Relation) -> StructType:
         """Note the constructs of a relation and of those below it; return its columns."""
+        self._walked.append(relation)
         identity = relation.common.plan_id if relation.HasField("common") and relation.common.HasField("plan_id") else None
         if identity is not None and identity in self.schemas:
             return self.schemas[identity]
@@ -118,7 +121,11 @@ def constructs_of_plan(relation: pb.Relation, client: SparkConnectClient) -> lis
 
     What cannot be told is a construct named ``unknown`` with its reason; this includes a plan that Sail refuses.
     """
-    walker = PlanWalker(Analyzer(client))
+    return walked_constructs(relation, PlanWalker(Analyzer(client)))
+
+
+def walked_constructs(relation: pb.Relation, walker: PlanWalker) -> list[Found]:
+    """Return the same by a walker, which then knows the types as well."""
     try:
         walker.walk(relation)
     except Exception as error:

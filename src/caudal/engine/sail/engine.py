@@ -90,14 +90,17 @@ class SailEngine(ConnectEngine):
             self._address = f"sc://{HOST}:{_port(process)}"
         return super().session(request)
 
-    def refusals(self, frame: DataFrame) -> Sequence[str]:
-        """Return what in a frame's plan was not compared with Spark in this version, or differs."""
-        from caudal.engine.sail.check import unequal_constructs
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
+        """Return the frame with expressions that Sail computes as Spark does, and what in it was not compared with Spark or differs."""
+        from caudal.engine.sail.check import prepared
 
         try:
-            return [str(construct) for construct in unequal_constructs(frame, falls_back=True)]
+            other, unequal = prepared(
+                frame, falls_back=True
+            )  # where Sail alone raises, a run fails or goes to Spark; no row is wrong
         except Exception as error:  # a plan of a form that nobody thought of is not known to be equal
-            return [f"its plan could not be read: {type(error).__name__}: {error}"]
+            return frame, [f"its plan could not be read: {type(error).__name__}: {error}"]
+        return other, [str(construct) for construct in unequal]
 
     def literal_path(self, path: str) -> str:
         """Return the path as the address of a file: in addresses there are no patterns."""

@@ -154,6 +154,7 @@ trunc: date Unit | timestamp Unit | string Unit
 day dayname dayofmonth dayofweek dayofyear last_day month monthname quarter weekday weekofyear year hour minute second unix_date unix_micros unix_millis unix_seconds: P
 unix_timestamp to_unix_timestamp to_timestamp to_timestamp_ltz to_timestamp_ntz to_date try_to_date try_to_timestamp: P | string Format
 unix_timestamp to_unix_timestamp to_date to_timestamp: timestamp Format
+unix_timestamp to_unix_timestamp: timestamp_ntz 'yyyy-MM-dd HH:mm:ss' | date 'yyyy-MM-dd HH:mm:ss'
 from_unixtime: bigint | int | bigint Format | small
 from_utc_timestamp to_utc_timestamp: P Zone
 convert_timezone: Zone 'UTC' timestamp_ntz | 'UTC' Zone timestamp_ntz | 'America/New_York' 'Europe/Berlin' timestamp_ntz
@@ -165,7 +166,7 @@ months_between: P P | date date =false | timestamp timestamp =true
 next_day: date 'Mon' | date 'Sunday' | date 'TU' | string 'FR'
 timestamp_micros timestamp_millis: I
 timestamp_seconds: N
-array: Same | string string | date date | timestamp timestamp | boolean boolean | int string | struct struct | X | string string string
+array: Same | string string | date date | timestamp timestamp | boolean boolean | int string | struct struct | plain plain | X | string string string
 array_append array_prepend array_remove array_position array_contains: a_int int | a_bigint bigint | a_double double | a_string string | a_boolean boolean | a_date date | a_timestamp timestamp | a_a_int a_int | a_struct struct | a_string 'a' | a_int =1
 array_compact array_distinct array_max array_min size cardinality reverse array_sort sort_array array_size flatten: A
 size cardinality map_keys map_values map_entries: M
@@ -399,6 +400,12 @@ def _special() -> Iterator[Case]:
     for field in ("x", "p", "c"):
         yield Case(f"a_nested['{field}']")
     intervals = Construct("div", ("interval day", "interval day"))
+    for kind in ("small", "small_bigint"):
+        for unit in ("'1' second", "'15' minute", "'1' hour", "'1' day"):
+            yield Case(f"a_{kind} * interval {unit}")
+            yield Case(f"interval {unit} * a_{kind}")
+    for kind in ("int", "bigint", "small"):
+        yield Case(f"a_{kind} * interval '0.000001' second")
     for kind in ("timestamp", "timestamp_ntz"):
         for unit in ("'0.000001' second", "'1' second", "'1' hour", "'1' day", "'15' minute"):
             yield Case(f"(a_{kind} - b_{kind}) div interval {unit}", "scalar", intervals)

@@ -12,11 +12,11 @@ from pyspark.sql.types import DataType
 
 from caudal.engine.sail.analyzer import Analyzer, TypeScope
 from caudal.engine.sail.constructs import PlanWalker
-from caudal.engine.sail.expressions import Call, Expression, Over, walk
+from caudal.engine.sail.expressions import Call, Cast, Expression, Over, walk
 from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.messages import from_message
 from caudal.engine.sail.protocol import NotExpressible, to_message
-from caudal.engine.sail.signature import constructs_of
+from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, is_cast_to_text
 from caudal.engine.sail.sql import parse_expression
 from caudal.engine.sail.table import EqualityTable, installed_table
 from caudal.engine.sail.types import UNKNOWN
@@ -24,18 +24,20 @@ from caudal.engine.sail.types import UNKNOWN
 Variables = dict[str, DataType]
 
 
-def rewritten(frame: Any) -> Any:
+def rewritten(frame: Any, *, falls_back: bool = False) -> Any:
     """Return a frame with the same columns whose plan has, for each construct that differs on Sail, the one that the table names in its place.
 
     Parameters
     ----------
     frame : DataFrame of a session of Spark Connect whose server is Sail
+    falls_back : bool, whether the caller computes the frame on JVM Spark when Sail raises; then what stands in the place of a
+        construct may raise for rows for which Spark does not
     """
     table = installed_table()
     client = frame.sparkSession.client
     plan = pb.Relation()
     plan.CopyFrom(frame._plan.to_proto(client).root)
-    if table is None or not Rewriter(table, Analyzer(client)).rewrite(plan):
+    if table is None or not Rewriter(table, Analyzer(client), falls_back).rewrite(plan):
         return frame
     return frame_of_relation(frame.sparkSession, plan)
 
@@ -52,11 +54,16 @@ class Rewriter:
 
     table: EqualityTable
     analyzer: Analyzer
+    falls_back: bool = False
 
     def rewrite(self, plan: pb.Relation) -> bool:
         """Replace expressions in a plan; return whether there were any."""
         walker = PlanWalker(self.analyzer)
         walker.walk(plan)
+        return self.rewrite_walked(plan, walker)
+
+    def rewrite_walked(self, plan: pb.Relation, walker: PlanWalker) -> bool:
+        """Replace expressions in a plan whose types a walker has found; return whether there were any."""
         changed = False
         for relation in list(_relations(plan)):
             scopes = walker.scopes.get(id(relation))
@@ -98,7 +105,8 @@ class Rewriter:
         if message.WhichOneof("expr_type") == "expression_string":
             return self._text(message, scopes, variables)
         tree = from_message(message)
-        construct = self._rewriting(tree, scopes, variables) if not within_window else None
+        texts = self._texts(tree, scopes, variables)
+        template = self._rewriting(tree, scopes, variables) if not within_window else None
         changed = False
         if isinstance(tree, Call) and message.WhichOneof("expr_type") == "unresolved_function":
             for place, argument in enumerate(message.unresolved_function.arguments):
@@ -107,11 +115,25 @@ class Rewriter:
             inner = isinstance(tree, Over)
             for child in list(_expressions(message)):
                 changed |= self._visit(child, scopes, variables, within_window=inner and child is message.window.window_function)
-        if construct is None:
-            return changed
-        filled = _filled(construct, message.unresolved_function.arguments)
-        message.CopyFrom(filled)
+        for place, to_text in texts.items():
+            argument = message.unresolved_function.arguments[place]
+            argument.CopyFrom(_filled(to_text, [argument]))
+        if template is None:
+            return changed or bool(texts)
+        message.CopyFrom(_filled(template, _given(message), message.window))
         return True
+
+    def _texts(self, tree: Expression, scopes: Sequence[TypeScope], variables: Variables) -> dict[int, str]:
+        """Return the texts of the casts that an expression makes by itself and that are to be made another way, by argument."""
+        if not isinstance(tree, Call) or tree.name not in MAKING_TEXTS:
+            return {}
+        casts = {}
+        for place, argument in enumerate(tree.arguments):
+            kind = self._class(argument, scopes, variables)
+            if is_cast_to_text(kind):
+                template = self._template(Construct("cast", (kind, "string")))
+                casts[place] = template or "cast({0} AS string)"
+        return casts
 
     def _argument(self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         if argument.WhichOneof("expr_type") != "lambda_function":
@@ -124,7 +146,7 @@ class Rewriter:
 
     def _text(self, message: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         tree = parse_expression(message.expression_string.expression)
-        if not any(self._rewriting(part, scopes, variables) for part in walk(tree)):
+        if not any(self._rewriting(part, scopes, variables) or self._texts(part, scopes, variables) for part in walk(tree)):
             return False
         parsed = to_message(tree)
         self._visit(parsed, scopes, variables)
@@ -132,16 +154,28 @@ class Rewriter:
         return True
 
     def _rewriting(self, tree: Expression, scopes: Sequence[TypeScope], variables: Variables) -> str | None:
-        if not isinstance(tree, Call):
+        if not isinstance(tree, Call | Cast | Over):
             return None
+        constructs = constructs_of(tree, lambda argument: self._class(argument, scopes, variables))
+        # A window has constructs for its keys and its frame; the last one is that of the function.
+        return self._template(constructs[-1]) if constructs else None
 
-        def type_of(argument: Expression) -> str:
-            return next((found for scope in scopes if (found := scope.class_of(argument, variables)) != UNKNOWN), UNKNOWN)
-
-        (construct, *more) = constructs_of(tree, type_of)
-        if more or self.table.allows(construct):
+    def _template(self, construct: Construct) -> str | None:
+        if self.table.allows(construct, falls_back=self.falls_back):
             return None
-        return self.table.rewritings.get((construct.name, construct.key))
+        return self.table.rewriting(construct, falls_back=self.falls_back)
+
+    def _class(self, argument: Expression, scopes: Sequence[TypeScope], variables: Variables) -> str:
+        return next((found for scope in scopes if (found := scope.class_of(argument, variables)) != UNKNOWN), UNKNOWN)
+
+
+def _given(message: pb.Expression) -> Sequence[pb.Expression]:
+    """Return the arguments of a function, of a function over a window, or of a cast."""
+    kind = message.WhichOneof("expr_type")
+    if kind == "cast":
+        return [message.cast.expr]
+    called = message.window.window_function if kind == "window" else message
+    return list(called.unresolved_function.arguments)
 
 
 def _name_of(analyzer: Analyzer, make: Any, message: pb.Expression) -> str:
@@ -164,15 +198,22 @@ def _template(text: str) -> pb.Expression:
     return to_message(parse_expression(numbered))
 
 
-def _filled(template: str, arguments: Sequence[pb.Expression]) -> pb.Expression:
+def _filled(template: str, arguments: Sequence[pb.Expression], window: pb.Expression.Window | None = None) -> pb.Expression:
+    """Return the expression of a template for its arguments; a window without keys in it is the one that is given."""
     filled = pb.Expression()
     filled.CopyFrom(_template(template))
-    for part in list(_all_expressions(filled)):
-        if part.WhichOneof("expr_type") == "unresolved_attribute":
+    for part in reversed(list(_all_expressions(filled))):  # what is within a window before the window
+        kind = part.WhichOneof("expr_type")
+        if kind == "unresolved_attribute":
             place = int(part.unresolved_attribute.unparsed_identifier.strip("`").removeprefix("argument_"))
             copied = pb.Expression()
             copied.CopyFrom(arguments[place])
             part.CopyFrom(copied)
+        elif kind == "window" and window is not None:
+            function = pb.Expression()
+            function.CopyFrom(part.window.window_function)
+            part.window.CopyFrom(window)
+            part.window.window_function.CopyFrom(function)
     return filled
 
 

@@ -107,6 +107,9 @@ VARIADIC = frozenset(
      "count distinct", "elt", "map_from_arrays", "count"}
 )  # fmt: skip
 """Functions of any number of arguments: consecutive ones of the same class count as one."""
+MAKING_TEXTS = frozenset({"concat_ws"})
+"""Functions that cast their arguments to string by themselves."""
+_MADE_TEXTS = frozenset({*_INTEGERS, *DECIMALS, "double", "float", "boolean", "date", "timestamp", "timestamp_ntz"})
 CARRIED = frozenset({"struct", "named_struct"})
 """Functions that only carry values: each class counts for itself."""
 TRANSPARENT = frozenset({"window", "session_window"})
@@ -264,6 +267,13 @@ def _argument(name: str, place: int, argument: Expression, type_of: TypeOf) -> s
             if isinstance(argument, Literal) and argument.text and _DURATION.fullmatch(argument.text)
             else "another duration"
         )
+    if (
+        name == "*"
+        and isinstance(argument, Literal)
+        and argument.type_class == "interval day"
+        and argument.text == "0.000001 second"
+    ):
+        return "a microsecond"  # of which no number of 64 bits is too many
     if COUNTED.get(name) == place:
         text = argument.text if isinstance(argument, Literal) else None
         return "n" if text and text.isdecimal() and int(text) else f"'{text}'"
@@ -320,6 +330,29 @@ def _over(over: Over, type_of: TypeOf) -> list[Construct]:
     for construct in _call(over.function, type_of):
         constructs.append(Construct(f"{construct.name} over", (*construct.arguments, frame)))
     return constructs
+
+
+def in_explicit_texts(construct: Construct) -> tuple[Construct, ...] | None:
+    """Return what a function that makes texts of its arguments is with casts in their place; None for other functions.
+
+    `concat_ws(', ', fare)` is ``concat_ws(', ', cast(fare AS string))`` by Spark's own rules.
+    """
+    if construct.name not in MAKING_TEXTS or not all(map(is_made_a_text, construct.arguments)):
+        return None
+    kinds = ["string" if is_cast_to_text(kind) else kind for kind in construct.arguments]
+    collapsed = tuple(kind for place, kind in enumerate(kinds) if place == 0 or kind != kinds[place - 1])
+    casts = [Construct("cast", (kind, "string")) for kind in dict.fromkeys(construct.arguments) if is_cast_to_text(kind)]
+    return (Construct(construct.name, collapsed), *casts)
+
+
+def is_cast_to_text(kind: str) -> bool:
+    """Return whether a class of types is one that functions of texts cast by themselves."""
+    return kind in _MADE_TEXTS
+
+
+def is_made_a_text(kind: str) -> bool:
+    """Return whether functions of texts take a class of types: as it is, or cast."""
+    return kind in ("string", "array<string>") or is_cast_to_text(kind)
 
 
 def _distance(kind: str) -> str:

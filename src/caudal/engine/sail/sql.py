@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import sqlglot
@@ -77,6 +78,7 @@ _INTERVAL = re.compile(r"-?\d+(\.\d{1,6})?")
 _INT, _LONG = 2**31, 2**63
 
 
+@lru_cache(maxsize=1024)
 def parse_expression(text: str) -> Expression:
     """Return the expression of a text, such as ``fare / miles AS per_mile``."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,15 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
+from caudal.engine.java import java_home, major
 from caudal.engine.sail.functions import ORDER_DEPENDENT
 from caudal.engine.sail.results import EngineAgreement, worse
-from caudal.engine.sail.signature import Construct
+from caudal.engine.sail.signature import Construct, in_explicit_texts
+from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from caudal.engine.sail.cases import Case
 
 FILE = Path(__file__).with_name("table.json")
 _UNORDERED = "rewritten, in any order"
+_FALLIBLE = "rewritten, may raise"
+_REWRITTEN = ("rewritten", _UNORDERED, _FALLIBLE)
+SHORTEST_DIGITS = 19
+"""The first version of Java that writes a double with the fewest digits that tell it from others, as Sail does (JDK-4511638)."""
 COMMAND = "python -m caudal.engine.sail.compare"
 
 
@@ -34,6 +40,7 @@ class EqualityTable:
     verdicts : by name and arguments of a construct
     rewritings : by name and arguments, the text that Sail computes instead, with ``{0}``, ``{1}`` … for the arguments
     unordered : those of the rewritings that depend on the order of the rows, as Spark's own does
+    fallible : those of the rewritings that raise for rows for which Spark does not
     """
 
     pysail: str
@@ -41,6 +48,31 @@ class EqualityTable:
     verdicts: dict[tuple[str, str], EngineAgreement] = field(default_factory=dict)
     rewritings: dict[tuple[str, str], str] = field(default_factory=dict)
     unordered: set[tuple[str, str]] = field(default_factory=set)
+    fallible: set[tuple[str, str]] = field(default_factory=set)
+
+    def updated(self, other: EqualityTable, names: Collection[str]) -> EqualityTable:
+        """Return the table with what another says of the constructs of some names in the place of what this one says of them."""
+
+        def merged(mine: Mapping[tuple[str, str], Any], others: Mapping[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+            return {key: value for key, value in mine.items() if key[0] not in names} | {
+                key: value for key, value in others.items() if key[0] in names
+            }
+
+        return EqualityTable(
+            other.pysail,
+            other.spark,
+            merged(self.verdicts, other.verdicts),
+            merged(self.rewritings, other.rewritings),
+            set(merged(dict.fromkeys(self.unordered), dict.fromkeys(other.unordered))),
+            set(merged(dict.fromkeys(self.fallible), dict.fromkeys(other.fallible))),
+        )
+
+    def rewriting(self, construct: Construct, *, falls_back: bool = False, any_order: bool = False) -> str | None:
+        """Return the text to compute in the place of a construct; None if there is none that may stand for it."""
+        key = construct.name, construct.key
+        if (key in self.unordered and not any_order) or (key in self.fallible and not falls_back):
+            return None
+        return self.rewritings.get(key)
 
     def allows(self, construct: Construct, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False) -> bool:
         """Return whether a construct may run on Sail; `caudal.engine.sail.check.unequal_constructs` says what the conditions mean."""
@@ -48,7 +80,14 @@ class EqualityTable:
         verdict = self.verdicts.get(key)
         statuses = {"equal"} | ({"raises"} if falls_back else set()) | ({"order"} if any_order else set())
         allowed = verdict is not None and verdict.status in statuses
-        return allowed or (rewrites and key in self.rewritings and (any_order or key not in self.unordered))
+        if allowed or not rewrites:
+            return allowed
+        if self.rewriting(construct, falls_back=falls_back, any_order=any_order) is not None:
+            return True
+        explicit = in_explicit_texts(construct)
+        return explicit is not None and all(
+            self.allows(part, falls_back=falls_back, rewrites=rewrites, any_order=any_order) for part in explicit
+        )
 
     def write(self, file: Path) -> None:
         """Write the table as JSON: a line for what is equal of a construct, a line for each difference, all sorted."""
@@ -61,7 +100,8 @@ class EqualityTable:
                 told = list(verdict.example) if verdict.example else verdict.reason
                 entry.setdefault(verdict.status, {})[arguments] = told
         for (name, arguments), template in sorted(self.rewritings.items()):
-            status = _UNORDERED if (name, arguments) in self.unordered else "rewritten"
+            key = name, arguments
+            status = _UNORDERED if key in self.unordered else _FALLIBLE if key in self.fallible else "rewritten"
             by_name.setdefault(name, {}).setdefault(status, {})[arguments] = template
         lines = [f'{{\n"pysail": {json.dumps(self.pysail)},\n"spark": {json.dumps(self.spark)},\n"constructs": {{']
         blocks = []
@@ -87,20 +127,23 @@ class EqualityTable:
 
 
 def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) -> EqualityTable:
-    """Return the table of what was compared; of several cases of a construct the worst verdict counts."""
+    """Return the table of what was compared; of several cases of a construct, or of a rewriting of it, the worst verdict counts."""
     table = EqualityTable(version("pysail"), _spark_version())
+    rewritings: dict[tuple[tuple[str, str], str], EngineAgreement] = {}
     for case, verdict in zip(cases, verdicts, strict=True):
         if verdict is not None and case.instead:
-            if verdict.status in ("equal", "order"):
-                key = case.construct.name, case.construct.key
-                table.rewritings[key] = case.template
-                if verdict.status == "order":
-                    table.unordered.add(key)
+            rewriting = (case.construct.name, case.construct.key), case.template
+            rewritings[rewriting] = worse(rewritings.get(rewriting, verdict), verdict)
         elif verdict is not None:
             for construct in case.constructs:
                 key = construct.name, construct.key
                 judged = _by_order(verdict) if _depends_on_order(construct) else verdict
                 table.verdicts[key] = worse(table.verdicts.get(key, judged), judged)
+    for (key, template), verdict in rewritings.items():
+        if verdict.status in ("equal", "order", "raises") and key not in table.rewritings:
+            table.rewritings[key] = template
+            table.unordered |= {key} if verdict.status == "order" else set()
+            table.fallible |= {key} if verdict.status == "raises" else set()
     return table
 
 
@@ -123,11 +166,12 @@ def read_table(file: Path) -> EqualityTable:
     for name, entry in document["constructs"].items():
         for arguments in entry.get("equal", ()):
             table.verdicts[name, arguments] = EngineAgreement("equal")
-        for status in ("rewritten", _UNORDERED):
+        for status in _REWRITTEN:
             for arguments, template in entry.get(status, {}).items():
                 table.rewritings[name, arguments] = template
         table.unordered |= {(name, arguments) for arguments in entry.get(_UNORDERED, {})}
-        for status in entry.keys() - {"equal", "rewritten", _UNORDERED}:
+        table.fallible |= {(name, arguments) for arguments in entry.get(_FALLIBLE, {})}
+        for status in entry.keys() - {"equal", *_REWRITTEN}:
             for arguments, told in entry[status].items():
                 verdict = (
                     EngineAgreement(status, reason=told)
@@ -154,8 +198,17 @@ def installed_table() -> EqualityTable | None:
         if file.is_file():
             table = read_table(file)
             if (table.pysail, table.spark) == (installed, _spark_version()):
+                if not _java_writes_shortest_digits():
+                    table.rewritings.pop(("cast", "double, string"), None)
                 return table
     return None
+
+
+def _java_writes_shortest_digits() -> bool:
+    try:
+        return major(java_home().version) >= SHORTEST_DIGITS
+    except EnvironmentProblem:  # without Java there is nothing that Sail's rows could differ from
+        return True
 
 
 def _spark_version() -> str:

@@ -260,6 +260,9 @@ TYPES: dict[str, tuple[str, pa.DataType, list[Any]]] = {
     "plain": ("struct", PLAIN, _plain_structs()),
     "a_plain": ("array<struct>", pa.list_(PLAIN), _lists(_plain_structs())),
     "nested": ("struct<nested>", NESTED, _nested_structs()),
+    # Decimals that end in 5, which doubles only come near to, and texts with exponents.
+    "halves": ("double", _D, [0.15, 1.0005, 2.5555, 1.00005, 0.0005, 0.25, 2.345, -1.115, 1e-5, 0.000015, 4.35, 1.45, 123456.785, -8.5, 1e15 + 0.5, 5e-7, 4503599627370495.5, 12345678.125, -1.5e9, 3e-5, 4.5e-4, 2.5e20, 1e-12]),
+    "small_bigint": ("bigint", _L, [0, 1, -1, 5, -7, 100, 1_000_000_007, -(10**12), 3, 2**40, -(2**40), 17]),
 }  # fmt: skip
 """For each kind of column its class, its Arrow type and its values, the most telling first."""
 
@@ -278,6 +281,8 @@ SPECIAL = frozenset(
         "rough_float",
         "nested",
         "seconds",
+        "halves",
+        "small_bigint",
     ]
 )
 """Kinds for some functions only."""

@@ -8,7 +8,7 @@ import sys
 from alembic import command
 from sqlalchemy import create_engine
 
-from caudal.ledger.migrations.upgrade import config, exclusive_transaction, revisions, upgrade_ledger
+from caudal.ledger.migrations.upgrade import config, exclusive_transaction, migrate, revisions
 
 
 def write_migration(message: str) -> str:
@@ -17,7 +17,8 @@ def write_migration(message: str) -> str:
     name = re.sub(r"\W+", "_", message.lower()).strip("_")
     engine = create_engine("sqlite://")
     if revisions():
-        upgrade_ledger(engine)
+        with exclusive_transaction(engine) as connection:
+            migrate(connection)
     with exclusive_transaction(engine) as connection:
         settings = config(connection)
         settings.set_main_option("file_template", f"r{number}_{name}")

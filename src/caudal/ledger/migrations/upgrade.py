@@ -1,4 +1,8 @@
-"""Upgrade a ledger's tables to the current version, by one process at a time."""
+"""Upgrade a ledger's tables to the current version, by one process at a time.
+
+An empty database is given the tables of ``records.py`` at once: ten migrations one after another, and Alembic's import, take a command in a
+new home half a second. That both ways lead to the same tables is tested.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, text
 from sqlalchemy.engine import Connection, Engine
 
 from caudal.errors import EnvironmentProblem
+from caudal.ledger.records import counters, metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -28,13 +33,17 @@ def revisions() -> list[str]:
 def ledger_version(engine: Engine) -> str | None:
     """Return the number of a ledger's last migration; None for an empty ledger, and for one from before migrations had numbers."""
     with engine.connect() as connection:
-        if not inspect(connection).has_table(TABLE):
-            return None
-        return connection.execute(text(f"SELECT version_num FROM {TABLE}")).scalar()  # noqa: S608 - a name of ours
+        return _version(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(TABLE):
+        return None
+    return connection.execute(text(f"SELECT version_num FROM {TABLE}")).scalar()  # noqa: S608 - a name of ours
 
 
 def upgrade_ledger(engine: Engine) -> None:
-    """Create missing tables and migrate outdated ones; Alembic is imported only if there is something to do.
+    """Create missing tables and migrate outdated ones; Alembic is imported only if there is something to migrate.
 
     Raises
     ------
@@ -49,10 +58,34 @@ def upgrade_ledger(engine: Engine) -> None:
             fix="Use the newer caudal that made it, or another ledger.",
             version=have,
         )
+    with exclusive_transaction(engine) as connection:
+        if _version(connection) == numbers[-1]:  # another process did it meanwhile
+            return
+        if {TABLE, *metadata.tables} & set(inspect(connection).get_table_names()):
+            migrate(connection)
+        else:
+            _create_tables(connection, numbers[-1])
+
+
+def migrate(connection: Connection) -> None:
+    """Do all migrations that a ledger lacks, one after another."""
     from alembic import command
 
-    with exclusive_transaction(engine) as connection:
-        command.upgrade(config(connection), "head")
+    command.upgrade(config(connection), "head")
+
+
+def _create_tables(connection: Connection, number: str) -> None:
+    """Create all tables in an empty database, as the migrations up to the last, ``number``, would leave them."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(insert(counters), [{"name": table.name, "value": 0} for table in metadata.sorted_tables if "seq" in table.c])
+    version = Table(
+        TABLE,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=f"{TABLE}_pkc"),
+    )
+    version.create(connection)
+    connection.execute(insert(version).values(version_num=number))
 
 
 def config(connection: Connection) -> Config:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from caudal.graph.registered import steps_where
 from caudal.report.charts import window_bars
 from caudal.report.document import detail_of
-from caudal.report.documents.monitors import MonitoredFigure
 from caudal.report.figures import number_text, plural
 from caudal.report.monitors import monitor_document
 from caudal.report.run_document import MonitoredDocument, RunDocument
 from caudal.report.section import RecordedRun, ReportedRun, ReportSection, TerminalPart
+
+if TYPE_CHECKING:
+    from caudal.report.documents.monitors import MonitoredFigure
 
 BADGES = {"alarm": "failed", "outside": "waiting", "inside": "succeeded", "learning": "skipped"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,13 +52,13 @@ product.model("m", features=before, label="y", candidates={"l": LinearRegression
 """
 
 
-@pytest.fixture
-def edited(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], list[str]]]:
-    """Return a function that edits the product, and returns the nodes that Spark was asked of and the problems."""
-    for name in ("verdicts", "nodes", "p"):
-        (tmp_path / name).mkdir()
-    monkeypatch.setattr("caudal.commands.check.verdict._folder", lambda: tmp_path / "verdicts")
-    monkeypatch.setattr("caudal.commands.check.node_verdicts._folder", lambda: tmp_path / "nodes")
+FOLDERS = ("p", "verdicts", "nodes")
+
+
+def _note(patch: pytest.MonkeyPatch, root: Path) -> list[str]:
+    """Keep verdicts below a folder, and return the list that the nodes come into of which Spark is asked."""
+    patch.setattr("caudal.commands.check.verdict._folder", lambda: root / "verdicts")
+    patch.setattr("caudal.commands.check.node_verdicts._folder", lambda: root / "nodes")
     asked: list[str] = []
     for method in ("source", "table", "foresight"):
         real = getattr(_Analyser, method)
@@ -66,22 +67,46 @@ def edited(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> Calla
             asked.append(f"{node.name} sees" if method == "foresight" else node.name)
             return real(self, node, *more)
 
-        monkeypatch.setattr(_Analyser, method, noted)
-    place = tmp_path / "p"
+        patch.setattr(_Analyser, method, noted)
+    return asked
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory, spark: Any) -> Path:
+    """Return a folder with a product that was checked, its verdicts, and a copy of all three under ``as it was``."""
+    root = tmp_path_factory.mktemp("checked")
+    for name in FOLDERS:
+        (root / name).mkdir()
+    place = root / "p"
     (place / "product.py").write_text(PRODUCT)
     (place / "near.py").write_text('NONE = "none"\n')
     (place / "lags.txt").write_text("2")
+    with pytest.MonkeyPatch.context() as patch:
+        asked = _note(patch, root)
+        assert check_product(place, Settings(home=root / "home")) == []
+    assert asked == ["rows", "events", "sums", "before", "before sees", "others", "others sees"]
+    for name in FOLDERS:
+        shutil.copytree(root / name, root / "as it was" / name)
+    return root
+
+
+@pytest.fixture
+def edited(checked: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], list[str]]]:
+    """Return a function that edits the product, and returns the nodes that Spark was asked of and the problems."""
+    for name in FOLDERS:
+        shutil.rmtree(checked / name)
+        shutil.copytree(checked / "as it was" / name, checked / name)
+    asked = _note(monkeypatch, checked)
+    place = checked / "p"
 
     def edit(file: str = "product.py", old: str = "", new: str = "") -> tuple[list[str], list[str]]:
         text = (place / file).read_text()
         assert old in text
         (place / file).write_text(text.replace(old, new, 1) if old else text)
         asked.clear()
-        problems = check_product(place, Settings(home=tmp_path / "home"))
+        problems = check_product(place, Settings(home=checked / "home"))
         return list(asked), [one.sentence() for one in problems]
 
-    every = ["rows", "events", "sums", "before", "before sees", "others", "others sees"]
-    assert edit() == (every, [])
     return edit
 
 
@@ -129,8 +154,8 @@ def test_a_file_that_a_function_reads_is_compared(edited: Edit) -> None:
     assert "Features 'others' see the future" in problem
 
 
-def test_a_verdict_that_cannot_be_read_is_made_again(edited: Edit, tmp_path: Path) -> None:
-    for file in (tmp_path / "nodes").iterdir():
+def test_a_verdict_that_cannot_be_read_is_made_again(edited: Edit, checked: Path) -> None:
+    for file in (checked / "nodes").iterdir():
         file.write_text("{")
     asked, problems = edited(old="F.sum", new="F.max")
     assert asked[0] == "rows"

@@ -25,25 +25,34 @@ def good(spark: Any, columns: str, rows: list[tuple[Any, ...]], rule: Any, folde
     return sorted((tuple(row) for row in back.collect()), key=repr)
 
 
-@pytest.mark.parametrize(
-    ("type", "values", "rule", "kept"),
-    [
-        ("float", [0.1, 0.2, 0.05], ex.between("x", 0, 0.1), [0.1, 0.05]),
-        ("float", [0.1, 0.2, 0.3], ex.one_of("x", 0.1, 0.2), [0.1, 0.2]),
-        ("float", [0.1, 0.2], ex.between("x", 0.2), [0.2]),
-        ("float", [1.0, -1.0], ex.between("x", -1, 10**30), [1.0, -1.0]),
-        ("double", [0.1, 0.2, 0.30000000000000004], ex.one_of("x", 0.1, 0.3), [0.1]),
-        ("long", [LONG, LONG - 1], ex.between("x", 0, float(LONG - 1)), [LONG - 1]),
-        ("long", [LONG, LONG - 1], ex.one_of("x", LONG), [LONG]),
-        ("long", [LONG, 1], ex.between("x", 0.5, 10**30), [LONG, 1]),
-        ("decimal(38,2)", [Decimal(f"{DIGITS}.01"), Decimal(f"{DIGITS}.02")], ex.between("x", 0, Decimal(f"{DIGITS}.01")), [Decimal(f"{DIGITS}.01")]),
-        ("decimal(10,2)", [Decimal("0.10"), Decimal("0.11")], ex.between("x", 0, 0.1), [Decimal("0.10")]),
-        ("decimal(10,2)", [Decimal("0.10"), Decimal("0.20")], ex.one_of("x", 0.1), [Decimal("0.10")]),
-    ],
-)  # fmt: skip
-def test_bounds_are_of_the_columns_type(spark, tmp_path, type, values, rule, kept):
-    rows = good(spark, f"n int, x {type}", list(enumerate(values)), rule, tmp_path)
-    assert [n for n, _ in rows] == [n for n, value in enumerate(values) if value in kept]
+# A type, values, a rule for a column of them, and those that it keeps.
+BOUNDS = [
+    ("float", [0.1, 0.2, 0.05], lambda x: ex.between(x, 0, 0.1), [0.1, 0.05]),
+    ("float", [0.1, 0.2, 0.3], lambda x: ex.one_of(x, 0.1, 0.2), [0.1, 0.2]),
+    ("float", [0.1, 0.2], lambda x: ex.between(x, 0.2), [0.2]),
+    ("float", [1.0, -1.0], lambda x: ex.between(x, -1, 10**30), [1.0, -1.0]),
+    ("double", [0.1, 0.2, 0.30000000000000004], lambda x: ex.one_of(x, 0.1, 0.3), [0.1]),
+    ("long", [LONG, LONG - 1], lambda x: ex.between(x, 0, float(LONG - 1)), [LONG - 1]),
+    ("long", [LONG, LONG - 1], lambda x: ex.one_of(x, LONG), [LONG]),
+    ("long", [LONG, 1], lambda x: ex.between(x, 0.5, 10**30), [LONG, 1]),
+    ("decimal(38,2)", [Decimal(f"{DIGITS}.01"), Decimal(f"{DIGITS}.02")], lambda x: ex.between(x, 0, Decimal(f"{DIGITS}.01")), [Decimal(f"{DIGITS}.01")]),
+    ("decimal(10,2)", [Decimal("0.10"), Decimal("0.11")], lambda x: ex.between(x, 0, 0.1), [Decimal("0.10")]),
+    ("decimal(10,2)", [Decimal("0.10"), Decimal("0.20")], lambda x: ex.one_of(x, 0.1), [Decimal("0.10")]),
+]  # fmt: skip
+
+
+def test_bounds_are_of_the_columns_type(spark, tmp_path):
+    """All columns lie in one frame, and each row's reasons name the rules that it breaks."""
+    rules = [rule(f"x{place}") for place, (_, _, rule, _) in enumerate(BOUNDS)]
+    columns = ", ".join(f"x{place} {type}" for place, (type, *_) in enumerate(BOUNDS))
+    rows = [(n, *(values[n] if n < len(values) else None for _, values, _, _ in BOUNDS)) for n in range(3)]
+    judge(spark.createDataFrame(rows, f"n int, {columns}"), [rule.quarantine() for rule in rules]).write(tmp_path / "written")
+    written = spark.read.option("basePath", str(tmp_path / "written")).parquet(str(tmp_path / "written"))
+    reasons = {row["n"]: set(row["_reasons"] or ()) for row in written.select("n", "_reasons").collect()}
+    for rule, (_, values, _, kept) in zip(rules, BOUNDS, strict=True):
+        assert [n for n in range(len(values)) if rule.name not in reasons[n]] == [
+            n for n, value in enumerate(values) if value in kept
+        ], rule.name
 
 
 def test_the_profile_of_a_float_column_says_what_is_written(tmp_path):

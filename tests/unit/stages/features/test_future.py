@@ -57,6 +57,15 @@ def with_weather(trips: DataFrame, weather: DataFrame) -> DataFrame:
     return as_of_join(start(trips), weather, "zone", left_time="at", right_time="hour", tolerance="2 hours")
 
 
+def recent(quarters: DataFrame) -> DataFrame:
+    """Return what is clean and takes Spark little, for leaks to be beside."""
+    return lag(quarters, "pickups", [1], by="zone").drop("window_end", "minutes")
+
+
+def begun(trips: DataFrame) -> DataFrame:
+    return calendar(trips, "at", ["hour"]).drop("ended", "miles")
+
+
 def ordered() -> WindowSpec:
     return Window.partitionBy("zone").orderBy("window_start")
 
@@ -81,22 +90,22 @@ def lead(quarters: DataFrame) -> DataFrame:
 
 
 def negative_lag(quarters: DataFrame) -> DataFrame:
-    return demand(quarters).withColumn("x", F.lag("pickups", -2).over(ordered()))
+    return recent(quarters).withColumn("x", F.lag("pickups", -2).over(ordered()))
 
 
 def centred(quarters: DataFrame) -> DataFrame:
-    return demand(quarters).withColumn("x", F.avg("pickups").over(ordered().rowsBetween(-2, 2)))
+    return recent(quarters).withColumn("x", F.avg("pickups").over(ordered().rowsBetween(-2, 2)))
 
 
 def unlagged(quarters: DataFrame) -> DataFrame:
-    return demand(quarters).withColumn("x", F.col("pickups") + 1)
+    return recent(quarters).withColumn("x", F.col("pickups") + 1)
 
 
 def tomorrow(quarters: DataFrame) -> DataFrame:
     later = quarters.select(
         "zone", (F.col("window_start") - F.expr("interval 1 day")).alias("window_start"), F.col("pickups").alias("x")
     )
-    return demand(quarters).join(later, ["zone", "window_start"], "left")
+    return recent(quarters).join(later, ["zone", "window_start"], "left")
 
 
 def own_value_in_rolling(quarters: DataFrame) -> DataFrame:
@@ -104,7 +113,7 @@ def own_value_in_rolling(quarters: DataFrame) -> DataFrame:
 
 
 def mean_of_all(trips: DataFrame) -> DataFrame:
-    return start(trips).join(trips.groupBy("zone").agg(F.avg("riders").alias("x")), "zone")
+    return begun(trips).join(trips.groupBy("zone").agg(F.avg("riders").alias("x")), "zone")
 
 
 def mean_before_it_is_known(trips: DataFrame) -> DataFrame:
@@ -113,7 +122,7 @@ def mean_before_it_is_known(trips: DataFrame) -> DataFrame:
 
 def later_weather(trips: DataFrame, weather: DataFrame) -> DataFrame:
     then = weather.groupBy(F.to_date("hour").alias("day")).agg(F.max("celsius").alias("x"))
-    return start(trips).withColumn("day", F.to_date("at")).join(then, "day", "left").drop("day")
+    return begun(trips).withColumn("day", F.to_date("at")).join(then, "day", "left").drop("day")
 
 
 def ended_at(trips: DataFrame) -> DataFrame:
@@ -137,15 +146,15 @@ def test_a_feature_of_the_future_is_caught(function: Any, about: Any, shapes: di
 
 
 def test_an_aggregate_of_the_running_window_says_how_to_mend_it(shapes: dict[str, InputShape], spark: Any) -> None:
-    leak = tried(demand, shapes, ("window_start", "zone", []), spark)
+    leak = tried(recent, shapes, ("window_start", "zone", []), spark)
     assert leak is not None
     assert leak.column == "pickups"
     assert "'pickups' of 'quarters' is known at 'window_end' only" in leak.fix
-    assert tried(demand, shapes, ("window_start", "zone", ["pickups"]), spark) is None
+    assert tried(recent, shapes, ("window_start", "zone", ["pickups"]), spark) is None
 
 
 def test_rows_that_exist_only_for_later_reasons_are_caught(shapes: dict[str, InputShape], spark: Any) -> None:
-    leak = tried(lambda trips: start(trips).where("minutes is not null"), shapes, EVENT, spark)
+    leak = tried(lambda trips: begun(trips).where("minutes is not null"), shapes, EVENT, spark)
     assert leak is not None
     assert leak.column == "*"
     assert "whether there is a row" in leak.message
@@ -167,7 +176,7 @@ def test_what_goes_by_the_place_of_a_row_is_no_leak_and_hides_none(shapes: dict[
 
 
 def test_what_is_random_is_told_from_what_sees_the_future(shapes: dict[str, InputShape], spark: Any) -> None:
-    leak = tried(lambda trips: start(trips).withColumn("x", F.rand()), shapes, EVENT, spark)
+    leak = tried(lambda trips: begun(trips).withColumn("x", F.rand()), shapes, EVENT, spark)
     assert leak is not None
     assert "different each time" in leak.message
 

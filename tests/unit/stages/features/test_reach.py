@@ -166,7 +166,7 @@ def plants_on_a_grid(draw: Any) -> tuple[str, dict[str, tuple[Plant, bool]]]:
     return width, columns
 
 
-EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "3"))
 HELD = settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 

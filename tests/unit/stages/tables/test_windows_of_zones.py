@@ -48,6 +48,7 @@ def shown(tz: str, at_s: int) -> int:
     return int(wall.timestamp())
 
 
+@cache
 def windows_by_definition(tz: str, width_s: int, first_s: int, last_s: int) -> dict[int, tuple[int, int]]:
     """Return start and end of the window of each minute, from the instants that show a time of its slot."""
     showing = defaultdict(list)  # wall minute → instants
@@ -64,6 +65,14 @@ def windows_by_definition(tz: str, width_s: int, first_s: int, last_s: int) -> d
         for part in parts:
             windows |= dict.fromkeys(part, (part[0], part[-1] + MINUTE))
     return windows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten_afterwards():
+    """The tests of this file share what is reckoned for a zone and a width; it takes 100 MB."""
+    yield
+    windows_by_definition.cache_clear()
+    shown.cache_clear()
 
 
 def minutes_around(day: str) -> range:

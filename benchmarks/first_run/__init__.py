@@ -1,0 +1,1 @@
+"""The sample product from new to predicted, in caudal and as projects of other tools."""
