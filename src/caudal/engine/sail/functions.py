@@ -289,6 +289,59 @@ ORDER_DEPENDENT = frozenset(
 )
 """Functions whose last digits depend on the order in which doubles are added: they are compared on values for which they do not."""
 
+DOUBLES_OF_NUMBERS = frozenset(
+    [
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "cbrt",
+        "cos",
+        "cosh",
+        "cot",
+        "csc",
+        "degrees",
+        "exp",
+        "expm1",
+        "hypot",
+        "ln",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "pow",
+        "power",
+        "radians",
+        "rint",
+        "sec",
+        "sin",
+        "sinh",
+        "sqrt",
+        "tan",
+        "tanh",
+        "double",
+        "float",
+        "stddev",
+        "std",
+        "stddev_pop",
+        "stddev_samp",
+        "var_pop",
+        "var_samp",
+        "variance",
+        "skewness",
+        "kurtosis",
+        "corr",
+        "covar_pop",
+        "covar_samp",
+        "median",
+        "percentile",
+    ]
+)
+"""Functions that make doubles of numbers of any type."""
+
 CASTABLE = f"{_ATOMS} a_int a_string a_double m_string_int struct void"
 TARGETS = "boolean tinyint smallint int bigint float double decimal(5,0) decimal(10,2) decimal(18,6) decimal(20,0) decimal(38,18) string binary date timestamp timestamp_ntz"
 
@@ -416,6 +469,7 @@ def _casts() -> Iterator[Case]:
         for target in TARGETS.split():
             for mode in ("cast", "try_cast"):
                 yield Case(f"{mode}({'NULL' if source == 'void' else f'a_{source}'} AS {target})")
+    yield Case("cast(a_long_decimal AS double)")
     for kind in f"{_ARRAYS} {_MAPS}".split():
         if kind not in ("a_struct", "a_plain"):
             yield Case(f"cast(a_{kind} AS {TYPES[kind][0]})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +117,11 @@ class Probe:
         self.jvm: Any = jvm
         compiler = self.jvm.org.codehaus.janino.SimpleCompiler()
         compiler.setParentClassLoader(self.jvm.java.lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook(_JAVA)
+        name = f"Probe{uuid.uuid4().hex}"  # py4j remembers the methods of a class by its name
+        compiler.cook(_JAVA.replace("Probe", name))
         gateway: Any = spark.sparkContext._gateway
         none = gateway.new_array(self.jvm.java.lang.Class, 0), gateway.new_array(self.jvm.java.lang.Object, 0)
-        self.probe: Any = compiler.getClassLoader().loadClass("Probe").getDeclaredConstructor(none[0]).newInstance(none[1])
+        self.probe: Any = compiler.getClassLoader().loadClass(name).getDeclaredConstructor(none[0]).newInstance(none[1])
         table: Any = spark.table("t")._jdf.queryExecution()
         self.rows = table.executedPlan().executeCollect()
         self.ids = [row["id"] for row in spark.table("t").select("id").collect()]

@@ -16,8 +16,6 @@ TOTAL = "cast(cast(sum(cast({0} AS decimal(20,0))) AS string) AS bigint)"
 """The sum of a bigint: Sail's own wraps around, as does its cast of a decimal to bigint; its cast of a text raises."""
 TOTAL_OVER = TOTAL.replace("sum(cast({0} AS decimal(20,0)))", "sum(cast({0} AS decimal(20,0))) OVER ()")
 """The same over a window; ``OVER ()`` stands for the window of the original."""
-DECIMAL = "cast(cast({0} AS string) AS decimal(38,20))"
-"""A double as the decimal that Spark takes it for: its shortest text. Below 1e-5 Sail cannot read its own text."""
 WHOLE = "4503599627370496.0D"
 """From here on doubles are whole: 2^52."""
 
@@ -148,16 +146,21 @@ def _left_to_spark(kind: str) -> str:
 
 
 def _rounding() -> Iterator[Rewriting]:
-    """Rounding: Spark rounds the shortest decimal that a double has, halves away from zero; `rint` rounds halves to the even neighbour."""
+    """Rounding and decimals: Spark rounds the shortest decimal that a double has, halves away from zero; `rint` rounds halves to the even neighbour."""
     columns = ("double", "rough", "halves", "tame", "special", "negative_zero")
-    for arguments in (("double",), *(("double", f"'{digits}'") for digits in range(5))):
-        digits = arguments[1].strip("'") if len(arguments) > 1 else "0"
-        rounded = f"cast(round({DECIMAL}, {digits}) AS double) + 0.0D"
+    for arguments in (("double",), *(("double", f"'{digits}'") for digits in (0, 1, 2, 3, 4, 6))):
+        digits = int(arguments[1].strip("'")) if len(arguments) > 1 else 0
+        # As many digits behind the point as a double of that size can have; by its text, since Sail divides to make a double of a decimal.
+        small, large = (
+            f"cast(cast(round(cast(cast({{0}} AS string) AS decimal(38,{scale})), {digits}) AS string) AS double) + 0.0D"
+            for scale in (24, 20)
+        )
+        none = f"{0.4 * 10**-digits:.{digits + 1}f}D"
         yield Rewriting(
             "round",
             arguments,
-            f"CASE WHEN abs({{0}}) < 0.00001D THEN 0.0D WHEN abs({{0}}) < 1e15D THEN {rounded} "
-            f"WHEN abs({{0}}) < {WHOLE} THEN {_left_to_spark('double')} ELSE {{0}} + 0.0D END",
+            f"CASE WHEN abs({{0}}) < {none} THEN 0.0D WHEN abs({{0}}) < 1e13 THEN {small} WHEN abs({{0}}) < {WHOLE} THEN {large} "
+            "ELSE {0} + 0.0D END",
             columns=columns,
             exact=f"round({{0}}, {digits})" if len(arguments) > 1 else "round({0})",
         )
@@ -168,12 +171,14 @@ def _rounding() -> Iterator[Rewriting]:
         f"WHEN {{0}} < 0D THEN negative((negative({{0}}) + {WHOLE}) - {WHOLE}) ELSE ({{0}} + {WHOLE}) - {WHOLE} END",
         columns=columns,
     )
+    for kind, kinds in (("decimal18", ("dec10_2", "dec18_6", "dec5_0", "long_decimal")), ("decimal38", ("dec38_18", "dec20_0"))):
+        yield Rewriting("cast", (kind, "double"), "cast(cast({0} AS string) AS double)", columns=kinds)
     for precision, scale in ((10, 2), (18, 6), (38, 18), (5, 0), (20, 0)):
         target = f"decimal({precision},{scale})"
         yield Rewriting(
             "cast",
             ("double", target),
-            f"CASE WHEN abs({{0}}) < 0.00001D AND {scale} < 6 THEN cast(0 AS {target}) ELSE cast({DECIMAL} AS {target}) END",
+            f"CASE WHEN abs({{0}}) < 0.00001D AND {scale} < 6 THEN cast(0 AS {target}) ELSE cast(cast({{0}} AS string) AS {target}) END",
             columns=columns,
         )
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
 from caudal.engine.java import java_home, major
-from caudal.engine.sail.functions import ORDER_DEPENDENT
+from caudal.engine.sail.functions import DOUBLES_OF_NUMBERS, ORDER_DEPENDENT
 from caudal.engine.sail.results import EngineAgreement, worse
-from caudal.engine.sail.signature import Construct, in_explicit_texts
+from caudal.engine.sail.signature import DECIMALS, Construct, in_explicit_texts
 from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -138,6 +138,8 @@ def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) 
             for construct in case.constructs:
                 key = construct.name, construct.key
                 judged = _by_order(verdict) if _depends_on_order(construct) else verdict
+                if makes_doubles_of_decimals(construct):
+                    judged = worse(judged, _DIVIDED)
                 table.verdicts[key] = worse(table.verdicts.get(key, judged), judged)
     for (key, template), verdict in rewritings.items():
         if verdict.status in ("equal", "order", "raises") and key not in table.rewritings:
@@ -153,6 +155,19 @@ def _depends_on_order(construct: Construct) -> bool:
     # Over an ordered frame, rows are added in its order.
     unordered = not construct.name.endswith(" over") or construct.arguments[-1] == "whole"
     return unordered and construct.name.removesuffix(" over").removesuffix(" distinct") in ORDER_DEPENDENT
+
+
+def makes_doubles_of_decimals(construct: Construct) -> bool:
+    """Return whether a construct makes a double of a decimal: Sail divides, so beyond 2^53 units the last digit may be another than Spark's."""
+    if not any(kind in DECIMALS for kind in construct.arguments):
+        return False
+    name = construct.name.removesuffix(" over").removesuffix(" distinct")
+    return name in DOUBLES_OF_NUMBERS or any(kind in ("double", "float") for kind in construct.arguments)
+
+
+_DIVIDED = EngineAgreement(
+    "digits", reason="Sail divides to make a double of a decimal; beyond 2^53 units its last digit may differ"
+)
 
 
 def _by_order(verdict: EngineAgreement) -> EngineAgreement:
@@ -189,6 +204,14 @@ def cached_table_file(pysail: str) -> Path:
 
 @cache
 def installed_table() -> EqualityTable | None:
+    """Return the table for the installed Sail and this machine's Java; None if there is none."""
+    table = stored_table()
+    if table is not None and not _java_writes_shortest_digits():
+        table.rewritings.pop(("cast", "double, string"), None)
+    return table
+
+
+def stored_table() -> EqualityTable | None:
     """Return the table for the installed Sail: the one that comes with caudal, or the user's own; None if there is none."""
     try:
         installed = version("pysail")
@@ -198,8 +221,6 @@ def installed_table() -> EqualityTable | None:
         if file.is_file():
             table = read_table(file)
             if (table.pysail, table.spark) == (installed, _spark_version()):
-                if not _java_writes_shortest_digits():
-                    table.rewritings.pop(("cast", "double, string"), None)
                 return table
     return None
 

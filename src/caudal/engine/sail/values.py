@@ -6,11 +6,9 @@ import datetime as dt
 import decimal
 import random
 import struct
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 EPOCH = dt.datetime(1970, 1, 1)
 PAIRED = 14
@@ -262,6 +260,7 @@ TYPES: dict[str, tuple[str, pa.DataType, list[Any]]] = {
     "nested": ("struct<nested>", NESTED, _nested_structs()),
     # Decimals that end in 5, which doubles only come near to, and texts with exponents.
     "halves": ("double", _D, [0.15, 1.0005, 2.5555, 1.00005, 0.0005, 0.25, 2.345, -1.115, 1e-5, 0.000015, 4.35, 1.45, 123456.785, -8.5, 1e15 + 0.5, 5e-7, 4503599627370495.5, 12345678.125, -1.5e9, 3e-5, 4.5e-4, 2.5e20, 1e-12]),
+    "long_decimal": ("decimal18", pa.decimal128(18, 6), [decimal.Decimal(text) for text in ("27602479497.530510", "-123456789012.345678", "999999999999.999999", "90071992547.409930", "0.000001")]),
     "small_bigint": ("bigint", _L, [0, 1, -1, 5, -7, 100, 1_000_000_007, -(10**12), 3, 2**40, -(2**40), 17]),
 }  # fmt: skip
 """For each kind of column its class, its Arrow type and its values, the most telling first."""
@@ -283,6 +282,7 @@ SPECIAL = frozenset(
         "seconds",
         "halves",
         "small_bigint",
+        "long_decimal",
     ]
 )
 """Kinds for some functions only."""
@@ -319,10 +319,3 @@ def rows(seed: int = 0, groups: int = 48) -> pa.Table:
         for name, column in (("a", first), ("b", second), ("c", third)):
             columns[f"{name}_{kind}"] = pa.array(column, arrow_type)
     return pa.table(columns)
-
-
-def write_compared_rows(folder: Path, seed: int = 0) -> Path:
-    """Write the rows as a Parquet file into a folder; return the file."""
-    file = folder / "rows.parquet"
-    pq.write_table(rows(seed), file)
-    return file
