@@ -341,6 +341,60 @@ DOUBLES_OF_NUMBERS = frozenset(
     ]
 )
 """Functions that make doubles of numbers of any type."""
+OF_LIBRARIES = frozenset(
+    [
+        "acos",
+        "acosh",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "cbrt",
+        "cos",
+        "cosh",
+        "cot",
+        "csc",
+        "exp",
+        "expm1",
+        "hypot",
+        "ln",
+        "log",
+        "log10",
+        "log1p",
+        "log2",
+        "pow",
+        "power",
+        "sec",
+        "sin",
+        "sinh",
+        "tan",
+        "tanh",
+        "covar_pop",
+        "covar_samp",
+        "corr",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+        "stddev",
+        "std",
+        "stddev_pop",
+        "stddev_samp",
+        "var_pop",
+        "var_samp",
+        "variance",
+        "skewness",
+        "kurtosis",
+    ]
+)
+"""Functions whose last digit no standard fixes."""
+BY_ZONE = frozenset({"from_utc_timestamp", "to_utc_timestamp", "convert_timezone"})
+"""Functions that are given a time zone."""
+ESTIMATES = frozenset({"approx_count_distinct"})
+"""Functions that estimate."""
 
 CASTABLE = f"{_ATOMS} a_int a_string a_double m_string_int struct void"
 TARGETS = "boolean tinyint smallint int bigint float double decimal(5,0) decimal(10,2) decimal(18,6) decimal(20,0) decimal(38,18) string binary date timestamp timestamp_ntz"

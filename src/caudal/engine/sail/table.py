@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
 from caudal.engine.java import java_home, major
-from caudal.engine.sail.functions import DOUBLES_OF_NUMBERS, ORDER_DEPENDENT
+from caudal.engine.sail.functions import BY_ZONE, DOUBLES_OF_NUMBERS, ESTIMATES, OF_LIBRARIES, ORDER_DEPENDENT
 from caudal.engine.sail.results import EngineAgreement, worse
 from caudal.engine.sail.signature import DECIMALS, Construct, in_explicit_texts
 from caudal.errors import EnvironmentProblem
@@ -138,8 +138,8 @@ def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) 
             for construct in case.constructs:
                 key = construct.name, construct.key
                 judged = _by_order(verdict) if _depends_on_order(construct) else verdict
-                if makes_doubles_of_decimals(construct):
-                    judged = worse(judged, _DIVIDED)
+                if (doubt := doubt_of(construct)) is not None:
+                    judged = worse(judged, doubt)
                 table.verdicts[key] = worse(table.verdicts.get(key, judged), judged)
     for (key, template), verdict in rewritings.items():
         if verdict.status in ("equal", "order", "raises") and key not in table.rewritings:
@@ -157,17 +157,23 @@ def _depends_on_order(construct: Construct) -> bool:
     return unordered and construct.name.removesuffix(" over").removesuffix(" distinct") in ORDER_DEPENDENT
 
 
-def makes_doubles_of_decimals(construct: Construct) -> bool:
-    """Return whether a construct makes a double of a decimal: Sail divides, so beyond 2^53 units the last digit may be another than Spark's."""
-    if not any(kind in DECIMALS for kind in construct.arguments):
-        return False
+def doubt_of(construct: Construct) -> EngineAgreement | None:
+    """Return what is known of a construct beyond the values that it happens to be compared on; None if nothing is."""
     name = construct.name.removesuffix(" over").removesuffix(" distinct")
-    return name in DOUBLES_OF_NUMBERS or any(kind in ("double", "float") for kind in construct.arguments)
+    kinds = construct.arguments
+    if any(kind in DECIMALS for kind in kinds) and (name in DOUBLES_OF_NUMBERS or {"double", "float"} & {*kinds}):
+        return _DIVIDED
+    if name in OF_LIBRARIES:
+        return EngineAgreement("digits", reason="the last digit is that of the engine's library of functions")
+    if name in BY_ZONE and any(kind.startswith("'") and "/" in kind and "Etc/" not in kind for kind in kinds):
+        return EngineAgreement("different", reason="for years to come, Sail's rules of the zone end sooner than Spark's")
+    return ESTIMATED if name in ESTIMATES else None
 
 
 _DIVIDED = EngineAgreement(
     "digits", reason="Sail divides to make a double of a decimal; beyond 2^53 units its last digit may differ"
 )
+ESTIMATED = EngineAgreement("different", reason="an estimate, which each engine makes in its own way")
 
 
 def _by_order(verdict: EngineAgreement) -> EngineAgreement:
