@@ -131,7 +131,7 @@ them, `max` and `min` of NaN, `weekday`. Where Spark's own result depends on the
 **Not promised.** Values are samples: a construct whose difference shows at none of them counts as equal. Constructs are compared one by one, not in each other: a fault of an optimizer
 that shows only in a larger plan is not seen (`tests/differential/test_engines.py` compares fresh values, the conformance tests whole products). Doubles of `sum` and `avg` are compared on
 values whose sums are exact. Where an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may take either row. Keys of range frames whose bounds lie beyond the ends
-of their type are an error on Spark only.
+of their type are an error on Spark only. Where a struct is null and Arrow holds values of its fields below it (frames made in memory, results of functions in Python), Sail shows them.
 
 ## Common functions that differ
 

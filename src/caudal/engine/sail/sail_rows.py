@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyspark.sql.connect.proto as pb
 from pyspark.sql.pandas.types import from_arrow_schema
 
@@ -27,7 +28,7 @@ class SailRows:
     def __init__(self, session: SparkSession, table: pa.Table) -> None:
         """Hold the rows."""
         self.session = session
-        self.table = table
+        self.table = without_hidden_values(table)
         self.rows = {row["id"]: row for row in table.to_pylist()}
         self.raising: dict[str, dict[int, str]] = {}
         """By the text of a case and by the name of its construct, the rows for which Sail raises and Spark does not."""
@@ -74,7 +75,22 @@ class SailRows:
         key = self.table.column("g" if form == "aggregate" else "id").to_pylist()
         wanted = set(keys)
         kept = [place for place, value in enumerate(key) if value in wanted]
-        return relation_of(self.table.select(["id", "g", "o", *sorted(columns)]).take(pa.array(kept, pa.int64())))
+        return relation_of(
+            without_hidden_values(self.table.select(["id", "g", "o", *sorted(columns)]).take(pa.array(kept, pa.int64())))
+        )
+
+
+def without_hidden_values(table: pa.Table) -> pa.Table:
+    """Return a table whose null structs hold no values, as in files: Arrow's builders put some there, and Sail shows them."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_struct(field.type):
+            array = table.column(place).combine_chunks()
+            valid = array.is_valid()
+            parts = [pc.if_else(valid, array.field(i), pa.scalar(None, array.field(i).type)) for i in range(field.type.num_fields)]
+            table = table.set_column(
+                place, field, pa.StructArray.from_arrays(parts, fields=list(field.type), mask=pc.invert(valid))
+            )
+    return table
 
 
 def relation_of(table: pa.Table) -> pb.Relation:

@@ -167,12 +167,15 @@ def doubt_of(construct: Construct) -> EngineAgreement | None:
         return EngineAgreement("digits", reason="the last digit is that of the engine's library of functions")
     if name in BY_ZONE and any(kind.startswith("'") and "/" in kind and "Etc/" not in kind for kind in kinds):
         return EngineAgreement("different", reason="for years to come, Sail's rules of the zone end sooner than Spark's")
+    if any("struct" in kind for kind in kinds) and (name == "createDataFrame" or any(kind.startswith("-> ") for kind in kinds)):
+        return _HIDDEN
     return ESTIMATED if name in ESTIMATES else None
 
 
 _DIVIDED = EngineAgreement(
     "digits", reason="Sail divides to make a double of a decimal; beyond 2^53 units its last digit may differ"
 )
+_HIDDEN = EngineAgreement("different", reason="where a struct is null, Sail shows the values that Arrow may hold below it")
 ESTIMATED = EngineAgreement("different", reason="an estimate, which each engine makes in its own way")
 
 
