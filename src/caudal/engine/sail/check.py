@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.protocol import NotExpressible
 from caudal.engine.sail.results import EngineAgreement
 from caudal.engine.sail.rewrite import Rewriter
+from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
 
 
@@ -41,9 +42,7 @@ class Unequal:
         return f"{place}{call}: {self.reason}"
 
 
-def unequal_constructs(
-    frame: Any, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False
-) -> tuple[Unequal, ...]:
+def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool = False) -> tuple[Unequal, ...]:
     """Return what in a frame's plan may not run on Sail; nothing if the plan may.
 
     Parameters
@@ -51,7 +50,6 @@ def unequal_constructs(
     frame : DataFrame of a session of Spark Connect whose server is Sail
     falls_back : bool, whether the caller computes the frame on JVM Spark when Sail raises; then constructs that are equal but for rows
         for which Sail raises and Spark does not may run, too
-    rewrites : bool, whether the caller runs `caudal.engine.sail.rewrite.rewritten` of the frame; then what that replaces may stand in it
     any_order : bool, whether what depends on the order of the rows on Spark itself may run: the last digits of sums of doubles, and
         which of 0.0 and -0.0 a minimum is
     """
@@ -67,7 +65,6 @@ def unequal_constructs(
         constructs_of_plan(frame._plan.to_proto(client).root, client),
         table,
         falls_back=falls_back,
-        rewrites=rewrites,
         any_order=any_order,
     )
 
@@ -89,23 +86,32 @@ def prepared(frame: Any, *, falls_back: bool = False) -> tuple[Any, tuple[Unequa
     plan.CopyFrom(frame._plan.to_proto(client).root)
     walker = PlanWalker(Analyzer(client))
     found = walked_constructs(plan, walker)
+    rewriter = Rewriter(table, walker, falls_back)
     try:
-        changed = Rewriter(table, walker.analyzer, falls_back).rewrite_walked(plan, walker)
+        changed = rewriter.rewrite(plan)
     except NotExpressible:
         return frame, unequal(found, table, falls_back=falls_back)
-    refused = unequal(found, table, falls_back=falls_back, rewrites=True)
+    refused = unequal(found, table, falls_back=falls_back, replaced=rewriter.replaced)
     return (frame_of_relation(frame.sparkSession, plan) if changed else frame), refused
 
 
 def unequal(
-    found: Iterable[Found], table: EqualityTable, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False
+    found: Iterable[Found],
+    table: EqualityTable,
+    *,
+    falls_back: bool = False,
+    any_order: bool = False,
+    replaced: Collection[Construct] = (),
 ) -> tuple[Unequal, ...]:
-    """Return those of the constructs that the table does not allow."""
+    """Return those of the constructs that the table does not allow, but for those that were replaced; within a query in SQL nothing is."""
     refused = []
     for each in found:
-        if not table.allows(each.construct, falls_back=falls_back, rewrites=rewrites, any_order=any_order):
-            verdict = table.verdicts.get((each.construct.name, each.construct.key))
-            refused.append(Unequal(each.construct.name, each.construct.key, _reason(each, verdict), each.call_site))
+        if table.allows(each.construct, falls_back=falls_back, any_order=any_order):
+            continue
+        if each.construct in replaced and not each.in_query:
+            continue
+        verdict = table.verdicts.get((each.construct.name, each.construct.key))
+        refused.append(Unequal(each.construct.name, each.construct.key, _reason(each, verdict), each.call_site))
     return tuple(refused)
 
 

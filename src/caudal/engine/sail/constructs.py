@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +28,11 @@ SETS = {1: "intersect", 2: "union", 3: "except"}
 
 @dataclass(frozen=True)
 class Found:
-    """A construct in a plan, and the user's line that made it."""
+    """A construct in a plan, the user's line that made it, and whether it stands within a query in SQL."""
 
     construct: Construct
     call_site: str = ""
+    in_query: bool = False
 
 
 @dataclass
@@ -43,22 +44,22 @@ class PlanWalker:
     analyzer : asks Sail for types
     found : what was found, in order
     schemas : by the identity of a relation, its columns
-    scopes : by the place of a relation in memory, the types of the expressions in it
+    scopes : by the identity of a relation, the types of the expressions in it
     """
 
     analyzer: Analyzer
     found: dict[Found, None] = field(default_factory=dict)
-    schemas: dict[int, StructType] = field(default_factory=dict)
-    scopes: dict[int, list[TypeScope]] = field(default_factory=dict)
-    _here: int = 0
+    schemas: dict[Hashable, StructType] = field(default_factory=dict)
+    scopes: dict[Hashable, list[TypeScope]] = field(default_factory=dict)
+    _here: Hashable = None
     _walked: list[pb.Relation] = field(default_factory=list)
     """What was walked, so that no other relation comes to lie in its place in memory."""
 
     def walk(self, relation: pb.Relation) -> StructType:
         """Note the constructs of a relation and of those below it; return its columns."""
         self._walked.append(relation)
-        identity = relation.common.plan_id if relation.HasField("common") and relation.common.HasField("plan_id") else None
-        if identity is not None and identity in self.schemas:
+        identity = identity_of(relation)
+        if identity in self.schemas:
             return self.schemas[identity]
         kind = relation.WhichOneof("rel_type") or "unknown"
         inputs = [self._below(child) for child in _inputs(relation, kind)]
@@ -66,23 +67,22 @@ class PlanWalker:
         if rule is None:
             self.note(Construct("unknown", (f"{kind} in a plan",)), relation)
         else:
-            self._here = id(relation)
+            self._here = identity
             rule(self, relation, inputs)
         try:
             schema = self.analyzer.schema(_over(relation, kind, inputs))
         except Exception:  # a column may be named by a relation further below
             schema = self.analyzer.schema(relation)
-        if identity is not None:
-            self.schemas[identity] = schema
+        self.schemas[identity] = schema
         return schema
 
     def _below(self, child: pb.Relation) -> Input:
         schema = self.walk(child)
         return Input(child, stand_in(child, schema), schema)
 
-    def note(self, construct: Construct, relation: Any = None, site: str = "") -> None:
+    def note(self, construct: Construct, relation: Any = None, site: str = "", *, in_query: bool = False) -> None:
         """Note a construct."""
-        self.found[Found(construct, site or (call_site(relation) if relation is not None else ""))] = None
+        self.found[Found(construct, site or (call_site(relation) if relation is not None else ""), in_query)] = None
 
     def expressions(
         self, expressions: Iterable[Expression], make: tuple[Any, Any], inputs: Sequence[Input], known: TypeScope | None = None
@@ -114,6 +114,12 @@ class Input:
     relation: pb.Relation
     empty: pb.Relation
     schema: StructType
+
+
+def identity_of(relation: pb.Relation) -> Hashable:
+    """Return what tells a relation from others: the number that the client gave it, which its copies in a plan share, or its place in memory."""
+    has_number = relation.HasField("common") and relation.common.HasField("plan_id")
+    return ("number", relation.common.plan_id) if has_number else ("place", id(relation))
 
 
 def constructs_of_plan(relation: pb.Relation, client: SparkConnectClient) -> list[Found]:
@@ -413,7 +419,7 @@ def _query(
     if sql.args or sql.pos_args or sql.named_arguments or sql.pos_arguments:
         walker.note(Construct("unknown", ("parameters of a text of SQL",)), relation)
     for construct in QueryWalker(walker.analyzer, wrap, names).walk(sql.query):
-        walker.note(construct, relation)
+        walker.note(construct, relation, in_query=True)
 
 
 def _with_relations(walker: PlanWalker, relation: pb.Relation, inputs: Sequence[Input]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -11,35 +11,16 @@ import pyspark.sql.connect.proto as pb
 from pyspark.sql.types import DataType
 
 from caudal.engine.sail.analyzer import Analyzer, TypeScope
-from caudal.engine.sail.constructs import PlanWalker
+from caudal.engine.sail.constructs import PlanWalker, identity_of
 from caudal.engine.sail.expressions import Call, Cast, Expression, Over, walk
-from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.messages import from_message
 from caudal.engine.sail.protocol import NotExpressible, to_message
-from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, is_cast_to_text
+from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, in_explicit_texts, is_cast_to_text
 from caudal.engine.sail.sql import parse_expression
-from caudal.engine.sail.table import EqualityTable, installed_table
+from caudal.engine.sail.table import EqualityTable
 from caudal.engine.sail.types import UNKNOWN
 
 Variables = dict[str, DataType]
-
-
-def rewritten(frame: Any, *, falls_back: bool = False) -> Any:
-    """Return a frame with the same columns whose plan has, for each construct that differs on Sail, the one that the table names in its place.
-
-    Parameters
-    ----------
-    frame : DataFrame of a session of Spark Connect whose server is Sail
-    falls_back : bool, whether the caller computes the frame on JVM Spark when Sail raises; then what stands in the place of a
-        construct may raise for rows for which Spark does not
-    """
-    table = installed_table()
-    client = frame.sparkSession.client
-    plan = pb.Relation()
-    plan.CopyFrom(frame._plan.to_proto(client).root)
-    if table is None or not Rewriter(table, Analyzer(client), falls_back).rewrite(plan):
-        return frame
-    return frame_of_relation(frame.sparkSession, plan)
 
 
 @dataclass
@@ -49,26 +30,33 @@ class Rewriter:
     Attributes
     ----------
     table : names what replaces what
-    analyzer : asks Sail for types
+    walker : has walked the plan and knows its types
+    falls_back : whether the caller computes the frame on JVM Spark when Sail raises; then what replaces something may raise for rows for which
+        Spark does not
+    replaced : what was replaced, wherever it stands in the plan but within queries in SQL
     """
 
     table: EqualityTable
-    analyzer: Analyzer
+    walker: PlanWalker
     falls_back: bool = False
+    replaced: set[Construct] = field(default_factory=set)
 
     def rewrite(self, plan: pb.Relation) -> bool:
-        """Replace expressions in a plan; return whether there were any."""
-        walker = PlanWalker(self.analyzer)
-        walker.walk(plan)
-        return self.rewrite_walked(plan, walker)
+        """Replace expressions in a plan; return whether there were any.
 
-    def rewrite_walked(self, plan: pb.Relation, walker: PlanWalker) -> bool:
-        """Replace expressions in a plan whose types a walker has found; return whether there were any."""
+        Raises
+        ------
+        NotExpressible : an expression cannot be looked into, or replaced; the plan may be changed in part
+        """
         changed = False
         for relation in list(_relations(plan)):
-            scopes = walker.scopes.get(id(relation))
-            if scopes:
-                changed |= self._relation(relation, scopes)
+            body = getattr(relation, relation.WhichOneof("rel_type") or "common")
+            if not any(_expressions(body)):
+                continue
+            scopes = self.walker.scopes.get(identity_of(relation))
+            if not scopes:
+                raise NotExpressible("a relation whose types are not known")
+            changed |= self._relation(relation, scopes)
         return changed
 
     def _relation(self, relation: pb.Relation, scopes: Sequence[TypeScope]) -> bool:
@@ -88,7 +76,7 @@ class Rewriter:
         for scope in scopes:
             for make in (scope.make, scope.make_whole):
                 try:
-                    name = _name_of(self.analyzer, make, before)
+                    name = _name_of(self.walker.analyzer, make, before)
                 except Exception:  # noqa: S112
                     continue
                 value = pb.Expression()
@@ -127,12 +115,18 @@ class Rewriter:
         """Return the texts of the casts that an expression makes by itself and that are to be made another way, by argument."""
         if not isinstance(tree, Call) or tree.name not in MAKING_TEXTS:
             return {}
+        (construct,) = constructs_of(tree, lambda argument: self._class(argument, scopes, variables))
+        explicit = in_explicit_texts(construct)
+        if self._allows(construct) or explicit is None:
+            return {}
+        if not all(self._allows(part) or self._template(part) for part in explicit):
+            return {}
+        self.replaced.add(construct)
         casts = {}
         for place, argument in enumerate(tree.arguments):
             kind = self._class(argument, scopes, variables)
             if is_cast_to_text(kind):
-                template = self._template(Construct("cast", (kind, "string")))
-                casts[place] = template or "cast({0} AS string)"
+                casts[place] = self._template(Construct("cast", (kind, "string"))) or "cast({0} AS string)"
         return casts
 
     def _argument(self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
@@ -140,7 +134,7 @@ class Rewriter:
             return self._visit(argument, scopes, variables)
         types = next((found for scope in scopes if (found := scope.parameters(call, place, variables)) is not None), None)
         if types is None:
-            return False
+            raise NotExpressible("a lambda whose parameters have types that are not known")
         names = [".".join(variable.name_parts) for variable in argument.lambda_function.arguments]
         return self._visit(argument.lambda_function.function, scopes, {**variables, **dict(zip(names, types, strict=False))})
 
@@ -158,12 +152,16 @@ class Rewriter:
             return None
         constructs = constructs_of(tree, lambda argument: self._class(argument, scopes, variables))
         # A window has constructs for its keys and its frame; the last one is that of the function.
-        return self._template(constructs[-1]) if constructs else None
+        template = self._template(constructs[-1]) if constructs else None
+        if template is not None:
+            self.replaced.add(constructs[-1])
+        return template
 
     def _template(self, construct: Construct) -> str | None:
-        if self.table.allows(construct, falls_back=self.falls_back):
-            return None
-        return self.table.rewriting(construct, falls_back=self.falls_back)
+        return None if self._allows(construct) else self.table.rewriting(construct, falls_back=self.falls_back)
+
+    def _allows(self, construct: Construct) -> bool:
+        return self.table.allows(construct, falls_back=self.falls_back)
 
     def _class(self, argument: Expression, scopes: Sequence[TypeScope], variables: Variables) -> str:
         return next((found for scope in scopes if (found := scope.class_of(argument, variables)) != UNKNOWN), UNKNOWN)

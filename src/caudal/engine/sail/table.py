@@ -15,7 +15,7 @@ from caudal.engine.cache import cache_dir
 from caudal.engine.java import java_home, major
 from caudal.engine.sail.functions import BY_ZONE, DOUBLES_OF_NUMBERS, ESTIMATES, OF_LIBRARIES, ORDER_DEPENDENT
 from caudal.engine.sail.results import EngineAgreement, worse
-from caudal.engine.sail.signature import DECIMALS, Construct, in_explicit_texts
+from caudal.engine.sail.signature import DECIMALS, Construct
 from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -74,20 +74,11 @@ class EqualityTable:
             return None
         return self.rewritings.get(key)
 
-    def allows(self, construct: Construct, *, falls_back: bool = False, rewrites: bool = False, any_order: bool = False) -> bool:
+    def allows(self, construct: Construct, *, falls_back: bool = False, any_order: bool = False) -> bool:
         """Return whether a construct may run on Sail; `caudal.engine.sail.check.unequal_constructs` says what the conditions mean."""
-        key = construct.name, construct.key
-        verdict = self.verdicts.get(key)
+        verdict = self.verdicts.get((construct.name, construct.key))
         statuses = {"equal"} | ({"raises"} if falls_back else set()) | ({"order"} if any_order else set())
-        allowed = verdict is not None and verdict.status in statuses
-        if allowed or not rewrites:
-            return allowed
-        if self.rewriting(construct, falls_back=falls_back, any_order=any_order) is not None:
-            return True
-        explicit = in_explicit_texts(construct)
-        return explicit is not None and all(
-            self.allows(part, falls_back=falls_back, rewrites=rewrites, any_order=any_order) for part in explicit
-        )
+        return verdict is not None and verdict.status in statuses
 
     def write(self, file: Path) -> None:
         """Write the table as JSON: a line for what is equal of a construct, a line for each difference, all sorted."""

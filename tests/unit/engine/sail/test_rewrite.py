@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from pyspark.sql.connect import functions as F
 
-from caudal.engine.sail import rewrite
+from caudal.engine.connect import query_over
+from caudal.engine.sail import check
+from caudal.engine.sail.check import prepared
 from caudal.engine.sail.constructs import constructs_of_plan
 from caudal.engine.sail.results import EngineAgreement
-from caudal.engine.sail.rewrite import rewritten
 from caudal.engine.sail.table import EqualityTable
 
 RULES = {
@@ -22,7 +23,7 @@ RULES = {
 def rules(monkeypatch):
     """Rules of the test's own, so that it holds for every version's table."""
     verdicts = {key: EngineAgreement("different", reason="x") for key in RULES}
-    monkeypatch.setattr(rewrite, "installed_table", lambda: EqualityTable("1", "2", verdicts, dict(RULES)))
+    monkeypatch.setattr(check, "installed_table", lambda: EqualityTable("1", "2", verdicts, dict(RULES)))
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,10 @@ def days(sail):
     return sail.sql(
         "SELECT * FROM VALUES (1, 2147483647, DATE '2024-01-07', 9223372036854775807L), (2, 3, NULL, 1L) AS t(id, n, day, big)"
     )
+
+
+def rewritten(frame):
+    return prepared(frame)[0]
 
 
 def found(frame):
@@ -86,6 +91,36 @@ def test_sums(days):
     assert rewritten(frame).collect()[0].s == 1
     with pytest.raises(Exception, match=r"(?i)bigint|int64|overflow|range|cast"):
         rewritten(days.union(days).agg(F.sum("big").alias("s"))).collect()
+
+
+def refused(frame):
+    return {each.name for each in prepared(frame)[1]} & {"+", "weekday", "sum"}
+
+
+def test_every_copy_of_a_relation_is_rewritten(days):
+    added = days.select("id", (F.col("n") + F.col("id")).alias("m"))
+    both = rewritten(added.filter("id = 2").union(added))
+    assert refused(added.union(added)) == set()
+    with pytest.raises(Exception, match="value"):
+        both.collect()
+    joined = added.alias("a").join(added.alias("b"), F.col("a.id") == F.col("b.id")).select(F.col("b.m"))
+    assert refused(joined) == set()
+    with pytest.raises(Exception, match="value"):
+        rewritten(joined).collect()
+
+
+def test_a_query_in_sql_is_not_rewritten_and_so_refused(days):
+    frame = query_over(days.sparkSession, "SELECT sum(big) AS s, max(weekday(day)) AS w FROM days", {"days": days})
+    assert refused(frame) == {"sum", "weekday"}
+    # What was replaced elsewhere in the plan is not replaced within the query.
+    assert refused(
+        query_over(
+            days.sparkSession,
+            "SELECT weekday(w) AS v FROM t",
+            {"t": days.select(F.col("day").alias("w"), F.weekday("day").alias("x"))},
+        )
+    ) == {"weekday"}
+    assert refused(query_over(days.sparkSession, "SELECT x FROM t", {"t": days.select(F.weekday("day").alias("x"))})) == set()
 
 
 def test_a_plan_without_such_is_left_alone(days):
