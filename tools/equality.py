@@ -132,6 +132,7 @@ them, `max` and `min` of NaN, `weekday`. Where Spark's own result depends on the
 that shows only in a larger plan is not seen (`tests/differential/test_engines.py` compares fresh values, the conformance tests whole products). Doubles of `sum` and `avg` are compared on
 values whose sums are exact. Where an order has ties (`row_number`, `lag`, `limit` after a sort), either engine may take either row. Keys of range frames whose bounds lie beyond the ends
 of their type are an error on Spark only. Where a struct is null and Arrow holds values of its fields below it (frames made in memory, results of functions in Python), Sail shows them.
+Where only a comparison needs a sum that overflows (`n + 1 > 0` in a filter), Sail may compare the exact value where Spark raises. A query in SQL is not rewritten: what differs in it goes to Spark.
 
 ## Common functions that differ
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -123,6 +125,24 @@ def _reason(found: Found, verdict: EngineAgreement | None) -> str:
     if verdict.status == "unsupported":
         return f"Sail does not support it ({verdict.reason})"
     if verdict.example:
-        given, spark, sail = verdict.example
-        return f"for {given}, Spark's result is {spark}, Sail's {sail}"
+        given, spark, sail = map(as_written, verdict.example)
+        return f"where {given.partition(': ')[2] or given}, Spark gives {spark}, Sail {sail}"
     return verdict.reason
+
+
+def as_written(text: str) -> str:
+    """Return a value of the comparison as a person writes it: no hexadecimal doubles, no Python objects, of an error its first sentence."""
+    text = re.sub(r"'?(-?0x[0-9a-f.]+p[+-]\d+)'?", lambda match: repr(float.fromhex(match[1])), text)
+    text = re.sub(r"datetime\.datetime\(([\d, ]+)(?:, tzinfo=zoneinfo\.ZoneInfo\(key='(\w+)'\))?\)", _moment, text)
+    text = re.sub(r"datetime\.date\((\d+), (\d+), (\d+)\)", lambda match: str(dt.date(*map(int, match.groups()))), text)
+    text = re.sub(r"Decimal\('([^']*)'\)", r"\1", text)
+    text = re.sub(r"\b[abc]_(?=\w+ = )", "", text)
+    if not text.startswith("error: "):
+        return text
+    return f"an error ({re.split(r'(?<=[a-z])[.] ', text.removeprefix('error: '))[0][:120]})"
+
+
+def _moment(match: re.Match[str]) -> str:
+    parts = [int(part) for part in match[1].replace(" ", "").strip(",").split(",")]
+    moment = dt.datetime(*parts)  # type: ignore[arg-type]
+    return f"{moment}{' ' + match[2] if match[2] else ''}"

@@ -22,12 +22,13 @@ import pyarrow.parquet as pq
 
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.fresh import fresh_rows
-from caudal.engine.sail.functions import aggregate_cases, scalar_cases, window_cases, window_key_cases
+from caudal.engine.sail.functions import aggregate_cases, scalar_cases
 from caudal.engine.sail.queries import queries
 from caudal.engine.sail.results import EQUAL, JUDGED, EngineAgreement, worse
 from caudal.engine.sail.rewriting import rewriting_cases
 from caudal.engine.sail.table import EqualityTable, cached_table_file, stored_table, tabulate
 from caudal.engine.sail.values import rows
+from caudal.engine.sail.window_functions import window_cases, window_key_cases
 
 ENVIRONMENT = {"RUST_LOG": "error", "RUST_BACKTRACE": "0", "TZ": "America/New_York", "CAUDAL_JAVA": "bundled"}
 """Of the processes that compute: what depends on the machine's time zone must not be found equal where that is UTC by chance, and older versions of Java

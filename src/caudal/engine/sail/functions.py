@@ -17,7 +17,7 @@ _INTEGERS = "int bigint smallint tinyint"
 _DECIMALS = "dec10_2 dec38_18 dec18_6 dec20_0 dec5_0"
 _NUMBERS = "int bigint double dec10_2 float smallint tinyint dec38_18 dec18_6 dec20_0 dec5_0"
 _TIMES = "timestamp date timestamp_ntz"
-_ATOMS = f"string {_NUMBERS} {_TIMES} boolean binary"
+ATOMS = f"string {_NUMBERS} {_TIMES} boolean binary"
 _ARRAYS = "a_int a_plain a_string a_double a_bigint a_struct a_timestamp a_date a_boolean a_a_int"
 _MAPS = "m_string_int m_string_string m_int_double"
 
@@ -32,11 +32,11 @@ GROUPS: dict[str, str] = {
     "F": "double float",
     "N": _NUMBERS,
     "T": _TIMES,
-    "X": _ATOMS,
+    "X": ATOMS,
     "A": _ARRAYS,
     "M": _MAPS,
-    "Any": f"{_ATOMS} {_ARRAYS} {_MAPS} struct plain",
-    "Ordered": f"{_ATOMS} {_ARRAYS} struct plain",
+    "Any": f"{ATOMS} {_ARRAYS} {_MAPS} struct plain",
+    "Ordered": f"{ATOMS} {_ARRAYS} struct plain",
     # Two numbers as they meet: of one kind, of neighbouring kinds, and decimals with each other.
     "Same": _pairs([(kind, kind) for kind in _NUMBERS.split()]),
     "Pair": _pairs(
@@ -257,158 +257,20 @@ mode: small | string
 
 DISTINCT = "count: X | struct | int string\nsum avg: I | D | tame | special | tame_float\nmax min: X"
 
-ORDER_DEPENDENT = frozenset(
-    [
-        "sum",
-        "avg",
-        "mean",
-        "try_sum",
-        "try_avg",
-        "stddev",
-        "std",
-        "stddev_pop",
-        "stddev_samp",
-        "var_pop",
-        "var_samp",
-        "variance",
-        "skewness",
-        "kurtosis",
-        "corr",
-        "covar_pop",
-        "covar_samp",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "product",
-    ]
-)
-"""Functions whose last digits depend on the order in which doubles are added: they are compared on values for which they do not."""
-
-DOUBLES_OF_NUMBERS = frozenset(
-    [
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "cbrt",
-        "cos",
-        "cosh",
-        "cot",
-        "csc",
-        "degrees",
-        "exp",
-        "expm1",
-        "hypot",
-        "ln",
-        "log",
-        "log10",
-        "log1p",
-        "log2",
-        "pow",
-        "power",
-        "radians",
-        "rint",
-        "sec",
-        "sin",
-        "sinh",
-        "sqrt",
-        "tan",
-        "tanh",
-        "double",
-        "float",
-        "stddev",
-        "std",
-        "stddev_pop",
-        "stddev_samp",
-        "var_pop",
-        "var_samp",
-        "variance",
-        "skewness",
-        "kurtosis",
-        "corr",
-        "covar_pop",
-        "covar_samp",
-        "median",
-        "percentile",
-    ]
-)
-"""Functions that make doubles of numbers of any type."""
-OF_LIBRARIES = frozenset(
-    [
-        "acos",
-        "acosh",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "cbrt",
-        "cos",
-        "cosh",
-        "cot",
-        "csc",
-        "exp",
-        "expm1",
-        "hypot",
-        "ln",
-        "log",
-        "log10",
-        "log1p",
-        "log2",
-        "pow",
-        "power",
-        "sec",
-        "sin",
-        "sinh",
-        "tan",
-        "tanh",
-        "covar_pop",
-        "covar_samp",
-        "corr",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "stddev",
-        "std",
-        "stddev_pop",
-        "stddev_samp",
-        "var_pop",
-        "var_samp",
-        "variance",
-        "skewness",
-        "kurtosis",
-    ]
-)
-"""Functions whose last digit no standard fixes."""
-BY_ZONE = frozenset({"from_utc_timestamp", "to_utc_timestamp", "convert_timezone"})
-"""Functions that are given a time zone."""
-ESTIMATES = frozenset({"approx_count_distinct"})
-"""Functions that estimate."""
-
-CASTABLE = f"{_ATOMS} a_int a_string a_double m_string_int struct void"
+CASTABLE = f"{ATOMS} a_int a_string a_double m_string_int struct void"
 TARGETS = "boolean tinyint smallint int bigint float double decimal(5,0) decimal(10,2) decimal(18,6) decimal(20,0) decimal(38,18) string binary date timestamp timestamp_ntz"
 
 
 def scalar_cases() -> Iterator[Case]:
     """Return the cases of functions and operators of one row."""
-    for name, arguments in _lines(SCALAR):
-        yield Case(_call(name, arguments))
+    for name, arguments in signatures(SCALAR):
+        yield Case(call_of(name, arguments))
     yield from _special()
     yield from _casts()
 
 
-def _lines(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def signatures(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Return each name with each combination of kinds of arguments in a text of lines as above."""
     for line in text.strip().splitlines():
         names, _, alternatives = line.partition(": ")
         for name in names.rstrip(":").split():
@@ -464,7 +326,8 @@ def _argument(word: str, place: int) -> str:
     return "o" if word == "o" else f"{'abcabc'[place]}_{word}"
 
 
-def _call(name: str, kinds: tuple[str, ...]) -> str:
+def call_of(name: str, kinds: tuple[str, ...]) -> str:
+    """Return the text of a function of columns of these kinds."""
     columns = iter(range(6))
     arguments = [_argument(kind, next(columns) if not kind.startswith(("=", "'", "*")) else 0) for kind in kinds]
     if name in _OPERATORS:
@@ -477,7 +340,7 @@ def _call(name: str, kinds: tuple[str, ...]) -> str:
 
 
 def _special() -> Iterator[Case]:
-    for kind in _ATOMS.split():
+    for kind in ATOMS.split():
         yield Case(f"a_{kind} IN (b_{kind}, c_{kind})")
         yield Case(f"a_{kind} BETWEEN b_{kind} AND c_{kind}")
         yield Case(f"CASE WHEN a_boolean THEN a_{kind} END")
@@ -546,87 +409,7 @@ def _casts() -> Iterator[Case]:
 
 def aggregate_cases() -> Iterator[Case]:
     """Return the cases of functions of the rows of a group."""
-    for name, arguments in _lines(AGGREGATES):
-        yield Case(_call(name, arguments), "aggregate")
-    for name, arguments in _lines(DISTINCT):
-        yield Case(_call(name, arguments).replace("(", "(DISTINCT ", 1), "aggregate")
-
-
-FRAMES = {
-    "whole": "",
-    "running": "ORDER BY o",
-    "rows whole": "ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
-    "rows to current": "ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
-    "rows before": "ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING",
-    "rows near": "ORDER BY o ROWS BETWEEN 2 PRECEDING AND CURRENT ROW",
-    "rows around": "ORDER BY o ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
-    "rows past": "ORDER BY o ROWS BETWEEN 3 PRECEDING AND 1 PRECEDING",
-    "rows after": "ORDER BY o ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING",
-    "rows from current": "ORDER BY o ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
-    "range whole": "ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING",
-    "range to current": "ORDER BY o RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
-    "range near": "ORDER BY o RANGE BETWEEN 40 PRECEDING AND CURRENT ROW",
-    "range past": "ORDER BY o RANGE BETWEEN 60 PRECEDING AND 1 PRECEDING",
-    "range around": "ORDER BY o RANGE BETWEEN 30 PRECEDING AND 30 FOLLOWING",
-}
-OVER_FRAMES = """
-count: int | double | string | timestamp | date | boolean | bigint | a_int | struct | *
-sum avg: small | int | bigint | dec10_2 | dec38_18 | tame | special | rough | rough_float
-min max: int | bigint | double | string | date | timestamp | boolean | dec10_2
-first last: int =true | int =false | bigint =false | double =true | double =false | string =true | string =false | timestamp =true | timestamp =false | timestamp_ntz =false | timestamp_ntz =true | timestamp_ntz | float | int | bigint | double | string | date | timestamp | boolean | dec10_2 | struct | a_int
-first_value last_value any_value: int | double | string | timestamp
-collect_list collect_set array_agg: int | string | double | timestamp
-stddev stddev_samp stddev_pop variance var_samp var_pop: tame | small | rough
-bool_and bool_or count_if: boolean
-nth_value: int =2 | double =2 | string =1 | timestamp =3
-max_by min_by: string o
-"""
-RANKS = """
-lag lead: Any =1 | int =2 | double =4 | string =3 | timestamp =2 | bigint =96 | int =0 | int =-1 | N =1 =0 | string =1 '' | double =1 =0.0D | Any
-"""
-_BY_ORDER = frozenset({"nth_value", "first", "last", "first_value", "last_value", "collect_list", "array_agg", "any_value"})
-
-
-def window_cases() -> Iterator[Case]:
-    """Return the cases of functions over windows; the order within a group is total unless it is the order that is compared."""
-    for frame in FRAMES.values():
-        for name, arguments in _lines(OVER_FRAMES):
-            if name in _BY_ORDER and not frame:
-                continue
-            yield Case(f"{_call(name, arguments)} OVER (PARTITION BY g {frame})", "window")
-    for name, arguments in _lines(RANKS):
-        yield Case(f"{_call(name, arguments)} OVER (PARTITION BY g ORDER BY o)", "window")
-    for name in ("row_number()", "rank()", "dense_rank()", "percent_rank()", "cume_dist()", "ntile(4)", "ntile(10)", "ntile(100)"):
-        yield Case(f"{name} OVER (PARTITION BY g ORDER BY o)", "window")
-        yield Case(f"{name} OVER (PARTITION BY g ORDER BY o ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)", "window")
-        yield Case(f"{name} OVER (ORDER BY o)", "window")
-
-
-def window_key_cases() -> Iterator[Case]:
-    """Return the cases of keys of windows."""
-    for kind in f"{_ATOMS} struct a_int a_string".split():
-        key = TYPES[kind][0]
-        yield Case(f"count(*) OVER (PARTITION BY a_{kind})", "window", Construct("partition by", (key,)))
-        for text, told in {
-            "": "asc nulls first",
-            "DESC": "desc nulls last",
-            "ASC NULLS LAST": "asc nulls last",
-            "DESC NULLS FIRST": "desc nulls first",
-        }.items():
-            order = Construct("window order", (key, told))
-            yield Case(f"rank() OVER (PARTITION BY g ORDER BY a_{kind} {text})", "window", order)
-            yield Case(f"count(*) OVER (PARTITION BY g ORDER BY a_{kind} {text})", "window", order)
-    for kind, distances in {
-        "seconds": ["1", "900", "3600", "86400"], "double": ["1.5D", "1"], "date": ["interval '1' day", "interval '1' month", "1"],
-        "timestamp": ["interval '1' hour", "interval '1' day", "interval '1' month", "interval '15' minute", "interval '7' day"], "small": ["1", "2"], "dec10_2": ["1"],
-    }.items():  # fmt: skip
-        for distance in distances:
-            told = "interval month" if "month" in distance else "interval day" if "interval" in distance else "number"
-            for text, upper in (
-                ("", "CURRENT ROW"),
-                ("DESC", "CURRENT ROW"),
-                ("", f"{distance} FOLLOWING"),
-                ("DESC", f"{distance} FOLLOWING"),
-            ):
-                frame = f"PARTITION BY g ORDER BY a_{kind} {text} RANGE BETWEEN {distance} PRECEDING AND {upper}"
-                yield Case(f"count(*) OVER ({frame})", "window", Construct("range frame", (TYPES[kind][0], told)))
+    for name, arguments in signatures(AGGREGATES):
+        yield Case(call_of(name, arguments), "aggregate")
+    for name, arguments in signatures(DISTINCT):
+        yield Case(call_of(name, arguments).replace("(", "(DISTINCT ", 1), "aggregate")

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from caudal.engine.sail.cases import Case
-from caudal.engine.sail.functions import FRAMES
 from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.values import KINDS
+from caudal.engine.sail.window_functions import FRAMES
 
 INTEGERS = {"tinyint": "int", "smallint": "int", "int": "bigint"}
 """For each type of whole numbers one in which its sums and products cannot overflow."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
 from caudal.engine.java import java_home, major
-from caudal.engine.sail.functions import BY_ZONE, DOUBLES_OF_NUMBERS, ESTIMATES, OF_LIBRARIES, ORDER_DEPENDENT
+from caudal.engine.sail.doubts import doubts_of
 from caudal.engine.sail.results import EngineAgreement, worse
-from caudal.engine.sail.signature import DECIMALS, Construct
+from caudal.engine.sail.signature import Construct
 from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) 
         elif verdict is not None:
             for construct in case.constructs:
                 key = construct.name, construct.key
-                judged = _by_order(verdict) if _depends_on_order(construct) else verdict
-                if (doubt := doubt_of(construct)) is not None:
-                    judged = worse(judged, doubt)
+                judged = verdict
+                for doubt in doubts_of(construct):
+                    judged = worse(doubt, judged)
                 table.verdicts[key] = worse(table.verdicts.get(key, judged), judged)
     for (key, template), verdict in rewritings.items():
         if verdict.status in ("equal", "order", "raises") and key not in table.rewritings:
@@ -138,40 +138,6 @@ def tabulate(cases: Sequence[Case], verdicts: Sequence[EngineAgreement | None]) 
             table.unordered |= {key} if verdict.status == "order" else set()
             table.fallible |= {key} if verdict.status == "raises" else set()
     return table
-
-
-def _depends_on_order(construct: Construct) -> bool:
-    if not any(kind in ("double", "float") for kind in construct.arguments):
-        return False
-    # Over an ordered frame, rows are added in its order.
-    unordered = not construct.name.endswith(" over") or construct.arguments[-1] == "whole"
-    return unordered and construct.name.removesuffix(" over").removesuffix(" distinct") in ORDER_DEPENDENT
-
-
-def doubt_of(construct: Construct) -> EngineAgreement | None:
-    """Return what is known of a construct beyond the values that it happens to be compared on; None if nothing is."""
-    name = construct.name.removesuffix(" over").removesuffix(" distinct")
-    kinds = construct.arguments
-    if any(kind in DECIMALS for kind in kinds) and (name in DOUBLES_OF_NUMBERS or {"double", "float"} & {*kinds}):
-        return _DIVIDED
-    if name in OF_LIBRARIES:
-        return EngineAgreement("digits", reason="the last digit is that of the engine's library of functions")
-    if name in BY_ZONE and any(kind.startswith("'") and "/" in kind and "Etc/" not in kind for kind in kinds):
-        return EngineAgreement("different", reason="for years to come, Sail's rules of the zone end sooner than Spark's")
-    if any("struct" in kind for kind in kinds) and (name == "createDataFrame" or any(kind.startswith("-> ") for kind in kinds)):
-        return _HIDDEN
-    return ESTIMATED if name in ESTIMATES else None
-
-
-_DIVIDED = EngineAgreement(
-    "digits", reason="Sail divides to make a double of a decimal; beyond 2^53 units its last digit may differ"
-)
-_HIDDEN = EngineAgreement("different", reason="where a struct is null, Sail shows the values that Arrow may hold below it")
-ESTIMATED = EngineAgreement("different", reason="an estimate, which each engine makes in its own way")
-
-
-def _by_order(verdict: EngineAgreement) -> EngineAgreement:
-    return worse(verdict, EngineAgreement("order", reason="the last digits depend on the order in which rows are added"))
 
 
 def read_table(file: Path) -> EqualityTable:

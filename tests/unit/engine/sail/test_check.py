@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql.connect import functions as F
 
 from caudal.engine.sail import check, table
-from caudal.engine.sail.check import unequal_constructs
+from caudal.engine.sail.check import as_written, unequal_constructs
 from caudal.engine.sail.results import EngineAgreement
 
 
@@ -28,7 +28,7 @@ def test_what_is_equal_may_run(plain):
 def test_what_differs_may_not(plain):
     (refused,) = unequal_constructs(plain.select(F.weekday(F.to_date("zone"))), falls_back=True)
     assert (refused.name, refused.arguments) == ("weekday", "date")
-    assert "Spark's result is 6, Sail's -1" in str(refused)
+    assert "where date = 2024-01-07, Spark gives 6, Sail -1" in str(refused)
 
 
 def test_what_was_not_compared_may_not(plain):
@@ -93,3 +93,20 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     assert table.read_table(tmp_path / "table.json") == written
     document = json.loads((tmp_path / "table.json").read_text())
     assert list(document["constructs"]) == sorted(document["constructs"])
+
+
+@pytest.mark.parametrize(
+    ("kept", "written"),
+    [
+        ("'0x1.4000000000000p+1'", "2.5"),
+        ("a_double = 2.5, b_int = 1", "double = 2.5, int = 1"),
+        ("a_at = datetime.datetime(2024, 3, 10, 2, 30, tzinfo=zoneinfo.ZoneInfo(key='UTC'))", "at = 2024-03-10 02:30:00 UTC"),
+        ("Decimal('2.50')", "2.50"),
+        (
+            "error: [ARITHMETIC_OVERFLOW] long overflow. Use 'try_add' to tolerate it.",
+            "an error ([ARITHMETIC_OVERFLOW] long overflow)",
+        ),
+    ],
+)
+def test_an_example_reads_as_a_person_writes_it(kept, written):
+    assert as_written(kept) == written
