@@ -21,6 +21,9 @@ from caudal.errors import EnvironmentProblem
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+# gRPC starts its threads anew in a forked child, whose files are then closed: one child in ten ended before it became Java.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
 SCHEME = "sc://"
 _NO_JAVA = "a Connect client does not see the server's Java process"
 LACKS_OF_CLIENTS: Mapping[Capability, str] = {

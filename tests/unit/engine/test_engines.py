@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,34 @@ def test_the_setting_names_the_engines_in_order(tmp_path: Path) -> None:
     with pytest.raises(DeclarationProblem, match="Did you mean 'sail'"):
         settings(tmp_path, {"CAUDAL_ENGINE": "sial"})
     assert "SPARK_CONNECT_MODE_ENABLED" not in os.environ
+
+
+STARTING_WHILE_ASKING = """
+import signal, subprocess, sys, threading
+from caudal.engine.choice import sail
+from caudal.engine.protocol import SessionRequest
+
+engine, over = sail(), threading.Event()
+with engine.speaking():
+    session = engine.session(SessionRequest(cores=2))
+
+    def ask():
+        while not over.is_set():
+            session.sql("SELECT 1").collect()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    started = [  # as PySpark starts Java
+        subprocess.run(["true"], preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN), capture_output=True).returncode for _ in range(80)
+    ]
+    over.set()
+    asking.join()
+engine.stop()
+sys.exit(str([code for code in started if code]) if any(started) else 0)
+"""
+
+
+def test_a_process_can_be_started_while_a_server_is_asked() -> None:
+    pytest.importorskip("pysail", reason="pip install 'caudal[sail]'")
+    done = subprocess.run([sys.executable, "-c", STARTING_WHILE_ASKING], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
