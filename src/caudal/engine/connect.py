@@ -80,19 +80,26 @@ class ConnectEngine:
         return None
 
     def session(self, request: SessionRequest) -> SparkSession:
-        """Return the session with the server.
+        """Return the session with the server: another one where the server does not know the last one any more.
 
         Raises
         ------
         EnvironmentProblem : no server answers
         """
-        if self._session is None or self._session.is_stopped:  # type: ignore[attr-defined]
-            self._session = self._connect(self._address)
-            ENGINES[self._session.session_id] = self  # type: ignore[attr-defined]
+        if self._session is not None and not self._session.is_stopped:  # type: ignore[attr-defined]
+            try:
+                return self._configured(self._session, request)
+            except Exception:  # of two libraries: the server has forgotten a session that was idle, or is another one
+                ConnectEngine.stop(self)
+        self._session = self._connect(self._address)
+        ENGINES[self._session.session_id] = self  # type: ignore[attr-defined]
+        return self._configured(self._session, request)
+
+    def _configured(self, session: SparkSession, request: SessionRequest) -> SparkSession:
         for name, value in (_SETTINGS | dict(request.conf)).items():
             if name.startswith("spark.sql."):  # others belong to the server
-                self._session.conf.set(name, value)
-        return self._session
+                session.conf.set(name, value)
+        return session
 
     def _connect(self, address: str) -> SparkSession:
         _check_libraries()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from caudal.engine.connect import ConnectEngine, query_over
 from caudal.engine.files import literal_path, parquet_frame
 from caudal.engine.mode import speaks_connect
 from caudal.engine.protocol import SessionRequest, require_capability
+from caudal.engine.sail.engine import SailEngine
 from caudal.errors import DeclarationProblem, EngineLacks, EnvironmentProblem
 
 Try = Callable[[Any, Path], object]
@@ -154,6 +156,21 @@ def test_every_reason_ends_a_sentence(on_sail: Any) -> None:
         EngineLacks, match=r"A test needs counting rows while they are written, which Sail [\d.]+ lacks: it does not"
     ):
         require_capability(sail(), Capability.OBSERVE, "A test")
+
+
+def test_a_session_that_the_server_has_forgotten_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("caudal.engine.sail.engine.IDLE_S", 1)
+    engine = SailEngine()
+    with engine.speaking():
+        forgotten = engine.session(SessionRequest(cores=1))
+        assert engine.session(SessionRequest(cores=1)) is forgotten
+        for _ in range(20):  # a question itself makes it wait anew
+            time.sleep(3)
+            if not shows(lambda spark, _: spark.range(3).count() == 3, forgotten, Path()):
+                break
+        assert not shows(lambda spark, _: spark.range(3).count() == 3, forgotten, Path())
+        assert engine.session(SessionRequest(cores=1)).range(3).count() == 3
+    engine.stop()
 
 
 def test_a_query_finds_its_frames_without_views(on_sail: Any) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 STACK_BYTES = 128 << 20  # only reserved; a plan of a thousand unions fits
+IDLE_S = 365 * 86_400  # the server is this process's own and ends with it; by default it forgets a session that is idle for 15 minutes
 LACKS: Mapping[Capability, str] = {
     **LACKS_OF_CLIENTS,
     Capability.OBSERVE: "it does not implement observations ('collect metrics')",
@@ -140,6 +141,7 @@ def _launch(request: SessionRequest) -> subprocess.Popen[bytes]:
         raise missing_library("pysail", extra="sail", for_="The engine 'sail'")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environment |= {"RUST_LOG": environment.get("RUST_LOG", "error"), "SAIL_RUNTIME__STACK_SIZE": str(STACK_BYTES)}
+    environment["SAIL_SPARK__SESSION_TIMEOUT_SECS"] = str(IDLE_S)
     if request.cores is not None:
         environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(request.cores)
     return subprocess.Popen(
