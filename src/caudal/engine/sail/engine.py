@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 STACK_BYTES = 128 << 20  # only reserved; a plan of a thousand unions fits
-IDLE_S = 365 * 86_400  # the server is this process's own and ends with it; by default it forgets a session that is idle for 15 minutes
+IDLE_S = 365 * 86_400  # the server ends with this process; by default it forgets a session that is idle for 15 minutes
 LACKS: Mapping[Capability, str] = {
     **LACKS_OF_CLIENTS,
     Capability.OBSERVE: "it does not implement observations ('collect metrics')",
