@@ -126,7 +126,7 @@ Sail {table.pysail} beside Spark {table.spark}, {len(names)} constructs with {le
 {rows}
 
 For {len(table.rewritings)} of those that differ Sail computes an equal expression in their place (`caudal.engine.sail.rewriting`): sums and products of whole numbers that raise where they overflow, `round` and `rint`, doubles as texts as Java writes
-them, `max` and `min` of NaN, `weekday`. Where Spark's own result depends on the order in which it adds (a sum of `bigint` that overflows on the way, though its total does not), the total counts. Another version of Sail is refused until `{COMMAND}` has compared it; its table then lies in the user's cache.
+them, `max` and `min` of NaN, `weekday`. Times are converted by zones (`zones.json`: compared at every change of clocks from 1840 to 2099) for these years. Where Spark's own result depends on the order in which it adds (a sum of `bigint` that overflows on the way, though its total does not), the total counts. Another version of Sail is refused until `{COMMAND}` has compared it; its table then lies in the user's cache.
 
 **Not promised.** Values are samples: a construct whose difference shows at none of them counts as equal. Constructs are compared one by one, not in each other: a fault of an optimizer
 that shows only in a larger plan is not seen (`tests/differential/test_engines.py` compares fresh values, the conformance tests whole products). Doubles of `sum` and `avg` are compared on

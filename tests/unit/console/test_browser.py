@@ -68,7 +68,7 @@ def test_ten_updates_a_second_of_sixteen_sensors_are_all_drawn(
         time.sleep(SECONDS)
         end = page.evaluate("caudal.follower.last")
         busy = (browser.cpu_s() - spent) / SECONDS
-        wait(page, f"caudal.log.some(([number]) => number === {end})", within_s=5)
+        wait(page, f"caudal.log.some(([number]) => number === {end})")
         frames = page.evaluate("cancelAnimationFrame(window.ticking), window.frames_")
         log = [one for one in page.evaluate("caudal.log") if first < one[0] <= end]
         missed, errors = page.evaluate("caudal.follower.missed"), list(browser.errors)

@@ -22,6 +22,7 @@ from caudal.engine.sail.expressions import (
     Variable,
     walk,
 )
+from caudal.engine.sql_functions import AGGREGATES
 
 DECIMALS = ("decimal18", "decimal38")
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
@@ -114,71 +115,6 @@ CARRIED = frozenset({"struct", "named_struct"})
 """Functions that only carry values: each class counts for itself."""
 TRANSPARENT = frozenset({"window", "session_window"})
 
-AGGREGATES = frozenset(
-    [
-        "any",
-        "any_value",
-        "approx_count_distinct",
-        "approx_percentile",
-        "array_agg",
-        "avg",
-        "bit_and",
-        "bit_or",
-        "bit_xor",
-        "bool_and",
-        "bool_or",
-        "collect_list",
-        "collect_set",
-        "corr",
-        "count",
-        "count_if",
-        "covar_pop",
-        "covar_samp",
-        "every",
-        "first",
-        "first_value",
-        "grouping",
-        "grouping_id",
-        "histogram_numeric",
-        "kurtosis",
-        "last",
-        "last_value",
-        "listagg",
-        "max",
-        "max_by",
-        "mean",
-        "median",
-        "min",
-        "min_by",
-        "mode",
-        "percentile",
-        "percentile_approx",
-        "product",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_count",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "skewness",
-        "some",
-        "std",
-        "stddev",
-        "stddev_pop",
-        "stddev_samp",
-        "string_agg",
-        "sum",
-        "try_avg",
-        "try_sum",
-        "var_pop",
-        "var_samp",
-        "variance",
-    ]
-)
-"""Functions of several rows."""
 
 # Characters that mean the same in Java's and in Rust's regular expressions, with plain classes and greedy repetition.
 _PLAIN_REGEX = re.compile(
@@ -382,7 +318,7 @@ def direction(order: Order) -> str:
 
 def is_aggregate(expression: Expression) -> bool:
     """Return whether an expression is a function of several rows."""
-    return isinstance(expression, Call) and expression.name.removesuffix(" distinct") in AGGREGATES
+    return isinstance(expression, Call) and expression.name.removesuffix(" distinct") in {*AGGREGATES, "product"}
 
 
 def join_constructs(name: str, condition: Expression, class_of: TypeOf) -> list[Construct]:

@@ -16,6 +16,7 @@ from caudal.engine.java import java_home, major
 from caudal.engine.sail.doubts import doubts_of
 from caudal.engine.sail.results import EngineAgreement, worse
 from caudal.engine.sail.signature import Construct
+from caudal.engine.sail.zones import zone_rewritings
 from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -174,6 +175,10 @@ def installed_table() -> EqualityTable | None:
     table = stored_table()
     if table is not None and not _java_writes_shortest_digits():
         table.rewritings.pop(("cast", "double, string"), None)
+    if table is not None:
+        conversions = dict(zone_rewritings(table.pysail))
+        table.rewritings |= conversions
+        table.fallible |= conversions.keys()
     return table
 
 
