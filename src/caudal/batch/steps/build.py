@@ -96,7 +96,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
         )
         code = _code(ws.product, table, reads)
         lineage = lineage_document(frame, frames)
-        frame, unequal = ws.spark.prepared(frame, f"Table '{table.name}'")
         if extent.days is not None:
             frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
@@ -106,12 +105,12 @@ def work(ws: Workspace, table: Table) -> StepResult:
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
-            **({"notes": [unequal]} if unequal is not None else {}),
         }
         with apply_spark_options(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 tables,
+                ws.spark,
                 table,
                 frame,
                 origin,

@@ -57,7 +57,7 @@ def _engine_remarks(product: Product, settings: Settings) -> list[str]:
     from caudal.engine.choice import engines
     from caudal.runtime.opening import open_home
 
-    first, *others = engines(settings.engine)
+    first, *others = engines(settings.engine, master=settings.master, conf=settings.spark)
     lake = open_home(settings).lake
     remarks = []
     for step in plan(product, metastore=settings.metastore is not None):
