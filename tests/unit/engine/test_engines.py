@@ -224,6 +224,14 @@ def test_a_server_that_died_is_started_again() -> None:
     assert engine._process is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses a process to end where memory runs out")
+def test_where_memory_runs_out_the_server_ends_first(sail_server: Any) -> None:
+    engine = sail()
+    assert isinstance(engine, SailEngine)
+    assert engine._process is not None
+    assert int(Path(f"/proc/{engine._process.pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     engine = ConnectEngine("sc://127.0.0.1:1")
     with pytest.raises(EnvironmentProblem, match=r"No Spark Connect server answers at sc://127.0.0.1:1"):
