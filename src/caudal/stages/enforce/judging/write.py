@@ -94,8 +94,9 @@ def set_aside_repeats(
     observation = Observation()
     if warning and not counted_by_writer:
         rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
-    broken_rules = F.array(*(F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning))
     none = F.array(F.lit(None).cast("string"))
+    broken = [F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning]
+    broken_rules = F.array(*broken) if broken else none
     reasons = F.array_except(F.concat(F.coalesce(F.col(REASONS), none), broken_rules), none)
     rows = rows.withColumns(
         {
