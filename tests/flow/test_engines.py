@@ -128,6 +128,21 @@ def test_tables_of_the_products_are_equal(name: str, tmp_path: Path, shared_data
     assert differences(tmp_path / "spark" / "lake", tmp_path / "auto" / "lake") == []
 
 
+def test_a_query_in_sql_is_made_for_the_days_that_changed(tmp_path: Path, spark: Any, sail_server: Any) -> None:
+    """Sail does not tell how far a query looks back: Spark, which does, makes the days; a first time Sail makes all."""
+    (tmp_path / "product.py").write_text(
+        "import caudal as cd\n"
+        "product = cd.Product('asked')\n"
+        "product.source('raw', cd.files('*.csv'), schema=cd.schema(at='timestamp', n='long'), event_time='at', partition='day')\n"
+        "product.sql('wide', 'SELECT at, n FROM raw WHERE n > 0', event_time='at', partition='day')\n"
+    )
+    (tmp_path / "a.csv").write_text("at,n\n2024-01-01 10:00:00,1\n2024-01-02 10:00:00,2\n")
+    caudal("run", tmp_path, "--home", tmp_path / "home", "--engine", "auto", CAUDAL_JAVA="none")
+    (tmp_path / "b.csv").write_text("at,n\n2024-01-03 10:00:00,3\n")
+    document = caudal("run", tmp_path, "--home", tmp_path / "home", "--engine", "auto")
+    assert document["tables"]["wide"]["partitions_written"] == 1
+
+
 JUDGED = """
 import caudal as cd
 from caudal import expect as ex
