@@ -31,7 +31,7 @@ def timed(command: list[str], log: Path) -> float:
             check=True,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "CAUDAL_MEMORY": os.environ.get("CAUDAL_MEMORY", "4g")},
+            env={"CAUDAL_MEMORY": "4g", "CAUDAL_ENGINE": "spark", **os.environ},
         )
     return time.perf_counter() - began
 

@@ -26,7 +26,7 @@ def ran(home: Path, data: Path, product: Path = PRODUCT) -> dict[str, Any]:
     from caudal.batch.batch import run
     from caudal.declarations.settings import Settings
 
-    done = run(product, Settings(home=home, data=data, cores=CORES, memory="1g"))
+    done = run(product, Settings(home=home, data=data, engine="spark", cores=CORES, memory="1g"))
     if done.error is not None:
         raise done.error
     return done.document

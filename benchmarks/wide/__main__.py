@@ -57,7 +57,7 @@ def caudal_s(folder: Path, columns: int, rows: int) -> float:
     folder.mkdir()
     write(folder / "a.csv", columns, rows)
     (folder / "product.py").write_text(PRODUCT)
-    return processor_s([sys.executable, "-m", "caudal", "run", str(folder), "--home", str(folder / "home")])
+    return processor_s([sys.executable, "-m", "caudal", "run", str(folder), "--home", str(folder / "home"), "--engine", "spark"])
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """Run the command line and die by SIGKILL at a chosen event: before or after each thing that leaves a trace on the disk.
 
 Usage: ``python killed.py WHEN LOG -- run FOLDER …``, with WHEN one of ``count`` (only write the events' names into LOG), a number (the
-event of that number, from 1), ``at:NAME`` (the first event of that name) or ``after:SECONDS``.
+event of that number, from 1), ``at:NAME`` (the first event of that name), ``after:SECONDS``, or ``server:NAME`` (at the first event of that
+name the process of Sail dies, and the command goes on).
 """
 
 from __future__ import annotations
@@ -43,15 +44,18 @@ def main() -> None:
     """Arm the places and run."""
     when, log = sys.argv[1], sys.argv[2]
     sys.argv = ["caudal", *sys.argv[4:]]
-    count = 0
+    count, has_struck_server = 0, False
 
     def event(name: str) -> None:
-        nonlocal count
+        nonlocal count, has_struck_server
         count += 1
         with open(log, "a") as out:
             out.write(f"{count} {name}\n")
         if (when.isdigit() and count == int(when)) or when == f"at:{name}":
             os.kill(os.getpid(), signal.SIGKILL)
+        if when == f"server:{name}" and not has_struck_server:
+            has_struck_server = True
+            os.kill(importlib.import_module("caudal.engine.choice").sail()._process.pid, signal.SIGKILL)
 
     def armed(function, name):
         @functools.wraps(function)

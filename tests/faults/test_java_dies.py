@@ -38,12 +38,12 @@ def read(spark, files, *args, **more):
     return reader(spark, files, *args, **more)
 
 reading.read_files = read
-first = run(folder, Settings(home=folder / "home"))
+first = run(folder, Settings(home=folder / "home", engine="spark"))
 assert first.exit_code == 3, first.error
 assert "deadly.csv" in first.error.sentence() and "Java process ended" in first.error.sentence(), first.error
 assert {step["step"]: step["state"] for step in first.document["steps"]}["read:z_other"] == "succeeded", first.document["steps"]
 (folder / "in" / "deadly.csv").unlink()
-second = run(folder, Settings(home=folder / "home"))
+second = run(folder, Settings(home=folder / "home", engine="spark"))
 assert second.error is None, second.error
 assert delta.read_version(Home(folder / "home").table("p", "a_raw")).rows == 1
 """

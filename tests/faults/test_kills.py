@@ -34,7 +34,7 @@ ALIKE = ("counts_2024-04-01.csv", "visitors_hour")
 VOLATILE = ("model_version", "input_version")
 
 
-def caudal(when, folder, home, log, fresh=False):
+def caudal(when, folder, home, log, *options, fresh=False):
     """Run the product, to die at ``when``; returns the exit code."""
     command = [
         sys.executable,
@@ -49,6 +49,7 @@ def caudal(when, folder, home, log, fresh=False):
         "--home",
         str(home),
         "--json",
+        *options,
     ]
     out = log.with_suffix(".out")
     with out.open("w") as told:
@@ -167,6 +168,22 @@ def test_random_moments(undisturbed, tmp_path):
         if hits >= 3:
             break
     assert hits >= 3
+
+
+def test_the_process_of_sail_is_killed(undisturbed, tmp_path):
+    """On ``sail`` the run fails with a sentence and nothing of the step is seen; on ``auto`` the step is done on Spark."""
+    pytest.importorskip("pysail", reason="pip install 'caudal[sail]'")
+    folder, _, expected, *_ = undisturbed
+    home, log = tmp_path / "home", tmp_path / "sail.log"
+    assert caudal("server:before judge_and_write counts", folder, home, log, "--engine", "sail") == 5
+    assert "--engine auto" in log.with_suffix(".out").read_text()
+    half_seen(home, expected)
+    log = tmp_path / "auto.log"
+    code = caudal("server:before judge_and_write counts", folder, home, log, "--engine", "auto")
+    assert code == 0, log.with_suffix(".out").read_text()
+    written = [line.split(" ", 1)[1] for line in log.read_text().splitlines() if line.endswith("judge_and_write counts")]
+    assert written == ["before judge_and_write counts", "before judge_and_write counts", "after judge_and_write counts"]
+    assert snapshot(home) == expected
 
 
 def test_killed_while_an_increment_is_made(undisturbed, tmp_path):

@@ -26,6 +26,7 @@ from caudal.ledger.records import profiles
 from caudal.ledger.rows import ExpectationDocument, LineageDocument, StepDetail
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_spark import RunSpark
 from caudal.stages.enforce.judging import judge
 from caudal.storage import delta
 from caudal.storage.place import Place, move, remove
@@ -62,24 +63,31 @@ class Origin:
 
 
 def publish(
-    record: RunRecord, tables: ProductTables, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: StepDetail,
-    lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {},
+    record: RunRecord, tables: ProductTables, spark: RunSpark, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: StepDetail,
+    lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {}, own: DataFrame | None = None,
 ) -> StepResult:  # fmt: skip
     """Publish a frame as the next version of the node's table, and the rows that fail its expectations in its quarantine; return the step's result.
 
+    Parameters
+    ----------
+    own : as of `judge_and_write`
+
     Raises
     ------
+    EngineLacks : the engine is not known to give Spark's rows, and Spark can compute them instead; nothing is published
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
     stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
-    judged = judge_and_write(tables, node, storable(frame, node, tables.product.tz), stage, origin.fresh)
+    judged, unequal = judge_and_write(spark, tables, node, storable(frame, node, tables.product.tz), stage, origin.fresh, own)
     outcome = _judgement_of(record, node, judged, stage)
-    further_detail = notes(stage / GOOD)
+    further_detail: StepDetail = {**detail, **notes(stage / GOOD)}
+    if unequal:
+        further_detail["notes"] = [*further_detail.get("notes", ()), *unequal]
     record.check_claim()
     schema, identity = _schema(judged.frame, node), _identity(record, origin)
     files = delta.staged(tables.folder(node.name), stage / GOOD)
     _publish_quarantine(tables, node, stage, schema, _replace_in_quarantine(replace, node, origin), identity)
-    result = _step_result(node, origin, outcome, files, {**detail, **further_detail}, lineage)
+    result = _step_result(node, origin, outcome, files, further_detail, lineage)
     version = delta.commit(
         tables.folder(node.name), files, schema, partitioned=node.partition is not None, replace=replace,
         identity={**identity, "done": _result_as_json(result)},
@@ -109,20 +117,40 @@ def day_of(frame: DataFrame, node: Node, tz: str) -> Column:
     return F.to_date(event_time)
 
 
-def judge_and_write(tables: ProductTables, node: Node, frame: DataFrame, stage: Place, fresh: Sequence[str] = ()) -> JudgedFrame:
-    """Return the judged rows; they are written to a folder that no version names yet.
+def judge_and_write(
+    spark: RunSpark,
+    tables: ProductTables,
+    node: Node,
+    frame: DataFrame,
+    stage: Place,
+    fresh: Sequence[str] = (),
+    own: DataFrame | None = None,
+) -> tuple[JudgedFrame, list[str]]:
+    """Return the judged rows, and why the engine is not known to give Spark's; they are written to a folder that no version names yet.
 
     Parameters
     ----------
     fresh : the values of ``_segment`` of a table that is made file by file, where they are known
+    own : DataFrame, optional, a part of the frame that caudal itself makes by functions that no list of equal ones holds, such as the rows of raw files
+
+    Raises
+    ------
+    EngineLacks : as of `RunSpark.prepared`
     """
+    unequal: dict[str, None] = {}
+
+    def prepare(frame: DataFrame) -> DataFrame:
+        prepared_frame, sentence = spark.prepared(frame, f"{'Source' if _is_from_raw(node) else 'Table'} '{node.name}'", own)
+        unequal.update({} if sentence is None else {sentence: None})
+        return prepared_frame
+
     other_tables = {name: tables.frame(frame.sparkSession, name) for expectation in node.expect for name in expectation.tables}
     judged = judge(
         frame, node.expect, others=other_tables, day=delta.DAY if node.partition else None, table=node.name, tz=tables.product.tz
     )
     partition_columns = [*(["_segment"] if node.by_file else []), *([delta.DAY] if node.partition else [])]
-    judged.write(stage, partition_columns, segments=fresh if node.by_file else ())
-    return judged
+    judged.write(stage, partition_columns, segments=fresh if node.by_file else (), prepare=prepare)
+    return judged, [*unequal]
 
 
 def _judgement_of(record: RunRecord, node: Node, judged: JudgedFrame, stage: Place) -> JudgingOutcome:

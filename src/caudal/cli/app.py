@@ -41,7 +41,7 @@ EngineOption = Annotated[
     str | None,
     typer.Option(
         "--engine",
-        help="What computes the tables: spark; sail, without Java; auto, Sail where it can and else Spark; or sc://host:port.  [default: spark]",
+        help="What computes the tables: auto, Sail where it is installed and can, else Spark; spark; sail, without Java; or sc://host:port.  [default: auto]",
     ),
 ]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder that the sources' file patterns are looked up in.")]

@@ -141,8 +141,7 @@ def _preview_on(engine: QueryEngine, spark: RunSpark, tables: ProductTables, nod
             samples = {name: _newest_rows(tables, session, name, rows) for name in node.inputs}
             frames = {name: frame.alias(name) for name, (frame, _) in samples.items()}
             frame = frame_of(tables.product, session, node, frames)
-            frame, _ = spark.prepared(frame, f"Table '{node.name}'")
-            judged = judge_and_write(tables, node, storable(frame, node, tables.product.tz), stage)
+            judged, _ = judge_and_write(spark, tables, node, storable(frame, node, tables.product.tz), stage)
             outcome = judged.outcome(written=stage)
         of_tables = {expectation.name for expectation in judged.expectations if isinstance(expectation, TableExpectation)}
         columns = [name for name in judged.frame.columns if not name.startswith("_")]

@@ -14,7 +14,7 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.secret import Address, Secret, is_secret_name, secrets_hidden
 
 FILE = "caudal.toml"
-ENGINES = ("spark", "sail", "auto")
+ENGINES = ("auto", "spark", "sail")
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Settings:
     data : folder that relative file patterns of sources are looked up in
     ledger : database URL of the ledger; SQLite in the home unless given
     lake : where raw files and tables lie, ``s3://bucket/…``, ``hdfs://host:port/…`` or a folder; in the home unless given
-    engine : what computes the tables: ``spark``; ``sail``; ``auto``, Sail where it can and else Spark; or ``sc://host:port``, a Spark
-        Connect server
+    engine : what computes the tables: ``auto``, Sail where it is installed and can, else Spark; ``spark``; ``sail``; or ``sc://host:port``, a
+        Spark Connect server
     master : Spark master; ``local[*]`` unless given
     memory : memory of the Spark driver, e.g. ``4g``
     cores : cores that local Spark uses
@@ -50,7 +50,7 @@ class Settings:
     data: Path | None = None
     ledger: str | None = None
     lake: str | None = None
-    engine: str = "spark"
+    engine: str = "auto"
     master: str | None = None
     memory: str | None = None
     cores: int | None = None

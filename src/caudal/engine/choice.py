@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC, runs_locally
-from caudal.engine.connect import ENGINES, SCHEME, ConnectEngine
+from caudal.engine.connect import ENGINES, LIBRARIES, SCHEME, ConnectEngine
+from caudal.engine.settings import is_local
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,18 +18,31 @@ if TYPE_CHECKING:
     from caudal.engine.protocol import QueryEngine
 
 
-def engines(setting: str) -> tuple[QueryEngine, ...]:
+def engines(setting: str, *, master: str | None = None, conf: Mapping[str, str] | None = None) -> tuple[QueryEngine, ...]:
     """Return the engines of a setting, that to be tried first first.
 
     Parameters
     ----------
-    setting : ``spark``, ``sail``, ``auto`` (Sail where it can, else Spark) or ``sc://host:port``
+    setting : ``spark``, ``sail``, ``auto`` or ``sc://host:port``; ``auto`` is Sail where it can and else Spark, and Spark alone where Sail is not
+        installed or the other settings speak to Spark
+    master : Spark master; with ``auto``, a cluster is asked to compute
+    conf : Spark settings; with ``auto``, those of SQL may give other rows, which Spark alone is known to give
     """
-    if setting == "spark":
-        return (CLASSIC,)
     if setting.startswith(SCHEME):
         return (_connected(setting),)
-    return (sail(),) if setting == "sail" else (sail(), CLASSIC)
+    if setting == "sail":
+        return (sail(),)
+    on_spark = (master is not None and not is_local(master)) or any(name.startswith("spark.sql.") for name in conf or {})
+    return (CLASSIC,) if setting == "spark" or on_spark or not has_sail() else (sail(), CLASSIC)
+
+
+@cache
+def has_sail() -> bool:
+    """Return whether Sail and what a client of it needs are installed; none is imported."""
+    try:
+        return all(find_spec(library) is not None for library in ("pysail", *LIBRARIES))
+    except ModuleNotFoundError:  # of a package, of which a library is a part
+        return False
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
 from caudal.engine.mode import without_connect
-from caudal.engine.protocol import SessionRequest
+from caudal.engine.protocol import SessionRequest, UnequalPart
 from caudal.engine.session import has_died, session, start_description, stop
 from caudal.engine.settings import is_local
 
@@ -45,7 +45,7 @@ class ClassicEngine:
         with without_connect():
             yield
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, tuple[str, ...]]:
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, tuple[UnequalPart, ...]]:
         """Return the frame: what computes it is Spark."""
         return frame, ()
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from caudal.engine.capability import Capability
 from caudal.engine.mode import with_connect
-from caudal.engine.protocol import SessionRequest
+from caudal.engine.protocol import SessionRequest, UnequalPart
 from caudal.engine.settings import usable_cores
 from caudal.errors import EnvironmentProblem
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 SCHEME = "sc://"
+LIBRARIES = ("grpc", "grpc_status", "google.rpc", "zstandard")
+"""What PySpark's client of Spark Connect imports."""
 _NO_JAVA = "a Connect client does not see the server's Java process"
 LACKS_OF_CLIENTS: Mapping[Capability, str] = {
     Capability.SHARED_VARIABLES: "the protocol of Spark Connect has none",
@@ -137,7 +139,7 @@ class ConnectEngine:
         with with_connect():
             yield
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame: what computes it is Spark."""
         return frame, ()
 
@@ -208,5 +210,5 @@ def _is_loopback(host: str | None) -> bool:
 def _check_libraries() -> None:
     from caudal.extras import require
 
-    for library in ("grpc", "grpc_status", "google.rpc", "zstandard"):
+    for library in LIBRARIES:
         require(library, extra="connect", for_="Spark Connect")

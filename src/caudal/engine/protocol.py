@@ -38,6 +38,20 @@ class SessionRequest:
     brief: bool = False
 
 
+@dataclass(frozen=True)
+class UnequalPart:
+    """A part of a frame that an engine is not known to compute as Spark does.
+
+    Parameters
+    ----------
+    what : the part, as the object of a sentence, such as ``sum(double) in product.py:12``
+    why : a clause on what is different or not known
+    """
+
+    what: str
+    why: str
+
+
 class QueryEngine(Protocol):
     """Computes PySpark frames."""
 
@@ -65,9 +79,9 @@ class QueryEngine(Protocol):
     def speaking(self) -> AbstractContextManager[None]:
         """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
-        """Return the frame to compute in the place of a frame, with its columns, and why its rows may still differ from those of Spark; nothing where
-        they are known not to."""
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[UnequalPart]]:
+        """Return the frame to compute in the place of a frame, with its columns, and what in it may still differ from Spark; nothing where
+        it is known not to."""
 
     def literal_path(self, path: str) -> str:
         """Return a path in the notation in which the engine takes it literally."""
@@ -103,12 +117,10 @@ def require_capability(engine: QueryEngine, capability: Capability, for_: str) -
         raise lack(engine, capability, for_)
 
 
-def unequal_rows(engine: QueryEngine, reasons: Sequence[str], for_: str) -> str | None:
-    """Return the sentence that an engine is not known to give Spark's rows of a frame, with the first of the reasons; None where there are none."""
-    if not reasons:
-        return None
-    more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-    return f"{for_} is not known to have the same rows on {engine.title} as on Spark: {reasons[0]}{more}."
+def unequal_rows(engine: QueryEngine, parts: Sequence[UnequalPart]) -> str:
+    """Return the sentence that an engine is not known to compute parts of a frame as Spark does, of which it names the first."""
+    more = f" and {len(parts) - 1} more" if len(parts) > 1 else ""
+    return f"{engine.title} is not known to compute {parts[0].what}{more} as Spark does."
 
 
 def lack(engine: QueryEngine, capability: Capability, for_: str) -> EngineLacks:

@@ -69,7 +69,7 @@ class RunSpark:
     @property
     def engines(self) -> tuple[QueryEngine, ...]:
         """The engines that the settings name for the steps, that to be tried first first."""
-        return engines(self.settings.engine)
+        return engines(self.settings.engine, master=self.settings.master, conf=self.settings.spark)
 
     @contextmanager
     def on(self, engine: QueryEngine, check: Callable[[], None] | None = None) -> Iterator[None]:
@@ -123,21 +123,31 @@ class RunSpark:
             engine.set_group(started, self._group)
         return started
 
-    def prepared(self, frame: DataFrame, for_: str) -> tuple[DataFrame, str | None]:
+    def prepared(self, frame: DataFrame, for_: str, own: DataFrame | None = None) -> tuple[DataFrame, str | None]:
         """Return the frame that the engine is to compute in the place of a frame, and the sentence that it is not known to give Spark's rows.
 
         The sentence is shown by the run; it is None where the rows are known to be Spark's.
+
+        Parameters
+        ----------
+        for_ : what the frame is, as the subject of a sentence
+        own : DataFrame, optional, a part of the frame that caudal itself makes; what only it is made of is not looked at
 
         Raises
         ------
         EngineLacks : they are not known to be, and the engine ``auto`` has Spark to compute them instead
         """
-        other, reasons = self._engine.prepared(frame)
-        sentence = unequal_rows(self._engine, reasons, for_)
-        if sentence is not None and self._engine is not self.engines[-1]:
+        other, unequal = self._engine.prepared(frame)
+        if unequal and own is not None:
+            own_unequal = self._engine.prepared(own)[1]
+            unequal = [part for part in unequal if part not in own_unequal]
+        if not unequal:
+            return other, None
+        sentence = unequal_rows(self._engine, unequal)
+        if self._engine is not self.engines[-1]:
             raise EngineLacks(sentence, engine=self._engine.name)
-        if sentence is not None:
-            self.progress.noted(f"{sentence} The engine 'auto' has Spark compute it.")
+        sentence = f"{for_}: {sentence.removesuffix('.')}: {unequal[0].why}."
+        self.progress.noted(f"{sentence} The engine 'auto' has Spark compute it.")
         return other, sentence
 
     def set_group(self, name: str | None) -> None:

@@ -224,6 +224,14 @@ def test_a_server_that_died_is_started_again() -> None:
     assert engine._process is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux chooses a process to end where memory runs out")
+def test_where_memory_runs_out_the_server_ends_first(sail_server: Any) -> None:
+    engine = sail()
+    assert isinstance(engine, SailEngine)
+    assert engine._process is not None
+    assert int(Path(f"/proc/{engine._process.pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     engine = ConnectEngine("sc://127.0.0.1:1")
     with pytest.raises(EnvironmentProblem, match=r"No Spark Connect server answers at sc://127.0.0.1:1"):
@@ -236,12 +244,29 @@ def test_a_server_that_is_not_there_is_said() -> None:
 def test_the_setting_names_the_engines_in_order(tmp_path: Path) -> None:
     assert [engine.name for engine in engines("auto")] == ["sail", "spark"]
     assert [engine.name for engine in engines("sc://host:1")] == ["sc://host:1"]
-    assert settings(tmp_path, {}).engine == "spark"
-    assert settings(tmp_path, {"CAUDAL_ENGINE": "auto"}).engine == "auto"
-    assert settings(tmp_path, {"CAUDAL_ENGINE": "auto"}, engine="sail").engine == "sail"
+    assert settings(tmp_path, {}).engine == "auto"
+    assert settings(tmp_path, {"CAUDAL_ENGINE": "spark"}).engine == "spark"
+    assert settings(tmp_path, {"CAUDAL_ENGINE": "spark"}, engine="sail").engine == "sail"
     with pytest.raises(DeclarationProblem, match="Did you mean 'sail'"):
         settings(tmp_path, {"CAUDAL_ENGINE": "sial"})
     assert "SPARK_CONNECT_MODE_ENABLED" not in os.environ
+
+
+def test_auto_is_spark_where_the_other_settings_speak_to_spark() -> None:
+    assert engines("auto", master="spark://cluster:7077") == (CLASSIC,)
+    assert engines("auto", conf={"spark.sql.ansi.enabled": "false"}) == (CLASSIC,)
+    assert [engine.name for engine in engines("auto", master="local[2]", conf={"spark.ui.enabled": "true"})] == ["sail", "spark"]
+
+
+@pytest.mark.parametrize("library", ["pysail", "grpc", "grpc_status", "google.rpc", "zstandard"])
+def test_auto_is_spark_without_a_word_where_sail_is_not_installed(library: str) -> None:
+    script = (
+        f"import sys; from tests.without import block; block(['{library}']); from caudal.engine.choice import engines; "
+        "assert [engine.name for engine in engines('auto')] == ['spark']; assert not {'pysail', 'grpc'} & {*sys.modules}"
+    )
+    root = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 STARTING_WHILE_ASKING = """

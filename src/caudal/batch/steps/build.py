@@ -22,6 +22,8 @@ from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
 from caudal.declarations.zone import first_day_seen, in_zone
+from caudal.engine.capability import Capability
+from caudal.engine.protocol import require_capability
 from caudal.engine.reach import FrameInput, LookBack, reach
 from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
@@ -96,7 +98,6 @@ def work(ws: Workspace, table: Table) -> StepResult:
         )
         code = _code(ws.product, table, reads)
         lineage = lineage_document(frame, frames)
-        frame, unequal = ws.spark.prepared(frame, f"Table '{table.name}'")
         if extent.days is not None:
             frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
@@ -106,12 +107,12 @@ def work(ws: Workspace, table: Table) -> StepResult:
         detail: StepDetail = {
             "note": extent.why,
             "read_days": sorted(map(str, extent.read_days)) if extent.read_days is not None else None,
-            **({"notes": [unequal]} if unequal is not None else {}),
         }
         with apply_spark_options(ws.spark.session, context.settings):
             return publish(
                 ws.record,
                 tables,
+                ws.spark,
                 table,
                 frame,
                 origin,
@@ -313,6 +314,10 @@ def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Tab
     """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
     if table.function is None and table.sql is None:
         return LookBack()
+    if (
+        table.sql is not None and run_spark.engine is not run_spark.engines[-1]
+    ):  # Spark makes some days; another engine, which cannot tell, all
+        require_capability(run_spark.engine, Capability.ANALYSED_PLAN, f"How far back the query of table '{table.name}' looks")
     frames, inputs = {}, {}
     for name in table.inputs:
         fields = [

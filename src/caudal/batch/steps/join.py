@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, publish
 from caudal.batch.step import StepResult, skipped, waits
@@ -13,6 +11,7 @@ from caudal.errors import LeaseHeld
 from caudal.graph.fingerprint import code_of, digest
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_record import RunRecord
+from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of_join
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -22,16 +21,13 @@ from caudal.streaming.join import Joining, given_at
 from caudal.streaming.sources import stream_lease
 from caudal.tables.added import last_commit_with
 
-if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
-
 
 def work(ws: Workspace, declared: Join) -> StepResult:
     """Bring a join up to date, unless the product's streams are running, which do so themselves."""
     try:
         with lease(stream_lease(ws.tables.home, ws.product), f"{ws.product.name} (stream)"):
             return (
-                _rebuild(ws.record, ws.tables, ws.spark.session, declared)
+                _rebuild(ws.record, ws.tables, ws.spark, declared)
                 if _must_rebuild(ws.tables, declared)
                 else _continue(ws.record, ws.tables, declared)
             )
@@ -47,18 +43,17 @@ def _must_rebuild(tables: ProductTables, declared: Join) -> bool:
     return commit is None or commit[1]["code"] != code_of(declared)
 
 
-def _rebuild(record: RunRecord, tables: ProductTables, spark: SparkSession, declared: Join) -> StepResult:
-
+def _rebuild(record: RunRecord, tables: ProductTables, spark: RunSpark, declared: Join) -> StepResult:
     inputs, code = input_versions(tables, declared), code_of(declared)
     nodes = (tables.product.nodes[declared.left], tables.product.nodes[declared.right])
     given_us = given_at(declared, nodes, [tables.folder(name) for name in declared.inputs], inputs)
     sweep(tables.folder(declared.name))
-    frames = {name: tables.frame(spark, name).alias(name) for name in declared.inputs}
+    frames = {name: tables.frame(spark.session, name).alias(name) for name in declared.inputs}
     rows = frame_of_join(tables.product, declared, frames, given_us if declared.within_s is not None else None)
     lineage = lineage_document(rows, frames)
     rows_read = sum(delta.read_version(tables.folder(name), number).rows for name, number in inputs.items())
     origin = Origin(f"join:{declared.name}", code, digest(code, inputs), inputs, rows_read=rows_read)
-    return publish(record, tables, declared, rows, origin, "all", {"note": "whole table"}, lineage)
+    return publish(record, tables, spark, declared, rows, origin, "all", {"note": "whole table"}, lineage)
 
 
 def _continue(record: RunRecord, tables: ProductTables, declared: Join) -> StepResult:

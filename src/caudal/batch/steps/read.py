@@ -165,7 +165,7 @@ def _read(ws: Workspace, source: Source, pending: SourceChange) -> StepResult:
             let_in=tuple(column.as_dict() for column in result.added_columns),
         )  # fmt: skip
         files = current_files(tables, ledger, source)
-        frame = newest_rows(tables, data, source, files, without_replaced_rows(files, result.frame), result.schema)
+        frame = own = newest_rows(tables, data, source, files, without_replaced_rows(files, result.frame), result.schema)
         if isinstance(pending.replace, set):
             dates = [dt.date.fromisoformat(day) for day in pending.replace if day is not None]
             frame = frame.where(day_of(frame, source, product.tz).isin(dates))
@@ -175,12 +175,14 @@ def _read(ws: Workspace, source: Source, pending: SourceChange) -> StepResult:
         step_result = publish(
             ws.record,
             tables,
+            ws.spark,
             source,
             frame,
             origin,
             pending.replace,
             notes,
             notes=lambda stage: _clock_notes(ws.reporting.progress, product.tz, result, stage),
+            own=own,
         )
     except CaudalError as error:
         _refuse(ws.record, source, error)

@@ -55,9 +55,12 @@ def _engine_remarks(product: Product, settings: Settings) -> list[str]:
     from caudal.batch.engine_needs import needs
     from caudal.batch.plan import plan
     from caudal.engine.choice import engines
+    from caudal.engine.classic import CLASSIC
     from caudal.runtime.opening import open_home
 
-    first, *others = engines(settings.engine)
+    first, *others = engines(settings.engine, master=settings.master, conf=settings.spark)
+    if first is CLASSIC:
+        return []
     lake = open_home(settings).lake
     remarks = []
     for step in plan(product, metastore=settings.metastore is not None):

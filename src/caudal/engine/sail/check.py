@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import pyspark.sql.connect.proto as pb
@@ -26,10 +27,10 @@ class Unequal:
 
     Attributes
     ----------
-    name : str, of the function, the operator or the relation
-    arguments : str, the classes of its arguments
+    name : str, of the function, the operator or the relation; ``unknown`` where it cannot be told
+    arguments : str, the classes of its arguments, or what is not known
     reason : str, a clause that follows "because"
-    call_site : str, the user's line, such as ``product.py:12``; empty if unknown
+    call_site : str, the user's file and line; empty if unknown
     """
 
     name: str
@@ -37,11 +38,11 @@ class Unequal:
     reason: str
     call_site: str = ""
 
-    def __str__(self) -> str:
-        """Return the construct with its reason."""
-        place = f"{self.call_site}: " if self.call_site else ""
-        call = f"{self.name}({self.arguments})" if self.name != "unknown" else self.arguments
-        return f"{place}{call}: {self.reason}"
+    @property
+    def what(self) -> str:
+        """The construct as the object of a sentence, such as ``sum(double) in product.py:12``."""
+        call = self.arguments if self.name == "unknown" else f"{self.name}({self.arguments})"
+        return f"{call} in {PurePath(self.call_site).name}" if self.call_site else call
 
 
 def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool = False) -> tuple[Unequal, ...]:
@@ -59,7 +60,9 @@ def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool 
     if table is None:
         return (
             Unequal(
-                "Sail", "", f"this version was not compared with Spark; `{COMMAND}` does so, in about half an hour on two cores"
+                "unknown",
+                "anything",
+                f"this version was not compared with Spark; `{COMMAND}` does so, in about half an hour on two cores",
             ),
         )
     client = frame.sparkSession.client

@@ -20,7 +20,7 @@ from urllib.parse import quote
 from caudal.engine.capability import Capability
 from caudal.engine.connect import LACKS_OF_CLIENTS, ConnectEngine
 from caudal.engine.loopback import HOST, close_pipe
-from caudal.engine.protocol import SessionRequest
+from caudal.engine.protocol import SessionRequest, UnequalPart
 from caudal.errors import EnvironmentProblem
 from caudal.extras import missing_library
 
@@ -91,7 +91,7 @@ class SailEngine(ConnectEngine):
             self._address = f"sc://{HOST}:{_port(process)}"
         return super().session(request)
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[str]]:
+    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame with expressions that Sail computes as Spark does, and what in it was not compared with Spark or differs."""
         from caudal.engine.sail.check import prepared
 
@@ -100,8 +100,10 @@ class SailEngine(ConnectEngine):
                 frame, falls_back=True
             )  # where Sail alone raises, a run fails or goes to Spark; no row is wrong
         except Exception as error:  # a plan of a form that nobody thought of is not known to be equal
-            return frame, [f"its plan could not be read: {type(error).__name__}: {error}"]
-        return other, [str(construct) for construct in unequal]
+            if self.has_died(within_s=1.0):
+                raise
+            return frame, [UnequalPart("a plan that could not be read", f"{type(error).__name__}: {error}")]
+        return other, [UnequalPart(each.what, each.reason) for each in unequal]
 
     def literal_path(self, path: str) -> str:
         """Return the path as the address of a file: in addresses there are no patterns."""

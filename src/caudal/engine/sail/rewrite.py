@@ -15,7 +15,7 @@ from caudal.engine.sail.constructs import PlanWalker, identity_of
 from caudal.engine.sail.expressions import Call, Cast, Expression, Over, walk
 from caudal.engine.sail.messages import from_message
 from caudal.engine.sail.protocol import NotExpressible, to_message
-from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, in_explicit_texts, is_cast_to_text
+from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, direction, in_explicit_texts, is_cast_to_text
 from caudal.engine.sail.sql import parse_expression
 from caudal.engine.sail.table import EqualityTable
 from caudal.engine.sail.types import UNKNOWN
@@ -94,6 +94,7 @@ class Rewriter:
             return self._text(message, scopes, variables)
         tree = from_message(message)
         texts = self._texts(tree, scopes, variables)
+        keys = self._window_keys(tree, scopes, variables)
         template = self._rewriting(tree, scopes, variables) if not within_window else None
         changed = False
         if isinstance(tree, Call) and message.WhichOneof("expr_type") == "unresolved_function":
@@ -106,8 +107,11 @@ class Rewriter:
         for place, to_text in texts.items():
             argument = message.unresolved_function.arguments[place]
             argument.CopyFrom(_filled(to_text, [argument]))
+        for (role, place), to_key in keys.items():
+            key = message.window.order_spec[place].child if role == "order" else message.window.partition_spec[place]
+            key.CopyFrom(_filled(to_key, [key]))
         if template is None:
-            return changed or bool(texts)
+            return changed or bool(texts) or bool(keys)
         message.CopyFrom(_filled(template, _given(message), message.window))
         return True
 
@@ -129,6 +133,25 @@ class Rewriter:
                 casts[place] = self._template(Construct("cast", (kind, "string"))) or "cast({0} AS string)"
         return casts
 
+    def _window_keys(self, tree: Expression, scopes: Sequence[TypeScope], variables: Variables) -> dict[tuple[str, int], str]:
+        """Return the texts to compute in the place of a window's keys, by ``order`` or ``partition`` and the key's place."""
+        if not isinstance(tree, Over):
+            return {}
+        constructs = {
+            ("order", place): Construct("window order", (self._class(each.key, scopes, variables), direction(each)))
+            for place, each in enumerate(tree.order)
+        }
+        constructs |= {
+            ("partition", place): Construct("partition by", (self._class(each, scopes, variables),))
+            for place, each in enumerate(tree.partition)
+        }
+        keys = {}
+        for place, construct in constructs.items():
+            if (template := self._template(construct)) is not None:
+                self.replaced.add(construct)
+                keys[place] = template
+        return keys
+
     def _argument(self, call: Call, place: int, argument: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         if argument.WhichOneof("expr_type") != "lambda_function":
             return self._visit(argument, scopes, variables)
@@ -140,7 +163,8 @@ class Rewriter:
 
     def _text(self, message: pb.Expression, scopes: Sequence[TypeScope], variables: Variables) -> bool:
         tree = parse_expression(message.expression_string.expression)
-        if not any(self._rewriting(part, scopes, variables) or self._texts(part, scopes, variables) for part in walk(tree)):
+        parts = (find(part, scopes, variables) for part in walk(tree) for find in (self._rewriting, self._texts, self._window_keys))
+        if not any(parts):
             return False
         parsed = to_message(tree)
         self._visit(parsed, scopes, variables)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.values import KINDS
-from caudal.engine.sail.window_functions import FRAMES
+from caudal.engine.sail.window_functions import DIRECTIONS, FRAMES
 
 INTEGERS = {"tinyint": "int", "smallint": "int", "int": "bigint"}
 """For each type of whole numbers one in which its sums and products cannot overflow."""
@@ -30,7 +30,7 @@ class Rewriting:
     template : the text to compute instead, with ``{0}``, ``{1}`` … for the arguments
     columns : kinds of columns to compare with; by default all of the classes
     exact : what Spark computes for the comparison, if its own form depends on the order of the rows
-    form : as of a `Case`
+    form : as of a `Case`, or ``window key``: what a window is ordered or parted by
     window : what a window of the form ``window`` is
     """
 
@@ -47,15 +47,30 @@ class Rewriting:
         given: list[tuple[str, ...]] = [(kind,) for kind in self.columns]
         for kinds in given or [tuple(KINDS[each][0] if each in KINDS else each for each in self.classes)]:
             columns = [f"{'ab'[place]}_{kind}" if not kind.startswith("'") else kind.strip("'") for place, kind in enumerate(kinds)]
-            original = (self.exact or self._original()).format(*columns)
             instead = self.template.format(*columns)
-            if self.window:
+            original = (self.exact or self._original()).format(*columns)
+            if self.form == "window key":
+                for over in self._windows():
+                    yield Case(
+                        over.format(original), "window", Construct(self.name, self.classes), over.format(instead), self.template
+                    )
+            elif self.window:
                 over = f"OVER ({self.window})"
                 yield Case(f"{original} {over}", self.form, None, instead.replace("OVER ()", over), self.template)
             else:
                 yield Case(original, self.form, Construct(self.name, self.classes), instead, self.template)
 
+    def _windows(self) -> Iterator[str]:
+        """Return the functions over windows with the key ``{}``."""
+        if self.name == "partition by":
+            yield "count(*) OVER (PARTITION BY {})"
+        else:
+            for function in ("rank()", "count(*)"):
+                yield f"{function} OVER (PARTITION BY g ORDER BY {{}} {DIRECTIONS[self.classes[1]]})"
+
     def _original(self) -> str:
+        if self.form == "window key":
+            return "{0}"
         if self.name in "+-*":
             return f"{{0}} {self.name} {{1}}"
         if self.name == "cast":
@@ -78,6 +93,7 @@ def rewritings() -> Iterator[Rewriting]:
         yield Rewriting("max", (kind,), greatest, form="aggregate")
         yield Rewriting("min", (kind,), "coalesce(min(CASE WHEN isnan({0}) THEN NULL ELSE {0} END), min({0}))", form="aggregate")
         yield Rewriting("isnan", (kind,), "coalesce(isnan({0}), false)")
+    yield from _window_keys()
     for name in ("datediff", "date_diff"):
         for kinds in (("date", "date"), ("timestamp", "timestamp"), ("date", "timestamp"), ("timestamp", "date")):
             yield Rewriting(name, kinds, f"cast({name}({{0}}, {{1}}) AS int)")
@@ -101,6 +117,16 @@ def _whole_numbers() -> Iterator[Rewriting]:
         yield Rewriting(
             "sum", ("bigint",), TOTAL_OVER, columns=("seconds", "small_bigint"), form="window", window=f"PARTITION BY g {frame}"
         )
+
+
+def _window_keys() -> Iterator[Rewriting]:
+    """Keys of windows: Spark takes -0.0 and 0.0 for the same, and one NaN for another; Sail tells them apart."""
+    for kind, columns in (("double", ("double", "special", "negative_zero")), ("float", ("float", "special_float"))):
+        nan, zero = f"cast('NaN' AS {kind})", f"cast(0 AS {kind})"
+        key = f"CASE WHEN isnan({{0}}) THEN {nan} WHEN {{0}} = {zero} THEN {zero} ELSE {{0}} END"
+        yield Rewriting("partition by", (kind,), key, columns=columns, form="window key")
+        for direction in DIRECTIONS:
+            yield Rewriting("window order", (kind, direction), key, columns=columns, form="window key")
 
 
 def _texts() -> Iterator[Rewriting]:

@@ -120,6 +120,7 @@ TRANSPARENT = frozenset({"window", "session_window"})
 _PLAIN_REGEX = re.compile(
     r"\^?(?:[A-Za-z0-9 _,:;/@#%&=<>\"'!~`-]|\\[.+*?()\[\]|/\\-]|\[\^?(?:[A-Za-z0-9 _.,:;/@-])+\]|[+*?](?![+?])|\{\d+(?:,\d*)?\}(?![+?])|\((?!\?)|\)|\|)*"
 )
+_WHOLE_TEXT = re.compile(r"\\A\(\?:(.*)\)\\z", re.DOTALL)
 _DATE_TEXT = re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d:\d\d(\.\d{1,6})?)?")
 """Constants that every cast to a time reads alike."""
 _DURATION = re.compile(r"\d{1,6} (second|minute|hour|day|week)s?")
@@ -235,7 +236,13 @@ def _argument(name: str, place: int, argument: Expression, type_of: TypeOf) -> s
 
 
 def is_plain_regex(pattern: str) -> bool:
-    """Return whether a pattern has only what means the same in Java and in Rust."""
+    """Return whether a pattern has only what means the same in Java and in Rust; it may be held to the whole text, as by ``ex.matches``."""
+    if (held := _WHOLE_TEXT.fullmatch(pattern)) is not None:
+        pattern = held[1]
+        try:
+            re.compile(pattern)
+        except re.error:  # its brackets are not its own
+            return False
     return bool(_PLAIN_REGEX.fullmatch(pattern))
 
 

@@ -26,6 +26,13 @@ FRAMES = {
     "range past": "ORDER BY o RANGE BETWEEN 60 PRECEDING AND 1 PRECEDING",
     "range around": "ORDER BY o RANGE BETWEEN 30 PRECEDING AND 30 FOLLOWING",
 }
+DIRECTIONS = {
+    "asc nulls first": "",
+    "desc nulls last": "DESC",
+    "asc nulls last": "ASC NULLS LAST",
+    "desc nulls first": "DESC NULLS FIRST",
+}
+"""How keys are ordered, with the text for it."""
 OVER_FRAMES = """
 count: int | double | string | timestamp | date | boolean | bigint | a_int | struct | *
 sum avg: small | int | bigint | dec10_2 | dec38_18 | tame | special | rough | rough_float
@@ -64,12 +71,7 @@ def window_key_cases() -> Iterator[Case]:
     for kind in f"{ATOMS} struct a_int a_string".split():
         key = TYPES[kind][0]
         yield Case(f"count(*) OVER (PARTITION BY a_{kind})", "window", Construct("partition by", (key,)))
-        for text, told in {
-            "": "asc nulls first",
-            "DESC": "desc nulls last",
-            "ASC NULLS LAST": "asc nulls last",
-            "DESC NULLS FIRST": "desc nulls first",
-        }.items():
+        for told, text in DIRECTIONS.items():
             order = Construct("window order", (key, told))
             yield Case(f"rank() OVER (PARTITION BY g ORDER BY a_{kind} {text})", "window", order)
             yield Case(f"count(*) OVER (PARTITION BY g ORDER BY a_{kind} {text})", "window", order)

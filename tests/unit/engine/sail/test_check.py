@@ -10,6 +10,7 @@ from pyspark.sql.connect import functions as F
 from caudal.engine.sail import check, table
 from caudal.engine.sail.check import as_written, unequal_constructs
 from caudal.engine.sail.results import EngineAgreement
+from caudal.engine.sail.signature import is_plain_regex
 
 
 def names(refused):
@@ -29,6 +30,14 @@ def test_what_differs_may_not(plain):
     (refused,) = unequal_constructs(plain.select(F.weekday(F.to_date("zone"))), falls_back=True)
     assert (refused.name, refused.arguments) == ("weekday", "date")
     assert "where date = 2024-01-07, Spark gives 6, Sail -1" in str(refused)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_plain"),
+    [(r"\A(?:[ab]+|C?[0-9]{6})\z", True), (r"\A(?:a)|(b)\z", False), (r"\A(?:\w+)\z", False), (r"\A[ab]+", False), ("[ab]+", True)],
+)
+def test_a_plain_pattern_may_be_held_to_the_whole_text(pattern, is_plain):
+    assert is_plain_regex(pattern) == is_plain
 
 
 def test_what_was_not_compared_may_not(plain):

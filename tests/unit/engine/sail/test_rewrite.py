@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from pyspark.sql.connect import functions as F
+from pyspark.sql.connect.window import Window
 
 from caudal.engine.connect import query_over
 from caudal.engine.sail import check
@@ -16,6 +17,8 @@ RULES = {
     ("+", "int, int"): "cast(cast({0} AS bigint) + cast({1} AS bigint) AS int)",
     ("weekday", "date"): "(dayofweek({0}) + 5) % 7",
     ("sum", "bigint"): "cast(sum(cast({0} AS decimal(20,0))) AS bigint)",
+    ("partition by", "double"): "CASE WHEN {0} = 0D THEN 0D ELSE {0} END",
+    ("window order", "double, asc nulls first"): "CASE WHEN {0} = 0D THEN 0D ELSE {0} END",
 }
 
 
@@ -91,6 +94,23 @@ def test_sums(days):
     assert rewritten(frame).collect()[0].s == 1
     with pytest.raises(Exception, match=r"(?i)bigint|int64|overflow|range|cast"):
         rewritten(days.union(days).agg(F.sum("big").alias("s"))).collect()
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_keys_of_windows(days, text):
+    """Where -0.0 is 0.0, the next key decides, and both are of one part."""
+    signs = days.select("id", (F.lit(0.0) * F.when(F.col("id") == 1, 1.0).otherwise(-1.0)).alias("zero"), F.lit(1).alias("one"))
+    order, part = Window.partitionBy("one").orderBy("zero", F.col("id")), Window.partitionBy("zero")
+    if text:
+        frame = signs.selectExpr(
+            "row_number() OVER (ORDER BY zero, id) AS place", "count(id) OVER (PARTITION BY zero) AS alike", "id"
+        )
+    else:
+        frame = signs.select(F.row_number().over(order).alias("place"), F.count("id").over(part).alias("alike"), "id")
+    assert {(row.id, row.place, row.alike) for row in frame.collect()} == {(2, 1, 1), (1, 2, 1)}
+    assert {(row.id, row.place, row.alike) for row in rewritten(frame).collect()} == {(1, 1, 2), (2, 2, 2)}
+    assert rewritten(frame).schema == frame.schema
+    assert ("partition by", "double") not in {(each.name, each.arguments) for each in prepared(frame)[1]}
 
 
 def refused(frame):

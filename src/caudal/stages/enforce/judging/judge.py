@@ -10,7 +10,7 @@ Only failing rows get reasons and raw values; a good row costs its conditions an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -69,7 +69,14 @@ class JudgedFrame:
     repeat_counts: dict[str, int] = field(default_factory=dict, repr=False)
     flag_counts: dict[str, int] = field(default_factory=dict, repr=False)
 
-    def write(self, folder: Place | str, by: Sequence[str] = (), *, segments: Sequence[str] = ()) -> None:
+    def write(
+        self,
+        folder: Place | str,
+        by: Sequence[str] = (),
+        *,
+        segments: Sequence[str] = (),
+        prepare: Callable[[DataFrame], DataFrame] = lambda frame: frame,
+    ) -> None:
         """Write the rows as Parquet: ``_verdict=good/…`` and ``_verdict=quarantined/…``, then partitioned by columns.
 
         Parameters
@@ -77,16 +84,19 @@ class JudgedFrame:
         folder : a folder of this run alone; its contents are replaced
         by : columns that the verdicts' folders are partitioned by, in order
         segments : the values of ``_segment``, where they are known
+        prepare : gives the frame to compute in the place of a frame; raises where the engine is not known to compute Spark's rows
         """
         from caudal.stages.enforce.judging.write import set_aside_repeats, write_judged
 
         target = place(folder) if isinstance(folder, str) else folder
-        # caudal.engine.sail.check: whether what the frame is made of is known to be equal belongs here, before anything is written.
-        self.flag_counts.update(write_judged(self.frame if self.flagged is None else self.flagged, target, by, segments))
+        to_write = prepare(self.frame if self.flagged is None else self.flagged)
+        self.flag_counts.update(write_judged(to_write, target, by, segments))
         warning = [rule for rule in self.compared_later if not sets_aside(rule, self.expectations)]
         rules = {expectation.name for expectation in self.expectations}
         self.repeat_counts.update(
-            set_aside_repeats(self.frame, target, by, self.compared_later, self.scope, rules, {rule.name for rule in warning})
+            set_aside_repeats(
+                self.frame, target, by, self.compared_later, self.scope, rules, {rule.name for rule in warning}, prepare
+            )
         )
 
     def outcome(self, written: Place | str, history: Sequence[Mapping[str, object]] = (), now: float = 0.0) -> JudgingOutcome:

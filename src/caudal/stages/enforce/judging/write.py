@@ -9,7 +9,7 @@ they are written to folders with the final names.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,7 @@ def set_aside_repeats(
     scope: ComparisonScope,
     rules: set[str],
     warning: Collection[str],
+    prepare: Callable[[DataFrame], DataFrame],
 ) -> dict[str, int]:
     """Set aside all rows of a key except the first, and return the number of repeats by the name of each rule that only warns.
 
@@ -77,6 +78,7 @@ def set_aside_repeats(
     uniques : the rules whose keys are compared
     warning : names of the rules that only warn
     rules : names of all rules that the rows were judged by
+    prepare : as of `JudgedFrame.write`
     """
     keys = list(keys_of(uniques, scope.within, by))
     if not uniques or not move_repeats(folder, [f"{VERDICT}={verdict}" for verdict in VERDICTS], WAITING, keys, rules):
@@ -92,8 +94,9 @@ def set_aside_repeats(
     observation = Observation()
     if warning and not counted_by_writer:
         rows = rows.observe(observation, *(F.count_if(F.col(flags[name])).alias(flags[name]) for name in warning))
-    broken_rules = F.array(*(F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning))
     none = F.array(F.lit(None).cast("string"))
+    broken = [F.when(F.col(flag), F.lit(name)) for name, flag in flags.items() if name not in warning]
+    broken_rules = F.array(*broken) if broken else none
     reasons = F.array_except(F.concat(F.coalesce(F.col(REASONS), none), broken_rules), none)
     rows = rows.withColumns(
         {
@@ -105,10 +108,10 @@ def set_aside_repeats(
     if counted_by_writer:
         counted = {name: f"{COUNTED}{flags[name]}" for name in warning}
         flagged = rows.select(*frame_columns, *(F.col(flags[name]).alias(flag) for name, flag in counted.items()))
-        counts = by_arrow.write_by_arrow(flagged, folder, by, append=True)
+        counts = by_arrow.write_by_arrow(prepare(flagged), folder, by, append=True)
         remove(folder / WAITING)
         return {name: counts.get(flags[name], 0) for name in warning}
-    rows.select(*frame_columns).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
+    prepare(rows.select(*frame_columns)).write.mode("append").partitionBy(VERDICT, *by).parquet(spark_path(folder))
     _remove_checksum_files(frame, folder)
     remove(folder / WAITING)
     return {name: int(observation.get[flags[name]]) for name in warning}
