@@ -44,6 +44,10 @@ def run(
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return RunResult(idle, None)
+        from caudal.engine.choice import engines
+
+        if pipeline == "all":  # beside the imports below, which take as long
+            engines(settings.engine)[0].start_ahead(settings.cores)
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
         progress = progress or NoProgress()

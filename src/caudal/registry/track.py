@@ -1,6 +1,6 @@
 """The run and the model version in MLflow, in a SQLite file in the home. The only module that imports mlflow.
 
-MLflow's experiments, runs and registered models can be viewed with ``mlflow ui --backend-store-uri sqlite:///HOME/mlflow.db``.
+The rows are written without MLflow (``mlflow_rows.py``) where its schema is the known one: its import takes seconds. MLflow's experiments, runs and registered models can be viewed with ``mlflow ui --backend-store-uri sqlite:///HOME/mlflow.db``.
 Production is decided in the ledger (``decide.py``), not by MLflow's aliases.
 """
 
@@ -22,6 +22,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from caudal.engine.cache import cache_dir
+from caudal.registry import mlflow_rows
 from caudal.storage.mirror import plain_folder
 
 if TYPE_CHECKING:
@@ -71,10 +72,23 @@ def track(
 
     Metrics: ``<metric>`` of the chosen candidate, and ``<candidate>/<metric>`` with the fold as step.
     """
+    mark = {"caudal.product": product, "caudal.model": model, "caudal.version": str(version), "caudal.fingerprint": fingerprint}
+    first_tags = {**mark, **tags, "mlflow.source.name": "caudal"}
+    last_tags = {"caudal.signature": json.dumps(signature)[:5000], "caudal.artifact": artifact.as_posix()}
+    values = _values(candidates, metrics)
+    with _ONE_AT_A_TIME:
+        store = _store_without_mlflow(home, [*parameters, *(name for name, _, _ in values)])
+    if store is not None:
+        return mlflow_rows.write_training(
+            store, product, f"{product}.{model}", f"{model} {version}",
+            artifacts=artifact.parent.parent, artifact=artifact,
+            same={name: mark[name] for name in ("caudal.fingerprint", "caudal.model", "caudal.version")},
+            tags={**first_tags, **last_tags}, parameters={name: str(value)[:MAX_VALUE] for name, value in parameters.items()},
+            metrics=values, version_tags={"caudal.version": str(version)},
+        )  # fmt: skip
     _silence_mlflow()
     client = _client(home)
     experiment = _experiment(client, product, artifact.parent.parent)
-    mark = {"caudal.product": product, "caudal.model": model, "caudal.version": str(version), "caudal.fingerprint": fingerprint}
     condition = (
         f"tags.`caudal.fingerprint` = '{fingerprint}' and tags.`caudal.model` = '{model}' and tags.`caudal.version` = '{version}'"
     )
@@ -83,22 +97,30 @@ def track(
         return _register_version(client, product, model, version, str(earlier[0].info.run_id), artifact)
     if earlier:  # a run that was killed while it was logged
         client.delete_run(earlier[0].info.run_id)
-    run = client.create_run(
-        experiment, run_name=f"{model} {version}", tags={**mark, **tags, "mlflow.source.name": "caudal"}
-    ).info.run_id
+    run = client.create_run(experiment, run_name=f"{model} {version}", tags=first_tags).info.run_id
     now_ms = int(time.time() * 1000)
     for batch in _batches([_param(name, value) for name, value in parameters.items()], MAX_PARAMS):
         client.log_batch(run, params=batch)
-    for metric_batch in _batches(_metrics(candidates, metrics, now_ms), MAX_METRICS):
+    for metric_batch in _batches(_metrics(values, now_ms), MAX_METRICS):
         client.log_batch(run, metrics=metric_batch)
-    client.set_tag(run, "caudal.signature", json.dumps(signature)[:5000])
-    client.set_tag(run, "caudal.artifact", artifact.as_posix())
+    for name, value in last_tags.items():
+        client.set_tag(run, name, value)
     client.set_terminated(run)
     return _register_version(client, product, model, version, run, artifact)
 
 
+def _store_without_mlflow(home: Path, names: Iterable[str] = ()) -> Path | None:
+    """Return the home's store, created when there is none, where rows can be written into it without MLflow; else None."""
+    store = home / STORE
+    if not mlflow_rows.can_write(store, names):
+        return None
+    if not store.exists():
+        mlflow_rows.create_store(store)
+    return store
+
+
 def warm_up(home: Path) -> Thread:
-    """Import what stores a model, and create MLflow's database, in a thread, which is returned: it takes seconds."""
+    """Import what stores a model, and create MLflow's database, in a thread, which is returned: it takes a second, and more where MLflow is needed for it."""
 
     def import_and_create() -> None:
         # A failure here recurs, and is reported, when a version is registered.
@@ -106,8 +128,11 @@ def warm_up(home: Path) -> Thread:
             # It looks for names in every module there is: before MLflow brings its thousands, that takes a third of the time.
             import skops.io  # noqa: F401
 
-            _silence_mlflow()
-            _client(home)
+            with _ONE_AT_A_TIME:
+                store = _store_without_mlflow(home)
+            if store is None:
+                _silence_mlflow()
+                _client(home)
 
     thread = Thread(target=import_and_create, name="mlflow-warm-up", daemon=True)
     thread.start()
@@ -203,9 +228,8 @@ def _param(name: str, value: object) -> Param:
     return Param(name, str(value)[:MAX_VALUE])
 
 
-def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], now_ms: int) -> list[Metric]:
-    from mlflow.entities import Metric
-
+def _values(candidates: Iterable[Logged], metrics: Mapping[str, float | None]) -> list[tuple[str, float, int]]:
+    """Return each metric that has a value, with its step: 0 for those of the chosen candidate, the fold for those of a fold."""
     values = [(name, value, 0) for name, value in metrics.items()]
     for candidate in candidates:
         values += [
@@ -213,7 +237,13 @@ def _metrics(candidates: Iterable[Logged], metrics: Mapping[str, float | None], 
             for step, fold in enumerate(candidate.folds, start=1)
             for name in candidate.means
         ]
-    return [Metric(name, value, now_ms, step) for name, value, step in values if value is not None and math.isfinite(value)]
+    return [(name, value, step) for name, value, step in values if value is not None and math.isfinite(value)]
+
+
+def _metrics(values: Iterable[tuple[str, float, int]], now_ms: int) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    return [Metric(name, value, now_ms, step) for name, value, step in values]
 
 
 def _batches(rows: list[T], size: int) -> Iterator[list[T]]:
