@@ -127,7 +127,7 @@ def train(
         folds_ = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
         folds_ = folds(rows.as_of, model.split, model.horizon_s, model.name)
-    with one_thread_for_few(len(rows)), H2OServer() as h2o:  # started by the first fit that needs it
+    with one_thread_for_few(len(rows) * len(rows.inputs)), H2OServer() as h2o:  # started by the first fit that needs it
         by_name = candidates(model, rows, spark, h2o)
         evaluated = evaluate(model, rows, folds_, by_name, report, jobs)
         best, rule = select(model, evaluated)
