@@ -6,7 +6,7 @@ and where a file has the name of its kind, a lookup of that kind imports only th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.machinery import PathFinder
@@ -193,9 +193,12 @@ def _files(folder: str) -> tuple[str, ...]:
 @cache
 def _installed() -> tuple[EntryPoint, ...]:
     """Return all entry points of caudal's groups; a process reads them once, since that opens a file of each installed package."""
-    from importlib.metadata import distributions  # its import takes as long as that of all declarations
+    from importlib.metadata import distribution, distributions  # its import takes as long as that of all declarations
 
-    first: dict[str, tuple[EntryPoint, ...]] = {}
-    for distribution in distributions():  # the first distribution of a name on Python's path hides the others
-        first.setdefault(distribution.name, tuple(distribution.entry_points))
-    return tuple(entry for entries in first.values() for entry in entries if entry.group.startswith("caudal."))
+    def of_caudal(entries: Iterable[EntryPoint]) -> tuple[EntryPoint, ...]:
+        return tuple(entry for entry in entries if entry.group.startswith("caudal."))
+
+    # Only a package that adds something is asked for its name, which is parsed from its metadata: to parse those of all packages takes most of the time.
+    names = {found.name for found in distributions() if of_caudal(found.entry_points)}
+    # The first distribution of a name on Python's path hides the others.
+    return tuple(entry for name in sorted(names) for entry in of_caudal(distribution(name).entry_points))

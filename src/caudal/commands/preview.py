@@ -17,6 +17,7 @@ from caudal.declarations.build_context import build_context
 from caudal.declarations.node import Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
+from caudal.engine.choice import engines
 from caudal.engine.protocol import QueryEngine
 from caudal.errors import NotThere, StepFailed, nearest
 from caudal.graph.load import load, product_file, with_data
@@ -78,6 +79,9 @@ def preview_table(folder: Path, table: str, settings: Settings, rows: int = 1000
     StepFailed : an input has not been published, or the function failed
     """
     file = product_file(folder)
+    engines(settings.engine, master=settings.master, conf=settings.spark)[0].start_ahead(
+        settings.cores
+    )  # beside the imports of the product
     return preview_of(checked_product(load(file)), table, with_data(settings, file), rows, progress)
 
 

@@ -14,6 +14,7 @@ _ZONE: ContextVar[str] = ContextVar("caudal_zone", default="UTC")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST_YEAR, _LAST_YEAR = 1840, 2200
 DAY_S = 86_400
+_STEP_S = 3 * DAY_S  # no zone has kept an offset for less than 3.98 days (Freetown in September 1939)
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,15 @@ def clock_changes(tz: str) -> tuple[ClockChange, ...]:
     first, last = (int((dt.datetime(year, 1, 1, tzinfo=dt.UTC) - _EPOCH).total_seconds()) for year in (_FIRST_YEAR, _LAST_YEAR))
     changes = []
     before = _offset_s(place, first)
-    # To move one moment on over 130,000 days, and to compare offsets as they are, takes half as long as two conversions for each.
-    moment, offset, day = _EPOCH + dt.timedelta(seconds=first), dt.timedelta(seconds=before), dt.timedelta(days=1)
-    for end in range(first + DAY_S, last + 1, DAY_S):
-        moment += day
+    # To move one moment on, and to compare offsets as they are, takes half as long as two conversions for each.
+    moment, offset, step = _EPOCH + dt.timedelta(seconds=first), dt.timedelta(seconds=before), dt.timedelta(seconds=_STEP_S)
+    for end in range(first + _STEP_S, last + _STEP_S, _STEP_S):
+        moment += step
         if moment.astimezone(place).utcoffset() == offset:
             continue
         after = _offset_s(place, end)
         offset = dt.timedelta(seconds=after)
-        low, high = end - DAY_S, end
+        low, high = end - _STEP_S, end
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if _offset_s(place, middle) == before else (low, middle)

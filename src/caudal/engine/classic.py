@@ -32,6 +32,9 @@ class ClassicEngine:
         """Return what the start of Java involves; None if a session runs."""
         return start_description()
 
+    def start_ahead(self, cores: int | None) -> None:
+        """Do nothing: how Java is started depends on the product."""
+
     def session(self, request: SessionRequest) -> SparkSession:
         """Return the session of this process."""
         return session(

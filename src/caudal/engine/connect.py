@@ -81,6 +81,9 @@ class ConnectEngine:
         """Return None: connecting takes little time."""
         return None
 
+    def start_ahead(self, cores: int | None) -> None:
+        """Do nothing: the server runs already."""
+
     def session(self, request: SessionRequest) -> SparkSession:
         """Return the session with the server: another one where the server does not know the last one any more.
 

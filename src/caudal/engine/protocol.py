@@ -73,6 +73,9 @@ class QueryEngine(Protocol):
     def start_description(self) -> str | None:
         """Return a description of what starting its session involves; None if that takes no time."""
 
+    def start_ahead(self, cores: int | None) -> None:
+        """Begin to start a process that takes a while, and return at once; a failure is raised by ``session``. Do nothing where there is none."""
+
     def session(self, request: SessionRequest) -> SparkSession:
         """Return its session, started when it is first asked for."""
 

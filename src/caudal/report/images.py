@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
 from markupsafe import Markup
 
@@ -124,7 +124,7 @@ def scatter_chart(points: Sequence[tuple[float, float, str]], ratio: Sequence[fl
         points, _places(x_values, EDGE, WIDTH - EDGE), _places(y_values, HEIGHT - EDGE, EDGE), strict=True
     ):
         number = labels.index(str(label))
-        title = f"<title>{escape(str(label))}</title>"
+        title = f"<title>{escape(str(label), quote=False)}</title>"
         kind = f"hue{number % HUES}"
         if number < HUES:
             shapes += f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4">{title}</circle>'
@@ -134,7 +134,7 @@ def scatter_chart(points: Sequence[tuple[float, float, str]], ratio: Sequence[fl
     shapes += f'<text x="{WIDTH - EDGE}" y="{HEIGHT - 4}" text-anchor="end">{first} →</text>'
     shapes += f'<text x="12" y="{EDGE}" text-anchor="end" transform="rotate(-90 12 {EDGE})">{second} →</text>'
     legend = "".join(
-        f'<span class="entry"><span class="key hue{number % HUES}{" square" if number >= HUES else ""}"></span>{escape(label)}</span> '
+        f'<span class="entry"><span class="key hue{number % HUES}{" square" if number >= HUES else ""}"></span>{escape(label, quote=False)}</span> '
         for number, label in enumerate(labels[: 2 * HUES])
     )
     return _svg(HEIGHT, "first and second component", shapes) + Markup(f'<p class="legend">{legend}</p>')  # noqa: S704 labels are escaped

@@ -232,6 +232,26 @@ def test_where_memory_runs_out_the_server_ends_first(sail_server: Any) -> None:
     assert int(Path(f"/proc/{engine._process.pid}/oom_score_adj").read_text()) > int(Path("/proc/self/oom_score_adj").read_text())
 
 
+def test_a_server_is_started_ahead_and_once() -> None:
+    engine = SailEngine()
+    engine.start_ahead(1)
+    ahead = engine._process
+    assert ahead is not None
+    engine.start_ahead(1)
+    with engine.speaking():
+        assert engine.session(SessionRequest(cores=1)).range(3).count() == 3
+    assert engine._process is ahead
+    engine.start_ahead(1)
+    assert engine._process is ahead
+    engine.stop()
+    assert ahead.poll() is not None
+    engine.start_ahead(1)  # and one that is not asked for anything ends too
+    unused = engine._process
+    engine.stop()
+    assert unused is not None
+    assert unused.poll() is not None
+
+
 def test_a_server_that_is_not_there_is_said() -> None:
     engine = ConnectEngine("sc://127.0.0.1:1")
     with pytest.raises(EnvironmentProblem, match=r"No Spark Connect server answers at sc://127.0.0.1:1"):

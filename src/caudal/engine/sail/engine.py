@@ -55,6 +55,7 @@ class SailEngine(ConnectEngine):
         """Start nothing yet."""
         super().__init__("sc://127.0.0.1")
         self._process: subprocess.Popen[bytes] | None = None
+        self._answers = False  # whether its port is known
 
     @property
     def name(self) -> str:
@@ -82,14 +83,24 @@ class SailEngine(ConnectEngine):
         EnvironmentProblem : Sail is not installed, or does not start
         """
         if self._process is None or self._process.poll() is not None:
-            self.stop()
-            self._process = process = _launch(request)
-            atexit.register(self.stop)
+            self._launch(request.cores)
+        if self._process is not None and not self._answers:
             # The client takes as long to be imported as the server to start.
             import pyspark.sql.connect.session  # noqa: F401
 
-            self._address = f"sc://{HOST}:{_port(process)}"
+            self._address = f"sc://{HOST}:{_port(self._process)}"
+            self._answers = True
         return super().session(request)
+
+    def start_ahead(self, cores: int | None) -> None:
+        """Start the server beside what this process does until it asks for the session."""
+        if find_spec("pysail") is not None and (self._process is None or self._process.poll() is not None):
+            self._launch(cores)
+
+    def _launch(self, cores: int | None) -> None:
+        self.stop()
+        self._process, self._answers = _launch(cores), False
+        atexit.register(self.stop)
 
     def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame with expressions that Sail computes as Spark does, and what in it was not compared with Spark or differs."""
@@ -137,15 +148,15 @@ class SailEngine(ConnectEngine):
                 process.stdout.close()
 
 
-def _launch(request: SessionRequest) -> subprocess.Popen[bytes]:
+def _launch(cores: int | None) -> subprocess.Popen[bytes]:
     """Start the server; it ends when this process does, since its standard input ends then."""
     if find_spec("pysail") is None:
         raise missing_library("pysail", extra="sail", for_="The engine 'sail'")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environment |= {"RUST_LOG": environment.get("RUST_LOG", "error"), "SAIL_RUNTIME__STACK_SIZE": str(STACK_BYTES)}
     environment["SAIL_SPARK__SESSION_TIMEOUT_SECS"] = str(IDLE_S)
-    if request.cores is not None:
-        environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(request.cores)
+    if cores is not None:
+        environment["SAIL_EXECUTION__DEFAULT_PARALLELISM"] = str(cores)
     return subprocess.Popen(
         [sys.executable, "-m", "caudal.engine.sail.serve"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, start_new_session=True,

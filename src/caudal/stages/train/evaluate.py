@@ -88,7 +88,7 @@ def evaluate(
     """
     asked = {"metric": model.metric, "task": model.task, "rows": rows, "folds_": folds_}
     portable = [name for name, candidate in candidates.items() if is_portable(candidate)]
-    plan = plan_for(jobs, len(portable) * len(folds_), rows.frame)
+    plan = plan_for(jobs, len(portable) * len(folds_), rows.frame, len(rows.inputs))
     limited_candidates = {name: with_threads(candidate, plan) for name, candidate in candidates.items()}
     outcomes: dict[tuple[str, int], FoldOutcome] = {}
     if plan.jobs > 1:

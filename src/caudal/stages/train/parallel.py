@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 WORKER_BYTES = 400 << 20  # Python with pandas and scikit-learn
 COPIES = 4  # of the rows: received, encoded, and what an estimator makes of them
+FEW_VALUES = 500_000  # rows times inputs: with so few, threads wait for each other longer than they work
 IDLE_S = 2.0  # after which a process without work ends
 
 Task = tuple[str, int]
@@ -48,13 +49,14 @@ class Plan:
     threads: int | None = None
 
 
-def plan_for(asked: int | None, fits: int, frame: pd.DataFrame) -> Plan:
+def plan_for(asked: int | None, fits: int, frame: pd.DataFrame, inputs: int) -> Plan:
     """Return how fits are spread over the machine.
 
     Parameters
     ----------
     asked : the number of processes that is asked for; None and 1 train in this process, as do fewer than two fits
     fits : number of fits that may go into processes
+    inputs : number of the frame's columns that are inputs
 
     Raises
     ------
@@ -66,7 +68,8 @@ def plan_for(asked: int | None, fits: int, frame: pd.DataFrame) -> Plan:
         return Plan()
     each = WORKER_BYTES + COPIES * int(frame.memory_usage(deep=True).sum())
     jobs = min(asked, fits, max(1, _free_bytes() // each))
-    return Plan(jobs, max(1, usable_cores() // jobs)) if jobs > 1 else Plan()
+    threads = 1 if len(frame) * inputs <= FEW_VALUES else max(1, usable_cores() // jobs)
+    return Plan(jobs, threads) if jobs > 1 else Plan()
 
 
 def evaluate_in_processes(
@@ -100,6 +103,19 @@ def limited(plan: Plan) -> Iterator[None]:
         yield
         return
     with threadpool_limits(plan.threads):
+        yield
+
+
+@contextmanager
+def one_thread_for_few(values: int) -> Iterator[None]:
+    """Let libraries use one thread within the block where there are few values to fit to: the same numbers come on every machine, and sooner.
+
+    How scikit-learn's gradient boosting adds depends on the number of threads.
+    """
+    if values > FEW_VALUES:
+        yield
+        return
+    with threadpool_limits(1):
         yield
 
 

@@ -22,6 +22,7 @@ from caudal.stages.train.explained import effects_of_inputs
 from caudal.stages.train.gates import check_gates, judge_gates
 from caudal.stages.train.holdout import score_held_out, split_holdout
 from caudal.stages.train.later import LaterScore, score_on_later_rows
+from caudal.stages.train.parallel import one_thread_for_few
 from caudal.stages.train.regret import ModelGroup, RuleRegret, compare_rules, model_groups
 from caudal.stages.train.rows import LabelledRows, labelled_rows
 from caudal.stages.train.select import comparison, eligible_results, rule_of, select
@@ -126,7 +127,7 @@ def train(
         folds_ = row_folds(rows.as_of, model.split, model.horizon_s, model.name)
     else:
         folds_ = folds(rows.as_of, model.split, model.horizon_s, model.name)
-    with H2OServer() as h2o:  # started by the first fit that needs it
+    with one_thread_for_few(len(rows) * len(rows.inputs)), H2OServer() as h2o:  # started by the first fit that needs it
         by_name = candidates(model, rows, spark, h2o)
         evaluated = evaluate(model, rows, folds_, by_name, report, jobs)
         best, rule = select(model, evaluated)
@@ -137,9 +138,12 @@ def train(
             examine(evidence)
         report(f"{best.name} is fitted to all {len(rows):,} rows")
         fitted = _fit_chosen(model, best.name, by_name[best.name], rows)
+        # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.
+        promoted = split.held_out is not None and all(gate.passed for gate in gates)
+        holdout = score_held_out(model, fitted, rows, split) if promoted else None
+        later = score_on_later_rows(model, rows, champion)
+        effects = effects_of_inputs(model, rows, folds_[-1], evaluated[best.name])
     found: Mapping[str, object] = getattr(fitted, "found", {})
-    # Held-out rows are used once, for a version that goes into production: choosing by their score again and again would be training on them.
-    promoted = split.held_out is not None and all(gate.passed for gate in gates)
     return Trained(
         results=tuple(evaluation.result for evaluation in evaluated.values()),
         chosen=best.name,
@@ -158,10 +162,10 @@ def train(
         training_until=iso_timestamp(rows.as_of.iloc[-1]),
         rows_unlabelled=rows.unlabelled,
         rows_older=rows.older,
-        holdout=score_held_out(model, fitted, rows, split) if promoted else None,
+        holdout=holdout,
         rules=compare_rules(rule_of(model), compared),
-        later=score_on_later_rows(model, rows, champion),
-        effects=effects_of_inputs(model, rows, folds_[-1], evaluated[best.name]),
+        later=later,
+        effects=effects,
         groups=model_groups(compared, {name: evaluation.result for name, evaluation in evaluated.items()}),
     )
 

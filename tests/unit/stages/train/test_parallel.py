@@ -18,7 +18,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from caudal.errors import DeclarationProblem
 from caudal.stages.train import parallel, train
@@ -78,6 +78,27 @@ def test_parallel_results_are_those_of_one_process(rides, features, declared):
     assert sum(line.startswith("forest, fold 2 of 2: mae ") for line in lines) == 1
 
 
+class CountsThreads(OfMyOwn):
+    """An estimator that counts the threads that libraries may use in each fit."""
+
+    counts: list[int] = []  # noqa: RUF012
+
+    def fit(self, rows, labels):
+        self.counts.append(max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp"))
+        return super().fit(rows, labels)
+
+
+def test_fits_to_few_values_use_one_thread(rides, features, declared, monkeypatch):
+    CountsThreads.counts.clear()
+    with threadpool_limits(2):
+        train(declared({"counts": CountsThreads()}), features, rides)
+        assert CountsThreads.counts == [1, 1, 1]  # two folds, and the chosen candidate; none is fitted twice
+        CountsThreads.counts.clear()
+        monkeypatch.setattr(parallel, "FEW_VALUES", 10)
+        train(declared({"counts": CountsThreads()}), features, rides)
+    assert CountsThreads.counts == [2, 2, 2]
+
+
 def test_what_another_process_could_not_load_stays_here():
     def candidate(estimator):
         return ScikitCandidate(estimator, (), None, 0)
@@ -91,14 +112,16 @@ def test_processes_are_as_many_as_memory_and_cores_allow(monkeypatch):
     frame = pd.DataFrame({"a": np.zeros(1000)})
     monkeypatch.setattr(parallel, "usable_cores", lambda: 8)
     monkeypatch.setattr(parallel, "_free_bytes", lambda: 4 << 30)
-    assert plan_for(None, 12, frame) == plan_for(1, 12, frame) == plan_for(8, 1, frame) == Plan(1, None)
-    assert plan_for(4, 12, frame) == Plan(4, 2)
-    assert plan_for(16, 12, frame) == Plan(10, 1)
-    assert plan_for(4, 3, frame) == Plan(3, 2)
+    assert plan_for(4, 12, frame, 1) == Plan(4, 1)  # few values
+    monkeypatch.setattr(parallel, "FEW_VALUES", 10)
+    assert plan_for(None, 12, frame, 1) == plan_for(1, 12, frame, 1) == plan_for(8, 1, frame, 1) == Plan(1, None)
+    assert plan_for(4, 12, frame, 1) == Plan(4, 2)
+    assert plan_for(16, 12, frame, 1) == Plan(10, 1)
+    assert plan_for(4, 3, frame, 1) == Plan(3, 2)
     monkeypatch.setattr(parallel, "_free_bytes", lambda: 500 << 20)
-    assert plan_for(4, 12, frame) == Plan(1, None)
+    assert plan_for(4, 12, frame, 1) == Plan(1, None)
     with pytest.raises(DeclarationProblem, match="jobs is 0"):
-        plan_for(0, 12, frame)
+        plan_for(0, 12, frame, 1)
 
 
 def children(pid: int) -> list[int]:
