@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from caudal.batch.result import RunResult
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, LeaseHeld
+from caudal.extras import require_spark
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
 from caudal.runtime.opening import open_home, translate_ledger_errors
@@ -44,6 +45,8 @@ def run(
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return RunResult(idle, None)
+        if settings.engine == "spark":
+            require_spark("The engine 'spark'")
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do
 
         progress = progress or NoProgress()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC, runs_locally
 from caudal.engine.connect import ENGINES, SCHEME, ConnectEngine
+from caudal.engine.protocol import SessionRequest
+from caudal.extras import has_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -27,6 +31,19 @@ def engines(setting: str) -> tuple[QueryEngine, ...]:
     if setting.startswith(SCHEME):
         return (_connected(setting),)
     return (sail(),) if setting == "sail" else (sail(), CLASSIC)
+
+
+def analysing_engine() -> QueryEngine:
+    """Return the engine that analyses functions for `caudal check`: Spark, or Sail where Spark is not installed."""
+    return CLASSIC if has_spark() else sail()
+
+
+@contextmanager
+def installed_session() -> Iterator[SparkSession]:
+    """Yield a session for calls of a product's functions, as in tests: that of Spark, or of Sail where Spark is not installed."""
+    engine = analysing_engine()
+    with engine.speaking():
+        yield engine.session(SessionRequest())
 
 
 @cache

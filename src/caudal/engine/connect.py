@@ -206,7 +206,8 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _check_libraries() -> None:
-    from caudal.extras import require
+    from caudal.extras import check_pyspark, require
 
+    check_pyspark()
     for library in ("grpc", "grpc_status", "google.rpc", "zstandard"):
         require(library, extra="connect", for_="Spark Connect")
