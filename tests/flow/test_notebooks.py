@@ -24,7 +24,15 @@ CELL_S = 540
 def executed(file: Path, data: Path | None = None, **environment: str) -> Any:
     """Return a notebook with its outputs, executed in its own folder."""
     notebook = nbformat.read(file, as_version=4)
-    env = {**os.environ, "CAUDAL_CORES": "2", "CAUDAL_CDS": "off", **({"CAUDAL_DATA": str(data)} if data else {}), **environment}
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {
+        **os.environ,
+        "PATH": commands,
+        "CAUDAL_CORES": "2",
+        "CAUDAL_CDS": "off",
+        **({"CAUDAL_DATA": str(data)} if data else {}),
+        **environment,
+    }
     client = NotebookClient(notebook, timeout=CELL_S, kernel_name="python3", resources={"metadata": {"path": str(file.parent)}})
     client.execute(env=env)
     if (kept := os.environ.get("CAUDAL_NOTEBOOKS")) is not None:  # to look at them
