@@ -29,7 +29,11 @@ def page_part(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
 
 def _cells(tag: str, values: Sequence[object], left: Sequence[bool]) -> str:
     styles = (' style="text-align:left"' if is_left else "" for is_left in left)
-    return "".join(f"<{tag}{style}>{html.escape(str(value))}</{tag}>" for value, style in zip(values, styles, strict=True))
+    return "".join(f"<{tag}{style}>{html.escape(_text(value))}</{tag}>" for value, style in zip(values, styles, strict=True))
+
+
+def _text(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def _is_number(value: object) -> bool:
