@@ -368,7 +368,7 @@ def test_a_plain_installation_runs_a_product(tmp_path):
     assert "nothing wrong" in done(str(caudal_alone), "check", "shop", "--engine", "auto")
     done(str(caudal_alone), "run", "shop", "--engine", "auto")
     done(str(caudal_alone), "predict", "shop", "--engine", "auto")
-    assert "Run: pip install 'caudal[spark]'" in done(str(caudal_alone), "run", "shop", "--engine", "spark", code=NOT_INSTALLED)
+    assert "Run: pip install 'caudal[spark]'" in done(str(caudal_alone), "check", "shop", "--engine", "spark", code=NOT_INSTALLED)
     done(str(caudal_alone), "status")
     assert "Run: pip install 'caudal[console]'" in done(str(caudal_alone), "console", code=NOT_INSTALLED)
 
