@@ -82,6 +82,7 @@ def zones(folder: Path, seed: int = 0) -> None:
         name = f"{fake.unique.last_name()} {('Heights', 'Park', 'Hill', 'Point', 'Square', 'Village')[zone % 6]}"
         served = "Yellow Zone" if borough[zone] == 0 and zone % 2 else "Boro Zone"
         lines.append(f'{zone + 1},"{BOROUGHS[borough[zone]]}","{name}","{served}"')
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "taxi_zone_lookup.csv").write_text("\n".join(lines) + "\n")
 
 

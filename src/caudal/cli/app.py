@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from caudal.errors import CaudalError, EnvironmentProblem, printable
+from caudal.extras import PYSPARK, check_pyspark
 from caudal.secret import redact_logs, redacted
 
 if TYPE_CHECKING:
@@ -98,9 +99,13 @@ def exit_on_error(as_json: bool) -> Iterator[None]:
 def _translate_unexpected_error(error: BaseException) -> CaudalError | None:
     """Return an unexpected error as an error of the machine or the storage; None where it is a bug of caudal."""
     try:
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == PYSPARK:
+            check_pyspark()
         from caudal.runtime.faults import translate_machine_error
 
         return translate_machine_error(error)
+    except EnvironmentProblem as damaged:  # so is what else is imported of PySpark
+        return damaged
     except OSError as again:  # the import itself failed
         return EnvironmentProblem(
             f"The machine refuses: {again.strerror or again}.", fix="Correct that, and run the same command again."

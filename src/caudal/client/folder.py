@@ -133,7 +133,7 @@ class ProductFolder:
         from caudal.graph.build import build
         from caudal.graph.draw import as_svg
 
-        return as_svg(build(self.product))
+        return f'<div style="overflow-x:auto">{as_svg(build(self.product))}</div>'  # a wide graph is scrolled, not cut off
 
     def __repr__(self) -> str:
         return f"<product {self.product.name} in {self.file.parent}>"

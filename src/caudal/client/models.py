@@ -50,7 +50,7 @@ class ModelVersions:
             [
                 {
                     "version": row["version"], "candidate": row["candidate"], "state": row["state"],
-                    "created_at": pd.Timestamp(row["created_at"], unit="s", tz="UTC"), **(row["metrics"] or {}),
+                    "created_at": pd.Timestamp(row["created_at"], unit="s", tz="UTC").round("ms"), **(row["metrics"] or {}),
                 }
                 for row in sorted(rows, key=lambda row: row["version"])
             ]
@@ -63,7 +63,7 @@ class ModelVersions:
         with contextlib.closing(self.home.ledger()) as ledger:
             rows = history(ledger, self.product, self.name)
         frame = pd.DataFrame(rows, columns=["at", "version", "decision", "who", "reason"])
-        return frame.assign(at=pd.to_datetime(frame["at"], unit="s", utc=True))
+        return frame.assign(at=pd.to_datetime(frame["at"], unit="s", utc=True).dt.round("ms"))
 
     def _repr_html_(self) -> str:
         frame = self.versions()[["version", "candidate", "state"]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,31 @@ if TYPE_CHECKING:
 
 
 def page_part(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a heading and a table as HTML; every text is escaped.
+    """Return a heading and a table as HTML; every text is escaped, and columns of texts begin at the left, where notebooks would end them at the right.
 
     Examples
     --------
     >>> page_part("a<b", ["x"], [[1]])
     '<div><strong>a&lt;b</strong><table><thead><tr><th>x</th></tr></thead><tbody><tr><td>1</td></tr></tbody></table></div>'
     """
-    head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
+    left = [not all(_is_number(row[place]) for row in rows) for place in range(len(columns))]
+    head = _cells("th", columns, left)
+    body = "".join(f"<tr>{_cells('td', row, left)}</tr>" for row in rows)
     return f"<div><strong>{html.escape(title)}</strong><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cells(tag: str, values: Sequence[object], left: Sequence[bool]) -> str:
+    styles = (' style="text-align:left"' if is_left else "" for is_left in left)
+    return "".join(f"<{tag}{style}>{html.escape(_text(value))}</{tag}>" for value, style in zip(values, styles, strict=True))
+
+
+def _text(value: object) -> str:
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a cell shows a number, a share or nothing."""
+    return value is None or isinstance(value, int | float) or re.fullmatch(r"-?[\d.,]*\s?%?", str(value)) is not None
 
 
 def lines_part(title: str, lines: Sequence[str]) -> str:

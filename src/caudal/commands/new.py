@@ -12,7 +12,7 @@ from string import Template
 
 from caudal.errors import DeclarationProblem
 
-FILES = ("product.py", "README.md", "tests/test_product.py")
+FILES = ("product.py", "README.md", "notebook.ipynb", "tests/test_product.py")
 
 
 def create_product(name: str, into: Path) -> Path:

@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from caudal.batch.on_engine import reason_to_leave
+from caudal.batch.on_engine import reason_to_leave, spark_instead
 from caudal.batch.publish import judge_and_write, storable
 from caudal.declarations.build_context import build_context
 from caudal.declarations.node import Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.choice import engines
+from caudal.engine.classic import CLASSIC
 from caudal.engine.protocol import QueryEngine
 from caudal.errors import NotThere, StepFailed, nearest
+from caudal.extras import has_spark
 from caudal.graph.load import load, product_file, with_data
 from caudal.ledger.json_ready import json_ready, text_or_number
 from caudal.runtime.opening import checked_product, open_home
@@ -105,6 +107,8 @@ def preview_of(product: Product, table: str, settings: Settings, rows: int = 100
             if (reason := reason_to_leave(error)) is None:
                 raise
             spark.drop_dead(engine)
+            if last is CLASSIC and not has_spark():
+                raise spark_instead(f"The preview of '{table}'", engine, error, reason) from error
             spark.progress.noted(f"'{table}' is computed on {last.title}: {reason}")
     return _preview_on(last, spark, tables, node, rows)
 

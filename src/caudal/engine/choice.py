@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING
 from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC, runs_locally
 from caudal.engine.connect import ENGINES, LIBRARIES, SCHEME, ConnectEngine
+from caudal.engine.protocol import SessionRequest
 from caudal.engine.settings import is_local
+from caudal.extras import has_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -43,6 +46,19 @@ def has_sail() -> bool:
         return all(find_spec(library) is not None for library in ("pysail", *LIBRARIES))
     except ModuleNotFoundError:  # of a package, of which a library is a part
         return False
+
+
+def analysing_engine() -> QueryEngine:
+    """Return the engine that analyses functions for `caudal check`: Spark, or Sail where Spark is not installed."""
+    return CLASSIC if has_spark() else sail()
+
+
+@contextmanager
+def installed_session() -> Iterator[SparkSession]:
+    """Yield a session for calls of a product's functions, as in tests: that of Spark, or of Sail where Spark is not installed."""
+    engine = analysing_engine()
+    with engine.speaking():
+        yield engine.session(SessionRequest())
 
 
 @cache

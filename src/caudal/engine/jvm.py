@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from caudal.engine import trust
 from caudal.engine.java import JavaHome, java_home
 from caudal.errors import EnvironmentProblem
+from caudal.extras import require_spark, spark_missing
 
 if TYPE_CHECKING:
     from py4j.java_gateway import JavaGateway, JVMView
@@ -48,6 +49,7 @@ class Jvm:
 
 def launch(conf: Mapping[str, str], **popen: object) -> Jvm:
     """Start a Java process that has Spark's classes but no session."""
+    require_spark("Fetching connectors")
     from pyspark import SparkConf
     from pyspark.errors import PySparkRuntimeError
     from pyspark.java_gateway import launch_gateway
@@ -81,7 +83,7 @@ def spark_home() -> Path:
     """Return the folder of the installed PySpark, without importing it."""
     spec = find_spec("pyspark")
     if spec is None or spec.origin is None:
-        raise EnvironmentProblem("PySpark is not installed.", fix="Run 'pip install pyspark'.")
+        raise spark_missing("Spark")
     return Path(spec.origin).parent
 
 

@@ -19,6 +19,7 @@ from caudal.engine.connectors import jars
 from caudal.engine.java import JavaHome, java_home
 from caudal.engine.jvm import Jvm, common_options, join_options, spark_environment, start_error
 from caudal.errors import EnvironmentProblem
+from caudal.extras import require_spark
 from caudal.secret import is_secret_name
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def plan_session(
     brief: bool = False,
 ) -> SessionPlan:
     """Decide how a session starts; fetch connectors that are not in the cache."""
+    require_spark("The engine 'spark'")
     java = java_home()
     connector_jars = tuple(jars(connectors)) if connectors else ()
     return SessionPlan(

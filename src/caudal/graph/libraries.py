@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from caudal.extras import installed
 from caudal.graph.modules import with_parents
 
 # Distributions whose name differs from the module's; searching all installed distributions takes half a second.
@@ -25,7 +26,8 @@ def distributions(module: str) -> tuple[str, ...]:
     """Return the names of the distributions that a top-level module comes from."""
     name = _NAMES.get(module, module)
     try:
-        return (importlib.metadata.distribution(name).metadata["Name"],)
+        metadata = installed(name).metadata
+        return (name if name == "pyspark" else metadata["Name"],)  # its client is a part of it: with Spark nothing is made again
     except importlib.metadata.PackageNotFoundError:
         return tuple(sorted(set(_by_module().get(module, ()))))
 
@@ -38,12 +40,12 @@ def _by_module() -> Mapping[str, list[str]]:
 def library_version(distribution: str) -> str:
     """Return the version of a distribution; of one that was installed from a folder or a repository, its list of files too."""
     try:
-        installed = importlib.metadata.distribution(distribution)
+        found = installed(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "not installed"
-    if installed.read_text("direct_url.json") is None:
-        return installed.version
-    return f"{installed.version}, files {hashlib.sha256((installed.read_text('RECORD') or '').encode()).hexdigest()[:16]}"
+    if found.read_text("direct_url.json") is None:
+        return found.version
+    return f"{found.version}, files {hashlib.sha256((found.read_text('RECORD') or '').encode()).hexdigest()[:16]}"
 
 
 def _bytes(module: str) -> str:

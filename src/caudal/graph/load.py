@@ -15,7 +15,7 @@ from types import ModuleType
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, DeclarationProblem, NotThere, nearest
-from caudal.extras import CANDIDATE_LIBRARIES, missing_library
+from caudal.extras import CANDIDATE_LIBRARIES, PYSPARK, check_pyspark, missing_library
 from caudal.graph.fingerprint import record_fingerprints
 from caudal.graph.loaded import LoadedProduct
 from caudal.graph.misuse import misuse
@@ -25,6 +25,8 @@ from caudal.graph.reads import Recorder
 from caudal.graph.udf import allow_types_without_session
 
 FILE = "product.py"
+_NO_SESSION = ("SESSION_OR_CONTEXT_NOT_EXISTS", "NO_ACTIVE_OR_DEFAULT_SESSION")
+"""PySpark's classes of the error that there is no session: with Java, with a Connect server."""
 
 
 def load(folder: Path) -> Product:
@@ -78,6 +80,8 @@ def _execute(name: str, file: Path) -> ModuleType:
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and error.name in CANDIDATE_LIBRARIES:
             raise missing_library(error.name, extra=error.name, for_=_relative(file)) from None
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == PYSPARK:
+            check_pyspark()
         if _needs_spark_session(error) and allow_types_without_session():
             return _execute(name, file)
         line = _line(error, file)
@@ -114,7 +118,7 @@ def _needs_spark_session(error: Exception) -> bool:
     """Return whether an error comes from PySpark code that needs a session: it names the error class, or fails an assertion."""
     frames = traceback.extract_tb(error.__traceback__)
     within = bool(frames) and "pyspark" in Path(frames[-1].filename).parts
-    return within and (isinstance(error, AssertionError) or "SESSION_OR_CONTEXT_NOT_EXISTS" in str(error))
+    return within and (isinstance(error, AssertionError) or any(name in str(error) for name in _NO_SESSION))
 
 
 def product_file(folder: Path) -> Path:

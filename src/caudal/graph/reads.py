@@ -347,9 +347,13 @@ def _noted_iter(self: Any) -> Iterator[Any]:
     return _iter(self)
 
 
+_OF_PYSPARK = ("PYSPARK_NO_NAMESPACE_SHARE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_SKIP_CONNECT_COMPAT_TESTS")
+"""What PySpark asks to know whether it speaks to Java or to a Connect server; the rows are the same."""
+
+
 def _variable(recorder: Recorder, reader: str, name: str) -> None:
     # Settings that caudal reads from variables are compared elsewhere.
-    if reader == "caudal" or name in recorder.set_variables or name in recorder.reads.variables:
+    if reader == "caudal" or name in _OF_PYSPARK or name in recorder.set_variables or name in recorder.reads.variables:
         return
     if reader == "user" or not name.startswith("CAUDAL_"):
         recorder.reads.variables[name] = variable_state(name)

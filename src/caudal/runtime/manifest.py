@@ -7,7 +7,6 @@ While all of that is unchanged, a run has nothing to do. A product for which tha
 
 from __future__ import annotations
 
-import importlib.metadata
 import math
 import os
 import sys
@@ -23,6 +22,7 @@ from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError
+from caudal.extras import installed
 from caudal.graph.fingerprint import digest, file_digest, loaded_of
 from caudal.graph.libraries import library_state, library_version
 from caudal.graph.loaded import product_files
@@ -201,7 +201,7 @@ def _made_of(file: Path, settings: Settings) -> str:
         settings.metastore,
     ]
     parts += [settings.lake] if settings.lake else []
-    return digest(*parts, caudal.__version__, {name: importlib.metadata.version(name) for name in LIBRARIES}, sys.version)
+    return digest(*parts, caudal.__version__, {name: installed(name).version for name in LIBRARIES}, sys.version)
 
 
 def _nothing_arrived(ledger: Ledger, settings: Settings, product: str, name: str, source: PatternDocument) -> bool:

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from py4j.protocol import Py4JJavaError
-
 from caudal.errors import EnvironmentProblem, StepFailed
 
 if TYPE_CHECKING:
@@ -64,6 +62,8 @@ def register_in_metastore(jvm: JVMView, uri: str, entry: MetastoreTable) -> bool
     EnvironmentProblem : the metastore does not answer
     StepFailed : the metastore has a table of that name that caudal has not made, or refused this one
     """
+    from py4j.protocol import Py4JJavaError  # of the extra [spark]
+
     client = None
     try:
         client = _client(jvm, uri)

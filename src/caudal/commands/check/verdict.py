@@ -15,12 +15,12 @@ import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import caudal
 from caudal.declarations.product import Product
 from caudal.engine.cache import cache_dir
+from caudal.extras import installed
 from caudal.graph.fingerprint import code_of, describe, digest
 
 MOST_STORED = 200
@@ -118,12 +118,12 @@ def versions() -> list[object]:
     folder = Path(caudal.__file__).parent
     code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))
     places = {place for name in ("purelib", "platlib") if (place := sysconfig.get_path(name))}
-    installed = sorted((place, Path(place).stat().st_mtime_ns) for place in places if Path(place).is_dir())
+    site_packages = sorted((place, Path(place).stat().st_mtime_ns) for place in places if Path(place).is_dir())
     return [
         caudal.__version__,
-        version("pyspark"),
+        installed("pyspark").version,
         platform.python_version(),
-        hashlib.sha256(repr([code, installed]).encode()).hexdigest(),
+        hashlib.sha256(repr([code, site_packages]).encode()).hexdigest(),
     ]
 
 

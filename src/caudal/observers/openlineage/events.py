@@ -20,6 +20,7 @@ from openlineage.client.facet_v2 import (
 
 import caudal
 from caudal.declarations.product import Product
+from caudal.extras import installed
 from caudal.graph.registered import kind_of, step_kind
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs
@@ -140,7 +141,7 @@ def _verb(step: StepRow) -> str | None:
 def _engine() -> processing_engine_run.ProcessingEngineRunFacet:
     from importlib.metadata import version
 
-    return processing_engine_run.ProcessingEngineRunFacet(version("pyspark"), "spark", version("openlineage-python"))
+    return processing_engine_run.ProcessingEngineRunFacet(installed("pyspark").version, "spark", version("openlineage-python"))
 
 
 def _error(error: Mapping[str, object]) -> error_message_run.ErrorMessageRunFacet:

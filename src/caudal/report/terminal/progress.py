@@ -70,10 +70,15 @@ class TerminalProgress:
             self._live = Live(get_renderable=self._live_lines, console=self.console, transient=True, refresh_per_second=10)
             self._live.start()
 
+    @property
+    def _wraps(self) -> bool:
+        """Whether long lines are broken: a log has them whole, a notebook would cut them off."""
+        return self._redraws or self.console.is_jupyter
+
     def noted(self, sentence: str) -> None:
         """Print a sentence about the run as a whole, on a permanent line."""
         if not self.quiet:
-            self.console.print(Text.assemble(mark("waiting"), (f" {sentence}", "yellow")), soft_wrap=not self._redraws)
+            self.console.print(Text.assemble(mark("waiting"), (f" {sentence}", "yellow")), soft_wrap=not self._wraps)
 
     def awaited(self, what: str | None) -> None:
         """Show what the running step waits for, on its live line; None when it no longer waits."""
@@ -83,7 +88,7 @@ class TerminalProgress:
         """Print, on a permanent line, that a running step takes longer than usual."""
         if not self.quiet:
             sentence = f" {step:<{STEP_WIDTH}}{duration(round(seconds)):>9}  so far; {duration(expected_s)} is usual"
-            self.console.print(Text.assemble(mark("running"), (sentence, "yellow")), soft_wrap=not self._redraws)
+            self.console.print(Text.assemble(mark("running"), (sentence, "yellow")), soft_wrap=not self._wraps)
 
     def finished(
         self,
@@ -105,7 +110,7 @@ class TerminalProgress:
             timer.cancel()
         line = finished_line(step, state, rows_read, rows_written, quarantined, seconds, why)
         # Lines in a file are not wrapped, so that they can be searched; on a terminal they wrap at its width.
-        self.console.print(line, soft_wrap=not self._redraws)
+        self.console.print(line, soft_wrap=not self._wraps)
 
     @property
     def _redraws(self) -> bool:

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pyspark.sql import types as T
+from pyspark.sql import functions as F, types as T
 from pyspark.sql.types import DateType, StructField, StructType, TimestampType
 
 from caudal.declarations.known import Known, known_of
-from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can, is_connected
+from caudal.engine.marks import EVENT_TIME, KEY, KNOWN, STEP_S, quoted
 from caudal.engine.moments import DAY_S
 from caudal.stages.features.made_up_times import RowTime, row_times
 from caudal.stages.features.reaches import Reaches
@@ -168,9 +170,13 @@ def made_up_frame(spark: SparkSession, shape: InputShape, made_up: Sequence[Row]
         metadata = dict(column.metadata or {}) | ({EVENT_TIME: True} if column.name == shape.event_time else {})
         fields.append(StructField(column.name, column.dataType, True, metadata))
     schema = StructType(fields)
-    return spark.createDataFrame(
-        [tuple(row[name] for name in schema.names) for row in made_up], schema, verifySchema=False
-    ).coalesce(1)
+    rows = [tuple(row[name] for name in schema.names) for row in made_up]
+    if can(spark, Capability.JSON_SCHEMA):
+        unverified = {} if is_connected(spark) else {"verifySchema": False}
+        return spark.createDataFrame(rows, schema, **unverified).coalesce(1)
+    columns = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in fields)
+    marked = [F.col(quoted(field.name)).alias(field.name, metadata=dict(field.metadata or {})) for field in fields]
+    return spark.createDataFrame(rows, columns).select(*marked).coalesce(1)
 
 
 def _set_times(shape: InputShape, row: Row, row_time: RowTime, at: dt.datetime, draw: random.Random) -> Row:
