@@ -247,7 +247,8 @@ def test_a_run_without_spark(tmp_path, sail_server):
     assert answer.returncode == NOT_INSTALLED, answer.stderr + answer.stdout
     told = answer.stdout + answer.stderr
     assert re.search(r"✓ table:doubled", told), told
-    assert "Step 'table:total' needs pyspark, which is not installed: Table 'total' is not known to have the same rows" in told
+    assert "Step 'table:total' needs pyspark, which is not installed: Sail" in told
+    assert "is not known to compute sum(double) as Spark does. Run: pip install 'caudal[spark]'" in told
     assert "Step 'table:rows' needs pyspark, which is not installed" in told
     assert "Traceback" not in told
 

@@ -43,6 +43,8 @@ def work_on_engine(ws: Workspace, step: Step, clear: Callable[[], object]) -> St
                 if reason is None or (are_common() and has_stopped(error)):
                     raise
                 ws.spark.drop_dead(engine)
+                if ws.spark.cancelled:  # its time limit has passed: what follows is another attempt, on this engine too
+                    raise
                 if last is CLASSIC and not has_spark():
                     raise spark_instead(f"Step '{step.name}'", engine, error, reason) from error
                 clear()

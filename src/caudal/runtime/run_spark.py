@@ -59,6 +59,7 @@ class RunSpark:
     _sessions: dict[str, SparkSession] = field(default_factory=dict, init=False)
     _group: str | None = field(default=None, init=False)
     _was_replaced: bool = field(default=False, init=False)
+    cancelled: bool = field(default=False, init=False)  # whether the queries of this group were
     _start_lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -152,12 +153,13 @@ class RunSpark:
 
     def set_group(self, name: str | None) -> None:
         """Put the queries that this thread starts from now on into a group, so that they can be cancelled together."""
-        self._group = name
+        self._group, self.cancelled = name, False
         if (session := self._sessions.get(self._engine.name)) is not None:
             self._engine.set_group(session, name)
 
     def cancel(self, group: str) -> None:
-        """Cancel the queries of a group."""
+        """Cancel the queries of a group; with an engine that cannot, its process ends if it is caudal's own."""
+        self.cancelled = True
         if (session := self._sessions.get(self._engine.name)) is not None:
             self._engine.cancel(session, group)
 

@@ -15,6 +15,7 @@ from caudal.batch.execute import execute
 from caudal.batch.retry import Attempts, Policy, is_transient, perform_with_retries, policy_of
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
+from caudal.engine.choice import sail
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
 from caudal.ledger.records import steps
 from caudal.runtime.run_record import RunRecord
@@ -22,11 +23,13 @@ from caudal.runtime.workspace import Workspace
 from caudal.tables.home import Home
 
 
-def workspace(tmp_path, check_claim=lambda: None, **options):
+def workspace(tmp_path, check_claim=lambda: None, engine="spark", **options):
     product = cd.Product("p")
     product.source("s", cd.files("*.csv"), **options)
     home = Home(tmp_path / "home")
-    return Workspace.compose(product, home, Settings(home=home.path), RunRecord("p", home.ledger(), "r1", check_claim=check_claim))
+    return Workspace.compose(
+        product, home, Settings(home=home.path, engine=engine), RunRecord("p", home.ledger(), "r1", check_claim=check_claim)
+    )
 
 
 def step(work, name="read:s"):
@@ -206,6 +209,34 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     assert spark.range(1).count() == 1
 
 
+def test_a_step_on_sail_that_takes_too_long_ends_with_its_server(tmp_path, sail_server):
+    calls = []
+
+    def work(ws):
+        assert ws.spark.engine is sail()
+        calls.append(1)
+        if len(calls) == 1:
+
+            def hang(batches):
+                time.sleep(600)
+                yield from batches
+
+            ws.spark.session.range(2).mapInArrow(hang, "id bigint").count()
+        return StepResult(rows_written=ws.spark.session.range(3).count())
+
+    ws = workspace(tmp_path, engine="auto")
+
+    @ws.product.table(retry=1, time_limit=10)
+    def t(s):
+        return s
+
+    attempts = Attempts()
+    done = perform_with_retries(ws, step(work, "table:t"), attempts, never, sleep=lambda _: None)
+    assert (done.rows_written, len(calls)) == (3, 2)
+    assert "took longer than 10 seconds" in attempts.failed[0]["error"]
+    sail().stop()
+
+
 HANGS = """
 import sys, time
 from pathlib import Path
@@ -213,6 +244,7 @@ from caudal.batch import retry
 from caudal.batch.batch import run
 from caudal.runtime.process import Process
 from caudal.declarations.settings import Settings
+from caudal.engine.choice import sail
 retry.CANCELLED_S = 0.5
 result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(lambda error: print(error, file=sys.stderr)), run_id="hung")
 print("not ended", result)

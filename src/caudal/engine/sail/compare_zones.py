@@ -67,7 +67,7 @@ def compare_zones(zones: Iterable[str]) -> list[str]:
     return alike
 
 
-def run_comparison() -> None:
+def write_zones() -> None:
     """Compare all zones, and write the file."""
     os.environ["CAUDAL_JAVA"] = "bundled"
     rules = clock_rules(java_home().runtime / "lib" / "tzdb.dat")
@@ -78,4 +78,4 @@ def run_comparison() -> None:
 
 
 if __name__ == "__main__":
-    run_comparison()
+    write_zones()

@@ -120,6 +120,11 @@ class SailEngine(ConnectEngine):
         """Return the path as the address of a file: in addresses there are no patterns."""
         return f"file://{quote(path)}"
 
+    def cancel(self, spark: SparkSession, name: str) -> None:  # noqa: ARG002
+        """End the server, which does not interrupt operations; the next use starts another."""
+        if self._process is not None and self._answers:
+            self._process.kill()
+
     def has_died(self, *, within_s: float = 0.0) -> bool:
         """Return whether the server's process has ended by itself, or does so within ``within_s``."""
         if self._process is None:
