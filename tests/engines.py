@@ -35,9 +35,9 @@ def sail_server() -> Iterator[SparkSession]:
 
 @pytest.fixture
 def on_sail(sail_server: SparkSession) -> Iterator[SparkSession]:
-    """A session with Sail, to which PySpark's functions speak during the test."""
+    """A session with Sail, to which PySpark's functions speak during the test; another one where a test before has ended the server."""
     with sail().speaking():
-        yield sail_server
+        yield sail().session(SessionRequest(cores=2))
 
 
 @pytest.fixture(scope="session")

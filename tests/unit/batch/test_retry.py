@@ -15,7 +15,8 @@ from caudal.batch.execute import execute
 from caudal.batch.retry import Attempts, Policy, is_transient, perform_with_retries, policy_of
 from caudal.batch.step import Step, StepResult
 from caudal.declarations.settings import Settings
-from caudal.engine.choice import sail
+from caudal.engine.classic import CLASSIC
+from caudal.engine.sail.engine import SailEngine
 from caudal.errors import DeclarationProblem, EnvironmentProblem, ExpectationStopped, SourceProblem, StepFailed, TimeLimitPassed
 from caudal.ledger.records import steps
 from caudal.runtime.run_record import RunRecord
@@ -209,11 +210,12 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     assert spark.range(1).count() == 1
 
 
-def test_a_step_on_sail_that_takes_too_long_ends_with_its_server(tmp_path, sail_server):
-    calls = []
+def test_a_step_on_sail_that_takes_too_long_ends_with_its_server(tmp_path, monkeypatch):
+    own, calls = SailEngine(), []
+    monkeypatch.setattr("caudal.runtime.run_spark.engines", lambda *_, **__: (own, CLASSIC))
 
     def work(ws):
-        assert ws.spark.engine is sail()
+        assert ws.spark.engine is own
         calls.append(1)
         if len(calls) == 1:
 
@@ -234,7 +236,7 @@ def test_a_step_on_sail_that_takes_too_long_ends_with_its_server(tmp_path, sail_
     done = perform_with_retries(ws, step(work, "table:t"), attempts, never, sleep=lambda _: None)
     assert (done.rows_written, len(calls)) == (3, 2)
     assert "took longer than 10 seconds" in attempts.failed[0]["error"]
-    sail().stop()
+    own.stop()
 
 
 HANGS = """
@@ -244,7 +246,8 @@ from caudal.batch import retry
 from caudal.batch.batch import run
 from caudal.runtime.process import Process
 from caudal.declarations.settings import Settings
-from caudal.engine.choice import sail
+from caudal.engine.classic import CLASSIC
+from caudal.engine.sail.engine import SailEngine
 retry.CANCELLED_S = 0.5
 result = run(Path(sys.argv[1]), Settings(home=Path(sys.argv[2])), process=Process(lambda error: print(error, file=sys.stderr)), run_id="hung")
 print("not ended", result)
