@@ -101,6 +101,8 @@ class ConnectEngine:
         return self._configured(self._session, request)
 
     def _configured(self, session: SparkSession, request: SessionRequest) -> SparkSession:
+        # Some of PySpark's functions ask for the active session, which is none once another engine's was stopped.
+        type(session)._set_default_and_active_session(session)  # type: ignore[attr-defined]
         for name, value in (_SETTINGS | dict(request.conf)).items():
             if name.startswith("spark.sql."):  # others belong to the server
                 session.conf.set(name, value)
@@ -119,7 +121,11 @@ class ConnectEngine:
             session = SparkSession.builder.remote(address).create()
             # By default a client waits ten minutes for a server that is gone.
             session._client.set_retry_policies([])
-            session.version  # noqa: B018 (asks the server)
+            try:
+                session.version  # noqa: B018 (asks the server)
+            except Exception:
+                session.stop()  # else PySpark's functions ask this one
+                raise
         except PySparkException as error:
             raise self._no_answer(error) from error
         except Exception as error:

@@ -82,6 +82,14 @@ class SailEngine(ConnectEngine):
         ------
         EnvironmentProblem : Sail is not installed, or does not start
         """
+        try:
+            return self._started(request)
+        except EnvironmentProblem:
+            if not self.has_died(within_s=1.0):  # of a process that has just been ended it is not known at once
+                raise
+        return self._started(request)
+
+    def _started(self, request: SessionRequest) -> SparkSession:
         if self._process is None or self._process.poll() is not None:
             self._launch(request.cores)
         if self._process is not None and not self._answers:

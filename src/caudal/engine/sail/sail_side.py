@@ -20,6 +20,7 @@ import pyspark.sql.connect.proto as pb
 
 from caudal.engine.cache import put_file
 from caudal.engine.sail.cases import Case
+from caudal.engine.sail.engine import IDLE_S
 from caudal.engine.sail.expressions import Call, ColumnName, Expression, Literal
 from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.protocol import NotExpressible, to_message
@@ -67,6 +68,7 @@ def sail_session() -> Iterator[SparkSession]:
     from pyspark.sql.connect.session import SparkSession as Session
 
     logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL)
+    os.environ["SAIL_SPARK__SESSION_TIMEOUT_SECS"] = str(IDLE_S)
     server = SparkConnectServer(port=0)
     server.start(background=True)
     session: Any = Session.builder.remote(f"sc://127.0.0.1:{server.listening_address[1]}").getOrCreate()
