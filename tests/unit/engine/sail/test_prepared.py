@@ -11,7 +11,8 @@ from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.window import Window
 
 from caudal.engine.sail.check import prepared
-from caudal.engine.sail.table import installed_table
+
+pytestmark = pytest.mark.usefixtures("bundled_java")
 
 TEXTS = {  # as Java writes them
     "0.0": "0.0", "-0.0": "-0.0", "1.0": "1.0", "0.001": "0.001", "0.00099": "9.9E-4", "1e-5": "1.0E-5", "1.5e-5": "1.5E-5", "-2e-6": "-2.0E-6", "1e-7": "1.0E-7",
@@ -19,16 +20,6 @@ TEXTS = {  # as Java writes them
     "1.7976931348623157e308": "1.7976931348623157E308", "1e-300": "1.0E-300", "nan": "NaN", "inf": "Infinity", "-inf": "-Infinity", "123456.789": "123456.789",
     "10000001.5": "1.00000015E7",
 }  # fmt: skip
-
-
-@pytest.fixture(autouse=True, scope="module")
-def java_of_caudal():
-    """What is written as Java 19 and later write it, whatever Java this machine has."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAUDAL_JAVA", "bundled")
-        installed_table.cache_clear()
-        yield
-    installed_table.cache_clear()
 
 
 def rows_of(sail, name, kind, values):

@@ -15,15 +15,7 @@ from caudal.engine.sail.compare_zones import CONVERSIONS, converted, moments
 from caudal.engine.sail.table import installed_table
 from caudal.engine.sail.zones import clock_rules, equal_zones
 
-
-@pytest.fixture(autouse=True, scope="module")
-def java_of_caudal():
-    """Rules of the Java that was compared, whatever Java this machine has."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CAUDAL_JAVA", "bundled")
-        installed_table.cache_clear()
-        yield
-    installed_table.cache_clear()
+pytestmark = pytest.mark.usefixtures("bundled_java")
 
 
 def frame_at(sail, *moments_):
