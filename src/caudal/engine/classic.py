@@ -48,7 +48,7 @@ class ClassicEngine:
         with without_connect():
             yield
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, tuple[UnequalPart, ...]]:
+    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, tuple[UnequalPart, ...]]:  # noqa: ARG002
         """Return the frame: what computes it is Spark."""
         return frame, ()
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from caudal.engine.cache import cache_dir, put_file
 from caudal.errors import EnvironmentProblem
-from caudal.extras import INSTALL_SPARK
+from caudal.extras import INSTALL_SPARK, has_spark
 
 OLDEST = 17
 # From version 24 on there is no security manager, but the Hadoop client inside Spark 4.1 still needs it.
@@ -86,6 +86,14 @@ def java_home() -> JavaHome:
     """
     environ = os.environ
     return _java_home(environ.get("CAUDAL_JAVA"), environ.get("JAVA_HOME"), shutil.which("java"), str(cache_dir("java")))
+
+
+def spark_java() -> JavaHome | None:
+    """Return the Java that runs Spark; None where there is none that fits, or Spark is not installed."""
+    try:
+        return java_home() if has_spark() else None
+    except EnvironmentProblem:
+        return None
 
 
 @functools.cache

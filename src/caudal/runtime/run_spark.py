@@ -132,16 +132,13 @@ class RunSpark:
         Parameters
         ----------
         for_ : what the frame is, as the subject of a sentence
-        own : DataFrame, optional, a part of the frame that caudal itself makes; what only it is made of is not looked at
+        own : DataFrame, optional, a frame that this one is made of, and that caudal itself has made; what lies within it is not looked at
 
         Raises
         ------
         EngineLacks : they are not known to be, and the engine ``auto`` has Spark to compute them instead
         """
-        other, unequal = self._engine.prepared(frame)
-        if unequal and own is not None:
-            own_unequal = self._engine.prepared(own)[1]
-            unequal = [part for part in unequal if part not in own_unequal]
+        other, unequal = self._engine.prepared(frame, own)
         if not unequal:
             return other, None
         sentence = unequal_rows(self._engine, unequal)

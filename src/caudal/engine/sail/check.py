@@ -11,11 +11,12 @@ from typing import Any
 
 import pyspark.sql.connect.proto as pb
 
+import caudal
 from caudal.engine.sail.analyzer import Analyzer
 from caudal.engine.sail.constructs import Found, PlanWalker, constructs_of_plan, walked_constructs
 from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.protocol import NotExpressible
-from caudal.engine.sail.results import EngineAgreement
+from caudal.engine.sail.results import NO_MESSAGE, EngineAgreement
 from caudal.engine.sail.rewrite import Rewriter
 from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
@@ -40,9 +41,13 @@ class Unequal:
 
     @property
     def what(self) -> str:
-        """The construct as the object of a sentence, such as ``sum(double) in product.py:12``."""
+        """The construct as the object of a sentence, such as ``sum(double) in product.py:12``; no line of caudal itself is named."""
         call = self.arguments if self.name == "unknown" else f"{self.name}({self.arguments})"
-        return f"{call} in {PurePath(self.call_site).name}" if self.call_site else call
+        return f"{call} in {PurePath(self.call_site).name}" if self.call_site and not _is_of_caudal(self.call_site) else call
+
+
+def _is_of_caudal(call_site: str) -> bool:
+    return PurePath(call_site.rpartition(":")[0]).is_relative_to(PurePath(caudal.__file__).parent)
 
 
 def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool = False) -> tuple[Unequal, ...]:
@@ -74,7 +79,7 @@ def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool 
     )
 
 
-def prepared(frame: Any, *, falls_back: bool = False) -> tuple[Any, tuple[Unequal, ...]]:
+def prepared(frame: Any, *, own: Any = None, falls_back: bool = False) -> tuple[Any, tuple[Unequal, ...]]:
     """Return the frame to run on Sail in the place of a frame, and what in it may still give other rows than Spark.
 
     Its columns are the same; each construct that differs, and for which the table names one that does not, is that one.
@@ -82,6 +87,7 @@ def prepared(frame: Any, *, falls_back: bool = False) -> tuple[Any, tuple[Unequa
     Parameters
     ----------
     frame, falls_back : as of `unequal_constructs`
+    own : DataFrame, optional, a frame that this one is made of; what lies within it is not looked at
     """
     table = installed_table()
     if table is None:
@@ -90,6 +96,8 @@ def prepared(frame: Any, *, falls_back: bool = False) -> tuple[Any, tuple[Unequa
     plan = pb.Relation()
     plan.CopyFrom(frame._plan.to_proto(client).root)
     walker = PlanWalker(Analyzer(client))
+    if own is not None:
+        walker.pass_over(own._plan.to_proto(client).root)
     found = walked_constructs(plan, walker)
     rewriter = Rewriter(table, walker, falls_back)
     try:
@@ -123,7 +131,7 @@ def unequal(
 def _reason(found: Found, verdict: EngineAgreement | None) -> str:
     if found.construct.name == "unknown":
         return "it cannot be told what it computes"
-    if verdict is None:
+    if verdict is None or verdict.reason.startswith(NO_MESSAGE):
         return "it was not compared"
     if verdict.status == "unsupported":
         return f"Sail does not support it ({verdict.reason})"

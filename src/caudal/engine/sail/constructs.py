@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,13 @@ class PlanWalker:
             schema = self.analyzer.schema(relation)
         self.schemas[identity] = schema
         return schema
+
+    def pass_over(self, relation: pb.Relation) -> None:
+        """Learn the types of a relation and of those below it; what is walked from now on has nothing to note within them."""
+        before = dict(self.found)
+        with suppress(Exception):  # what it is a part of fails at the same place, and is refused
+            self.walk(relation)
+        self.found = before
 
     def _below(self, child: pb.Relation) -> Input:
         schema = self.walk(child)

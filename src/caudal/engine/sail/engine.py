@@ -110,14 +110,13 @@ class SailEngine(ConnectEngine):
         self._process, self._answers = _launch(cores), False
         atexit.register(self.stop)
 
-    def prepared(self, frame: DataFrame) -> tuple[DataFrame, Sequence[UnequalPart]]:
+    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame with expressions that Sail computes as Spark does, and what in it was not compared with Spark or differs."""
         from caudal.engine.sail.check import prepared
 
         try:
-            other, unequal = prepared(
-                frame, falls_back=True
-            )  # where Sail alone raises, a run fails or goes to Spark; no row is wrong
+            # Where Sail alone raises, a run fails or goes to Spark; no row is wrong.
+            other, unequal = prepared(frame, own=own, falls_back=True)
         except Exception as error:  # a plan of a form that nobody thought of is not known to be equal
             if self.has_died(within_s=1.0):
                 raise

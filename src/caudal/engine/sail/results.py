@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 NAN = "NaN"
+NO_MESSAGE = "no message"
+"""What the reason of a verdict begins with, where a case could not be put to Sail."""
 JUDGED = "judged.pickle"
 """The file in which the verdicts are kept, by `Case.key`."""
 KNOWN = "known.pickle"

@@ -29,6 +29,7 @@ from caudal.engine.sail.results import (
     EQUAL,
     JUDGED,
     KNOWN,
+    NO_MESSAGE,
     EngineAgreement,
     Result,
     are_close,
@@ -125,7 +126,7 @@ def _batch(
         try:
             messages[place] = to_message(parse_expression(cases[place].for_sail))
         except NotExpressible as error:
-            found[place] = EngineAgreement("unsupported", reason=f"no message: {error_line(error)}")
+            found[place] = EngineAgreement("unsupported", reason=f"{NO_MESSAGE}: {error_line(error)}")
     ways: list[tuple[dict[int, Any], Query, bool]] = [
         ({place: cases[place].for_sail for place in messages}, partial(sail.by_sql, form), True),
         (messages, partial(sail.by_message, form), False),

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from caudal.engine.cache import cache_dir
-from caudal.engine.java import java_home, major
+from caudal.engine.java import major, spark_java
 from caudal.engine.sail.doubts import doubts_of
 from caudal.engine.sail.results import EngineAgreement, worse
 from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.zones import zone_rewritings
-from caudal.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from caudal.engine.sail.cases import Case
@@ -197,10 +196,8 @@ def stored_table() -> EqualityTable | None:
 
 
 def _java_writes_shortest_digits() -> bool:
-    try:
-        return major(java_home().version) >= SHORTEST_DIGITS
-    except EnvironmentProblem:  # without Java there is nothing that Sail's rows could differ from
-        return True
+    java = spark_java()
+    return java is None or major(java.version) >= SHORTEST_DIGITS  # without one there is nothing that Sail's rows could differ from
 
 
 def _spark_version() -> str:

@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from caudal.engine.java import java_home
-from caudal.errors import EnvironmentProblem
+from caudal.engine.java import spark_java
 
 FILE = Path(__file__).with_name("zones.json")
 CONVERSIONS = ("from_utc_timestamp", "to_utc_timestamp")
@@ -37,15 +36,15 @@ def _within_bounds(name: str) -> str:
 
 
 def equal_zones(pysail: str) -> frozenset[str]:
-    """Return the zones that this version of Sail and this machine's Java convert alike; without Java, those that the bundled one does."""
+    """Return the zones that this version of Sail and this machine's Java convert alike; without Spark, those that the bundled one does."""
     document = json.loads(FILE.read_text(encoding="utf-8"))
     if document["pysail"] != pysail:
         return frozenset()
     compared: Mapping[str, str] = document["rules"]
-    try:
-        installed = clock_rules(java_home().runtime / "lib" / "tzdb.dat")
-    except EnvironmentProblem:
+    java = spark_java()
+    if java is None:
         return frozenset(compared)
+    installed = clock_rules(java.runtime / "lib" / "tzdb.dat")
     return frozenset(zone for zone, rules in compared.items() if installed.get(zone) == rules)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from pyspark.sql.connect import functions as F
 
+import caudal
 from caudal.engine.sail import check, table
-from caudal.engine.sail.check import as_written, unequal_constructs
+from caudal.engine.sail.check import Unequal, as_written, prepared, unequal_constructs
 from caudal.engine.sail.results import EngineAgreement
 from caudal.engine.sail.signature import is_plain_regex
 
@@ -119,3 +121,18 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 )
 def test_an_example_reads_as_a_person_writes_it(kept, written):
     assert as_written(kept) == written
+
+
+def test_what_caudal_has_made_is_passed_over_and_nothing_else(sail):
+    own = sail.createDataFrame([("cafe",)], "word string").where(F.col("word").rlike(r"\w+"))
+    alone, unequal = prepared(own, own=own)
+    assert unequal == ()
+    _, unequal = prepared(own.where(F.col("word").rlike(r"\w+")), own=own)  # the same construct, made twice: once by the user
+    assert [each.name for each in unequal] == ["rlike"]
+    assert alone.schema == own.schema
+
+
+def test_no_line_of_caudal_is_named():
+    ours = str(Path(caudal.__file__).parent / "stages" / "x.py:3")
+    assert Unequal("rlike", "string", "", ours).what == "rlike(string)"
+    assert Unequal("rlike", "string", "", "/home/a/product.py:3").what == "rlike(string) in product.py:3"

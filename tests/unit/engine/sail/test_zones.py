@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect import functions as F
 
-from caudal.engine.java import java_home
+from caudal.engine.java import java_home, spark_java
 from caudal.engine.sail import zones
 from caudal.engine.sail.check import prepared
 from caudal.engine.sail.compare_zones import CONVERSIONS, converted, moments
@@ -77,3 +77,16 @@ def test_what_was_compared_is_equal(spark, sail_server, zone):
         by_sail = converted(sail_server, zone, at)
     assert by_spark.equals(by_sail)
     assert CONVERSIONS[0] in by_spark.column_names
+
+
+def test_a_java_beside_no_spark_decides_nothing(monkeypatch):
+    monkeypatch.setenv("CAUDAL_JAVA", "")
+    monkeypatch.setattr("caudal.engine.java.has_spark", lambda: False)
+    monkeypatch.setattr(zones, "clock_rules", lambda _: {})
+    installed_table.cache_clear()
+    assert spark_java() is None
+    assert "Asia/Tehran" in equal_zones("0.7.2")
+    table = installed_table()
+    assert table is not None
+    assert ("cast", "double, string") in table.rewritings
+    installed_table.cache_clear()
