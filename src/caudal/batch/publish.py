@@ -64,7 +64,7 @@ class Origin:
 
 def publish(
     record: RunRecord, tables: ProductTables, spark: RunSpark, node: Node, frame: DataFrame, origin: Origin, replace: Replace, detail: StepDetail,
-    lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {}, own: DataFrame | None = None,
+    lineage: LineageDocument | None = None, notes: Callable[[Place], StepDetail] = lambda _: {}, own: Sequence[DataFrame] = (),
 ) -> StepResult:  # fmt: skip
     """Publish a frame as the next version of the node's table, and the rows that fail its expectations in its quarantine; return the step's result.
 
@@ -124,14 +124,14 @@ def judge_and_write(
     frame: DataFrame,
     stage: Place,
     fresh: Sequence[str] = (),
-    own: DataFrame | None = None,
+    own: Sequence[DataFrame] = (),
 ) -> tuple[JudgedFrame, list[str]]:
     """Return the judged rows, and why the engine is not known to give Spark's; they are written to a folder that no version names yet.
 
     Parameters
     ----------
     fresh : the values of ``_segment`` of a table that is made file by file, where they are known
-    own : DataFrame, optional, a part of the frame that caudal itself makes by functions that no list of equal ones holds, such as the rows of raw files
+    own : parts of the frame that caudal itself makes by functions that no list of equal ones holds, such as the rows of raw files
 
     Raises
     ------

@@ -48,15 +48,24 @@ def has_sail() -> bool:
         return False
 
 
-def analysing_engine() -> QueryEngine:
-    """Return the engine that analyses functions for `caudal check`: Spark, or Sail where Spark is not installed."""
-    return CLASSIC if has_spark() else sail()
+def analysing_engines(setting: str, *, master: str | None = None, conf: Mapping[str, str] | None = None) -> tuple[QueryEngine, ...]:
+    """Return the engines that analyse functions for `caudal check`, that to be tried first first: Sail where a run would try it, then Spark if
+    it is installed, for what Sail leaves open; Sail alone where Spark is not installed.
+
+    Parameters
+    ----------
+    setting, master, conf : as for `engines`
+    """
+    if not has_spark():
+        return (sail(),)
+    tried = () if setting.startswith(SCHEME) else engines(setting, master=master, conf=conf)
+    return (*(engine for engine in tried if engine is not CLASSIC), CLASSIC)
 
 
 @contextmanager
 def installed_session() -> Iterator[SparkSession]:
     """Yield a session for calls of a product's functions, as in tests: that of Spark, or of Sail where Spark is not installed."""
-    engine = analysing_engine()
+    engine = CLASSIC if has_spark() else sail()
     with engine.speaking():
         yield engine.session(SessionRequest())
 

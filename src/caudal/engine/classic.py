@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ class ClassicEngine:
         with without_connect():
             yield
 
-    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, tuple[UnequalPart, ...]]:  # noqa: ARG002
+    def prepared(self, frame: DataFrame, own: Sequence[DataFrame] = ()) -> tuple[DataFrame, tuple[UnequalPart, ...]]:  # noqa: ARG002
         """Return the frame: what computes it is Spark."""
         return frame, ()
 

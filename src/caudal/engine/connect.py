@@ -148,7 +148,7 @@ class ConnectEngine:
         with with_connect():
             yield
 
-    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, Sequence[UnequalPart]]:  # noqa: ARG002
+    def prepared(self, frame: DataFrame, own: Sequence[DataFrame] = ()) -> tuple[DataFrame, Sequence[UnequalPart]]:  # noqa: ARG002
         """Return the frame: what computes it is Spark."""
         return frame, ()
 

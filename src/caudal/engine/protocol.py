@@ -82,13 +82,13 @@ class QueryEngine(Protocol):
     def speaking(self) -> AbstractContextManager[None]:
         """Let PySpark's functions (``F.col`` …) make expressions of this engine within the block."""
 
-    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, Sequence[UnequalPart]]:
+    def prepared(self, frame: DataFrame, own: Sequence[DataFrame] = ()) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame to compute in the place of a frame, with its columns, and what in it may still differ from Spark; nothing where
         it is known not to.
 
         Parameters
         ----------
-        own : a frame that the first one is made of, and that caudal itself has made; what lies within it is not looked at
+        own : frames that the first one is made of, and that caudal itself has made; what lies within them is not looked at
         """
 
     def literal_path(self, path: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -124,7 +124,7 @@ class RunSpark:
             engine.set_group(started, self._group)
         return started
 
-    def prepared(self, frame: DataFrame, for_: str, own: DataFrame | None = None) -> tuple[DataFrame, str | None]:
+    def prepared(self, frame: DataFrame, for_: str, own: Sequence[DataFrame] = ()) -> tuple[DataFrame, str | None]:
         """Return the frame that the engine is to compute in the place of a frame, and the sentence that it is not known to give Spark's rows.
 
         The sentence is shown by the run; it is None where the rows are known to be Spark's.
@@ -132,7 +132,7 @@ class RunSpark:
         Parameters
         ----------
         for_ : what the frame is, as the subject of a sentence
-        own : DataFrame, optional, a frame that this one is made of, and that caudal itself has made; what lies within it is not looked at
+        own : frames that this one is made of, and that caudal itself has made; what lies within them is not looked at
 
         Raises
         ------

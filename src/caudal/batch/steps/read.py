@@ -182,7 +182,7 @@ def _read(ws: Workspace, source: Source, pending: SourceChange) -> StepResult:
             pending.replace,
             notes,
             notes=lambda stage: _clock_notes(ws.reporting.progress, product.tz, result, stage),
-            own=own,
+            own=[own],
         )
     except CaudalError as error:
         _refuse(ws.record, source, error)

@@ -1,4 +1,4 @@
-"""``caudal check``: check the declaration alone, then analyse it with Spark unless the same declaration passed before."""
+"""``caudal check``: check the declaration alone, then analyse it with an engine unless the same declaration passed before."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import contextlib
 from pathlib import Path
 
 from caudal.commands.check.headers import Note, is_declared
-from caudal.commands.check.verdict import is_kept, keep, key_of
+from caudal.commands.check.verdict import find, keep, key_of
 from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.declarations.zone import in_zone
+from caudal.engine.choice import engines
 from caudal.engine.protocol import lack
 from caudal.errors import CaudalError
 from caudal.extras import INSTALL_SPARK, has_spark, require_spark
@@ -22,7 +23,7 @@ from caudal.stages.ingest.files import matching_files
 def check_product(folder: Path, settings: Settings, *, static: bool = False, note: Note = lambda _: None) -> list[CaudalError]:
     """Return every problem of a product. Only files whose columns are not declared are read, from their beginning.
 
-    Spark gets empty frames and, for features, random rows. Unchanged parts that passed before are not analysed again.
+    The engine gets empty frames and, for features, random rows. Unchanged parts that passed before are not analysed again.
 
     Parameters
     ----------
@@ -35,24 +36,29 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
         return problems
     if settings.engine == "spark":
         require_spark("The engine 'spark'")
-    needs_spark: list[str] = []
-    for remark in _engine_remarks(product, settings):
-        (note if has_spark() or settings.engine != "auto" else needs_spark.append)(remark)
     settings = with_data(settings, file)
     files = _files(product, settings)
-    key = key_of(product, files)
-    if has_spark() and is_kept(key):
+    key = key_of(product, files, settings)
+    kept = find(key)
+    if kept is not None:
+        for remark in kept:
+            note(remark)
         return []
-    from caudal.commands.check.analyse import analyse  # brings Spark, the ledger and all that steps need
+    engines(settings.engine, master=settings.master, conf=settings.spark)[0].start_ahead(settings.cores)
+    remarks: list[str] = []
+    needs_spark: list[str] = []
+    for remark in _engine_remarks(product, settings):
+        (remarks if has_spark() or settings.engine != "auto" else needs_spark).append(remark)
+    from caudal.commands.check.analyse import analyse  # brings PySpark, the ledger and all that steps need
 
     with in_zone(product.tz):
-        problems = analyse(product, settings, note, files, needs_spark.append)
-    for remark in needs_spark:
+        problems = analyse(product, settings, remarks.append, files, needs_spark.append)
+    for remark in (*remarks, *needs_spark):
         note(remark)
     if needs_spark:
         note(f"Spark is not installed. Run: {INSTALL_SPARK}")
-    if not problems and has_spark():
-        keep(key)
+    elif not problems:
+        keep(key, remarks)
     return problems
 
 
@@ -62,7 +68,6 @@ def _engine_remarks(product: Product, settings: Settings) -> list[str]:
         return []
     from caudal.batch.engine_needs import needs
     from caudal.batch.plan import plan
-    from caudal.engine.choice import engines
     from caudal.engine.classic import CLASSIC
     from caudal.runtime.opening import open_home
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from caudal.declarations.connection import Files
 from caudal.declarations.node import Source
 from caudal.declarations.schema import Schema
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, EngineLacks
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.files import matching_files
 from caudal.stages.ingest.raw import format_of, packing_of
@@ -46,6 +46,10 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
     """Return a source's columns and the file that they were read from; None where no local file has them.
 
     The file is read as a run would read it, so names and types are those that a run finds in it.
+
+    Raises
+    ------
+    EngineLacks : the engine cannot read it, and Spark may
     """
     connection = source.connection
     if not isinstance(connection, Files) or connection.remote:
@@ -63,6 +67,8 @@ def schema_of_files(spark: SparkSession, source: Source, data: Path | None, tz: 
                 return None
             raw = RawFile(sample, _NO_HASH, path.name, connection.format)
             return read_files(spark, [raw], source, tz=tz, scratch=Path(folder) / "unpacked").schema, path.name
+    except EngineLacks:
+        raise
     except CaudalError:  # the run reports the file that cannot be read
         return None
 

@@ -39,11 +39,13 @@ class NodeVerdict:
     columns : JSON of a StructType, the columns that the node gives
     file : str, optional, the name of the file that the columns of a source were read from
     fits : the names of the objects that the node's function fits to rows
+    remarks : sentences for the user, such as the engine that has to do the node's step
     """
 
     columns: Columns
     file: str | None = None
     fits: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 class NodeVerdicts:
@@ -55,13 +57,16 @@ class NodeVerdicts:
     ----------
     files : by source without a full schema, what identifies the file that its columns would be read from
     spark_settings : the user's settings of Spark
+    engines : the setting of the engine, and names and versions of those that analyse
     """
 
-    def __init__(self, product: Product, files: Mapping[str, object], spark_settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, product: Product, files: Mapping[str, object], spark_settings: Mapping[str, str], engines: Sequence[str]
+    ) -> None:
         self._product, self._files = product, files
         sql = {name: value for name, value in spark_settings.items() if name.startswith("spark.sql.")}
         data = {file: state for file, state in files_of_folder(product).items() if not file.endswith(".py")}
-        self._shared = digest("node", versions(), product.tz, sql, data)
+        self._shared = digest("node", versions(), product.tz, sql, data, list(engines))
         self._codes = {name: code_of_rows(product, node) for name, node in product.nodes.items()}
 
     def key(self, node: Node, columns: Mapping[str, Columns]) -> str:
@@ -83,7 +88,7 @@ class NodeVerdicts:
             if reads.unseen or reads.current() != reads:
                 return None
             file.touch()
-            return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]))
+            return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]), tuple(document["remarks"]))
         except (OSError, ValueError, KeyError, TypeError):  # missing, or written by another version
             return None
 
@@ -94,7 +99,9 @@ class NodeVerdicts:
             all_reads = all_reads.merged_with(reads_of_call)
         if all_reads.unseen:
             return
-        document = {"columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "reads": all_reads.document()}
+        document = {
+            "columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "remarks": verdict.remarks, "reads": all_reads.document(),
+        }  # fmt: skip
         with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
             folder = _folder()
             put_file(folder / key, json.dumps(document).encode())

@@ -1,6 +1,6 @@
-"""Cache of checks that found no problem, keyed by everything that could change the result: the same check does not start Spark again.
+"""Cache of checks that found no problem, keyed by everything that could change the result: the same check starts no engine again.
 
-Only "no problem" is stored. The key covers everything that the check reads: the code and parameters of every declaration, the whole source
+Only "no problem" is stored, with the remarks that came with it. The key covers everything that the check reads: the code and parameters of every declaration, the whole source
 of every loaded module of the user, the columns that were read from files, and the versions of caudal, Spark and Python. In doubt the
 key differs, and the check runs again.
 """
@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import caudal
 from caudal.declarations.product import Product
-from caudal.engine.cache import cache_dir
+from caudal.declarations.settings import Settings
+from caudal.engine.cache import cache_dir, put_file
 from caudal.extras import installed
 from caudal.graph.fingerprint import code_of, describe, digest
 
@@ -28,7 +30,7 @@ _OF_CODE = (".py", ".sql", ".toml", ".json", ".yaml", ".yml", ".ini", ".cfg")
 _SMALL_BYTES = 2**20
 
 
-def key_of(product: Product, files: Mapping[str, object]) -> str:
+def key_of(product: Product, files: Mapping[str, object], settings: Settings) -> str:
     """Return the hash of a product and everything that its check depends on.
 
     Parameters
@@ -45,26 +47,40 @@ def key_of(product: Product, files: Mapping[str, object]) -> str:
     ]
     descriptions = {table: sorted(columns) for table, columns in product.abouts.items()}
     known_times = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}
+    engine = [settings.engine, settings.master, dict(settings.spark), str(settings.lake), settings.metastore is not None]
     return digest(
-        "check", declared, other_parts, descriptions, known_times, dict(files), _sources(), files_of_folder(product), versions()
+        "check",
+        declared,
+        other_parts,
+        descriptions,
+        known_times,
+        dict(files),
+        engine,
+        _sources(),
+        files_of_folder(product),
+        versions(),
     )
 
 
-def is_kept(key: str) -> bool:
-    """Return whether a check with this key found no problem before."""
+def find(key: str) -> list[str] | None:
+    """Return the remarks of an earlier check with this key that found no problem; None where there was none."""
     file = _folder() / key
-    with contextlib.suppress(OSError):
-        file.touch(exist_ok=True) if file.is_file() else None
-        return file.is_file()
-    return False
+    try:
+        remarks = json.loads(file.read_bytes())
+        file.touch()
+    except (OSError, ValueError):  # missing, or written by another version
+        return None
+    return [str(remark) for remark in remarks]
 
 
-def keep(key: str) -> None:
-    """Store that a check with this key found no problem; delete those that were used least recently."""
+def keep(key: str, remarks: Sequence[str]) -> None:
+    """Store that a check with this key found no problem, and its remarks; delete those that were used least recently."""
     with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
         folder = _folder()
-        (folder / key).touch()
-        for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime, reverse=True)[MOST_STORED:]:
+        put_file(folder / key, json.dumps(list(remarks)).encode())
+        for file in sorted(
+            (file for file in folder.iterdir() if file.is_file()), key=lambda file: file.stat().st_mtime, reverse=True
+        )[MOST_STORED:]:
             file.unlink(missing_ok=True)
 
 
@@ -114,7 +130,7 @@ def files_of_folder(product: Product) -> dict[str, object]:
 
 @cache
 def versions() -> list[object]:
-    """Return the versions of caudal, Spark and Python, and a hash of what is installed."""
+    """Return the versions of caudal, of the engines and of Python, and a hash of what is installed."""
     folder = Path(caudal.__file__).parent
     code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))
     places = {place for name in ("purelib", "platlib") if (place := sysconfig.get_path(name))}

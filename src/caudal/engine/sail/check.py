@@ -79,7 +79,7 @@ def unequal_constructs(frame: Any, *, falls_back: bool = False, any_order: bool 
     )
 
 
-def prepared(frame: Any, *, own: Any = None, falls_back: bool = False) -> tuple[Any, tuple[Unequal, ...]]:
+def prepared(frame: Any, *, own: Iterable[Any] = (), falls_back: bool = False) -> tuple[Any, tuple[Unequal, ...]]:
     """Return the frame to run on Sail in the place of a frame, and what in it may still give other rows than Spark.
 
     Its columns are the same; each construct that differs, and for which the table names one that does not, is that one.
@@ -87,7 +87,7 @@ def prepared(frame: Any, *, own: Any = None, falls_back: bool = False) -> tuple[
     Parameters
     ----------
     frame, falls_back : as of `unequal_constructs`
-    own : DataFrame, optional, a frame that this one is made of; what lies within it is not looked at
+    own : frames that this one is made of; what lies within them is not looked at
     """
     table = installed_table()
     if table is None:
@@ -96,8 +96,8 @@ def prepared(frame: Any, *, own: Any = None, falls_back: bool = False) -> tuple[
     plan = pb.Relation()
     plan.CopyFrom(frame._plan.to_proto(client).root)
     walker = PlanWalker(Analyzer(client))
-    if own is not None:
-        walker.pass_over(own._plan.to_proto(client).root)
+    for frame_of_ours in own:
+        walker.pass_over(frame_of_ours._plan.to_proto(client).root)
     found = walked_constructs(plan, walker)
     rewriter = Rewriter(table, walker, falls_back)
     try:

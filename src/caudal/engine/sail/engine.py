@@ -110,7 +110,7 @@ class SailEngine(ConnectEngine):
         self._process, self._answers = _launch(cores), False
         atexit.register(self.stop)
 
-    def prepared(self, frame: DataFrame, own: DataFrame | None = None) -> tuple[DataFrame, Sequence[UnequalPart]]:
+    def prepared(self, frame: DataFrame, own: Sequence[DataFrame] = ()) -> tuple[DataFrame, Sequence[UnequalPart]]:
         """Return the frame with expressions that Sail computes as Spark does, and what in it was not compared with Spark or differs."""
         from caudal.engine.sail.check import prepared
 

@@ -14,6 +14,7 @@ import pytest
 from caudal.commands.check import analyse
 from caudal.commands.check.check import check_product
 from caudal.declarations.settings import Settings
+from caudal.engine.classic import CLASSIC
 
 HEAD = """
 import caudal as cd
@@ -74,7 +75,8 @@ def dear(clean):
 def test_columns_that_nothing_declares_are_read_from_the_file(kind: str, place: Path) -> None:
     write(place, kind)
     problems, notes = checked(place, UNDECLARED)
-    assert notes == [f"Columns of 'rows' read from rows.{kind}."]
+    assert notes[-1] == f"Columns of 'rows' read from rows.{kind}."
+    assert [note.partition(":")[0] for note in notes[:-1]] == (["Step 'read"] if kind == "json" else [])  # which Sail cannot read
     assert any("'rows' has no column 'zon'" in one and "Did you mean 'zone'?" in one for one in problems)
     assert any("'dear' has no column 'fair'" in one and "Did you mean 'fare'?" in one for one in problems)
     assert len(problems) == 2
@@ -93,6 +95,58 @@ def test_without_a_file_it_is_said_what_was_not_analysed(place: Path) -> None:
     problems, notes = checked(place, UNDECLARED)
     assert problems == []
     assert notes == ["The columns of rows are known when data arrive; what reads it was not analysed."]
+
+
+ENGINES = """
+product.source("rows", cd.files("rows.csv"), schema=cd.schema(at="timestamp", zone="string", fare="long"), event_time="at")
+
+@product.table
+def sums(rows):
+    return rows.groupBy("zone").agg(F.sum("fare").alias("total"))
+
+@product.features(entity="zone", as_of="at", labels=["fare"])
+def before(rows):
+    return cd.lag(rows, "fare", "3 hours", by="zone", order="at").drop("_file")
+"""
+SUM_OF_DOUBLES = '.agg(F.sum("fare")', '.agg(F.sum(F.col("fare").cast("double"))'
+
+
+def test_what_sail_computes_as_spark_does_is_checked_without_spark(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(CLASSIC), "session", lambda self, request: pytest.fail("Spark was asked"))
+    assert checked(place, ENGINES) == ([], [])
+    problems, notes = checked(place, ENGINES.replace('.drop("_file")', '.withColumn("more", F.lit(1)).drop("_file")'))
+    assert (problems, notes) == ([], [])
+
+
+def test_what_a_run_has_spark_do_is_said_by_each_check(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = ENGINES.replace(*SUM_OF_DOUBLES)
+    problems, (remark,) = checked(place, text)
+    assert problems == []
+    assert re.fullmatch(r"Step 'table:sums' is done on Spark: Sail [\d.]+ is not known to compute sum\(double\) as Spark does\.", remark)
+    monkeypatch.setattr(analyse, "analysing_engines", lambda *_, **__: pytest.fail("it was analysed again"))
+    assert checked(place, text) == ([], [remark])  # the whole check is kept
+    monkeypatch.undo()
+
+
+def test_a_remark_stays_when_another_part_is_edited(place: Path) -> None:
+    text = ENGINES.replace(*SUM_OF_DOUBLES)
+    _, before = checked(place, text)
+    assert checked(place, text.replace('"3 hours"', '"4 hours"'))[1] == before
+
+
+def test_each_engine_has_verdicts_of_its_own(place: Path) -> None:
+    text = ENGINES.replace(*SUM_OF_DOUBLES)
+    for engine, remarks in (("auto", 1), ("spark", 0), ("sail", 1)):
+        (place / "product.py").write_text(HEAD + text)
+        notes: list[str] = []
+        assert check_product(place, Settings(home=place.parent / "home", engine=engine), note=notes.append) == []
+        assert len(notes) == remarks
+
+
+def test_errors_are_those_of_spark(place: Path) -> None:
+    (problem,), notes = checked(place, ENGINES.replace('F.sum("fare")', 'F.sum("fair")'))
+    assert notes == []
+    assert "UNRESOLVED_COLUMN" in problem
 
 
 MODEL = """

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from caudal.commands.check.analyse import _Analyser
 from caudal.commands.check.check import check_product
+from caudal.commands.check.node_analyser import NodeAnalyser
 from caudal.declarations.settings import Settings
 
 PRODUCT = """
@@ -56,18 +56,18 @@ FOLDERS = ("p", "verdicts", "nodes")
 
 
 def _note(patch: pytest.MonkeyPatch, root: Path) -> list[str]:
-    """Keep verdicts below a folder, and return the list that the nodes come into of which Spark is asked."""
+    """Keep verdicts below a folder, and return the list that the nodes come into of which an engine is asked, twice where Sail leaves something to Spark."""
     patch.setattr("caudal.commands.check.verdict._folder", lambda: root / "verdicts")
     patch.setattr("caudal.commands.check.node_verdicts._folder", lambda: root / "nodes")
     asked: list[str] = []
     for method in ("source", "table", "foresight"):
-        real = getattr(_Analyser, method)
+        real = getattr(NodeAnalyser, method)
 
         def noted(self: Any, node: Any, *more: Any, real: Any = real, method: str = method) -> Any:
             asked.append(f"{node.name} sees" if method == "foresight" else node.name)
             return real(self, node, *more)
 
-        patch.setattr(_Analyser, method, noted)
+        patch.setattr(NodeAnalyser, method, noted)
     return asked
 
 
@@ -84,7 +84,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory, spark: Any) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         asked = _note(patch, root)
         assert check_product(place, Settings(home=root / "home")) == []
-    assert asked == ["rows", "events", "sums", "before", "before sees", "others", "others sees"]
+    assert list(dict.fromkeys(asked)) == ["rows", "events", "sums", "before", "before sees", "others", "others sees"]
     for name in FOLDERS:
         shutil.copytree(root / name, root / "as it was" / name)
     return root
@@ -92,7 +92,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory, spark: Any) -> Path:
 
 @pytest.fixture
 def edited(checked: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[list[str], list[str]]]:
-    """Return a function that edits the product, and returns the nodes that Spark was asked of and the problems."""
+    """Return a function that edits the product, and returns the nodes that an engine was asked of and the problems."""
     for name in FOLDERS:
         shutil.rmtree(checked / name)
         shutil.copytree(checked / "as it was" / name, checked / name)
@@ -105,7 +105,7 @@ def edited(checked: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tupl
         (place / file).write_text(text.replace(old, new, 1) if old else text)
         asked.clear()
         problems = check_product(place, Settings(home=checked / "home"))
-        return list(asked), [one.sentence() for one in problems]
+        return list(dict.fromkeys(asked)), [one.sentence() for one in problems]
 
     return edit
 

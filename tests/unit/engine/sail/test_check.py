@@ -125,9 +125,9 @@ def test_an_example_reads_as_a_person_writes_it(kept, written):
 
 def test_what_caudal_has_made_is_passed_over_and_nothing_else(sail):
     own = sail.createDataFrame([("cafe",)], "word string").where(F.col("word").rlike(r"\w+"))
-    alone, unequal = prepared(own, own=own)
+    alone, unequal = prepared(own, own=[own])
     assert unequal == ()
-    _, unequal = prepared(own.where(F.col("word").rlike(r"\w+")), own=own)  # the same construct, made twice: once by the user
+    _, unequal = prepared(own.where(F.col("word").rlike(r"\w+")), own=[own])  # the same construct, made twice: once by the user
     assert [each.name for each in unequal] == ["rlike"]
     assert alone.schema == own.schema
 
