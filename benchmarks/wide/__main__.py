@@ -52,12 +52,12 @@ def processor_s(command: list[str]) -> float:
     return round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1)
 
 
-def caudal_s(folder: Path, columns: int, rows: int) -> float:
+def caudal_s(folder: Path, columns: int, rows: int, engine: str) -> float:
     """Return the processor seconds of a first run over a file that is written for it."""
     folder.mkdir()
     write(folder / "a.csv", columns, rows)
     (folder / "product.py").write_text(PRODUCT)
-    return processor_s([sys.executable, "-m", "caudal", "run", str(folder), "--home", str(folder / "home"), "--engine", "spark"])
+    return processor_s([sys.executable, "-m", "caudal", "run", str(folder), "--home", str(folder / "home"), "--engine", engine])
 
 
 def main() -> None:
@@ -68,15 +68,15 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="caudal-wide-") as name:
         place = Path(name)
-        caudal_s(place / "first", 2, 1)  # after it Java's archive of classes is made
-        figures = {
-            "caudal narrow": caudal_s(place / "narrow", 2, asked.rows),
-            "caudal": caudal_s(place / "wide", asked.columns, asked.rows),
-        }
+        caudal_s(place / "first", 2, 1, "spark")  # after it Java's archive of classes is made
+        figures = {}
+        for engine in ("auto", "spark"):
+            figures[f"caudal {engine} narrow"] = caudal_s(place / f"{engine} narrow", 2, asked.rows, engine)
+            figures[f"caudal {engine}"] = caudal_s(place / f"{engine} wide", asked.columns, asked.rows, engine)
         for reader, program in {"spark": SPARK, "duckdb": DUCKDB, "pandas": PANDAS}.items():
             for which in ("narrow", "wide"):
                 label = reader if which == "wide" else f"{reader} narrow"
-                figures[label] = processor_s([sys.executable, "-c", program, str(place / which / "a.csv")])
+                figures[label] = processor_s([sys.executable, "-c", program, str(place / f"spark {which}" / "a.csv")])
     print(json.dumps({"columns": asked.columns, "rows": asked.rows, "processor_s": figures}, indent=2))
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import NullType, TimestampType
+from pyspark.sql.types import DateType, NullType, StringType, StructField, StructType, TimestampType
 
 from caudal.batch.step import StepResult
 from caudal.declarations.node import Node
+from caudal.engine.known_schema import with_known_schema
 from caudal.engine.marks import marked_schema
 from caudal.errors import StepFailed
 from caudal.graph.registered import kind_of
@@ -33,6 +34,7 @@ from caudal.storage.place import Place, move, remove
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
+    from pyspark.sql.types import DataType
 
     from caudal.stages.enforce.judging.judge import JudgedFrame
     from caudal.stages.enforce.judging.outcome import CheckResult, JudgingOutcome
@@ -233,7 +235,7 @@ def storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
     if untyped:
         frame = frame.withColumns(untyped)
     if node.partition and delta.DAY not in frame.columns:
-        frame = frame.withColumn(delta.DAY, day_of(frame, node, tz))
+        frame = _with_column(frame, delta.DAY, day_of(frame, node, tz), DateType())
     if node.by_file and not _is_from_raw(node) and "_file" not in frame.columns:
         raise StepFailed(
             f"Table '{node.name}' is made file by file and has no column '_file'.",
@@ -242,8 +244,16 @@ def storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
             table=node.name,
         )
     if node.by_file:
-        frame = frame.withColumn("_segment", F.col("_file"))
+        frame = _with_column(frame, "_segment", F.col("_file"), StringType())
     return frame
+
+
+def _with_column(frame: DataFrame, name: str, value: Column, type: DataType) -> DataFrame:
+    """Return the frame with a column, in the place of one of its name."""
+    fields = [StructField(name, type) if field.name == name else field for field in frame.schema.fields]
+    if name not in frame.columns:
+        fields.append(StructField(name, type))
+    return with_known_schema(frame.withColumn(name, value), StructType(fields))
 
 
 def _is_from_raw(node: Node) -> bool:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import sqlglot
@@ -77,22 +77,30 @@ class Scope:
     attributes: Sequence[Attribute]
     of_plan: Callable[[int], Sequence[Attribute]]
 
+    @cached_property
+    def by_number(self) -> dict[int, Attribute]:
+        """The columns of the input by their number."""
+        return {attribute.number: attribute for attribute in self.attributes}
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Attribute]]:
+        return _by_name(self.attributes)
+
     def attribute(self, name: str, plan_id: int | None = None) -> PlanNode:
         """Return the reference to the column of a name, or what is taken of it."""
         return self.column(name_parts(name), plan_id)
 
     def column(self, parts: Sequence[str], plan_id: int | None = None) -> PlanNode:
         """Return the reference to the column of a name's parts; further parts are fields of a structure."""
-        among = self.attributes
+        among = self._by_name
         if plan_id is not None:
-            numbers = {attribute.number for attribute in self.attributes}
-            among = [attribute for attribute in self.of_plan(plan_id) if attribute.number in numbers]
+            among = _by_name([attribute for attribute in self.of_plan(plan_id) if attribute.number in self.by_number])
         for qualified in (True, False):
             if qualified and len(parts) < 2:
                 continue
             found = [
-                attribute for attribute in among
-                if attribute.name.lower() == parts[qualified].lower() and (not qualified or attribute.qualifier == parts[0])
+                attribute for attribute in among.get(parts[qualified].lower(), ())
+                if not qualified or attribute.qualifier == parts[0]
             ]  # fmt: skip
             if len({attribute.number for attribute in found}) > 1:
                 raise UnknownPlan(f"the column {'.'.join(parts)} is ambiguous")
@@ -106,11 +114,20 @@ class Scope:
     def field(self, node: PlanNode, name: str) -> PlanNode:
         """Return the field of a structure."""
         if node.kind == "AttributeReference":
-            fields = next((attribute.fields for attribute in self.attributes if attribute.number == node.attribute), ())
+            attribute = self.by_number.get(node.attribute)
+            fields = attribute.fields if attribute is not None else ()
             for place, (field_name, metadata) in enumerate(fields):
                 if field_name == name:
                     return PlanNode("GetStructField", {"ordinal": place, "name": name, "metadata": metadata}, [node])
         return PlanNode("ExtractValue", {}, [node])
+
+
+def _by_name(attributes: Sequence[Attribute]) -> dict[str, list[Attribute]]:
+    """Return columns by their name without regard to case."""
+    by_name: dict[str, list[Attribute]] = {}
+    for attribute in attributes:
+        by_name.setdefault(attribute.name.lower(), []).append(attribute)
+    return by_name
 
 
 def name_parts(name: str) -> list[str]:

@@ -191,7 +191,7 @@ class _Analyser:
 
     def _named(self, node: PlanNode, name: str | None, scope: Scope) -> tuple[PlanNode, Attribute]:
         """Return an expression as a named one, and its column."""
-        by_number = {attribute.number: attribute for attribute in scope.attributes}
+        by_number = scope.by_number
         if node.kind == "AttributeReference":
             return node, by_number[node.attribute]
         if node.kind != "Alias":

@@ -9,7 +9,7 @@ from pyspark.sql.types import StructType
 
 from caudal.batch.on_engine import reason_to_leave
 from caudal.commands.check.headers import Note, files_are_here, is_declared
-from caudal.commands.check.missing_columns import missing_columns
+from caudal.commands.check.missing_columns import problems_of_missing_columns
 from caudal.commands.check.node_analyser import Analysis, NodeAnalyser
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, NodeVerdicts
 from caudal.declarations.location import Location
@@ -70,7 +70,7 @@ def analyse(
             continue
         for remark in result.remarks:
             note(remark)
-        missing = missing_columns(product, node, _names(result.columns))
+        missing = problems_of_missing_columns(product, node, _names(result.columns))
         problems += missing
         if missing and name not in product.sources:
             continue

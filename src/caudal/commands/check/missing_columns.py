@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from caudal.declarations.product import Product
 
 
-def missing_columns(product: Product, node: Node, names: list[str]) -> list[CaudalError]:
+def problems_of_missing_columns(product: Product, node: Node, names: list[str]) -> list[CaudalError]:
     """Return a problem for each column that is asked of a node and is not among its columns."""
     problems: list[CaudalError] = list(_missing_columns(node, names))
     if (features := product.feature_tables.get(node.name)) is not None:

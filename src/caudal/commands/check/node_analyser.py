@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType
 
 from caudal.batch.on_engine import is_refused, reason_to_leave
 from caudal.commands.check.headers import files_are_here, is_declared, schema_of_files
-from caudal.commands.check.missing_columns import missing_columns
+from caudal.commands.check.missing_columns import problems_of_missing_columns
 from caudal.commands.check.node_verdicts import Columns, NodeVerdict, comes_from_images
 from caudal.declarations.build_context import build_context
 from caudal.declarations.node import Features, Node, Source, Table
@@ -138,7 +138,7 @@ class NodeAnalyser:
         # Not tested: features of images, for random bytes are no images, and features without as_of, which have no time.
         if features is None or not features.as_of or comes_from_images(self.product, table.name):
             return found
-        if not missing_columns(self.product, table, frame.columns):
+        if not problems_of_missing_columns(self.product, table, frame.columns):
             found.foresight = self.foresight(features, columns, frame, found.reads)
         return found
 

@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from caudal.engine.capability import Capability
 from caudal.engine.connect import LACKS_OF_CLIENTS, ConnectEngine
+from caudal.engine.known_schema import known_schema, with_known_schema
 from caudal.engine.loopback import HOST, close_pipe
 from caudal.engine.protocol import SessionRequest, UnequalPart
 from caudal.errors import EnvironmentProblem
@@ -121,7 +122,7 @@ class SailEngine(ConnectEngine):
             if self.has_died(within_s=1.0):
                 raise
             return frame, [UnequalPart("a plan that could not be read", f"{type(error).__name__}: {error}")]
-        return other, [UnequalPart(each.what, each.reason) for each in unequal]
+        return with_known_schema(other, known_schema(frame)), [UnequalPart(each.what, each.reason) for each in unequal]
 
     def literal_path(self, path: str) -> str:
         """Return the path as the address of a file: in addresses there are no patterns."""

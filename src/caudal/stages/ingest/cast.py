@@ -85,8 +85,12 @@ def cast_columns(
     no_faults = [F.lit(None).cast("array<string>").alias("_format_errors"), F.lit(None).cast("string").alias("_raw")]
     has_lines = "_line" in frame.columns
     named_values = [value.alias(name) for name, value in values.items()]
+    # Names in SQL in place of columns: PySpark calls Java some thirty times for each column object. Connect would parse each text.
+    by_name = by_arrow and parses
+    if by_arrow:
+        named_values = [F.col(name) for name in quoted_names] if not by_name else named_values
     if not reasons and not has_lines:
-        return frame.selectExpr(*quoted_names, "_file", *_NOTHING) if by_arrow else frame.select(*named_values, "_file", *no_faults)
+        return frame.selectExpr(*quoted_names, "_file", *_NOTHING) if by_name else frame.select(*named_values, "_file", *no_faults)
     line_columns = [name for name in ("_line", "_fault", "_number") if name in frame.columns]
     json_options = {"ignoreNullFields": "false"}
     errors, raw = no_faults
@@ -121,7 +125,7 @@ def cast_columns(
         )
         return with_raw(faulty, len(takes) + 2, names if reasons else [])
     fault_columns = {"_format_errors": errors.cast("array<string>"), "_raw": raw}
-    if by_arrow:  # names instead of columns: PySpark calls Java some thirty times for each column object
+    if by_name:
         return frame.withColumns(fault_columns).selectExpr(*quoted_names, "_file", *fault_columns)
     return frame.select(*named_values, "_file", *(column.alias(name) for name, column in fault_columns.items()))
 

@@ -41,19 +41,25 @@ def possible_types(
     columns whose type they do not decide are read. Columns are turned into rows of (column, value), so that Spark plans one expression,
     however many columns there are.
     """
-    if "_line" in frame.columns:
-        frame = frame.where("_line is null")
     all_types = dict.fromkeys(range(len(names)), ANY)
     if column_forms is not None:
         by_column = {i: types(column_forms[name].rows, ANY) for i, name in enumerate(names)}
         undecided = {i: possible for i, (possible, is_decided) in by_column.items() if not is_decided}
         by_forms = {i: possible for i, (possible, _) in by_column.items()}
-        return {names[i]: types for i, types in (by_forms | _drop_contradicted(frame, undecided, options, tz)).items()}
+        if undecided:
+            by_forms |= _drop_contradicted(_rows(frame), undecided, options, tz)
+        return {names[i]: types for i, types in by_forms.items()}
+    frame = _rows(frame)
     if small:
         return {names[i]: types for i, types in (all_types | _drop_contradicted(frame, all_types, options, tz)).items()}
     rows = min(_SAMPLED_ROWS, max(20, _SAMPLED_VALUES // max(1, len(names))))
     possible = all_types | _drop_contradicted(frame.limit(rows), all_types, options, tz)
     return {names[i]: types for i, types in (possible | _drop_contradicted(frame, possible, options, tz)).items()}
+
+
+def _rows(frame: DataFrame) -> DataFrame:
+    """Return the frame without lines of the wrong width; to ask a frame for its columns takes Spark and Sail a while where they are many."""
+    return frame.where("_line is null") if "_line" in frame.columns else frame
 
 
 def _drop_contradicted(

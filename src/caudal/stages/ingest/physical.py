@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.raw import RawFile
@@ -42,7 +43,7 @@ class Physical:
     columns: tuple[PhysicalColumn, ...]
     dialect: tuple[tuple[str, str], ...] = ()  # reader options that follow from the file itself
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Return the column names in the file's order."""
         return tuple(column.name for column in self.columns)

@@ -35,7 +35,7 @@ def bind_expectations(
             )
         for column in expectation.columns:
             if column not in frame.columns:
-                table_columns = published_columns(frame)
+                table_columns = published_columns(frame.columns)
                 raise DeclarationProblem(
                     f"{expectation.name} binds to nothing: table '{table}' has no column '{column}'.",
                     nearest=nearest(column, table_columns),

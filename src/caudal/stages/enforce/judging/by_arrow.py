@@ -21,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyspark import TaskContext
-from pyspark.sql.types import ArrayType
+from pyspark.sql.types import ArrayType, StructField, StructType
 
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can, has_local_workers
+from caudal.engine.known_schema import with_known_schema
 from caudal.engine.row_json import rows_as_json
 from caudal.engine.settings import WIDE_COLUMNS
 from caudal.stages.enforce.judging.content import COUNTED, MOST_BYTES, RAW, SEGMENT, VERDICT, json_columns
@@ -83,7 +84,9 @@ def write_by_arrow(
     attempts.mkdir(parents=True)
     folder_columns = [VERDICT, *by]
     announced = {f"{SEGMENT}={segment}" for segment in (*segments, NULL)}
-    renamed = frame.toDF(*(f"c{place}" for place in range(len(frame.columns))))  # Spark would take a dot in a name for a field's
+    places = [StructField(f"c{place}", field.dataType) for place, field in enumerate(frame.schema.fields)]
+    # Spark would take a dot in a name for a field's.
+    renamed = with_known_schema(frame.toDF(*(field.name for field in places)), StructType(places))
     flags = [name.removeprefix(COUNTED) for name in frame.columns if name.startswith(COUNTED)]
     stored = _StoredRows(_stored_schema(frame), tuple(json_columns(frame))) if is_needed(frame) else None
     worker = _worker(str(attempts), frame.columns, folder_columns, stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
@@ -22,19 +23,19 @@ MOST_BYTES = 1024
 SEGMENT = "_segment"  # the column that names the file of a source's rows
 
 
-def published_columns(frame: DataFrame) -> list[str]:
-    """Return the names of the columns that are published."""
-    return [name for name in frame.columns if not name.startswith(TEMPORARY) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
+def published_columns(columns: Sequence[str]) -> list[str]:
+    """Return those names of a frame's columns that are published."""
+    return [name for name in columns if not name.startswith(TEMPORARY) and name not in (FORMAT_ERRORS, RAW, REASONS, VERDICT)]
 
 
 def orderable_columns(frame: DataFrame) -> list[Column]:
     """Return the columns that can be ordered, from left to right."""
-    return [F.col(quoted(name)) for name in published_columns(frame) if _is_orderable(frame.schema[name].dataType)]
+    return [F.col(quoted(name)) for name in published_columns(frame.columns) if _is_orderable(frame.schema[name].dataType)]
 
 
-def is_readable(frame: DataFrame) -> Column:
-    """Return the condition that a row has no format errors."""
-    return F.col(FORMAT_ERRORS).isNull() if FORMAT_ERRORS in frame.columns else F.lit(True)
+def is_readable(columns: Sequence[str]) -> Column:
+    """Return the condition that a row of a frame with these columns has no format errors."""
+    return F.col(FORMAT_ERRORS).isNull() if FORMAT_ERRORS in columns else F.lit(True)
 
 
 def _is_orderable(kind: DataType) -> bool:
@@ -47,7 +48,7 @@ def _is_orderable(kind: DataType) -> bool:
 
 def json_columns(frame: DataFrame) -> list[str]:
     """Return the names of the columns that a row's JSON holds."""
-    return [name for name in published_columns(frame) if not name.startswith("_")]
+    return [name for name in published_columns(frame.columns) if not name.startswith("_")]
 
 
 def row_as_json(frame: DataFrame) -> Column:

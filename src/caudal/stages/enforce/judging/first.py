@@ -24,11 +24,12 @@ def mark_repeats(marked: DataFrame, rule: Unique, scope: ComparisonScope, flag: 
     bad : str, boolean column: the row is quarantined for another reason, and must not take the place of a good one
     acting : bool, True: repeats become ``bad`` too, because the rule sets rows aside
     """
-    rank = F.when(~is_readable(marked), 2).when(F.col(bad), 1).otherwise(0)
+    readable = is_readable(marked.columns)
+    rank = F.when(~readable, 2).when(F.col(bad), 1).otherwise(0)
     window = Window.partitionBy(*_columns((*scope.within, *rule.keys))).orderBy(rank, *rule.order(), *orderable_columns(marked))
     position = f"{TEMPORARY}place"
     numbered = marked.withColumn(position, F.row_number().over(window))
-    numbered = numbered.withColumn(flag, (F.col(position) > 1) & is_readable(marked) & _has_complete_key(rule)).drop(position)
+    numbered = numbered.withColumn(flag, (F.col(position) > 1) & readable & _has_complete_key(rule)).drop(position)
     return numbered.withColumn(bad, F.col(bad) | F.col(flag)) if acting else numbered
 
 

@@ -16,10 +16,12 @@ from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Observation, functions as F
+from pyspark.sql.types import ArrayType, BooleanType, DataType, StringType, StructField, StructType
 
 from caudal.declarations.expectation import Expectation
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can
+from caudal.engine.known_schema import with_known_schema
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparedExpectation, ComparisonScope, DeclaredExpectation, RowExpectation
 from caudal.stages.enforce.judging.bind import bind_expectations
@@ -175,15 +177,15 @@ def judge(
         for expectation in _distinct(declared)
         if isinstance(expectation, Unique) and not is_unique_by_plan(frame, expectation.keys)
     )
-    warning = _warnings(marked, conditions, _distinct(declared, ("warn",)))
+    warning = _warnings(frame.columns, conditions, _distinct(declared, ("warn",)))
     observed, observation, flags = _observe(marked, warning)
     reasons = {
         expectation.name: conditions[expectation.name]
         for expectation in _distinct(declared, ("quarantine", "stop"))
         if expectation.name in conditions
     }
-    judged = _add_verdicts(observed, reasons)
-    flagged = _add_verdicts(observed, reasons, flags) if flags else None
+    judged = _add_verdicts(observed, frame.schema, reasons)
+    flagged = _add_verdicts(observed, frame.schema, reasons, flags) if flags else None
     return JudgedFrame(judged, table, tuple(declared), tz, scope, compared_later, observation, flagged)
 
 
@@ -215,10 +217,12 @@ def _any(conditions: Sequence[Column]) -> Column:
     return reduce(lambda left, right: left | right, (F.coalesce(condition, F.lit(False)) for condition in conditions), F.lit(False))
 
 
-def _warnings(frame: DataFrame, conditions: Mapping[str, Column], warning: Sequence[DeclaredExpectation]) -> dict[str, Column]:
+def _warnings(
+    columns: Sequence[str], conditions: Mapping[str, Column], warning: Sequence[DeclaredExpectation]
+) -> dict[str, Column]:
     """Return for each rule that only warns the condition under which a row counts as breaking it."""
     return {
-        f"w{i}": is_readable(frame) & F.coalesce(conditions[expectation.name], F.lit(False))
+        f"w{i}": is_readable(columns) & F.coalesce(conditions[expectation.name], F.lit(False))
         for i, expectation in enumerate(warning)
         if expectation.name in conditions
     }
@@ -237,22 +241,38 @@ def _observe(frame: DataFrame, warning: Mapping[str, Column]) -> tuple[DataFrame
     return frame.observe(observation, *counts), observation, []
 
 
-def _add_verdicts(frame: DataFrame, reasons: Mapping[str, Column], flags: Sequence[str] = ()) -> DataFrame:
-    """Return the published columns with ``_reasons``, ``_raw``, ``_verdict`` and the flags."""
-    published = published_columns(frame)
+def _add_verdicts(frame: DataFrame, schema: StructType, reasons: Mapping[str, Column], flags: Sequence[str] = ()) -> DataFrame:
+    """Return the published ones of the columns that were judged, with ``_reasons``, ``_raw``, ``_verdict`` and the flags.
+
+    Parameters
+    ----------
+    schema : that of the frame that was judged
+    """
+    columns = schema.names
+    published = published_columns(columns)
+    readable = is_readable(columns)
     reasons_of_row: Column = F.lit(None).cast("array<string>")
     if reasons:
         broken_rules = F.array(*(F.when(condition, F.lit(name)) for name, condition in reasons.items()))
         # array_except drops nulls and is compiled; array_compact and filter are not, and would slow down every row.
         reasons_of_row = F.when(F.col(_BAD), F.array_except(broken_rules, F.array(F.lit(None).cast("string"))))
-    if FORMAT_ERRORS in frame.columns:
-        reasons_of_row = F.when(is_readable(frame), reasons_of_row).otherwise(F.col(FORMAT_ERRORS))
-    if FORMAT_ERRORS in frame.columns and RAW in frame.columns and not reasons:
+    if FORMAT_ERRORS in columns:
+        reasons_of_row = F.when(readable, reasons_of_row).otherwise(F.col(FORMAT_ERRORS))
+    if FORMAT_ERRORS in columns and RAW in columns and not reasons:
         raw = F.col(RAW)  # rows with format errors have it; no other row is set aside
     else:
-        raw = F.coalesce(F.col(RAW), row_as_json(frame)) if RAW in frame.columns else row_as_json(frame)
-    bad = ~is_readable(frame) | F.col(_BAD)
+        raw = F.coalesce(F.col(RAW), row_as_json(frame)) if RAW in columns else row_as_json(frame)
+    bad = ~readable | F.col(_BAD)
     verdict = F.when(bad, F.lit("quarantined")).otherwise(F.lit("good"))
     judged = frame.withColumns({REASONS: reasons_of_row.cast("array<string>"), RAW: F.when(bad, raw), VERDICT: verdict})
     # Names in place of columns: PySpark calls Java some thirty times for each column that it is given.
-    return judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT, *flags)
+    verdicts = judged.selectExpr(*map(quoted, published), REASONS, RAW, VERDICT, *flags)
+    added: list[tuple[str, DataType]] = [
+        (REASONS, ArrayType(StringType())),
+        (RAW, StringType()),
+        (VERDICT, StringType()),
+        *((flag, BooleanType()) for flag in flags),
+    ]
+    return with_known_schema(
+        verdicts, StructType([*(schema[name] for name in published), *(StructField(name, type) for name, type in added)])
+    )
