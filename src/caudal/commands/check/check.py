@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from caudal.commands.check.headers import Note, is_declared
-from caudal.commands.check.verdict import find, keep, key_of
+from caudal.commands.check.verdict import keep, kept_remarks, key_of
 from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
@@ -39,7 +39,7 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
     settings = with_data(settings, file)
     files = _files(product, settings)
     key = key_of(product, files, settings)
-    kept = find(key)
+    kept = kept_remarks(key)
     if kept is not None:
         for remark in kept:
             note(remark)

@@ -62,7 +62,7 @@ def key_of(product: Product, files: Mapping[str, object], settings: Settings) ->
     )
 
 
-def find(key: str) -> list[str] | None:
+def kept_remarks(key: str) -> list[str] | None:
     """Return the remarks of an earlier check with this key that found no problem; None where there was none."""
     file = _folder() / key
     try:
