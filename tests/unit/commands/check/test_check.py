@@ -122,7 +122,9 @@ def test_what_a_run_has_spark_do_is_said_by_each_check(place: Path, monkeypatch:
     text = ENGINES.replace(*SUM_OF_DOUBLES)
     problems, (remark,) = checked(place, text)
     assert problems == []
-    assert re.fullmatch(r"Step 'table:sums' is done on Spark: Sail [\d.]+ is not known to compute sum\(double\) as Spark does\.", remark)
+    assert re.fullmatch(
+        r"Step 'table:sums' is done on Spark: Sail [\d.]+ is not known to compute sum\(double\) as Spark does\.", remark
+    )
     monkeypatch.setattr(analyse, "analysing_engines", lambda *_, **__: pytest.fail("it was analysed again"))
     assert checked(place, text) == ([], [remark])  # the whole check is kept
     monkeypatch.undo()
