@@ -37,7 +37,7 @@ OVER_FRAMES = """
 count: int | double | string | timestamp | date | boolean | bigint | a_int | struct | *
 sum avg: small | int | bigint | dec10_2 | dec38_18 | tame | special | rough | rough_float
 min max: int | bigint | double | string | date | timestamp | boolean | dec10_2
-first last: int =true | int =false | bigint =false | double =true | double =false | string =true | string =false | timestamp =true | timestamp =false | timestamp_ntz =false | timestamp_ntz =true | timestamp_ntz | float | int | bigint | double | string | date | timestamp | boolean | dec10_2 | struct | a_int
+first last: int =true | int =false | bigint =true | bigint =false | double =true | double =false | float =true | float =false | dec10_2 | dec10_2 =true | dec10_2 =false | dec38_18 | dec38_18 =true | dec38_18 =false | string =true | string =false | timestamp =true | timestamp =false | timestamp_ntz =false | timestamp_ntz =true | date =true | date =false | boolean =true | boolean =false | timestamp_ntz | float | int | bigint | double | string | date | timestamp | boolean | dec10_2 | struct | a_int
 first_value last_value any_value: int | double | string | timestamp
 collect_list collect_set array_agg: int | string | double | timestamp
 stddev stddev_samp stddev_pop variance var_samp var_pop: tame | small | rough
