@@ -324,7 +324,8 @@ def table_cell(value: Any, type: pa.DataType) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
-def test_parquet_is_read_as_arrow_and_duckdb_read_it(spark: Any, tmp_path: Path, drawn: random.Random) -> None:
+@pytest.mark.parametrize("each_session", [pytest.param("spark", marks=pytest.mark.slow), "sail"], indirect=True)
+def test_parquet_is_read_as_arrow_and_duckdb_read_it(each_session: Any, tmp_path: Path, drawn: random.Random) -> None:
     files: dict[str, pa.Table] = {}
     landed_files = []
     for number in range(max(5, EXAMPLES // 40)):
@@ -341,7 +342,7 @@ def test_parquet_is_read_as_arrow_and_duckdb_read_it(spark: Any, tmp_path: Path,
         if not number:
             theirs = duckdb.sql(f"SELECT id, uint64, dec, us, day FROM '{file.path}' ORDER BY id").fetchall()
             assert theirs == [tuple(row[name] for name in ("id", "uint64", "dec", "us", "day")) for row in table.to_pylist()]
-    result = read_files(spark, landed_files, source())
+    result = read_files(each_session, landed_files, source())
     rows = defaultdict(list)
     for batch in result.frame.toArrow().to_batches():
         for row in batch.to_pylist():
