@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import random
 from pathlib import Path
@@ -12,20 +13,23 @@ import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl import Workbook
 from pyspark.sql import SparkSession
-from tests.conformance.test_readers_records import DRIFTS, NOW, arrow_columns, landed, source
+from tests.conformance.test_readers_records import DRIFTS, KEYS, NAMES, NOW, arrow_columns, file_of as json_file, landed, source
 from tests.conformance.test_readers_text import TOKENS
 from tests.engines import rows_to_the_bit
 
 from caudal.declarations.connection import Files
 from caudal.declarations.format import fixed_width
 from caudal.declarations.node import Source
-from caudal.declarations.schema import schema
+from caudal.declarations.schema import column, schema
 from caudal.engine.capability import Capability
 from caudal.engine.classic import CLASSIC
 from caudal.errors import EngineLacks, SourceProblem
 from caudal.stages.ingest import RawFile
 from caudal.stages.ingest.read import read_files
+
+JSON = schema(**{NAMES[key]: column("string", raw=key, required=False) for key in KEYS})
 
 
 def read(session: SparkSession, files: list[RawFile], wanted: Source | None = None) -> Any:
@@ -137,10 +141,10 @@ def test_types_of_texts(spark: SparkSession, on_sail: SparkSession, tmp_path: Pa
     columns += [[chance.choice(kind) for _ in range(chance.randrange(1, 5))] for kind in USUAL for _ in range(12)]
     given: list[list[str]] = []
     refused: list[str] = []
-    for column in columns:
+    for texts in columns:
         try:
-            read_files(on_sail, [csv_file(tmp_path, [column])], source())
-            given.append(column)
+            read_files(on_sail, [csv_file(tmp_path, [texts])], source())
+            given.append(texts)
         except EngineLacks as lacks:
             refused.append(lacks.facts["capability"])
     assert set(refused) == {Capability.TEXT_PARSING.name.lower()}
@@ -149,10 +153,37 @@ def test_types_of_texts(spark: SparkSession, on_sail: SparkSession, tmp_path: Pa
     assert read(on_sail, files) == read_by_spark(spark, files)
 
 
+@pytest.mark.slow
+def test_workbooks(spark: SparkSession, on_sail: SparkSession, tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.append(["id", "n", "x", "word", "yes", "day", "at"])
+    for row in range(30):
+        book.active.append(
+            [row, row * 7, row / 8, f"w{row}", row % 2 == 0, dt.date(2024, 2, 1 + row % 28), dt.datetime(2024, 2, 1, 10, row)]
+        )
+    book.active.append([30, None, None, None, None, None, None])
+    book.save(octets := io.BytesIO())
+    files = [landed(tmp_path, octets.getvalue(), "a.xlsx")]
+    rows = read(on_sail, files)
+    assert rows == read_by_spark(spark, files)
+    assert len(rows[-1]) == 31
+
+
+@pytest.mark.slow
+def test_drawn_json(spark: SparkSession, on_sail: SparkSession, tmp_path: Path) -> None:
+    """Lines, arrays, documents over several lines, what is broken: the same rows, and the same text in quarantine."""
+    chance, files = random.Random(11), []
+    for number in range(40):
+        file, _ = json_file(chance, tmp_path, number)
+        if not isinstance(read(on_sail, [file], source(JSON)), str):
+            files.append(file)
+    assert len(files) > 15
+    assert read(on_sail, files, source(JSON)) == read_by_spark(spark, files, source(JSON))
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wanted", "why"),
     [
-        ("a.json", b'{"k": 1}\n', Source("s", Files("*"), schema(k="long")), Capability.FILE_NAMES),
         ("a.fwf", b"ab1\ncd2\n", Source("s", Files("*", "fixed_width", fixed_width({"k": 2, "n": 1}).options), schema(k="string", n="long")), Capability.FILE_NAMES),
         ("a.avro", None, source(), Capability.CONNECTORS),
         ("a.csv", b"k,n\na,1,\nb,2,\n", Source("s", Files("*"), schema(k="string", n="string")), Capability.CORRUPT_RECORDS),
