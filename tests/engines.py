@@ -6,20 +6,22 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
-from caudal.engine.choice import sail
+from caudal.engine.choice import sail, session_engine
 from caudal.engine.connect import ConnectEngine
+from caudal.engine.exact import common_magnitudes
 from caudal.engine.java import java_home
 from caudal.engine.jvm import common_options, spark_home
 from caudal.engine.loopback import HOST, free_port, start_program, stop_program
-from caudal.engine.protocol import SessionRequest
-from caudal.errors import EnvironmentProblem
+from caudal.engine.protocol import SessionRequest, unequal_rows
+from caudal.errors import EngineLacks, EnvironmentProblem
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +40,33 @@ def on_sail(sail_server: SparkSession) -> Iterator[SparkSession]:
     """A session with Sail, to which PySpark's functions speak during the test; another one where a test before has ended the server."""
     with sail().speaking():
         yield sail().session(SessionRequest(cores=2))
+
+
+@pytest.fixture(params=["spark", "sail"])
+def each_session(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
+    """A session with Spark, and one with Sail, for which sums of doubles are planned as a run first plans them."""
+    session = request.getfixturevalue("spark" if request.param == "spark" else "on_sail")
+    with common_magnitudes() if request.param == "sail" else nullcontext():
+        yield session
+
+
+def as_auto_computes(frame: DataFrame) -> DataFrame:
+    """Return the frame that a run with the engine ``auto`` computes in the place of one.
+
+    Raises
+    ------
+    EngineLacks : such a run leaves the frame to Spark
+    """
+    engine = session_engine(frame.sparkSession)
+    prepared, unequal = engine.prepared(frame)
+    if unequal:
+        raise EngineLacks(unequal_rows(engine, unequal), engine=engine.name)
+    return prepared
+
+
+def rows_to_the_bit(frame: DataFrame) -> list[str]:
+    """Return the rows of a frame as sorted texts that differ where a bit differs: ``repr`` of a double gives back the same double."""
+    return sorted(repr(tuple(row.items())) for row in frame.toArrow().to_pylist())
 
 
 @pytest.fixture(scope="session")

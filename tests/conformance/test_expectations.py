@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.engines import as_auto_computes
 
 from caudal import expect as ex
 from caudal.declarations.expectation import Expectation
-from caudal.engine.choice import session_engine
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import describe
 from caudal.stages.enforce import expectation_kinds
@@ -83,23 +83,10 @@ def frame_of(spark: SparkSession, columns: str, rows: list[tuple[Any, ...]]) -> 
     return frame.withColumn("t", frame.t.cast("timestamp_ntz")) if columns.startswith("t ") else frame
 
 
-@pytest.fixture(params=["spark", "sail"])
-def session(request: pytest.FixtureRequest) -> SparkSession:
-    """A session with each engine."""
-    return request.getfixturevalue("spark" if request.param == "spark" else "on_sail")
-
-
-def as_spark_computes(frame: DataFrame) -> DataFrame:
-    """Return the frame that an engine computes in the place of one, as a run does; no part of it may differ from Spark."""
-    prepared, unequal = session_engine(frame.sparkSession).prepared(frame)
-    assert not unequal
-    return prepared
-
-
 def judged(spark: SparkSession, example: Example, one: Expectation, rows: list[tuple[Any, ...]], folder: Path) -> JudgingOutcome:
     others = {name: spark.createDataFrame(content, columns) for name, (columns, content) in example.others.items()}
     result = judge(frame_of(spark, example.columns, rows), [one], others=others, table="examples")
-    result.write(folder / "written", prepare=as_spark_computes)
+    result.write(folder / "written", prepare=as_auto_computes)
     return result.outcome(folder / "written", example.history, NOW)
 
 
@@ -138,42 +125,42 @@ def test_it_names_columns_and_tables_of_its_example(kind: str) -> None:
 
 
 @every
-def test_it_passes_what_is_good(kind: str, session: SparkSession, tmp_path: Path) -> None:
+def test_it_passes_what_is_good(kind: str, each_session: SparkSession, tmp_path: Path) -> None:
     example = EXAMPLES[kind]
-    outcome = judged(session, example, example.made(), example.good, tmp_path)
+    outcome = judged(each_session, example, example.made(), example.good, tmp_path)
     assert outcome.checks[0].passed, outcome.checks[0].message
     assert (outcome.rows, outcome.good, outcome.quarantined, outcome.stop) == (len(example.good), len(example.good), 0, None)
 
 
 @every
-def test_it_warns(kind: str, session: SparkSession, tmp_path: Path) -> None:
+def test_it_warns(kind: str, each_session: SparkSession, tmp_path: Path) -> None:
     example = EXAMPLES[kind]
-    outcome = judged(session, example, example.made().warn(), example.bad, tmp_path)
+    outcome = judged(each_session, example, example.made().warn(), example.bad, tmp_path)
     [check] = outcome.checks
     assert (check.passed, check.broken, check.action) == (False, example.broken, "warn")
     assert (outcome.good, outcome.quarantined, outcome.stop) == (len(example.bad), 0, None)
 
 
 @every
-def test_it_quarantines_or_says_why_not(kind: str, session: SparkSession, tmp_path: Path) -> None:
+def test_it_quarantines_or_says_why_not(kind: str, each_session: SparkSession, tmp_path: Path) -> None:
     example = EXAMPLES[kind]
     if isinstance(example.made(), TableExpectation):
         with pytest.raises(DeclarationProblem, match=r"no rows to quarantine\. Use \.warn\(\) or \.stop\(\)"):
             example.made().quarantine()
         return
-    outcome = judged(session, example, example.made().quarantine(), example.bad, tmp_path)
+    outcome = judged(each_session, example, example.made().quarantine(), example.bad, tmp_path)
     assert (outcome.good, outcome.quarantined) == (len(example.bad) - example.broken, example.broken)
     assert outcome.reasons == {example.name: example.broken}
     assert outcome.stop is None
-    rows = session.read.parquet(str(tmp_path / "written" / "_verdict=quarantined")).collect()
+    rows = each_session.read.parquet(str(tmp_path / "written" / "_verdict=quarantined")).collect()
     given = [column.split()[0] for column in example.columns.split(", ")]
     assert all(row["_reasons"] == [example.name] and list(json.loads(row["_raw"])) == given for row in rows)
 
 
 @every
-def test_it_stops(kind: str, session: SparkSession, tmp_path: Path) -> None:
+def test_it_stops(kind: str, each_session: SparkSession, tmp_path: Path) -> None:
     example = EXAMPLES[kind]
-    outcome = judged(session, example, example.made().stop(), example.bad, tmp_path)
+    outcome = judged(each_session, example, example.made().stop(), example.bad, tmp_path)
     assert outcome.stop is not None
     assert outcome.stop.facts["expectation"] == example.name
     assert outcome.stop.facts["broken"] == example.broken

@@ -21,6 +21,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from caudal.declarations.connection import Connection, folder, kafka, socket, stream
+from caudal.errors import EngineLacks
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
 from caudal.stages.ingest.streams import batch_frame, stream_frame, stream_kinds
@@ -128,6 +129,19 @@ def run(
 @pytest.mark.parametrize("kind", [kind for kind in SENDERS if kind != "kafka"])
 def test_same_offsets_give_the_same_rows_after_a_restart(spark: SparkSession, tmp_path: Path, kind: str) -> None:
     check(spark, tmp_path, kind)
+
+
+@pytest.mark.parametrize("kind", SENDERS)
+def test_sail_is_given_no_stream(on_sail: SparkSession, tmp_path: Path, kind: str) -> None:
+    connections = {
+        "stream": stream(channels=["a"]),
+        "folder": folder("*.bin", channels=["a"]),
+        "socket": socket("127.0.0.1", 9, channels=["a"]),
+    }
+    connection = connections.get(kind) or kafka("samples", channels=["a"])
+    for ask in (lambda: stream_frame(on_sail, connection, tmp_path), lambda: batch_frame(on_sail, connection, tmp_path, [0], [1])):
+        with pytest.raises(EngineLacks, match=r"Reading a stream as a frame needs streams, which Sail .* lacks: streams need Java"):
+            ask()
 
 
 def check(spark: Any, tmp_path: Path, kind: str) -> None:

@@ -17,6 +17,7 @@ class Capability(StrEnum):
     JSON_SCHEMA = "a schema given as Spark's JSON"
     LITERAL_PATHS = "paths that are taken literally, whatever characters they hold"
     PARQUET_WRITER = "writing Parquet with checksums of its pages and a folder for nulls"
+    PARQUET_TYPES = "reading Parquet by its own types where Arrow has noted others"
     PAGE_CHECKSUMS = "comparing the checksums of Parquet's pages when they are read"
     TEMPORARY_VIEWS = "a query over views that are dropped before it is computed"
     SHARED_VARIABLES = "broadcast variables and accumulators"

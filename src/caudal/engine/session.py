@@ -197,11 +197,12 @@ def plan_session(
 ) -> SessionPlan:
     """Decide how a session starts; fetch connectors that are not in the cache."""
     require_spark("The engine 'spark'")
-    java = java_home()
     connector_jars = tuple(jars(connectors)) if connectors else ()
+    chosen = (conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]"
+    java = java_home(on_cluster=not settings.is_local(chosen))
     return SessionPlan(
         app=app,
-        master=(conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]",
+        master=chosen,
         cores=cores or settings.usable_cores(),
         memory=memory or os.environ.get("CAUDAL_MEMORY") or settings.default_memory(),
         connectors=connectors,

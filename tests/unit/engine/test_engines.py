@@ -106,12 +106,17 @@ def own_function(spark: Any, _: Path) -> bool:
     return spark.range(3).mapInArrow(lambda batches: batches, "id bigint").count() == 3
 
 
+def stored_types(spark: Any, folder: Path) -> bool:
+    pq.write_table(pa.table({"a": pa.array(["x"]).dictionary_encode()}), folder / "x.parquet")
+    return spark.read.schema("a string").parquet(str(folder / "x.parquet")).collect()[0][0] == "x"
+
+
 TRIES: dict[Capability, Try] = {
     Capability.OBSERVE: observed, Capability.FILE_NAMES: file_named, Capability.CORRUPT_RECORDS: corrupt_kept,
     Capability.JSON_SCHEMA: json_schema, Capability.LITERAL_PATHS: literal, Capability.PARQUET_WRITER: null_folder,
     Capability.TO_JSON: wall_time_as_json, Capability.TEXT_PARSING: parsed_as_java, Capability.METADATA: marks_dropped,
     Capability.TEMPORARY_VIEWS: view_dropped, Capability.SHARED_VARIABLES: shared, Capability.RDD: rdd,
-    Capability.ANALYSED_PLAN: plan, Capability.LOCAL_WORKERS: own_function,
+    Capability.ANALYSED_PLAN: plan, Capability.PARQUET_TYPES: stored_types, Capability.LOCAL_WORKERS: own_function,
 }  # fmt: skip
 """One call for each capability, of those that a call shows. It returns True where the engine has it."""
 

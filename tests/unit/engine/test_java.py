@@ -12,6 +12,7 @@ import pytest
 
 from caudal.engine import java as room
 from caudal.engine.java import java_home
+from caudal.engine.session import plan_session
 from caudal.errors import EnvironmentProblem
 
 
@@ -37,17 +38,38 @@ def test_java_home_wins_over_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (java_home().origin, java_home().version) == ("JAVA_HOME", "21.0.1")
 
 
+def test_the_packaged_java_comes_before_that_of_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path / "b", "17.0.2") / "bin"))
+    assert (java_home().origin, room.major(java_home().version)) == ("bundled", 21)
+    monkeypatch.setattr(room, "_bundled_java", lambda: None)
+    room._java_home.cache_clear()
+    assert (java_home().origin, java_home().version) == ("PATH", "17.0.2")
+    room._java_home.cache_clear()
+
+
+def test_on_a_cluster_the_java_of_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(fake_java(tmp_path / "b", "17.0.2") / "bin"))
+    assert plan_session(master="spark://127.0.0.1:7077").java.origin == "PATH"
+    assert plan_session(conf={"spark.master": "yarn"}).java.origin == "PATH"
+    assert plan_session(master="local[2]").java.origin == "bundled"
+    monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "a", "21.0.1")))
+    assert plan_session(master="yarn").java.origin == "JAVA_HOME"
+
+
 @pytest.mark.parametrize("unfit", ["11.0.2", "1.8.0_452", "25.0.1"])
 def test_unfit_java_home_is_passed_over(unfit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAVA_HOME", str(fake_java(tmp_path / "a", unfit)))
     monkeypatch.setenv("PATH", str(fake_java(tmp_path / "b", "17.0.2") / "bin"))
-    assert (java_home().origin, java_home().version) == ("PATH", "17.0.2")
+    assert java_home().origin == "bundled"
+    assert (java_home(on_cluster=True).origin, java_home(on_cluster=True).version) == ("PATH", "17.0.2")
 
 
 def test_without_any_java_the_packaged_one_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert (java_home().origin, room.major(java_home().version)) == ("bundled", 21)
+    assert (java_home(on_cluster=True).origin, room.major(java_home(on_cluster=True).version)) == ("bundled", 21)
 
 
 def test_no_java_at_all_says_what_was_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +113,6 @@ def test_packaged_java_runs_a_query(tmp_path: Path) -> None:
         "stop()\n"
     )
     environ = {name: value for name, value in os.environ.items() if name != "JAVA_HOME"}
-    environ |= {"CAUDAL_JAVA": "bundled", "CAUDAL_CDS": "off", "CAUDAL_CACHE": str(tmp_path)}
+    environ |= {"CAUDAL_JAVA": "", "CAUDAL_CDS": "off", "CAUDAL_CACHE": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "bundled 45 21\n", "")

@@ -41,6 +41,7 @@ LACKS: Mapping[Capability, str] = {
     Capability.METADATA: "it keeps it through casts and some functions",
     Capability.LITERAL_PATHS: "it takes [ ] { } * ? for patterns",
     Capability.PARQUET_WRITER: "its pages have no checksums, and rows without a day lie where those with an empty one lie",
+    Capability.PARQUET_TYPES: "it takes Arrow's for the file's (categories, nanoseconds, durations)",
     Capability.PAGE_CHECKSUMS: "its reader ignores them",
     Capability.CANCELLING: "it does not interrupt operations by tags",
     Capability.SPARK_ML: "it has no Spark ML",

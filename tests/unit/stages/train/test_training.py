@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,28 @@ def test_scores_are_what_a_fit_by_hand_gives(rides, features, declared):
         fitted = Ridge().fit((x[train_on] - mean) / deviation, numbers.minutes[train_on])
         by_hand.append(np.abs(fitted.predict((x[test_on] - mean) / deviation) - numbers.minutes[test_on]).mean())
     assert found.results[1].score == pytest.approx(np.mean(by_hand))
+
+
+class Counted(Ridge):
+    """An estimator that notes each fit: its name and the number of rows."""
+
+    fits: ClassVar[list[tuple[float, int]]] = []
+
+    def fit(self, X, y):  # noqa: N803 (scikit-learn's)
+        Counted.fits.append((self.alpha, len(y)))
+        return super().fit(X, y)
+
+
+def test_no_fold_is_trained_twice(rides, features, declared):
+    """Gates, the comparison of rules and the effects of inputs take what the folds left: only the chosen candidate is fitted once more, to all rows."""
+    Counted.fits.clear()
+    found = train(declared({"weak": Counted(alpha=1e6), "strong": Counted(alpha=1.0)}, gates=[beats("weak")]), features, rides)
+    assert found.chosen == "strong"
+    of_folds = {
+        (alpha, fold["train_rows"]) for result, alpha in zip(found.results[1:], (1e6, 1.0), strict=True) for fold in result.folds
+    }
+    assert len(of_folds) == 4
+    assert sorted(Counted.fits) == sorted([*of_folds, (1.0, found.rows)])
 
 
 def test_a_candidate_that_raises_is_told_and_not_chosen(rides, features, declared):

@@ -7,6 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.protocol import require_capability
 from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
@@ -73,6 +76,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.errors import AnalysisException
     from pyspark.sql import functions as F
 
+    require_capability(session_engine(spark), Capability.CONNECTORS, "A source of Avro")
     try:
         rows = reader(spark).format("avro").load([spark_path(file.path) for file in files])
     except AnalysisException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from caudal.stages.ingest.formats import csv_as_parquet
 from caudal.stages.ingest.formats.bytes import TextSurvey, survey_text
 from caudal.stages.ingest.formats.csv_as_parquet import SHOWN, holds_something, write_records
 from caudal.stages.ingest.formats.csv_records import UNCLOSED, Dialect, Record, split_records
+from caudal.stages.ingest.formats.java_encodings import java_encoding
 from caudal.stages.ingest.named_files import parquet_rows
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -41,13 +41,6 @@ OPTIONS = (
 SEPARATORS = (",", ";", "\t", "|", ":")
 _SAMPLE = 50
 NEEDS_SCRATCH = True
-SPARKS_ENCODINGS = {
-    "utf-8": "UTF-8",
-    "utf-8-sig": "UTF-8",
-    "iso8859-1": "ISO-8859-1",
-    "ascii": "US-ASCII",
-    "cp1252": "windows-1252",
-}
 
 
 def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tuple[str, ...], *, scratch: Path) -> Inspected:
@@ -88,7 +81,7 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     check_names(file, tuple(names))
     dialect_options = {
         "sep": separator,
-        "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
+        "encoding": java_encoding(encoding) or encoding,
         "quote": quote or "",
         "header": str(bool(options.get("header", True))).lower(),
         "comment": dialect.comment,
@@ -156,6 +149,8 @@ def _is_plain(survey: TextSurvey, dialect: Dialect, encoding: str) -> bool:
         return False
     if lines.spans and (lines.kinds != {"\n"} or dialect.comment or not dialect.spans):
         return False  # Spark converts other line ends within quotes to plain ones
+    if java_encoding(encoding) is None:
+        return False
     try:
         return all(sign.encode(encoding) == sign.encode("ascii") for sign in ('"', "\n", "\r", ",", "0"))
     except UnicodeEncodeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import io
 import re
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from caudal.engine.files import literal_path
 from caudal.engine.protocol import require_capability
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
-from caudal.stages.ingest.formats.csv import SPARKS_ENCODINGS
+from caudal.stages.ingest.formats.java_encodings import java_encoding
 from caudal.stages.ingest.formats.lines import UNUSED_SEPARATOR
 from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
@@ -85,15 +84,14 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     names = tuple(str(name) for name in places)
     check_names(file, names)
     dialect = {
-        "encoding": SPARKS_ENCODINGS.get(codecs.lookup(encoding).name, encoding),
+        "encoding": java_encoding(encoding) or encoding,
         "record": record,
         "need": "0" if options.get("short") else str(needed_length),
         "length": str(options.get("length") or ""),
         **{f"skip{i:04}": line for i, line in enumerate(skipped)},
     }
-    is_wide = codecs.lookup(encoding).name.startswith(("utf-16", "utf-32"))
     if (
-        is_wide
+        java_encoding(encoding) is None
         or survey.lines.has_nul
         or survey.lines.has_unused_separator
         or "\r" in survey.lines.kinds
@@ -110,9 +108,7 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     from pyspark.sql import functions as F
 
     dialect = dict(physical.dialect)
-    if dialect["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII") and not dialect["encoding"].lower().startswith(
-        ("utf-16", "utf-32")
-    ):
+    if "recorded" not in dialect and dialect["encoding"] not in ("UTF-8", "ISO-8859-1", "US-ASCII"):
         spark.conf.set("spark.sql.legacy.javaCharsets", "true")
     options: dict[str, str | bool | int | None] = {
         "sep": UNUSED_SEPARATOR.decode(), "quote": "", "header": False, "encoding": dialect["encoding"], "mode": "PERMISSIVE", "maxCharsPerColumn": -1,

@@ -5,20 +5,22 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from json.decoder import JSONDecodeError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.engine.capability import Capability
-from caudal.engine.choice import session_engine
+from caudal.engine.choice import can
 from caudal.engine.files import literal_path
-from caudal.engine.protocol import require_capability
 from caudal.errors import SourceProblem
 from caudal.stages.ingest.formats.bytes import open_plain, survey_text
 from caudal.stages.ingest.formats.json_records import extract_records
-from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, TextRows, items, line_keys, parse_rows, read_lines
+from caudal.stages.ingest.formats.json_rows import NO_OBJECT, Keys, TextRows, items, line_keys, parse_rows, read_lines, row_batch
+from caudal.stages.ingest.named_files import parquet_rows, process_folder
 from caudal.stages.ingest.packed import parts_prefix
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, check_whole
@@ -74,6 +76,8 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
 def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: list[PhysicalColumn]) -> DataFrame:
     """Return the used columns as text in ``_r0``, ``_r1`` …, with ``_file``, and ``_line`` and ``_fault`` where a line is not a JSON object."""
     dialect = dict(physical.dialect)
+    if not can(spark, Capability.FILE_NAMES):
+        return _parsed_here(spark, files, dialect, [column.name for column in used])
     read_rows = partial(
         read_lines, names=[column.name for column in used], encoding=dialect["encoding"], spans_lines=dialect["whole"] == "true"
     )
@@ -81,11 +85,29 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     return _texts(spark, files, dialect).mapInArrow(read_rows, ", ".join(f"{name} string" for name in columns))
 
 
+def _parsed_here(spark: SparkSession, files: list[RawFile], dialect: dict[str, str], names: list[str]) -> DataFrame:
+    """Return the same rows as `frame`, parsed in this process and written as Parquet: for an engine that does not tell a line's file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    spans_lines, folder = dialect["whole"] == "true", Path(tempfile.mkdtemp(dir=process_folder()))
+    columns = [*(f"_r{i}" for i in range(len(names))), "_line", "_fault"]
+    parsed_files = []
+    for file in files:
+        parsed = replace(file, path=folder / f"{parts_prefix(file)}.parquet")
+        lines = _lines(file, dialect["encoding"], dialect["line_end"], spans_lines)
+        with pq.ParquetWriter(parsed.path, pa.schema([(name, pa.string()) for name in columns])) as writer:
+            for rows, _ in parse_rows(lines, spans_lines):
+                writer.write_batch(row_batch(rows, names))
+        parsed_files.append(parsed)
+    rows_of_files, name = parquet_rows(spark, parsed_files, ", ".join(f"{column} string" for column in columns))
+    return rows_of_files.select(*columns, name)
+
+
 def _texts(spark: SparkSession, files: list[RawFile], dialect: dict[str, str]) -> DataFrame:
     """Return the bytes of each line, or of each whole file, and the file's name."""
     from pyspark.sql import functions as F
 
-    require_capability(session_engine(spark), Capability.FILE_NAMES, "A source of JSON")
     paths = [literal_path(spark, spark_path(file.path)) for file in files]
     name = F.substring("_metadata.file_name", 1, 16).alias("_file")
     if dialect["whole"] == "true":
@@ -133,7 +155,7 @@ def _keys(spark: SparkSession, file: RawFile, dialect: dict[str, str]) -> Keys:
     """
     encoding, spans_lines = dialect["encoding"], dialect["whole"] == "true"
     all_keys = Keys()
-    if not spans_lines and file.path.stat().st_size > _LOCAL_BYTES:
+    if not spans_lines and file.path.stat().st_size > _LOCAL_BYTES and can(spark, Capability.FILE_NAMES):
         collect_keys = partial(line_keys, encoding=encoding)
         for row in _texts(spark, [file], dialect).mapInArrow(collect_keys, "keys string").collect():
             names, repeated = json.loads(row["keys"])

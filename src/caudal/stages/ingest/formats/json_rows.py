@@ -225,15 +225,21 @@ def read_lines(
     import pyarrow as pa
 
     for rows, files in parse_rows(_pairs(batches, encoding, spans_lines), spans_lines):
-        columns = [rows.column(name) for name in names]
-        columns += [
-            pa.array(
-                [rows.texts[i][0][slice(*rows.texts[i][1:])] if i in rows.faults else None for i in range(len(files))], pa.string()
-            ),
-            pa.array([rows.faults.get(i) for i in range(len(files))], pa.string()),
-            pa.array(files, pa.string()),
-        ]
-        yield pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_fault", "_file"])
+        yield row_batch(rows, names).append_column("_file", pa.array(files, pa.string()))
+
+
+def row_batch(rows: TextRows, names: Sequence[str]) -> pa.RecordBatch:
+    """Return rows of text: the columns ``names`` as ``_r0`` …, and ``_line`` and ``_fault`` where a line is not a row."""
+    import pyarrow as pa
+
+    every = range(len(rows.texts))
+    lines = [rows.texts[i][0][slice(*rows.texts[i][1:])] if i in rows.faults else None for i in every]
+    columns = [
+        *(rows.column(name) for name in names),
+        pa.array(lines, pa.string()),
+        pa.array([rows.faults.get(i) for i in every], pa.string()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=[*(f"_r{i}" for i in range(len(names))), "_line", "_fault"])
 
 
 def line_keys(batches: Iterable[pa.RecordBatch], encoding: str) -> Iterator[pa.RecordBatch]:

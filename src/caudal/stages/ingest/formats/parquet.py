@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from caudal.engine.capability import Capability
+from caudal.engine.choice import can
 from caudal.errors import SourceProblem
+from caudal.stages.ingest.formats import parquet_types
 from caudal.stages.ingest.named_files import parquet_rows
 from caudal.stages.ingest.physical import Inspected, Options, Physical, PhysicalColumn, check_names
 from caudal.stages.ingest.raw import RawFile, begins, check_whole
@@ -57,7 +60,9 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     """Return the used columns as ``_r0``, ``_r1`` … and ``_file``; the schema is passed, so that Spark does not read footers again."""
     from pyspark.sql import functions as F
 
-    if any(column.unit == "ns" for column in used):
+    if not can(spark, Capability.PARQUET_TYPES):
+        files = parquet_types.as_stored(spark, files, used)
+    elif any(column.unit == "ns" for column in used):
         # Spark has microseconds and reads nanoseconds only as integers.
         spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     quoted = ["`" + column.name.replace("`", "``") + "`" for column in used]

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from caudal.declarations.connection import Connection
+from caudal.engine.capability import Capability
+from caudal.engine.choice import session_engine
+from caudal.engine.protocol import require_capability
 from caudal.errors import DeclarationProblem, nearest
 from caudal.kinds import STREAM_SOURCES
 
@@ -46,12 +49,23 @@ def stream_frame(
         ``socket`` have received
     data : Path, optional, the folder that a relative pattern of ``folder`` refers to
     max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
+
+    Raises
+    ------
+    EngineLacks : the session is not one of Spark in this process
     """
+    require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
     return _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
 
 
 def batch_frame(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``."""
+    """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``.
+
+    Raises
+    ------
+    EngineLacks : the session is not one of Spark in this process
+    """
+    require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
     return _module(connection).batch(spark, connection, Path(place), start, end)
 
 
