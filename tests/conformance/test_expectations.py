@@ -85,7 +85,9 @@ def frame_of(spark: SparkSession, columns: str, rows: list[tuple[Any, ...]]) -> 
 
 @pytest.fixture(params=["spark", "sail"])
 def session(request: pytest.FixtureRequest) -> SparkSession:
-    """A session with each engine."""
+    """A session with each engine; Spark's plans for a few rows."""
+    if request.param == "spark":
+        request.getfixturevalue("small")
     return request.getfixturevalue("spark" if request.param == "spark" else "on_sail")
 
 
