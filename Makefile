@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast differential lint lint-types lint-style bench clean
+.PHONY: help setup demo test test-fast differential lint lint-types lint-style checked-and-prepared style-then-prepared bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,8 +50,17 @@ lint-style:
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
+# To check types takes one core for a minute. What each process of the tests would make for itself is made on the other meanwhile: the
+# archive that a start of Java maps, and the tests' compiled modules.
+checked-and-prepared: setup
+	@$(MAKE) --no-print-directory --jobs=2 lint-types style-then-prepared
+
+style-then-prepared: lint-style
+	@$(BIN)/python -m caudal.engine.warmup >/dev/null 2>&1 || true
+	@$(BIN)/python -m pytest --collect-only --quiet >/dev/null 2>&1 || true
+
 # Three at a time, each file whole in one of them: most tests wait for processes that they have started. The long files come first.
-test: lint ## everything: lint, then all tests
+test: checked-and-prepared ## everything: lint, then all tests
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup ## the tests that take no more than seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import math
 import os
 import random
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.here import has_session, session_options
+from tests.here import INTERPRETED, has_session, session_options
 
 import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.engine import session, stop
@@ -39,8 +41,15 @@ settings.register_profile("caudal", deadline=None, suppress_health_check=[Health
 settings.load_profile("caudal")
 
 
-# Most Java processes of tests live for seconds: to compile thoroughly costs them more than it gives.
-os.environ.setdefault("CAUDAL_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Most Java processes of tests live for seconds and see a few rows: to compile thoroughly, or a plan at all, costs them more than it gives.
+# Tests that want Spark's usual way have the fixture `compiled`.
+_BRIEF = [
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:MetaspaceSize=256m",
+    *(f"-D{name}={value}" for name, value in INTERPRETED.items()),
+]
+os.environ.setdefault("CAUDAL_JAVA_OPTIONS", " ".join(_BRIEF))
 
 # Threads that wait for the next sum or tree do so busily, and several tests' processes wait for the same cores: let them sleep.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
@@ -50,8 +59,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "0")
 for _name, _value in QUIET.items():
     os.environ.setdefault(_name, _value)
 
-# Commands are started hundreds of times: let them keep what they compile.
+# Commands are started hundreds of times, and 300 modules of tests have their assertions rewritten: let what is compiled be kept.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # When all tests have to be over (seconds since 1970), where that is given: on a slow machine a summary is worth more than being cut off.
 _UNTIL = float(os.environ.get("CAUDAL_TEST_UNTIL", "inf"))
@@ -63,6 +73,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Where all tests run, several at a time, have the class-data archive made first: each of some 150 starts of Java takes less with it."""
     if getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput"):
         subprocess.Popen([sys.executable, "-m", "caudal.engine.warmup"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage while 300 modules of tests are imported, nor afterwards among what they hold: a quarter of the time that takes."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        atexit.register(gc.unfreeze)  # libraries tell on standard error what is not freed
 
 
 @pytest.fixture(autouse=True)

@@ -44,7 +44,9 @@ def on_sail(sail_server: SparkSession) -> Iterator[SparkSession]:
 
 @pytest.fixture(params=["spark", "sail"])
 def each_session(request: pytest.FixtureRequest) -> Iterator[SparkSession]:
-    """A session with Spark, and one with Sail, for which sums of doubles are planned as a run first plans them."""
+    """A session with Spark, which plans for a few rows, and one with Sail, for which sums of doubles are planned as a run first plans them."""
+    if request.param == "spark":
+        request.getfixturevalue("small")
     session = request.getfixturevalue("spark" if request.param == "spark" else "on_sail")
     with common_magnitudes() if request.param == "sail" else nullcontext():
         yield session

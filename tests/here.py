@@ -25,6 +25,8 @@ from caudal.secret.value import forget_secrets
 engine_session = import_module("caudal.engine.session")  # the package has a function of that name
 CONNECTORS = frozenset({"avro", "postgresql"})
 APP = "caudal-tests"
+# To compile a plan of a few rows into Java's code takes longer than to interpret it.
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
 
 
 def session_options(**given: Any) -> dict[str, Any]:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.here import INTERPRETED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# To compile each into Java's code takes longer than to interpret it.
-SMALL = {
-    "spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN", "spark.sql.adaptive.enabled": "false",
-    "spark.sql.shuffle.partitions": "1",
-}  # fmt: skip
+SMALL = INTERPRETED | {"spark.sql.adaptive.enabled": "false", "spark.sql.shuffle.partitions": "1"}
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
 @pytest.fixture
 def small(spark: SparkSession) -> Iterator[None]:
-    """Have the shared session interpret plans instead of compiling them; other tests find it as it was."""
-    before = {name: spark.conf.get(name, None) for name in SMALL}
-    for name, value in SMALL.items():
+    """Have the shared session plan for a few rows; other tests find it as it was."""
+    with _set(spark, SMALL):
+        yield
+
+
+@pytest.fixture(scope="module")
+def compiled(spark: SparkSession) -> Iterator[None]:
+    """Have the shared session compile plans, as users' sessions do: for many rows, and where the last bit counts."""
+    with _set(spark, COMPILED):
+        yield
+
+
+@contextlib.contextmanager
+def _set(spark: SparkSession, conf: Mapping[str, str]) -> Iterator[None]:
+    before = {name: spark.conf.get(name, None) for name in conf}
+    for name, value in conf.items():
         spark.conf.set(name, value)
     yield
     for name, was in before.items():

@@ -42,7 +42,7 @@ def caudal(*arguments):
 
 
 @pytest.fixture(scope="module")
-def taxi(tmp_path_factory, shared_data):
+def taxi(tmp_path_factory, shared_data, compiled):
     """The home after half of January, its document; then after twelve days of April 2020 more, and that document."""
     place = tmp_path_factory.mktemp("taxi")
     data = place / "data"

@@ -19,7 +19,7 @@ def taxi():
 
 
 @pytest.fixture(scope="module")
-def made(taxi, spark):
+def made(taxi, spark, compiled):
     """Two trips of one pair of zones, the second after the first had ended."""
     raw = [
         (2, AT, AT + dt.timedelta(minutes=10), 74, 75, 1.0, 2.5, 12.0, 15.0, "aa"),

@@ -16,6 +16,7 @@ from pyspark.sql.types import DoubleType, LongType
 import caudal as cd
 from caudal.engine.exact import addends, common_magnitudes, exact_mean, exact_sum, in_any_magnitude, sorted_std
 
+pytestmark = pytest.mark.usefixtures("compiled")
 KIND = DoubleType()
 
 
