@@ -13,8 +13,9 @@ import pyspark.sql.connect.proto as pb
 
 import caudal
 from caudal.engine.sail.analyzer import Analyzer
-from caudal.engine.sail.constructs import Found, PlanWalker, constructs_of_plan, walked_constructs
+from caudal.engine.sail.constructs import RULES, constructs_of_plan, walked_constructs
 from caudal.engine.sail.frames import frame_of_relation
+from caudal.engine.sail.plan_walker import Found, PlanWalker
 from caudal.engine.sail.protocol import NotExpressible
 from caudal.engine.sail.results import NO_MESSAGE, EngineAgreement
 from caudal.engine.sail.rewrite import Rewriter
@@ -95,7 +96,7 @@ def prepared(frame: Any, *, own: Iterable[Any] = (), falls_back: bool = False) -
     client = frame.sparkSession.client
     plan = pb.Relation()
     plan.CopyFrom(frame._plan.to_proto(client).root)
-    walker = PlanWalker(Analyzer(client))
+    walker = PlanWalker(Analyzer(client), RULES)
     for frame_of_ours in own:
         walker.pass_over(frame_of_ours._plan.to_proto(client).root)
     found = walked_constructs(plan, walker)

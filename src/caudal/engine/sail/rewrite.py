@@ -11,9 +11,9 @@ import pyspark.sql.connect.proto as pb
 from pyspark.sql.types import DataType
 
 from caudal.engine.sail.analyzer import Analyzer, TypeScope
-from caudal.engine.sail.constructs import PlanWalker, identity_of
 from caudal.engine.sail.expressions import Call, Cast, Expression, Over, walk
 from caudal.engine.sail.messages import from_message
+from caudal.engine.sail.plan_walker import PlanWalker, identity_of
 from caudal.engine.sail.protocol import NotExpressible, to_message
 from caudal.engine.sail.signature import MAKING_TEXTS, Construct, constructs_of, direction, in_explicit_texts, is_cast_to_text
 from caudal.engine.sail.sql import parse_expression

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.frames import frame_of_relation
+from caudal.engine.sail.results import without_nullability
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -102,3 +105,41 @@ def relation_of(table: pa.Table) -> pb.Relation:
     relation.local_relation.data = sink.getvalue().to_pybytes()
     relation.local_relation.schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True).json()
     return relation
+
+
+def columns_of_case(sail: SailRows, case: Case) -> list[str]:
+    """Return the columns of the rows that a case names."""
+    return [name for name in sail.table.column_names if re.search(rf"\b{name}\b", case.sql)]
+
+
+def computed(frame: Any) -> tuple[pa.Table, list[str]]:
+    """Return a frame's rows and the types of its columns but the first."""
+    table, schema = frame._to_table()
+    return table, [type_text(column.dataType) for column in (schema or frame.schema).fields[1:]]
+
+
+def rows_of_frame(frame: Any) -> pa.Table:
+    """Return a frame's rows; `toArrow` would ask for the types first."""
+    return frame._to_table()[0]
+
+
+def type_text(kind: Any) -> str:
+    """Return a type as JSON, without what may be null in it."""
+    text: str = json.dumps(without_nullability(json.loads(kind.json())), sort_keys=True)
+    return text
+
+
+def described_input(sail: SailRows, case: Case, row: int) -> str:
+    """Return a case with the values that it has in a row, for an example."""
+    if case.form == "aggregate":
+        return f"{case.sql} of group {row}"
+    values = sail.rows.get(row, {})
+    return f"{case.sql}: " + ", ".join(f"{name} = {shown_value(values.get(name))}" for name in columns_of_case(sail, case))
+
+
+def shown_value(value: Any) -> str:
+    """Return a value as a text of an example."""
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            value = value.decode()
+    return repr(value)[:160]

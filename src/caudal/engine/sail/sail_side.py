@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import pickle
-import re
 import sys
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,6 @@ import pyspark.sql.connect.proto as pb
 from caudal.engine.cache import put_file
 from caudal.engine.sail.cases import Case
 from caudal.engine.sail.engine import IDLE_S
-from caudal.engine.sail.expressions import Call, ColumnName, Expression, Literal
 from caudal.engine.sail.frames import frame_of_relation
 from caudal.engine.sail.protocol import NotExpressible, to_message
 from caudal.engine.sail.queries import queries
@@ -36,14 +33,22 @@ from caudal.engine.sail.results import (
     comparable,
     error_line,
     result_of_frame,
-    without_nullability,
     worse,
 )
-from caudal.engine.sail.sail_rows import SailRows, relation_of
+from caudal.engine.sail.sail_constants import compared_with_constants
+from caudal.engine.sail.sail_rows import (
+    SailRows,
+    columns_of_case,
+    computed,
+    described_input,
+    relation_of,
+    rows_of_frame,
+    shown_value,
+    type_text,
+)
 from caudal.engine.sail.sql import parse_expression
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql.connect.session import SparkSession
 
 BATCH = 40
@@ -56,9 +61,6 @@ GOING_ON = ("equal", "raises", "order", "digits")
 """Verdicts that a further way of computing may make worse."""
 SPLITS = 40
 """Number of queries that look for the rows for which Sail raises."""
-CONSTANTS = 3
-"""Number of values of each argument that are tried as constants."""
-_INTEGRAL = {"tinyint", "smallint", "int", "bigint"}
 
 
 @contextmanager
@@ -111,7 +113,7 @@ def _whole(sail: SailRows, case: Case, reference: Result) -> EngineAgreement:
         return EngineAgreement("different", reason=f"Spark's columns are {reference.type}, Sail's {result.type}"[:600])
     for row, value in reference.values.items():
         if result.values.get(row) != value:
-            return EngineAgreement("different", (case.sql, _text(value), _text(result.values.get(row))))
+            return EngineAgreement("different", (case.sql, shown_value(value), shown_value(result.values.get(row))))
     if len(result.values) != len(reference.values):
         return EngineAgreement("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(result.values)}")
     return EQUAL
@@ -142,7 +144,7 @@ def _batch(
         found |= {place: worse(found.get(place, EQUAL), verdict) for place, verdict in verdicts.items()}
     if form == "scalar":
         going_on = [place for place in messages if found[place].status in GOING_ON and not cases[place].instead]
-        for place, verdict in _with_constants(sail, cases, references, going_on):
+        for place, verdict in compared_with_constants(sail, cases, references, going_on):
             found[place] = worse(found[place], verdict)
     return found
 
@@ -158,7 +160,7 @@ def _together(
     if not places:
         return {}
     try:
-        table, types = _computed(query([expressions[place] for place in places], None))
+        table, types = computed(query([expressions[place] for place in places], None))
     except Exception:
         if len(places) == 1:
             return {places[0]: _single(sail, query, cases[places[0]], references[places[0]], expressions[places[0]])}
@@ -177,10 +179,10 @@ def _single(sail: SailRows, query: Query, case: Case, reference: Result, express
     raised, known = reference.raised, sail.raising.get(case.sql, {})
     frame = query([expression], [row for row in reference.values if row not in known] if raised or known else None)
     try:
-        table, (kind,) = _computed(frame)
+        table, (kind,) = computed(frame)
     except Exception as error:
         try:
-            kind = _type(frame.schema.fields[1].dataType)
+            kind = type_text(frame.schema.fields[1].dataType)
         except Exception as refusal:
             return EngineAgreement("unsupported", reason=error_line(refusal))
         return _where_sail_raises(sail, query, case, reference, expression, kind, error)
@@ -195,25 +197,21 @@ def _raising(
     """Return the verdict when the rows for which Spark raises are tried, too."""
     if verdict.status not in GOING_ON or not reference.tried:
         return verdict
-    inputs = {_input(sail, case, row): row for row in reference.raised}
+    inputs = {described_input(sail, case, row): row for row in reference.raised}
     rows = list(inputs.values())
-    several = case.form != "scalar" or len(_columns(sail, case)) > 1
+    several = case.form != "scalar" or len(columns_of_case(sail, case)) > 1
     step = max(1, len(rows) // RAISING) if several else 1
     for row in rows[::step]:
         try:
-            value = _table(query([expression], [row])).column(1).to_pylist()
+            value = rows_of_frame(query([expression], [row])).column(1).to_pylist()
         except Exception:  # noqa: S112
             continue
-        example = _input(sail, case, row), f"error: {reference.raised[row]}", _text(value[0] if value else None)
+        example = described_input(sail, case, row), f"error: {reference.raised[row]}", shown_value(value[0] if value else None)
         if case.instead and case.head == "sum":
             # Whether a sum overflows on its way to one that does not depends on the order of the rows.
             return worse(verdict, EngineAgreement("order", example))
         return EngineAgreement("different", example)
     return verdict
-
-
-def _columns(sail: SailRows, case: Case) -> list[str]:
-    return [name for name in sail.table.column_names if re.search(rf"\b{name}\b", case.sql)]
 
 
 def _where_sail_raises(
@@ -224,7 +222,7 @@ def _where_sail_raises(
         return _compare(sail, case, reference, kind, {})
     if case.form == "window" or not reference.values:
         return EngineAgreement("unsupported", reason=message)
-    inputs = {row: _input(sail, case, row) for row in reference.values}
+    inputs = {row: described_input(sail, case, row) for row in reference.values}
     rows = list({given: row for row, given in reversed(inputs.items())}.values())  # one for each input
     most = SPLITS if len(rows) > FEW else 5 * SPLITS
     values: dict[int, Hashable] = {}
@@ -241,7 +239,7 @@ def _where_sail_raises(
         if tried > most:
             return EngineAgreement("unsupported", reason=message)
         try:
-            table = _table(query([expression], some))
+            table = rows_of_frame(query([expression], some))
             values |= dict(zip(table.column(0).to_pylist(), comparable(table.column(1)), strict=True))
         except Exception as inner:
             if len(some) == 1:
@@ -260,7 +258,7 @@ def _where_sail_raises(
     if verdict != EQUAL or not raising:
         return _raising(sail, query, case, reference, expression, verdict)
     row = next(iter(raising))
-    example = _input(sail, case, row), _text(reference.values[row]), f"error: {raising[row]}"
+    example = described_input(sail, case, row), shown_value(reference.values[row]), f"error: {raising[row]}"
     return _raising(sail, query, case, reference, expression, EngineAgreement("raises", example))
 
 
@@ -270,7 +268,7 @@ def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: d
     digits = order = None
     for row, value in reference.values.items():
         if row not in values or values[row] != value:
-            example = _input(sail, case, row), _text(value), _text(values.get(row))
+            example = described_input(sail, case, row), shown_value(value), shown_value(values.get(row))
             if kind not in ('"double"', '"float"') or not are_close(value, values.get(row)):
                 return EngineAgreement("different", example)
             if {value, values.get(row)} == ZEROS and case.head in ("min", "max"):
@@ -280,133 +278,6 @@ def _compare(sail: SailRows, case: Case, reference: Result, kind: str, values: d
     if len(values) != len(reference.values):
         return EngineAgreement("different", reason=f"Spark gives {len(reference.values)} rows, Sail {len(values)}")
     return digits or order or EQUAL
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """A case with a constant in the place of a column, and the rows in which the column has that value."""
-
-    place: int
-    message: pb.Expression
-    rows: tuple[int, ...]
-    shown: str
-
-
-def _with_constants(
-    sail: SailRows, cases: Sequence[Case], references: Sequence[Result], places: Sequence[int]
-) -> Iterator[tuple[int, EngineAgreement]]:
-    """Compare again with constants in the place of each column: Sail computes them by other code."""
-    calm, rest = [], []
-    for place in places:
-        variants = list(_variants(sail, cases[place], references[place], place))
-        if references[place].raised:
-            rest += variants[::CONSTANTS]
-        else:
-            calm += variants
-    for start in range(0, len(calm), BATCH):
-        yield from _constants_together(sail, cases, references, calm[start : start + BATCH])
-    for variant in rest:
-        yield from _constants_together(sail, cases, references, [variant])
-
-
-def _variants(sail: SailRows, case: Case, reference: Result, place: int) -> Iterator[_Variant]:
-    expression = case.expression
-    if not isinstance(expression, Call):
-        return
-    for column in dict.fromkeys(argument for argument in expression.arguments if isinstance(argument, ColumnName)):
-        name = column.parts[0]
-        by_value: dict[str, tuple[Literal, list[int]]] = {}
-        for row, values in sail.rows.items():
-            constant = _constant(name, values[name])
-            if constant is not None and row in reference.values:
-                by_value.setdefault(str(constant), (constant, []))[1].append(row)
-        for constant, rows in sorted(by_value.values(), key=lambda pair: -len(pair[1]))[:CONSTANTS]:
-            try:
-                message = to_message(_replaced(expression, column, constant))
-            except NotExpressible:
-                continue
-            yield _Variant(place, message, tuple(rows), f"{name} = {constant.text!r} as a constant")
-
-
-def _constants_together(
-    sail: SailRows, cases: Sequence[Case], references: Sequence[Result], variants: Sequence[_Variant]
-) -> Iterator[tuple[int, EngineAgreement]]:
-    rows = variants[0].rows if len(variants) == 1 else None
-    try:
-        table = _table(sail.by_message("scalar", [variant.message for variant in variants], rows))
-    except Exception as error:
-        if len(variants) > 1:
-            half = len(variants) // 2
-            yield from _constants_together(sail, cases, references, variants[:half])
-            yield from _constants_together(sail, cases, references, variants[half:])
-        else:
-            (variant,) = variants
-            spark = _text(references[variant.place].values[variant.rows[0]])
-            yield (
-                variant.place,
-                EngineAgreement("raises", (f"{cases[variant.place].sql}: {variant.shown}", spark, f"error: {error_line(error)}")),
-            )
-        return
-    keys = table.column(0).to_pylist()
-    for column, variant in enumerate(variants, start=1):
-        values = dict(zip(keys, comparable(table.column(column)), strict=True))
-        reference = references[variant.place]
-        for row in variant.rows:
-            if values.get(row) != reference.values[row]:
-                example = (
-                    f"{_input(sail, cases[variant.place], row)}, {variant.shown}",
-                    _text(reference.values[row]),
-                    _text(values.get(row)),
-                )
-                yield (
-                    variant.place,
-                    EngineAgreement("digits" if are_close(reference.values[row], values.get(row)) else "different", example),
-                )
-                break
-
-
-def _replaced(call: Call, column: ColumnName, constant: Literal) -> Expression:
-    return Call(call.name, tuple(constant if argument == column else argument for argument in call.arguments))
-
-
-def _constant(name: str, value: Any) -> Literal | None:
-    kind = name.split("_", 1)[1]
-    if value is None:
-        return None
-    if kind in _INTEGRAL or kind == "small":
-        return Literal("int" if kind == "small" else kind, str(value))
-    if kind in ("double", "string"):
-        return Literal(kind, value if kind == "string" else repr(value))
-    return None
-
-
-def _computed(frame: Any) -> tuple[pa.Table, list[str]]:
-    """Return a frame's rows and the types of its columns but the first."""
-    table, schema = frame._to_table()
-    return table, [_type(column.dataType) for column in (schema or frame.schema).fields[1:]]
-
-
-def _table(frame: Any) -> pa.Table:
-    """Return a frame's rows; `toArrow` would ask for the types first."""
-    return frame._to_table()[0]
-
-
-def _type(kind: Any) -> str:
-    return json.dumps(without_nullability(json.loads(kind.json())), sort_keys=True)
-
-
-def _input(sail: SailRows, case: Case, row: int) -> str:
-    if case.form == "aggregate":
-        return f"{case.sql} of group {row}"
-    values = sail.rows.get(row, {})
-    return f"{case.sql}: " + ", ".join(f"{name} = {_text(values.get(name))}" for name in _columns(sail, case))
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        with suppress(UnicodeDecodeError):
-            value = value.decode()
-    return repr(value)[:160]
 
 
 def run_on_sail(folder: Path) -> None:
