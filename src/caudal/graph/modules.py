@@ -78,6 +78,7 @@ def add_product_folder(root: Path) -> None:
             del sys.path[sys.path.index(str(other), 1)]
     _roots.add(root)
     is_user_file.cache_clear()
+    _resolved_folder.cache_clear()
     if str(root) not in sys.path:
         sys.path.append(str(root))
 
@@ -102,11 +103,23 @@ def is_user_file(file: str | None) -> bool:
     """Return whether a source file is the user's, and not of Python, caudal or an installed package."""
     if not file or file.startswith("<"):
         return False
-    path = os.path.realpath(file)  # a process asks this of thousands of files; as text it takes a tenth of the time of paths
+    path = resolved(file)
     for root in map(_as_prefix, _roots):
         if os.path.normcase(path).startswith(root) and not set(_INSTALLED) & set(path[len(root) :].split(os.sep)):  # noqa: PTH206
             return True
     return not is_installed(Path(path))
+
+
+def resolved(file: str) -> str:
+    """Return the path of a file without links: a process asks for thousands, which lie in some hundred folders."""
+    folder, name = os.path.split(file)
+    path = os.path.join(_resolved_folder(folder), name)  # noqa: PTH118 — a Path for each of the files costs more than all else
+    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114
+
+
+@cache
+def _resolved_folder(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 @cache

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import sys
 import sysconfig
@@ -24,6 +23,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.cache import cache_dir, put_file
 from caudal.extras import installed
 from caudal.graph.fingerprint import code_of, describe, digest
+from caudal.graph.modules import resolved
 
 MOST_STORED = 200
 _OF_CODE = (".py", ".sql", ".toml", ".json", ".yaml", ".yml", ".ini", ".cfg")
@@ -94,25 +94,16 @@ def _sources() -> dict[str, str]:
         str(Path(place).resolve()) for name in ("stdlib", "purelib", "platlib") if (place := sysconfig.get_path(name))
     )
     caudal_folder = str(Path(caudal.__file__).resolve().parent)
-    digests, folders = {}, dict[str, str]()
+    digests: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py") or name == "__main__":
             continue
-        path = _resolved(file, folders)
+        path = resolved(file)
         if not path.startswith((*library_folders, caudal_folder)):
             with contextlib.suppress(OSError):
                 digests[path] = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     return digests
-
-
-def _resolved(file: str, folders: dict[str, str]) -> str:
-    """Return the path of a file without links; ``folders`` are those that were resolved, of which thousands of modules share hundreds."""
-    folder, leaf = os.path.split(file)
-    if folder not in folders:
-        folders[folder] = os.path.realpath(folder)
-    path = os.path.join(folders[folder], leaf)  # noqa: PTH118 — a Path for each of the modules costs more than all else
-    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114
 
 
 def files_of_folder(product: Product) -> dict[str, object]:
