@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.environment import python_with
-from benchmarks.serving.load import Load, measure
+from benchmarks.serving.load import measure
 from benchmarks.serving.model import COMPILED, PIPELINE, make_home
 
 HERE = Path(__file__).parent
@@ -58,9 +58,10 @@ def running(server: str, folder: Path, body: bytes, path: str) -> Iterator[tuple
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
+    command = command_of(server, folder, port)  # makes the environment of a peer
     began = time.perf_counter()
     environment = {**os.environ, "CAUDAL_KEY": KEY, "PIPELINE": str(folder / "pipeline.joblib"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command_of(server, folder, port), cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
     try:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json", "X-API-Key": KEY}
@@ -86,6 +87,29 @@ def megabytes(pid: int) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(contender: Contender, folder: Path, body: bytes, connections: int, seconds: float) -> dict[str, float]:
+    """Return the figures of one server, started for them."""
+    with running(contender.server, folder, body, contender.path) as (port, pid, start_s):
+        before = processor_s(pid)
+        headers = {} if contender.server == FASTAPI else {"X-API-Key": KEY}
+        load = measure(port, contender.path, body, headers, connections=connections, seconds=seconds)
+        used_us = (processor_s(pid) - before) / (load.per_second * seconds) * 1e6
+        figures = {
+            **vars(load),
+            "processor_us": used_us,
+            "start_s": start_s,
+            "MB": megabytes(pid),
+            "machine_load": os.getloadavg()[0],
+        }
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
 def main() -> None:
     """Print a line of JSON for each server of each round, then the medians."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,25 +118,18 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=4)
     parser.add_argument("--without", nargs="*", default=[], help="servers that are left out")
     asked = parser.parse_args()
-    loads: dict[str, list[Load]] = {}
+    rounds: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as made:
         body = json.dumps(make_home(Path(made))).encode()
         for number in range(asked.rounds):
             for contender in CONTENDERS:
-                if contender.server in asked.without:
-                    continue
-                with running(contender.server, Path(made), body, contender.path) as (port, pid, start_s):
-                    headers = {"X-API-Key": KEY} if contender.server != FASTAPI else {}
-                    options = {"connections": asked.connections, "seconds": asked.seconds}
-                    load = measure(port, contender.path, body, headers, **options)
-                    loads.setdefault(contender.name, []).append(load)
-                    facts = {"round": number, "name": contender.name, "start_s": round(start_s, 2), "MB": round(megabytes(pid), 1)}
-                    print(json.dumps({**facts, "load": os.getloadavg()[0], **vars(load)}), flush=True)
-    for name, all_loads in loads.items():
-        figures = {
-            key: round(statistics.median(getattr(load, key) for load in all_loads), 2) for key in ("per_second", "p50_ms", "p99_ms")
-        }
-        print(json.dumps({"median of": name, **figures, "failed": sum(load.failed for load in all_loads)}))
+                if contender.server not in asked.without:
+                    figures = measured(contender, Path(made), body, asked.connections, asked.seconds)
+                    rounds.setdefault(contender.name, []).append(figures)
+                    print(json.dumps({"round": number, "name": contender.name, **figures}), flush=True)
+    for name, of_name in rounds.items():
+        medians = {key: round(statistics.median(figures[key] for figures in of_name), 2) for key in of_name[0]}
+        print(json.dumps({"median of": name, **medians}), flush=True)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from caudal.declarations.signature import InputDocument
 
 BATCHES = (10, 32, 100, 316, 1000)
+TIMED = 32  # rows; the arrays take as long for each of them
 # The pipeline brings scikit-learn into the process, which a small gain is not worth.
 WORTH_IT = 2.0
 
@@ -80,8 +81,9 @@ def _pipeline_from(model: CompiledModel, predict: Predict, training: pd.DataFram
     frame = training[[input_["name"] for input_ in inputs]].iloc[:100]
     frame = frame.iloc[[place % len(frame) for place in range(BATCHES[-1])]]
     rows = cast(list[dict[str, Any]], frame.to_dict("records"))
+    seconds_per_row = _seconds(model.predict_rows, rows[:TIMED]) / TIMED
     for size in BATCHES:
-        if _seconds(model.predict_rows, rows[:size]) > WORTH_IT * _seconds(predict, frame.iloc[:size]):
+        if seconds_per_row * size > WORTH_IT * _seconds(predict, frame.iloc[:size]):
             return size
     return None
 
