@@ -184,7 +184,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
         "linear_models",
         "pipelines",
         "scalers",
-    ],  # fmt: skip
+    ],
 }
 
 

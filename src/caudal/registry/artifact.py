@@ -90,7 +90,7 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
     ------
     EnvironmentProblem : files are missing or changed, hold foreign types, or need another version of a library
     """
-    files = read_files(folder, sha256, version_label)
+    files = read_verified_files(folder, sha256, version_label)
     try:
         if format == "pickle":
             require_pickle(trust, version_label)
@@ -117,7 +117,7 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
         ) from error
 
 
-def read_files(folder: Path, sha256: str, version_label: str) -> dict[str, bytes]:
+def read_verified_files(folder: Path, sha256: str, version_label: str) -> dict[str, bytes]:
     """Return the files in a folder by name, after their hash has been verified.
 
     Raises
@@ -131,7 +131,7 @@ def read_files(folder: Path, sha256: str, version_label: str) -> dict[str, bytes
 
 def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> PipelineModel:
     """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
-    files = read_files(folder, sha256, version_label)
+    files = read_verified_files(folder, sha256, version_label)
     foreign = sorted(
         {
             class_

@@ -149,7 +149,7 @@ def load_for_serving(
     if row["compiled"] is None or row["compiled"]["reason"] is not None:
         return with_pipeline()
     label = _version_label(row)
-    compiled = read_compiled(artifact.read_files(home.path / row["artifact"], row["artifact_sha256"], label), label)
+    compiled = read_compiled(artifact.read_verified_files(home.path / row["artifact"], row["artifact_sha256"], label), label)
     if compiled is None:
         return with_pipeline()
     return LoadedCompiledModel(row["version"], row["candidate"], row["signature"], compiled, with_pipeline)
