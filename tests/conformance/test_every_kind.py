@@ -172,6 +172,19 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "watchers": lambda: ON_ARRIVAL,
     "console_pages": lambda: PATHS,
     "debts": lambda: suite("debts").EXAMPLES,
+    # Both are compared with scikit-learn bit by bit in tests/unit/compiled, which holds that each has an example there.
+    "compiled_parts": lambda: ["categories", "chain", "columns", "fill", "linear", "scale", "trees"],
+    "compilers": lambda: [
+        "column_transformers",
+        "encoders",
+        "forests",
+        "gradient_boosting",
+        "histogram_boosting",
+        "imputers",
+        "linear_models",
+        "pipelines",
+        "scalers",
+    ],
 }
 
 

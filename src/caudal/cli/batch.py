@@ -251,7 +251,7 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
-    from caudal.commands.status import product_name
+    from caudal.graph.product_name import product_name
     from caudal.runtime.opening import open_home
     from caudal.serve import server
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
-from caudal.graph.load import load
+from caudal.graph.product_name import product_name
 from caudal.graph.registered import kind_of_step, step_kinds, steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import events, model_versions, runs, schedules, steps
@@ -76,11 +76,6 @@ def resolve_product(home: Home, ledger: Ledger, product: str | None) -> str:
     if not names:
         raise NotThere(f"No product has run in {home.path}.", fix="Run one with: caudal run FOLDER (or give the right --home).")
     raise NotThere(f"Several products have run in {home.path}: {', '.join(names)}.", fix="Say which one with --product NAME.")
-
-
-def product_name(folder: Path) -> str:
-    """Return the name of the product that a folder declares."""
-    return load(folder).name
 
 
 def _product(home: Home, ledger: Ledger, product: str) -> ProductStatus:

@@ -6,9 +6,10 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.commands.status import known_products, product_name
+from caudal.commands.status import known_products
 from caudal.declarations.settings import Settings
 from caudal.errors import NotThere, nearest
+from caudal.graph.product_name import product_name
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import steps
 from caudal.ledger.rows import StepRow

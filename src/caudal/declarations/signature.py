@@ -6,6 +6,7 @@ The functions take pandas frames, but this module imports neither pandas nor an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypeVar
 
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
@@ -42,6 +43,20 @@ class SignatureDocument(TypedDict):
     inputs: list[InputDocument]
     output: OutputDocument
     example: NotRequired[dict[str, Scalar]]
+
+
+@dataclass(frozen=True)
+class RowPredictions:
+    """Predictions of rows, in their order.
+
+    Parameters
+    ----------
+    values : the number or the class that is predicted for each row
+    shares : the probabilities of each class, by its name as text; empty for numbers
+    """
+
+    values: list[Any]
+    shares: dict[str, list[float]]
 
 
 def coerce_inputs(frame: Frame, inputs: Sequence[InputDocument]) -> Frame:

@@ -2,11 +2,11 @@
 
 from caudal.registry.card import card, list_versions
 from caudal.registry.decide import champion, history, promote, refuse, rollback
-from caudal.registry.load import LoadedModel, LoadedSparkModel, load_version
+from caudal.registry.load import LoadedCompiledModel, LoadedModel, LoadedSparkModel, load_for_serving, load_version
 from caudal.registry.register import Registered, find, register
 from caudal.registry.track import warm_up
 
 __all__ = [
-    "LoadedModel", "LoadedSparkModel", "Registered", "card", "champion", "find", "history", "list_versions", "load_version", "promote", "refuse",
+    "LoadedCompiledModel", "LoadedModel", "LoadedSparkModel", "Registered", "card", "champion", "find", "history", "list_versions", "load_for_serving", "load_version", "promote", "refuse",
     "register", "rollback", "warm_up",
 ]  # fmt: skip

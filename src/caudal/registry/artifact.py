@@ -6,6 +6,8 @@
 | ``mojo`` | ``model.zip`` | H2O's own form, read as data (``caudal.mojo``) |
 | ``spark`` | ``sparkml/`` | Spark ML's own; only Spark's classes are allowed |
 | ``pickle`` | ``model.pickle`` | only for what skops cannot store, and only if the settings trust pickle |
+
+A version of ``skops`` has ``compiled.json`` and, where its pipeline could be compiled, ``compiled.npz`` beside it (``caudal.compiled``).
 """
 
 from __future__ import annotations
@@ -88,8 +90,7 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
     ------
     EnvironmentProblem : files are missing or changed, hold foreign types, or need another version of a library
     """
-    files = _files(folder, version_label)
-    _same(files, sha256, folder, version_label)
+    files = read_verified_files(folder, sha256, version_label)
     try:
         if format == "pickle":
             require_pickle(trust, version_label)
@@ -116,10 +117,21 @@ def read_artifact(folder: Path, format: str, sha256: str, trust: Sequence[str], 
         ) from error
 
 
-def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> PipelineModel:
-    """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
+def read_verified_files(folder: Path, sha256: str, version_label: str) -> dict[str, bytes]:
+    """Return the files in a folder by name, after their hash has been verified.
+
+    Raises
+    ------
+    EnvironmentProblem : files are missing or changed
+    """
     files = _files(folder, version_label)
     _same(files, sha256, folder, version_label)
+    return files
+
+
+def read_spark(folder: Path, sha256: str, spark: Callable[[], SparkSession], version_label: str) -> PipelineModel:
+    """Return the fitted Spark ML model in a folder; the session is started after the files have been verified."""
+    files = read_verified_files(folder, sha256, version_label)
     foreign = sorted(
         {
             class_

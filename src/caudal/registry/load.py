@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from caudal.declarations.signature import coerce_inputs, prediction_frame
+from caudal.compiled import CompiledModel, read_compiled
+from caudal.declarations.signature import RowPredictions, coerce_inputs, prediction_frame
 from caudal.engine.session import session
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import model_versions
 from caudal.ledger.rows import ModelVersionRow
 from caudal.registry import artifact
+from caudal.registry.row_frames import PredictsFrames
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
+class LoadedModel(PredictsFrames):
     """A version of a scikit-learn estimator, or of another one that was stored by its conventions.
 
     Parameters
@@ -66,7 +68,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
-class LoadedSparkModel:
+class LoadedSparkModel(PredictsFrames):
     """A Spark ML version; the first prediction starts Spark."""
 
     version: int
@@ -95,6 +97,62 @@ class LoadedSparkModel:
         from caudal.engine.ml import ml_columns
 
         return self.estimator.transform(ml_columns(frame, self.signature["inputs"]))
+
+
+@dataclass(frozen=True)
+class LoadedCompiledModel:
+    """A version that predicts without the libraries of its training; its pipeline is loaded when it is needed for the first time.
+
+    Parameters
+    ----------
+    load : returns the version with its pipeline
+    """
+
+    version: int
+    candidate: str
+    signature: SignatureDocument
+    compiled: CompiledModel
+    load: Callable[[], LoadedModel | LoadedSparkModel]
+
+    @cached_property
+    def pipeline(self) -> LoadedModel | LoadedSparkModel:
+        """The version with its pipeline."""
+        return self.load()
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> RowPredictions:
+        """Return the prediction of each row, and the probabilities of each class: from the arrays, or by the pipeline where that is much faster for so many rows."""
+        most = self.compiled.pipeline_from_rows
+        if most is not None and len(rows) >= most:
+            return self.pipeline.predict_rows(rows)
+        return self.compiled.predict_rows(rows)
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return ``prediction`` and, for classes, ``probability_<class>`` of each row, by the pipeline."""
+        return self.pipeline.predict(frame)
+
+
+def load_for_serving(
+    home: Home, ledger: Ledger, product: str, model: str, version: int, *, trust: Sequence[str] = ()
+) -> LoadedCompiledModel | LoadedModel | LoadedSparkModel:
+    """Return a version as the web app serves it: by its compiled form where it has one, else as ``load_version`` does.
+
+    Raises
+    ------
+    NotThere : the version does not exist
+    EnvironmentProblem : its files are missing or changed, or cannot be read; the error says how
+    """
+
+    def with_pipeline() -> LoadedModel | LoadedSparkModel:
+        return load_version(home, ledger, product, model, version, trust=trust)
+
+    row = version_row(ledger, product, model, version)
+    if row["compiled"] is None or row["compiled"]["reason"] is not None:
+        return with_pipeline()
+    label = _version_label(row)
+    compiled = read_compiled(artifact.read_verified_files(home.path / row["artifact"], row["artifact_sha256"], label), label)
+    if compiled is None:
+        return with_pipeline()
+    return LoadedCompiledModel(row["version"], row["candidate"], row["signature"], compiled, with_pipeline)
 
 
 def load_version(

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import delete, insert
 
@@ -21,13 +21,16 @@ from caudal.json_value import JsonObject, Scalar
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement, write_measurements
 from caudal.ledger.records import candidates, model_versions
-from caudal.ledger.rows import CauseDocument, HoldoutDocument, ModelVersionRow
+from caudal.ledger.rows import CauseDocument, CompiledDocument, HoldoutDocument, ModelVersionRow
 from caudal.registry import artifact
 from caudal.registry.environment import model_environment, requirements
 from caudal.registry.fits import Fits, write_fits
 from caudal.registry.measured import write_scores
 from caudal.registry.track import Logged, track
 from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CandidateResult(Protocol):
@@ -140,6 +143,7 @@ def register(
     fits: Fits | None = None,
     trust: Sequence[str] = (),
     figures: Callable[[ModelVersionRow], Sequence[Measurement]] | None = None,
+    training: pd.DataFrame | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Registered:
     """Store a training's result (``Trained``) as the model's next version; the same fingerprint returns the same version.
@@ -153,6 +157,7 @@ def register(
     fits : what the functions of its training tables had fitted
     trust : types that a stored model may contain besides the known safe ones; ``"pickle"`` allows pickle
     figures : returns further measurements of the training, which are written in the transaction of its version
+    training : DataFrame, the rows of the training, on which the compiled form is compared with the pipeline; without them nothing is compiled
 
     Raises
     ------
@@ -169,6 +174,7 @@ def register(
         training_environment = model_environment(written.format, written.types)
         _describe(draft, trained, written, training_environment)
         write_fits(draft, fits or {})
+        compiled = _compile(draft, trained, written.format, training)
     row: ModelVersionRow = {
         "product": product, "model": model, "version": version, "candidate": trained.chosen, "created_at": clock(), "run_id": run_id,
         "fingerprint": fingerprint, "code": code, "training_table": training_table, "training_version": training_version,
@@ -176,11 +182,24 @@ def register(
         "parameters": trained.parameters, "metrics": trained.metrics, "signature": trained.signature, "environment": training_environment,
         "artifact": folder.relative_to(home.path).as_posix(), "artifact_sha256": artifact.model_digest(folder), "format": written.format,
         "gates": [gate.as_dict() for gate in trained.gates], "rule": trained.rule,
-        "holdout": trained.holdout, "cause": cause, "mlflow_run": None,
+        "holdout": trained.holdout, "cause": cause, "mlflow_run": None, "compiled": compiled,
     }  # fmt: skip
     row["mlflow_run"], warning = _track(home.path, row, trained, folder)
     _enter(ledger, row, trained, figures(row) if figures is not None else ())
     return Registered(row, new=True, warning=warning)
+
+
+def _compile(folder: Path, trained: Any, format: str, training: pd.DataFrame | None) -> CompiledDocument | None:
+    """Write the compiled form of a pipeline next to it, or why there is none; None for what is not a pipeline of scikit-learn's kind."""
+    if format != "skops" or training is None or training.empty:
+        return None
+    # Reading pipelines takes scikit-learn, and the web app, which imports this package, does without.
+    from caudal.compiled.compiling import compile_model
+
+    compilation = compile_model(trained.fitted.estimator, trained.fitted.predict, trained.signature["inputs"], training)
+    for name, content in compilation.files.items():
+        (folder / name).write_bytes(content)
+    return {"reason": compilation.reason, "rows": compilation.rows}
 
 
 def _track(home: Path, row: ModelVersionRow, trained: TrainedModel, folder: Path) -> tuple[str | None, str | None]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from flask import Flask
 
 from caudal.ledger.ledger import open_ledger
-from caudal.registry import load_version
+from caudal.registry import load_for_serving
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.document import new_openapi_app
+from caudal.serve.fast_lane import FastLane
 from caudal.serve.image_featurizer import featurizers
 from caudal.serve.input_watch import InputCounters
 from caudal.serve.meter import Meter, count_requests
@@ -56,7 +57,7 @@ def create_app(
     home_ = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> PredictingModel:
-        return load_version(home_, ledger, product, model, version, trust=trust)
+        return load_for_serving(home_, ledger, product, model, version, trust=trust)
 
     champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
     meter = Meter()
@@ -67,11 +68,12 @@ def create_app(
     share_templates(app)
     log = app.extensions["minute log"] = ServingMinuteLog(champions)
     count_requests(app, meter, log)
-    guard(app, key)
+    access = guard(app, key)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
     collectors = (ServiceLevelGauges(log), InputCounters(log.inputs))
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)
+    app.wsgi_app = FastLane(app.wsgi_app, champions, access, meter, log)  # type: ignore[method-assign]
     return app

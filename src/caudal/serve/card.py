@@ -53,6 +53,7 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, object]:
             "parameters": version["parameters"],
             "environment": version["environment"],
             "artifact": {"format": version["format"], "sha256": version["artifact_sha256"]},
+            "compiled": version["compiled"],
             "code": version["code"],
             "fingerprint": version["fingerprint"],
             "inputs": [_input(input_) for input_ in served.signature.inputs],

@@ -19,9 +19,7 @@ from caudal.registry.fits import read_fits
 from caudal.serve.served import Served
 from caudal.stages.images.decode import thumbnail
 from caudal.storage import delta
-from caudal.storage.parquet import open_parquet
 from caudal.storage.place import place
-from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 from caudal.tables.version_files import read_version_files
 
@@ -89,6 +87,8 @@ class ImageFeaturizer:
             position = self._image_positions.get(sha256)
         if position is None:
             return None
+        from caudal.storage.parquet import open_parquet
+
         path, group, number = position
         with open_parquet(place(path)) as file:
             content = file.read_row_group(group, columns=["content"]).column(0)[number].as_py()
@@ -96,6 +96,8 @@ class ImageFeaturizer:
 
     @cached_property
     def _training_points(self) -> tuple[np.ndarray, list[str], list[str]]:
+        from caudal.tables.frames import arrow
+
         table = arrow(self.features, [*self.inputs, "sha256", "label"])
         points = np.stack([table.column(name).to_numpy().astype(np.float32) for name in self.inputs], axis=1)
         return points, table.column("sha256").to_pylist(), [str(value) for value in table.column("label").to_pylist()]
@@ -103,6 +105,8 @@ class ImageFeaturizer:
     @cached_property
     def _image_positions(self) -> dict[str, tuple[str, int, int]]:
         """The position of each image's bytes: file, row group, row."""
+        from caudal.storage.parquet import open_parquet
+
         positions = {}
         for path in self.images.paths():
             with open_parquet(place(path)) as file:
@@ -133,13 +137,14 @@ def featurizer_of(home: Home, ledger: Ledger, served: Served) -> ImageFeaturizer
 
 
 def _build_featurizer(home: Home, served: Served, table: str, version: int, fits: Mapping[str, bytes]) -> ImageFeaturizer | None:
-    from caudal.stages.features.embed import KEPT, network_of
-    from caudal.stages.features.pca import PrincipalComponents
-
     folder = home.table(served.product, table)
     components = [content for name, content in fits.items() if name.startswith("pca:")]
     if len(components) != 1:
         return None
+    # Arrow and PySpark are for images only.
+    from caudal.stages.features.embed import KEPT, network_of
+    from caudal.stages.features.pca import PrincipalComponents
+
     network_source = _network_content(home, served.product, table, version, f"{KEPT}:")
     fitted = PrincipalComponents.load(components[0])
     inputs = tuple(input_.name for input_ in served.signature.inputs)

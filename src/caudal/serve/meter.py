@@ -25,6 +25,7 @@ class Meter:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._monitors: MonitorGauges | None = None
+        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter("caudal_requests", "Requests answered.", ("route", "status"), registry=self._registry)
         self._seconds = Histogram(
             "caudal_request_seconds", "Seconds that a request took.", ("route",), buckets=BOUNDS_S, registry=self._registry
@@ -32,8 +33,11 @@ class Meter:
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(route, status).inc()
-        self._seconds.labels(route).observe(seconds)
+        series = self._series.get((route, status))
+        if series is None:  # to look up the series by its labels takes longer than to count
+            series = self._series[route, status] = (self._requests.labels(route, status), self._seconds.labels(route))
+        series[0].inc()
+        series[1].observe(seconds)
 
     def _monitors_of(self, champions: ChampionCache) -> MonitorGauges:
         if self._monitors is None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-import numpy as np
-
+from caudal.declarations.signature import RowPredictions
+from caudal.registry.row_frames import row_frame
 from caudal.serve.inputs import Problem, input_problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
-from caudal.serve.signature import ModelInput
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +28,7 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
     if not rows:
         return []
     try:
-        return _answers_from(served, served.loaded.predict(input_frame(served, rows)), rows)
+        return _answers_from(served, served.loaded.predict_rows(rows), rows)
     except Exception as error:  # a model may raise anything
         if len(rows) > 1:  # find the rows on which it fails
             return [answers(served, [row])[0] for row in rows]
@@ -47,6 +43,15 @@ def answers(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer
         ]
 
 
+def answer_or_none(served: Served, row: Mapping[str, object]) -> Answer | None:
+    """Return the answer to a valid row; None where ``answers`` would have a problem or an error, and says which."""
+    try:
+        answer = _answers_from(served, served.loaded.predict_rows([row]), [row])[0]
+    except Exception:  # noqa: BLE001  a model may raise anything, and `answers` finds out what
+        return None
+    return None if is_problem(answer) else answer
+
+
 def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] | None:
     """Return what each input contributed to the prediction of a row, against a typical row; None where the model has no complete typical row.
 
@@ -55,14 +60,16 @@ def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] 
     from caudal.stages.explain.shapley import explain_prediction
 
     typical = _example(served)
-    predicted = served.loaded.predict(input_frame(served, [row]))
-    column = "prediction" if served.signature.output.classes is None else f"probability_{predicted['prediction'].iloc[0]}"
-    if typical is None or column not in predicted:
+    predicted = served.loaded.predict_rows([row])
+    label = None if served.signature.output.classes is None else str(predicted.values[0])
+    if typical is None or (label is not None and label not in predicted.shares):
         return None
+    column = "prediction" if label is None else f"probability_{label}"
+    inputs = served.loaded.signature["inputs"]
     explained = explain_prediction(
         lambda frame: served.loaded.predict(frame)[column].to_numpy("float64"),
-        input_frame(served, [row]),
-        input_frame(served, [typical]),
+        row_frame([row], inputs),
+        row_frame([typical], inputs),
     )
     contributions = [
         {"input": name, "value": row[name], "typical": typical[name], "contribution": contribution}
@@ -77,32 +84,10 @@ def is_problem(answer: Answer | Problem) -> bool:
     return "problem" in answer
 
 
-def input_frame(served: Served, rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Return the rows as a frame with the columns and types of training."""
-    import pandas as pd
-
-    columns = {input_.name: _column([row[input_.name] for row in rows], input_) for input_ in served.signature.inputs}
-    return pd.DataFrame(columns, copy=False)
-
-
-def _column(values: list[object], input_: ModelInput) -> np.ndarray:
-    if input_.type == "double":
-        return np.array(values, dtype="float64")  # None becomes NaN
-    if input_.type != "string" and None not in values:
-        return np.array(values, dtype="int64" if input_.type == "long" else "bool")
-    if input_.type == "long":
-        return np.array(values, dtype="float64")
-    column = np.empty(len(values), dtype=object)
-    column[:] = values
-    return column
-
-
-def _answers_from(served: Served, predicted: pd.DataFrame, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
-    values = predicted["prediction"].tolist()
+def _answers_from(served: Served, predicted: RowPredictions, rows: Sequence[Mapping[str, object]]) -> list[Answer | Problem]:
+    values, shares = predicted.values, predicted.shares
     if len(values) != len(rows):
         raise ValueError(f"{len(rows)} rows gave {len(values)} predictions")
-    prefix = "probability_"
-    shares = {name[len(prefix) :]: predicted[name].tolist() for name in predicted.columns if name.startswith(prefix)}
     output = served.signature.output
     results: list[Answer | Problem] = []
     for index, value in enumerate(values):
@@ -132,7 +117,7 @@ def try_out(served: Served) -> None:
     """Predict from the model's own example, so that errors and slow first calls occur before it is served."""
     example = _example(served)
     if example is not None:
-        _answers_from(served, served.loaded.predict(input_frame(served, [example])), [example])
+        _answers_from(served, served.loaded.predict_rows([example]), [example])
 
 
 def _healthy(served: Served) -> bool:

@@ -104,6 +104,10 @@ class Card(BaseModel):
     training: dict[str, object]
     parameters: object
     environment: object
+    compiled: dict[str, object] | None = Field(
+        description="Why the pipeline itself predicts, null where arrays do, and the number of rows on which both were compared; null for versions of before, "
+        "and those that are no pipelines of scikit-learn's kind."
+    )
     inputs: list[dict[str, object]]
     output: dict[str, object]
     history: list[dict[str, object]]

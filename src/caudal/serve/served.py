@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel
 
@@ -17,11 +18,11 @@ from caudal.serve.signature import Signature, read_signature
 if TYPE_CHECKING:
     import pandas as pd
 
-    from caudal.declarations.signature import SignatureDocument
+    from caudal.declarations.signature import RowPredictions, SignatureDocument
 
 
 class PredictingModel(Protocol):
-    """The registry's model: a version that predicts from a frame."""
+    """The registry's model: a version that predicts from rows, and from frames where contributions are asked for."""
 
     @property
     def version(self) -> int:
@@ -34,6 +35,9 @@ class PredictingModel(Protocol):
     @property
     def signature(self) -> SignatureDocument:
         """Its inputs and outputs."""
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> RowPredictions:
+        """Return the prediction of each row, and the probabilities of each class."""
 
     def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return ``prediction`` (and ``probability_<class>``) for each row of the frame."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
@@ -14,6 +18,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from caudal.errors import DeclarationProblem
 from caudal.web.visitors import Sessions, WrongKeys
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 SHORTEST_KEY = 12  # characters
 SESSION_S = 12 * 3600
 
@@ -21,6 +28,7 @@ SESSION_S = 12 * 3600
 OPEN = {"health", "ready", "static", "login"}
 
 _ADMITTED = "caudal.admitted"
+_LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -80,7 +88,34 @@ def is_admitted() -> bool:
     return request.environ.get(_ADMITTED) is True
 
 
-def guard(app: Flask, key: str | None) -> None:
+@dataclass(frozen=True)
+class Access:
+    """Who has access: the key, those who have signed in, and those who have to wait."""
+
+    key: str | None
+    sessions: Sessions
+    wrong_keys: WrongKeys
+
+    def admits_program(self, environ: WSGIEnvironment) -> bool:
+        """Return whether a program's request is admitted without question; False where the app has to look at it, which may admit it still.
+
+        That is one with the right key from an address that does not have to wait, or without a key one to a plain local host; and no cookie in either case.
+        """
+        if "HTTP_COOKIE" in environ:
+            return False
+        if not self.key:
+            return _LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
+        sent = sent_key(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
+        if sent is None or not _keys_equal(sent, self.key):
+            return False
+        caller = caller_of(environ.get("REMOTE_ADDR"))
+        if self.wrong_keys.wait_s(caller) > 0:
+            return False
+        self.wrong_keys.forget(caller)
+        return True
+
+
+def guard(app: Flask, key: str | None) -> Access:
     """Make an app require the key, and protect browsers from being used against it.
 
     A visitor who signs in gets a cookie that is valid for twelve hours, until logout, or until the server ends: sessions live in this process.
@@ -93,7 +128,8 @@ def guard(app: Flask, key: str | None) -> None:
     check_key_length(key)
     app.secret_key = secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
-    sessions, wrong_keys = Sessions(SESSION_S), WrongKeys()
+    access = Access(key, Sessions(SESSION_S), WrongKeys())
+    sessions, wrong_keys = access.sessions, access.wrong_keys
 
     @app.before_request
     def enter() -> AnyResponse | None:
@@ -142,34 +178,39 @@ def guard(app: Flask, key: str | None) -> None:
         sessions.end(session.pop("id", None))
         return redirect("/", code=303)
 
+    return access
+
 
 def _has_access(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
     if sessions.holds(session.get("id")):
         return True
-    sent_key = _sent_key()
-    if sent_key is None:
+    sent = sent_key(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
+    if sent is None:
         return False
     wrong_keys.hold_back(_caller())
-    if _keys_equal(sent_key, key):
+    if _keys_equal(sent, key):
         wrong_keys.forget(_caller())
         return True
     wrong_keys.count(_caller())
     return False
 
 
-def _sent_key() -> str | None:
-    """Return the key in the request, None if there is none; a right ``X-API-Key`` does not correct a wrong ``Authorization``."""
-    header = request.headers.get("Authorization")
-    if header is None:
-        api_key = request.headers.get("X-API-Key")
+def sent_key(authorization: str | None, api_key: str | None) -> str | None:
+    """Return the key in two headers, None if there is none; a right ``X-API-Key`` does not correct a wrong ``Authorization``."""
+    if authorization is None:
         return None if api_key is None else _utf8(api_key)
-    scheme, _, token = header.partition(" ")
+    scheme, _, token = authorization.partition(" ")
     return _utf8(token.strip()) if scheme.lower() == "bearer" else ""
 
 
 def _caller() -> str:
-    """Return the caller's address; for IPv6 the network of one customer, who has 2⁶⁴ addresses."""
-    address = request.remote_addr or ""
+    return caller_of(request.remote_addr)
+
+
+@lru_cache(maxsize=1024)
+def caller_of(address: str | None) -> str:
+    """Return a caller's address; for IPv6 the network of one customer, who has 2⁶⁴ addresses."""
+    address = address or ""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -20,6 +20,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 log = logging.getLogger(__name__)
+# It warns of each request that waits for a thread, which a busy server's do.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 HEAD_S = 15.0  # for a connection's first request line and headers, and for each later request's
 REQUEST_S = 90.0  # for a whole request with its body: 12 MB at 1 Mbit/s

@@ -18,6 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from caudal.ledger.ledger import Ledger, open_ledger
 from caudal.ledger.records import candidates, decisions, model_versions
+from caudal.registry.row_frames import PredictsFrames
 from caudal.serve import create_app
 
 BOROUGHS = ["Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island"]
@@ -151,7 +152,7 @@ GATES: list[dict[str, Any]] = [
 
 
 @dataclass
-class Fitted:
+class Fitted(PredictsFrames):
     """A fitted scikit-learn pipeline that keeps the registry's protocol."""
 
     pipeline: Pipeline

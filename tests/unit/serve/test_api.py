@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from caudal.registry.row_frames import PredictsFrames
+
 PREDICT = "/api/v1/taxi/duration/predict"
 
 
@@ -140,7 +142,7 @@ def test_a_wrong_method_is_told_the_right_one(served: Any) -> None:
     assert answer.is_json
 
 
-class Fragile:
+class Fragile(PredictsFrames):
     """A real predictor behind a fault: it raises on long trips, or on all."""
 
     def __init__(self, inner: Any, *, on_all: bool) -> None:
@@ -193,7 +195,7 @@ def test_a_fault_of_our_own_shows_no_trace(served: Any, example: dict[str, Any],
     app = served.app()
     app.extensions["caudal"].get = lambda *_: 1 / 0
     with caplog.at_level(logging.CRITICAL):
-        answer = app.test_client().post(PREDICT, json=example)
+        answer = app.test_client().post(f"{PREDICT}/batch", json=[example])
     assert answer.status_code == 500
     assert set(answer.json) == {"error", "what", "nearest", "fix"}
     assert "Traceback" not in answer.text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from tests.unit.registry.results import RegisteredResult
 
 from caudal.declarations.signature import coerce_inputs
 from caudal.registry import load_version, promote, register, rollback
@@ -18,39 +18,6 @@ from caudal.serve import create_app
 from caudal.tables.home import Home
 
 PREDICT = "/api/v1/taxi/duration/predict"
-
-
-@dataclass
-class Trained:
-    """What a training gives."""
-
-    fitted: Any
-    signature: dict[str, Any]
-    chosen: str
-    parameters: dict[str, Any] = field(default_factory=dict)
-    metric: str = "mae"
-    rule: str = "Best mean mae over 2 folds."
-    rows: int = 400
-    training_from: str = "2023-01-01T00:00:00"
-    training_until: str = "2023-01-28T23:59:59"
-    holdout: dict[str, Any] | None = None
-    rules: tuple[Any, ...] = ()
-    groups: tuple[Any, ...] = ()
-    effects: tuple[Any, ...] = ()
-    later: None = None
-
-    def __post_init__(self) -> None:
-        self.metrics: dict[str, float | None] = {"mae": 2.0}
-        self.gates = [
-            SimpleNamespace(as_dict=lambda: {"gate": "beats_baseline", "passed": True, "figures": {}, "message": "better"})
-        ]
-        self.results = [
-            SimpleNamespace(
-                name=name, baseline=name == "baseline", score=score, spread=0.1, folds=[{"mae": score}], seconds=1.0, parameters={},
-                metrics={"mae": score}, error=None,
-            )
-            for name, score in ((self.chosen, 2.0), ("baseline", 6.0))
-        ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +29,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory, fitted: Any, new_trips:
         model = fitted["taxi", "duration", version]
         trips = coerce_inputs(new_trips, model.signature["inputs"])
         estimator = clone(model.pipeline).fit(trips, trips.trip_distance_mi * 5)
-        trained = Trained(SimpleNamespace(format="sklearn", estimator=estimator), model.signature, model.candidate)
+        trained = RegisteredResult(SimpleNamespace(format="sklearn", estimator=estimator), model.signature, model.candidate)
         register(
             place, ledger, "taxi", "duration", trained,
             fingerprint=str(version) * 64, code="c" * 64, training_table="trip_features", training_version=1,

@@ -25,9 +25,10 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 import pandas as pd
+from caudal.registry.row_frames import PredictsFrames
 from caudal.serve import serve
 
-class Constant:
+class Constant(PredictsFrames):
     version, candidate = 1, "mean"
     signature = {"inputs": [{"name": "x", "type": "double"}], "output": {"name": "y", "type": "double"}, "example": {"x": 1.0}}
     def predict(self, frame):

@@ -77,7 +77,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
     registered = register(
         tables.home, ledger, product.name, model.name, trained,
         fingerprint=fingerprint, code=code_of(model), training_table=model.features, training_version=published.number, run_id=ws.record.run_id, fits=fits,
-        cause=cause_of(product, model, need), clock=ws.record.clock, trust=ws.settings.trust,
+        cause=cause_of(product, model, need), training=frame, clock=ws.record.clock, trust=ws.settings.trust,
         figures=counting.measurements if counting is not None else None,
     )  # fmt: skip
     detail: StepDetail = {

@@ -100,6 +100,13 @@ class CauseDocument(TypedDict):
     alarms: list[AnsweredAlarm]
 
 
+class CompiledDocument(TypedDict):
+    """What became of a version's compiled form: why there is none, null where there is one, and how many rows were compared."""
+
+    reason: str | None
+    rows: int
+
+
 class ModelVersionRow(TypedDict):
     """A registered version of a model."""
 
@@ -128,6 +135,7 @@ class ModelVersionRow(TypedDict):
     rule: str | None
     holdout: HoldoutDocument | None
     cause: CauseDocument | None
+    compiled: CompiledDocument | None
 
 
 class DecisionRow(TypedDict):

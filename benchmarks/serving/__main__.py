@@ -1,0 +1,136 @@
+"""``python -m benchmarks.serving``: single predictions a second, one process each, in turns."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.environment import python_with
+from benchmarks.serving.load import measure
+from benchmarks.serving.model import COMPILED, PIPELINE, make_home
+
+HERE = Path(__file__).parent
+FASTAPI = "fastapi"
+KEY = "a-key-of-the-benchmark"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server, and where it predicts. ``?explain=false`` leads past the fast lane to the app, as every request went before there was one."""
+
+    name: str
+    server: str  # for caudal's own the home
+    path: str
+
+
+CONTENDERS = (
+    Contender("arrays, fast lane", COMPILED, f"/api/v1/bench/{COMPILED}/predict"),
+    Contender("arrays, app", COMPILED, f"/api/v1/bench/{COMPILED}/predict?explain=false"),
+    Contender("pipeline, fast lane", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict"),
+    Contender("pipeline, app: as it was before", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict?explain=false"),
+    Contender("FastAPI, pandas", FASTAPI, "/predict"),
+)
+
+
+def command_of(server: str, folder: Path, port: int) -> list[str]:
+    """Return the command of a server."""
+    if server == FASTAPI:
+        return [str(python_with(HERE / "fastapi.txt")), "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--log-level", "error", "--no-access-log"]  # fmt: skip
+    return [sys.executable, "-m", "caudal", "serve", "--home", str(folder / server), "--port", str(port)]
+
+
+@contextmanager
+def running(server: str, folder: Path, body: bytes, path: str) -> Iterator[tuple[int, int, float]]:
+    """Yield port, process and seconds until the first prediction of a server, which is stopped afterwards."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = command_of(server, folder, port)  # makes the environment of a peer
+    began = time.perf_counter()
+    environment = {**os.environ, "CAUDAL_KEY": KEY, "PIPELINE": str(folder / "pipeline.joblib"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json", "X-API-Key": KEY}
+        )
+        while True:
+            try:
+                urllib.request.urlopen(request).read()
+                break
+            except OSError:
+                if process.poll() is not None or time.perf_counter() - began > 120:
+                    raise
+                time.sleep(0.02)
+        yield port, process.pid, time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def megabytes(pid: int) -> float:
+    """Return the memory of a process that it shares with no other, and its part of what is shared (PSS)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def processor_s(pid: int) -> float:
+    """Return the processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(contender: Contender, folder: Path, body: bytes, connections: int, seconds: float) -> dict[str, float]:
+    """Return the figures of one server, started for them."""
+    with running(contender.server, folder, body, contender.path) as (port, pid, start_s):
+        before = processor_s(pid)
+        headers = {} if contender.server == FASTAPI else {"X-API-Key": KEY}
+        load = measure(port, contender.path, body, headers, connections=connections, seconds=seconds)
+        used_us = (processor_s(pid) - before) / (load.per_second * seconds) * 1e6
+        figures = {
+            **vars(load),
+            "processor_us": used_us,
+            "start_s": start_s,
+            "MB": megabytes(pid),
+            "machine_load": os.getloadavg()[0],
+        }
+    return {name: round(value, 2) for name, value in figures.items()}
+
+
+def main() -> None:
+    """Print a line of JSON for each server of each round, then the medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--without", nargs="*", default=[], help="servers that are left out")
+    asked = parser.parse_args()
+    rounds: dict[str, list[dict[str, float]]] = {}
+    with tempfile.TemporaryDirectory() as made:
+        body = json.dumps(make_home(Path(made))).encode()
+        for number in range(asked.rounds):
+            for contender in CONTENDERS:
+                if contender.server not in asked.without:
+                    figures = measured(contender, Path(made), body, asked.connections, asked.seconds)
+                    rounds.setdefault(contender.name, []).append(figures)
+                    print(json.dumps({"round": number, "name": contender.name, **figures}), flush=True)
+    for name, of_name in rounds.items():
+        medians = {key: round(statistics.median(figures[key] for figures in of_name), 2) for key in of_name[0]}
+        print(json.dumps({"median of": name, **medians}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""TreeScores: single ones, forests, and gradient boosting."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from caudal.compiled.arrays import Arrays
+from caudal.compiled.part import PartDocument, require_finite
+from caudal.compiled.trees.levels import LeafLevels
+from caudal.compiled.trees.nodes import TreeNodes
+from caudal.compiled.trees.tables import MOST_LEAVES, LeafTables, table_bytes
+from caudal.compiled.trees.walk import MOST_TREES, LeafWalk
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Combination = Literal["sum", "mean", "one"]
+Search = LeafTables | LeafWalk | LeafLevels
+MOST_TABLE_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class TreeScores:
+    """TreeScores and how their leaves are put together, always one tree after another: another order would give another last bit.
+
+    Parameters
+    ----------
+    combination : ``sum`` begins with ``start`` and adds the tree of each group in turn; ``mean`` divides the sum by the number of trees; ``one`` is a single tree
+    single_precision : whether rows are rounded to float32 before they are compared, as forests do; those take no infinite number
+    missing : whether they take NaN
+    """
+
+    kind: ClassVar[str] = "trees"
+
+    search: Search
+    leaves: NDArray[np.float64]
+    start: NDArray[np.float64]
+    combination: Combination
+    single_precision: bool
+    missing: bool
+    width: int
+
+    @classmethod
+    def read(cls, document: PartDocument, arrays: Arrays, width: int) -> Self:
+        """Return what a description has: the parameters by their names, ``nodes``, and ``start`` [groups]."""
+        nodes = TreeNodes.read(document["nodes"], arrays, width)
+        start, combination = arrays.numbers(document["start"]), document["combination"]
+        per_tree = nodes.value.shape[1]
+        if combination not in ("sum", "mean", "one") or start.size == 0:
+            raise ValueError(f"trees are not combined by {combination!r}")
+        if (nodes.trees * per_tree) % start.size or (combination != "sum" and per_tree != start.size):
+            raise ValueError(f"{nodes.trees} trees do not make up {start.size} groups")
+        search = _search(nodes)
+        return cls(
+            search, search.leaves, start, combination, bool(document["single_precision"]), bool(document["missing"]), start.size
+        )
+
+    def values(self, row: list[Any]) -> list[Any]:
+        """Return one number for each group, or class."""
+        if self.single_precision:
+            row = array("f", row).tolist()  # rounds as C does, to infinity where a number is too large
+            require_finite(row, missing=self.missing)
+        picked = self.leaves[self.search.places(row)]
+        if self.combination == "one":
+            return list(picked[0].tolist())
+        groups = picked.reshape(-1, self.width)
+        terms = np.empty((len(groups) + 1, self.width))
+        terms[0] = self.start
+        terms[1:] = groups
+        # accumulate adds in order; sum() would add in pairs.
+        total = np.add.accumulate(terms, axis=0)[-1]
+        return list((total / len(groups) if self.combination == "mean" else total).tolist())
+
+
+def _search(nodes: TreeNodes) -> Search:
+    """Return the fastest way to the leaves of trees."""
+    if nodes.trees <= MOST_TREES and not np.any(nodes.category >= 0):
+        return LeafWalk.of(nodes)
+    if nodes.most_leaves <= MOST_LEAVES and table_bytes(nodes) <= MOST_TABLE_BYTES:
+        return LeafTables.of(nodes)
+    return LeafLevels.of(nodes)

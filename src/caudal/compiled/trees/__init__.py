@@ -1,0 +1,1 @@
+"""How the leaf of each tree is found for one row."""

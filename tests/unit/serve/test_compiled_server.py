@@ -1,0 +1,120 @@
+"""A server of compiled models is a process without the libraries of their training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.unit.registry.results import RegisteredResult
+
+import caudal
+from caudal.registry import LoadedCompiledModel, LoadedModel, card, load_for_serving, load_version, promote, register
+from caudal.serve import create_app
+from caudal.stages.train.scikit import ScikitCandidate
+from caudal.tables.home import Home
+
+PREDICT = "/api/v1/taxi/duration/predict"
+FORBIDDEN = ("sklearn", "pandas", "scipy", "pyspark", "pyarrow", "skops", "mlflow")
+PROGRAM = f"""
+import sys
+from pathlib import Path
+from caudal.serve import serve
+serve(Path(sys.argv[1]), sys.argv[2], port=0)
+print([name for name in {FORBIDDEN!r} if name in sys.modules])
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, fitted: Any, new_trips: pd.DataFrame) -> Home:
+    """A home with three versions: one that is compiled, one that has no compiled form, and one of before."""
+    from sklearn.dummy import DummyRegressor
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    place = Home(tmp_path_factory.mktemp("compiled") / "home")
+    ledger = place.ledger()
+    signature = fitted["taxi", "duration", 2].signature
+    label = pd.Series(np.asarray(new_trips.trip_distance_mi * 5 + new_trips.hour), index=new_trips.index)
+    for version, estimator in enumerate(
+        (HistGradientBoostingRegressor(max_iter=20), DummyRegressor(), HistGradientBoostingRegressor()), 1
+    ):
+        trained = ScikitCandidate(estimator, signature["inputs"], None, 0).fit(new_trips, label)
+        register(
+            place, ledger, "taxi", "duration", RegisteredResult(trained, signature, "chosen"),
+            fingerprint=str(version) * 64, code="c" * 64, training_table="trip_features", training_version=1, run_id=f"run-{version}",
+            training=new_trips if version < 3 else None,
+        )  # fmt: skip
+    promote(ledger, "taxi", "duration", 1, who="ada")
+    ledger.close()
+    return place
+
+
+def test_a_server_imports_no_library_of_the_training(home: Home, example: dict[str, Any]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(home.path), home.url], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(caudal.__file__).parent.parent)},
+    )  # fmt: skip
+    assert process.stdout
+    url = process.stdout.readline().split()[2]
+    request = urllib.request.Request(url + PREDICT, json.dumps(example).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        prediction = json.load(answer)["prediction"]
+    process.terminate()
+    rest, _ = process.communicate(timeout=60)
+    assert rest.strip() == "[]"
+    expected = load_version(home, home.ledger(), "taxi", "duration", 1)
+    assert prediction == expected.predict(pd.DataFrame([example])).prediction[0]
+
+
+def test_versions_without_a_compiled_form_are_served_by_their_pipelines(home: Home) -> None:
+    ledger = home.ledger()
+    kinds = [type(load_for_serving(home, ledger, "taxi", "duration", version)) for version in (1, 2, 3)]
+    assert kinds == [LoadedCompiledModel, LoadedModel, LoadedModel]
+    told = [card(ledger, "taxi", "duration", version)["compiled"] for version in (1, 2, 3)]
+    assert told[0] is not None
+    assert told[0]["reason"] is None
+    assert told[1] == {"reason": "DummyRegressor has no compiled form.", "rows": 0}
+    assert told[2] is None
+
+
+def test_a_card_says_how_a_version_predicts(home: Home, example: dict[str, Any]) -> None:
+    client = create_app(home.path, home.url).test_client()
+    assert client.get("/api/v1/taxi/duration/card").json["compiled"]["reason"] is None
+    assert b"arrays" in client.get("/taxi/duration/card").data
+
+
+def test_contributions_are_told_by_the_pipeline(home: Home, example: dict[str, Any]) -> None:
+    client = create_app(home.path, home.url).test_client()
+    answer = client.post(f"{PREDICT}?explain=true", json=example).json
+    assert answer["prediction"] == client.post(PREDICT, json=example).json["prediction"]
+    assert answer["explanation"]["contributions"]
+
+
+def test_a_large_batch_goes_to_the_pipeline_where_that_is_faster(home: Home, example: dict[str, Any]) -> None:
+    loaded = load_for_serving(home, home.ledger(), "taxi", "duration", 1)
+    assert isinstance(loaded, LoadedCompiledModel)
+    asked = []
+    pipeline = SimpleNamespace(predict_rows=lambda rows: asked.append(len(rows)))
+    compiled = type(loaded.compiled)(loaded.compiled.inputs, loaded.compiled.model, loaded.compiled.output, pipeline_from_rows=3)
+    by_size = LoadedCompiledModel(1, "chosen", loaded.signature, compiled, lambda: pipeline)  # type: ignore[arg-type, return-value]
+    assert by_size.predict_rows([example] * 2).values == loaded.predict_rows([example] * 2).values
+    by_size.predict_rows([example] * 3)
+    assert asked == [3]
+
+
+def test_a_damaged_compiled_form_is_not_served(home: Home, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Home(tmp_path / "home")
+    shutil.copytree(home.path, copy.path)
+    (copy.models("taxi", "duration") / "1" / "compiled.npz").write_bytes(b"something else")
+    reason = create_app(copy.path, copy.url).test_client().get("/ready").json["reason"]
+    assert "are not those that were registered" in reason
