@@ -35,11 +35,14 @@ class Compilation:
     files : by name, for the folder of its version
     reason : why the pipeline itself is served; None where it is compiled
     rows : number of rows that were compared
+    pipeline_from_rows : size of a batch from which the pipeline itself is much faster, timed here; None where it never is. It is in no file: the same
+        training gives the same files
     """
 
     files: dict[str, bytes]
     reason: str | None
     rows: int = 0
+    pipeline_from_rows: int | None = None
 
 
 def compile_model(estimator: Any, predict: Predict, inputs: Sequence[InputDocument], training: pd.DataFrame) -> Compilation:
@@ -58,7 +61,7 @@ def compile_model(estimator: Any, predict: Predict, inputs: Sequence[InputDocume
         part = compile_part(estimator, coerce_inputs(training.iloc[:3], inputs), arrays)
         if part.output is None:
             raise NotCompiled(f"{type(estimator).__name__} predicts nothing")
-        document |= {"model": part.document, "output": part.output.document(), "pipeline_from_rows": None}
+        document |= {"model": part.document, "output": part.output.document()}
         content = arrays.content()
         model = compiled_model(document, Arrays.of(content))
     except NotCompiled as error:
@@ -71,9 +74,8 @@ def compile_model(estimator: Any, predict: Predict, inputs: Sequence[InputDocume
         compared = compare_bits(model, predict, rows, described)
         if compared.reason is not None:
             return _refused(document, compared.reason, len(rows))
-        if compared.same_in_batches:
-            document["pipeline_from_rows"] = _pipeline_from(model, predict, training, described)
-    return Compilation({DESCRIPTION: _json(document), ARRAYS: content}, None, len(rows))
+        from_rows = _pipeline_from(model, predict, training, described) if compared.same_in_batches else None
+    return Compilation({DESCRIPTION: _json(document), ARRAYS: content}, None, len(rows), from_rows)
 
 
 def _pipeline_from(model: CompiledModel, predict: Predict, training: pd.DataFrame, inputs: Sequence[InputDocument]) -> int | None:

@@ -26,13 +26,11 @@ class CompiledModel:
     ----------
     inputs : name and whether it is a number, in the order of the pipeline
     model : the parts; the last gives scores
-    pipeline_from_rows : size of a batch from which the pipeline itself is faster; None where it is not up to ``MOST_BATCH``
     """
 
     inputs: tuple[tuple[str, bool], ...]
     model: Part
     output: ScoreOutput
-    pipeline_from_rows: int | None = None
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> RowPredictions:
         """Return the prediction of each row, and the probabilities of each class.
@@ -95,5 +93,4 @@ def compiled_model(document: Mapping[str, Any], arrays: Arrays) -> CompiledModel
     """
     inputs = tuple((str(input_["name"]), input_["type"] in NUMBERS) for input_ in document["inputs"])
     model = read_part(document["model"], arrays, len(inputs))
-    rows = document["pipeline_from_rows"]
-    return CompiledModel(inputs, model, ScoreOutput.read(document["output"], model.width), None if rows is None else int(rows))
+    return CompiledModel(inputs, model, ScoreOutput.read(document["output"], model.width))

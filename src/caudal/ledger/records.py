@@ -190,7 +190,7 @@ model_versions = _table(
     Column("rule", Text),  # why this candidate was chosen
     Column("holdout", JSON),  # how it does on rows that were held out: {of, rows, left_out, metric, metrics}
     Column("cause", Document),  # why it was trained, by which code, for which alarms: {why, made_by, alarms}
-    Column("compiled", Document),  # whether it is served by arrays: {reason, rows}; null for versions of before, and other formats
+    Column("compiled", Document),  # whether it is served by arrays: {reason, rows, pipeline_from_rows}; null for versions of before, and other formats
 )  # fmt: skip
 
 decisions = _table(

@@ -106,6 +106,7 @@ class LoadedCompiledModel:
     Parameters
     ----------
     load : returns the version with its pipeline
+    pipeline_from_rows : size of a batch from which the pipeline predicts; None for no size
     """
 
     version: int
@@ -113,6 +114,7 @@ class LoadedCompiledModel:
     signature: SignatureDocument
     compiled: CompiledModel
     load: Callable[[], LoadedModel | LoadedSparkModel]
+    pipeline_from_rows: int | None = None
 
     @cached_property
     def pipeline(self) -> LoadedModel | LoadedSparkModel:
@@ -121,8 +123,7 @@ class LoadedCompiledModel:
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> RowPredictions:
         """Return the prediction of each row, and the probabilities of each class: from the arrays, or by the pipeline where that is much faster for so many rows."""
-        most = self.compiled.pipeline_from_rows
-        if most is not None and len(rows) >= most:
+        if self.pipeline_from_rows is not None and len(rows) >= self.pipeline_from_rows:
             return self.pipeline.predict_rows(rows)
         return self.compiled.predict_rows(rows)
 
@@ -146,13 +147,16 @@ def load_for_serving(
         return load_version(home, ledger, product, model, version, trust=trust)
 
     row = version_row(ledger, product, model, version)
-    if row["compiled"] is None or row["compiled"]["reason"] is not None:
+    outcome = row["compiled"]
+    if outcome is None or outcome["reason"] is not None:
         return with_pipeline()
     label = _version_label(row)
     compiled = read_compiled(artifact.read_verified_files(home.path / row["artifact"], row["artifact_sha256"], label), label)
     if compiled is None:
         return with_pipeline()
-    return LoadedCompiledModel(row["version"], row["candidate"], row["signature"], compiled, with_pipeline)
+    return LoadedCompiledModel(
+        row["version"], row["candidate"], row["signature"], compiled, with_pipeline, outcome["pipeline_from_rows"]
+    )
 
 
 def load_version(

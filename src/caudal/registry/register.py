@@ -199,7 +199,7 @@ def _compile(folder: Path, trained: Any, format: str, training: pd.DataFrame | N
     compilation = compile_model(trained.fitted.estimator, trained.fitted.predict, trained.signature["inputs"], training)
     for name, content in compilation.files.items():
         (folder / name).write_bytes(content)
-    return {"reason": compilation.reason, "rows": compilation.rows}
+    return {"reason": compilation.reason, "rows": compilation.rows, "pipeline_from_rows": compilation.pipeline_from_rows}
 
 
 def _track(home: Path, row: ModelVersionRow, trained: TrainedModel, folder: Path) -> tuple[str | None, str | None]:

@@ -81,7 +81,7 @@ def test_versions_without_a_compiled_form_are_served_by_their_pipelines(home: Ho
     told = [card(ledger, "taxi", "duration", version)["compiled"] for version in (1, 2, 3)]
     assert told[0] is not None
     assert told[0]["reason"] is None
-    assert told[1] == {"reason": "DummyRegressor has no compiled form.", "rows": 0}
+    assert told[1] == {"reason": "DummyRegressor has no compiled form.", "rows": 0, "pipeline_from_rows": None}
     assert told[2] is None
 
 
@@ -103,8 +103,7 @@ def test_a_large_batch_goes_to_the_pipeline_where_that_is_faster(home: Home, exa
     assert isinstance(loaded, LoadedCompiledModel)
     asked = []
     pipeline = SimpleNamespace(predict_rows=lambda rows: asked.append(len(rows)))
-    compiled = type(loaded.compiled)(loaded.compiled.inputs, loaded.compiled.model, loaded.compiled.output, pipeline_from_rows=3)
-    by_size = LoadedCompiledModel(1, "chosen", loaded.signature, compiled, lambda: pipeline)  # type: ignore[arg-type, return-value]
+    by_size = LoadedCompiledModel(1, "chosen", loaded.signature, loaded.compiled, lambda: pipeline, 3)  # type: ignore[arg-type, return-value]
     assert by_size.predict_rows([example] * 2).values == loaded.predict_rows([example] * 2).values
     by_size.predict_rows([example] * 3)
     assert asked == [3]

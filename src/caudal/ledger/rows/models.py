@@ -101,10 +101,12 @@ class CauseDocument(TypedDict):
 
 
 class CompiledDocument(TypedDict):
-    """What became of a version's compiled form: why there is none, null where there is one, and how many rows were compared."""
+    """What became of a version's compiled form: why there is none, null where there is one; how many rows were compared; and from which size of a
+    batch on the pipeline predicts, null for none."""
 
     reason: str | None
     rows: int
+    pipeline_from_rows: int | None
 
 
 class ModelVersionRow(TypedDict):
