@@ -250,10 +250,11 @@ def storable(frame: DataFrame, node: Node, tz: str) -> DataFrame:
 
 def _with_column(frame: DataFrame, name: str, value: Column, type: DataType) -> DataFrame:
     """Return the frame with a column, in the place of one of its name."""
-    fields = [StructField(name, type) if field.name == name else field for field in frame.schema.fields]
-    if name not in frame.columns:
-        fields.append(StructField(name, type))
-    return with_known_schema(frame.withColumn(name, value), StructType(fields))
+    columns = frame.schema
+    frame = frame.withColumn(name, value)
+    if any(column.lower() == name for column in columns.names):  # which of them is replaced is the engine's to say
+        return frame
+    return with_known_schema(frame, StructType([*columns.fields, StructField(name, type)]))
 
 
 def _is_from_raw(node: Node) -> bool:
