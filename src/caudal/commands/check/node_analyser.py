@@ -127,9 +127,10 @@ class NodeAnalyser:
             frames = self._frames(table, columns)
             frame = self._record_reads(found.reads, frame_of, self.product, self._spark, table, frames)
             try:
-                schema = marked_schema(frame).jsonValue()
-            except PySparkException as error:  # Sail analyses a frame when its columns are asked for
+                frame.schema  # noqa: B018 — Sail analyses a frame when its columns are asked for
+            except PySparkException as error:
                 raise translate_table_error(error, table) from error
+            schema = marked_schema(frame).jsonValue()
         found.verdict = NodeVerdict(schema, fits=tuple(sorted(context.fit_names)))
         if not self.is_spark:
             _, parts = self.engine.prepared(frame, own=list(frames.values()))
