@@ -59,7 +59,7 @@ HARMLESS = {
     "network": {"name", "mean", "std", "last_layer"},
 }
 PLACES = ("alert", "connection", "database", "format", "images", "outlet", "warehouse", "web")
-SETTINGS = {"ledger", "warehouse", "smtp", "luigi", "metastore", "key", "spark", "openlineage"}
+SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "key", "spark", "openlineage"}
 NO_SETTINGS = {
     "jobs",
     "home",
@@ -175,7 +175,7 @@ def test_what_is_left_of_runs_holds_no_secret(
     monkeypatch.setenv("CAUDAL_OPENLINEAGE", str(tmp_path / "events.json"))
     caudal("run", "p", "--home", str(home), code=None)
     monkeypatch.setenv("CAUDAL_OPENLINEAGE", f"http://anna:{PASSWORD}@127.0.0.1:9")
-    caudal("run", "p", "--home", str(home), "--json", code=None)
+    caudal("run", "p", "--home", str(home), "--json", "--engine", f"sc://127.0.0.1:9/;token={MARK}-engine", code=None)
     caudal("status", "--home", str(home))
     caudal("status", "--home", str(home), "--json")
     caudal("check", "p", code=None)
