@@ -82,7 +82,7 @@ def test_the_sample_of_caudal_new(tmp_path: Path) -> None:
     assert "succeeded" in outputs(notebook, "shop.run()")
     assert "between(visitors" in outputs(notebook, "counts.quarantine().head()")
     assert "promoted" in outputs(notebook, "model.decisions()")
-    assert "predicted" in outputs(notebook, "predict(newest)")
+    assert "predicted" in outputs(notebook, "predict(newest))")
 
 
 @pytest.mark.slow(minutes=6)
@@ -98,7 +98,7 @@ def test_taxi(copy: Callable[[str], Path], tmp_path: Path) -> None:
     assert "nothing wrong" in outputs(notebook, "taxi.check()")
     assert "succeeded" in outputs(notebook, "taxi.run()")
     assert "refers_to" in outputs(notebook, 'to_frame("trips")')
-    assert "predicted_min" in outputs(notebook, "predict(newest)")
+    assert "predicted_min" in outputs(notebook, 'predict(newest)["prediction"])')
 
 
 @pytest.mark.slow(minutes=6)
@@ -126,7 +126,7 @@ def test_fruits(copy: Callable[[str], Path], tmp_path: Path, shared_data: Path) 
             shutil.copy2(photograph, tmp_path / "data" / "grocery" / kind.name)
     notebook = executed(copy("fruits"), tmp_path / "data")
     assert "succeeded" in outputs(notebook, "fruits.run()")
-    assert "predicted" in outputs(notebook, "predict(rows)")
+    assert "predicted" in outputs(notebook, 'predict(rows)["prediction"])')
 
 
 @pytest.mark.slow(minutes=6)
