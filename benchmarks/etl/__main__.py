@@ -70,7 +70,9 @@ def main() -> None:
         print(f"round {number}: plain {plain:.1f} s, caudal {caudal:.1f} s, Polars {polars:.1f} s: {ratios}", flush=True)
         if number:
             rounds.append({"plain_s": round(plain, 2), "caudal_s": round(caudal, 2), "polars_s": round(polars, 2)})
-    ratio = {name: statistics.median(one["caudal_s"] / one[f"{name}_s"] for one in rounds) for name in ("plain", "polars")}
+    ratio = {
+        name: statistics.median(seconds["caudal_s"] / seconds[f"{name}_s"] for seconds in rounds) for name in ("plain", "polars")
+    }
     medians = {name: round(value, 3) for name, value in ratio.items()}
     print(json.dumps({"rows": told.rows, "engine": told.engine, "rounds": rounds, "median_ratio_to": medians}, indent=2))
     if not told.keep:

@@ -83,8 +83,8 @@ def running(server: str, folder: Path, body: bytes, path: str) -> Iterator[tuple
 def megabytes(pid: int) -> float:
     """Return the memory of a process that it shares with no other, and its part of what is shared (PSS)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    found = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
-    return int(found[1]) / 1024 if found else float("nan")
+    pss_kb = re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)
+    return int(pss_kb[1]) / 1024 if pss_kb else float("nan")
 
 
 def processor_s(pid: int) -> float:
@@ -119,12 +119,12 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="servers that are left out")
     asked = parser.parse_args()
     rounds: dict[str, list[dict[str, float]]] = {}
-    with tempfile.TemporaryDirectory() as made:
-        body = json.dumps(make_home(Path(made))).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        body = json.dumps(make_home(Path(folder))).encode()
         for number in range(asked.rounds):
             for contender in CONTENDERS:
                 if contender.server not in asked.without:
-                    figures = measured(contender, Path(made), body, asked.connections, asked.seconds)
+                    figures = measured(contender, Path(folder), body, asked.connections, asked.seconds)
                     rounds.setdefault(contender.name, []).append(figures)
                     print(json.dumps({"round": number, "name": contender.name, **figures}), flush=True)
     for name, of_name in rounds.items():

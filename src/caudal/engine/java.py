@@ -110,7 +110,7 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
         raise EnvironmentProblem(
             f"CAUDAL_JAVA is '{choice}', which means nothing.", fix="Set it to 'bundled', or unset it.", found=choice
         )
-    found: dict[str, Callable[[], tuple[Path, str] | None]] = {
+    candidates: dict[str, Callable[[], tuple[Path, str] | None]] = {
         "JAVA_HOME": lambda: _inspected(_executable_of(declared)),
         "bundled": _bundled_java,
         "PATH": lambda: _inspected(on_path),
@@ -118,7 +118,7 @@ def _java_home(choice: str | None, declared: str | None, on_path: str | None, la
     order = ("bundled",) if choice else ("JAVA_HOME", "PATH", "bundled") if on_cluster else ("JAVA_HOME", "bundled", "PATH")
     skipped: list[str] = []
     for origin in order:
-        candidate = found[origin]()
+        candidate = candidates[origin]()
         if candidate and OLDEST <= major(candidate[1]) <= NEWEST:
             return _with_launcher(*candidate, origin, Path(launchers))
         if candidate:

@@ -59,13 +59,13 @@ def analyse(
             continue
         key = verdicts.key(node, columns)
         verdict = verdicts.find(key)
-        found = Analysis(verdict) if verdict is not None else _analyse_node(analysers, node, columns, settings)
-        problems += found.problems
-        for remark in found.needs_spark:
+        analysis = Analysis(verdict) if verdict is not None else _analyse_node(analysers, node, columns, settings)
+        problems += analysis.problems
+        for remark in analysis.needs_spark:
             needs_spark(remark)
-        result = found.verdict
+        result = analysis.verdict
         if result is None:
-            if not found.needs_spark and not found.problems:
+            if not analysis.needs_spark and not analysis.problems:
                 unknown.append(name)
             continue
         for remark in result.remarks:
@@ -75,10 +75,15 @@ def analyse(
         if missing and name not in product.sources:
             continue
         columns[name], fits[name] = result.columns, result.fits
-        problems += found.foresight
+        problems += analysis.foresight
         # What Sail has left open is said by each check.
-        if verdict is None and not found.foresight and not found.needs_spark and _may_be_stored(product, node, result, settings):
-            verdicts.keep(key, result, found.reads)
+        if (
+            verdict is None
+            and not analysis.foresight
+            and not analysis.needs_spark
+            and _may_be_stored(product, node, result, settings)
+        ):
+            verdicts.keep(key, result, analysis.reads)
     names = {name: _names(fields) for name, fields in columns.items()}
     for publication in product.publications.values():
         for table in publication.tables:
@@ -105,10 +110,10 @@ def _analyse_node(analysers: Sequence[NodeAnalyser], node: Node, columns: Mappin
     step = f"{'read' if node.kind == 'source' else node.kind}:{node.name}"
     remarks: list[str] = []
     for analyser in others:
-        found = analyser.analyse(node, columns)
-        if not found.is_doubtful:
-            return found
-        left = found.left_to_spark or next(filter(None, map(reason_to_leave, (*found.problems, *found.foresight))), None)
+        analysis = analyser.analyse(node, columns)
+        if not analysis.is_doubtful:
+            return analysis
+        left = analysis.left_to_spark or next(filter(None, map(reason_to_leave, (*analysis.problems, *analysis.foresight))), None)
         if left is not None:
             title = analyser.engine.title
             remarks.append(
@@ -116,31 +121,31 @@ def _analyse_node(analysers: Sequence[NodeAnalyser], node: Node, columns: Mappin
                 if settings.engine == "auto"
                 else f"Step '{step}' on {title}: {left}"
             )
-    found = last.analyse(node, columns)
+    analysis = last.analyse(node, columns)
     if not last.is_spark:
-        _say_what_sail_leaves_open(found, node, step, settings)
-    if found.verdict is not None:
-        found.verdict = replace(found.verdict, remarks=(*remarks, *found.verdict.remarks))
-    return found
+        _add_remarks_of_sail(analysis, node, step, settings)
+    if analysis.verdict is not None:
+        analysis.verdict = replace(analysis.verdict, remarks=(*remarks, *analysis.verdict.remarks))
+    return analysis
 
 
-def _say_what_sail_leaves_open(found: Analysis, node: Node, step: str, settings: Settings) -> None:
+def _add_remarks_of_sail(analysis: Analysis, node: Node, step: str, settings: Settings) -> None:
     """Make sentences of what Sail cannot do, or cannot tell, where Spark is not installed to have the last word."""
     remarks: list[str] = []
-    if found.refused is not None:
-        found.needs_spark.append(
-            f"Step '{step}' needs Spark: {found.refused.rstrip('.')}. What reads '{node.name}' was not analysed."
+    if analysis.refused is not None:
+        analysis.needs_spark.append(
+            f"Step '{step}' needs Spark: {analysis.refused.rstrip('.')}. What reads '{node.name}' was not analysed."
         )
-    elif found.unequal is not None and settings.engine == "auto":
-        found.needs_spark.append(f"Step '{step}' needs Spark: {found.unequal}")
-    elif found.unequal is not None:
-        remarks.append(f"Table '{node.name}': {found.unequal}")
-    untested = next(filter(None, map(reason_to_leave, found.foresight)), None)
+    elif analysis.unequal is not None and settings.engine == "auto":
+        analysis.needs_spark.append(f"Step '{step}' needs Spark: {analysis.unequal}")
+    elif analysis.unequal is not None:
+        remarks.append(f"Table '{node.name}': {analysis.unequal}")
+    untested = next(filter(None, map(reason_to_leave, analysis.foresight)), None)
     if untested is not None:
-        found.foresight = []
+        analysis.foresight = []
         remarks.append(f"Features '{node.name}' were not tested for use of future rows: {untested}")
-    if found.verdict is not None:
-        found.verdict = replace(found.verdict, remarks=(*found.verdict.remarks, *remarks))
+    if analysis.verdict is not None:
+        analysis.verdict = replace(analysis.verdict, remarks=(*analysis.verdict.remarks, *remarks))
 
 
 def _may_be_stored(product: Product, node: Node, verdict: NodeVerdict, settings: Settings) -> bool:

@@ -31,6 +31,7 @@ def _missing_columns(node: Node, names: list[str]) -> Iterator[DeclarationProble
     if node.event_time:
         needed.append((node.event_time, "its declared event time is missing", node.where))
     needed += [(column, "declared as key, time, label or kept", node.where) for column in node.not_inputs]
+    needed += [(column, "known= names it", node.where) for column in node.known]
     yield from _known_problems(node, names)
     for column, use, where in needed:
         if column not in names and column not in ("_file", "_day"):
@@ -45,17 +46,8 @@ def _missing_columns(node: Node, names: list[str]) -> Iterator[DeclarationProble
 
 
 def _known_problems(node: Node, names: list[str]) -> Iterator[DeclarationProblem]:
-    """Yield problems of ``known=``: names that are no columns, values that are neither a bound nor a delay."""
-    for column, declared in node.known.items():
-        if column not in names:
-            yield DeclarationProblem(
-                f"Table '{node.name}' has no column '{column}', which known= names.",
-                nearest=nearest(column, names),
-                fix=f"It has {', '.join(names)}.",
-                where=str(node.where),
-                table=node.name,
-                column=column,
-            )
+    """Yield problems of ``known=``: values that are neither a bound nor a delay."""
+    for declared in node.known.values():
         try:
             known_of(declared, names)
         except DeclarationProblem as error:

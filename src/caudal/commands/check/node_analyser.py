@@ -122,26 +122,26 @@ class NodeAnalyser:
 
     def table(self, table: Table, columns: Mapping[str, Columns]) -> Analysis:
         """Return the columns that a table's function or query gives for empty frames, what it fits, and whether its features see the future."""
-        found = Analysis()
+        analysis = Analysis()
         with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
             frames = self._frames(table, columns)
-            frame = self._record_reads(found.reads, frame_of, self.product, self._spark, table, frames)
+            frame = self._record_reads(analysis.reads, frame_of, self.product, self._spark, table, frames)
             try:
                 frame.schema  # noqa: B018 — Sail analyses a frame when its columns are asked for
             except PySparkException as error:
                 raise translate_table_error(error, table) from error
             schema = marked_schema(frame).jsonValue()
-        found.verdict = NodeVerdict(schema, fits=tuple(sorted(context.fit_names)))
+        analysis.verdict = NodeVerdict(schema, fits=tuple(sorted(context.fit_names)))
         if not self.is_spark:
             _, parts = self.engine.prepared(frame, own=list(frames.values()))
-            found.unequal = unequal_rows(self.engine, parts) if parts else None
+            analysis.unequal = unequal_rows(self.engine, parts) if parts else None
         features = self.product.feature_tables.get(table.name)
         # Not tested: features of images, for random bytes are no images, and features without as_of, which have no time.
         if features is None or not features.as_of or comes_from_images(self.product, table.name):
-            return found
+            return analysis
         if not problems_of_missing_columns(self.product, table, frame.columns):
-            found.foresight = self.foresight(features, columns, frame, found.reads)
-        return found
+            analysis.foresight = self.foresight(features, columns, frame, analysis.reads)
+        return analysis
 
     def foresight(
         self, features: Features, columns: Mapping[str, Columns], frame: DataFrame, reads: list[Reads]

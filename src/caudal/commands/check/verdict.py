@@ -13,7 +13,7 @@ import json
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,6 +21,7 @@ import caudal
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.cache import cache_dir, put_file
+from caudal.engine.java import spark_java
 from caudal.extras import installed
 from caudal.graph.fingerprint import code_of, describe, digest
 from caudal.graph.modules import resolved
@@ -121,18 +122,17 @@ def files_of_folder(product: Product) -> dict[str, object]:
 
 @cache
 def versions() -> list[object]:
-    """Return the versions of caudal, of the engines and of Python, and a hash of what is installed."""
+    """Return the versions of caudal, Spark, Python and Java, and a hash of what is installed and of what Sail was found to compute as Spark does."""
     folder = Path(caudal.__file__).parent
-    code = sorted((str(file.relative_to(folder)), file.stat().st_mtime_ns, file.stat().st_size) for file in _files(folder))
+    # Tables of what is equal come with caudal; those of other versions of Sail lie in the user's cache.
+    files = [file for place in (folder, cache_dir("sail")) for kind in ("*.py", "*.json") for file in place.rglob(kind)]
+    code = sorted((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
     places = {place for name in ("purelib", "platlib") if (place := sysconfig.get_path(name))}
     site_packages = sorted((place, Path(place).stat().st_mtime_ns) for place in places if Path(place).is_dir())
     return [
         caudal.__version__,
         installed("pyspark").version,
         platform.python_version(),
+        None if (java := spark_java()) is None else java.version,  # by it Sail is known to write the same texts of doubles
         hashlib.sha256(repr([code, site_packages]).encode()).hexdigest(),
     ]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return folder.rglob("*.py")

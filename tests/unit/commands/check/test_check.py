@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from caudal.commands.check import analyse
+from caudal.commands.check import analyse, verdict
 from caudal.commands.check.check import check_product
 from caudal.declarations.settings import Settings
 from caudal.engine.classic import CLASSIC
+from caudal.engine.java import spark_java
+from caudal.graph.load import load
 
 HEAD = """
 import caudal as cd
@@ -40,9 +43,16 @@ def place(tmp_path: Path, spark: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "p"
 
 
+def written(place: Path, text: str) -> Path:
+    """Write a product's file, and return it."""
+    file = place / "product.py"
+    file.write_text(HEAD + text)
+    return file
+
+
 def checked(place: Path, text: str) -> tuple[list[str], list[str]]:
     """Return the problems and the notes of a product."""
-    (place / "product.py").write_text(HEAD + text)
+    written(place, text)
     notes: list[str] = []
     problems = check_product(place, Settings(home=place.parent / "home"), note=notes.append)
     return [problem.sentence() for problem in problems], notes
@@ -135,10 +145,32 @@ def test_a_remark_stays_when_another_part_is_edited(place: Path) -> None:
     assert checked(place, text.replace('"3 hours"', '"4 hours"'))[1] == before
 
 
+def test_another_java_or_another_table_of_what_is_equal_makes_verdicts_anew(
+    place: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    product, settings = load(written(place, ENGINES)), Settings(home=place.parent / "home")
+    keys = []
+    java, cache = spark_java(), tmp_path / "cache"
+    assert java is not None
+    (cache / "sail").mkdir(parents=True)
+    monkeypatch.setattr(verdict, "cache_dir", lambda *parts: cache.joinpath(*parts))
+    for change in (
+        lambda: None,
+        lambda: monkeypatch.setattr(verdict, "spark_java", lambda: replace(java, version="17.0.1")),
+        lambda: monkeypatch.setattr(verdict, "spark_java", lambda: None),
+        lambda: (cache / "sail" / "table-0.9.9-spark-4.1.1.json").write_text("{}"),
+    ):
+        change()
+        verdict.versions.cache_clear()
+        keys.append(verdict.key_of(product, {}, settings))
+    verdict.versions.cache_clear()
+    assert len({*keys}) == 4
+
+
 def test_each_engine_has_verdicts_of_its_own(place: Path) -> None:
     text = ENGINES.replace(*SUM_OF_DOUBLES)
     for engine, remarks in (("auto", 1), ("spark", 0), ("sail", 1)):
-        (place / "product.py").write_text(HEAD + text)
+        written(place, text)
         notes: list[str] = []
         assert check_product(place, Settings(home=place.parent / "home", engine=engine), note=notes.append) == []
         assert len(notes) == remarks
