@@ -115,11 +115,10 @@ def _analyse_node(analysers: Sequence[NodeAnalyser], node: Node, columns: Mappin
             return analysis
         left = analysis.left_to_spark or next(filter(None, map(reason_to_leave, (*analysis.problems, *analysis.foresight))), None)
         if left is not None:
-            title = analyser.engine.title
             remarks.append(
                 f"Step '{step}' is done on {last.engine.title}: {left}"
                 if settings.engine == "auto"
-                else f"Step '{step}' on {title}: {left}"
+                else f"Step '{step}' with the engine '{settings.engine}': {left}"
             )
     analysis = last.analyse(node, columns)
     if not last.is_spark:
