@@ -13,14 +13,17 @@ import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _CONTROL = re.compile(r"[\x00-\x1f]")
+_ESCAPED = r'[\x00-\x1f"\\]'
 _SHORT = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"}
 
 
-def rows_as_json(columns: Sequence[pa.Array], names: Sequence[str]) -> list[str]:
-    """Return each row of some columns as a JSON object.
+def rows_as_json(columns: Sequence[pa.Array], names: Sequence[str]) -> pa.StringArray:
+    """Return each row of some columns, at least one, as a JSON object.
 
     Raises
     ------
@@ -28,12 +31,54 @@ def rows_as_json(columns: Sequence[pa.Array], names: Sequence[str]) -> list[str]
 
     Examples
     --------
-    >>> rows_as_json([pa.array([1e7, 0.5]), pa.array(["a", None])], ["x", "y"])
+    >>> rows_as_json([pa.array([1e7, 0.5]), pa.array(["a", None])], ["x", "y"]).to_pylist()
     ['{"x":1.0E7,"y":"a"}', '{"x":0.5,"y":null}']
     """
-    keys = [_text(name) for name in names]
-    texts = [[_value_as_json(value, _writer(column.type)) for value in column.to_pylist()] for column in columns]
-    return ["{" + ",".join(f"{key}:{text}" for key, text in zip(keys, row, strict=True)) + "}" for row in zip(*texts, strict=True)]
+    parts: list[pa.Array | str] = []
+    for place, (column, name) in enumerate(zip(columns, names, strict=True)):
+        parts += ["{" if place == 0 else ",", f"{_text(name)}:", _column_as_json(column)]
+    return pc.binary_join_element_wise(*parts, "}", "")
+
+
+def _column_as_json(column: pa.Array) -> pa.StringArray:
+    """Return the texts of a column's values: most by Arrow, the others value by value."""
+    kind, t = column.type, pa.types
+    if t.is_timestamp(kind) or t.is_date(kind):
+        texts = _times_as_json(column)
+    elif t.is_boolean(kind) or t.is_integer(kind):
+        texts = column.cast(pa.string())
+    elif t.is_float64(kind) or t.is_float32(kind):
+        texts = _numbers_as_json(column)
+    elif (t.is_string(kind) or t.is_large_string(kind)) and not pc.any(pc.match_substring_regex(column, _ESCAPED)).as_py():
+        texts = pc.binary_join_element_wise('"', column.cast(pa.string()), '"', "")
+    else:
+        write = _writer(kind)
+        texts = pa.array([None if value is None else write(value) for value in column.to_pylist()], pa.string())
+    return pc.fill_null(texts, "null")
+
+
+def _numbers_as_json(numbers: pa.Array) -> pa.StringArray:
+    """Return floating-point numbers as Java writes them; Arrow has the same digits, and in plain notation only lacks the ``.0`` of whole ones."""
+    texts = numbers.cast(pa.string())
+    texts = pc.if_else(pc.match_substring(texts, "."), texts, pc.binary_join_element_wise(texts, ".0", ""))
+    size = pc.abs(numbers)
+    least, most = (pa.scalar(bound, numbers.type) for bound in (1e-3, 1e7))
+    is_plain = pc.or_(pc.equal(size, pa.scalar(0, numbers.type)), pc.and_(pc.greater_equal(size, least), pc.less(size, most)))
+    others = pc.invert(pc.fill_null(is_plain, True))
+    if not pc.any(others).as_py():
+        return texts
+    write = _writer(numbers.type)
+    return pc.replace_with_mask(texts, others, pa.array([write(value) for value in numbers.filter(others).to_pylist()], pa.string()))
+
+
+def _times_as_json(times: pa.Array) -> pa.StringArray:
+    """Return days, or times in milliseconds, an instant in UTC; a year of more than four digits has a sign."""
+    zone = ""
+    if pa.types.is_timestamp(times.type):
+        zone = "" if times.type.tz is None else "Z"
+        times = pc.floor_temporal(times.cast(pa.timestamp(times.type.unit)), unit="millisecond").cast(pa.timestamp("ms"))
+    signed = pc.replace_substring_regex(times.cast(pa.string()), r"^(\d{5})", r"+\1")
+    return pc.binary_join_element_wise('"', pc.replace_substring(signed, " ", "T"), zone, '"', "")
 
 
 def _value_as_json(value: object, write: Callable[..., str]) -> str:
@@ -83,8 +128,6 @@ def _double(value: float) -> str:
 
 
 def _float(value: float) -> str:
-    import numpy as np
-
     return _java_number(value, np.format_float_scientific(np.float32(value), unique=True, trim="-"))
 
 

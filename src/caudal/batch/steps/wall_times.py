@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -26,8 +27,8 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
     stage : Place, the Parquet files' folder
     columns : columns of wall time (TIMESTAMP_NTZ)
     """
-    changes = clock_changes(tz)
-    if not columns or not changes:
+    spans = [_span(change) for change in clock_changes(tz)]
+    if not columns or not spans:
         return []
     counts = {column: [0, 0] for column in columns}
     paths: list[Place] = list(stage.rglob("*.parquet"))
@@ -36,7 +37,7 @@ def odd_wall_times(stage: Place, columns: Sequence[str], tz: str) -> list[str]:
             names = {file.schema_arrow.field(place).name for place in range(len(file.schema_arrow))}
             for group in range(file.num_row_groups):
                 for column in [column for column in columns if column in names]:
-                    near = _changes_within(file.metadata.row_group(group), column, changes)
+                    near = _spans_within(file.metadata.row_group(group), column, spans)
                     if near:
                         twice, never = _counted(file.read_row_group(group, [column]).column(column), near)
                         counts[column][0] += twice
@@ -61,32 +62,41 @@ def _sentences(column: str, twice: int, never: int, tz: str) -> list[str]:
     return sentences
 
 
-def _span(change: ClockChange) -> tuple[dt.datetime, dt.datetime]:
-    """Return the wall times that a change leaves out, or shows twice."""
+@dataclass(frozen=True)
+class _Span:
+    """The wall times that a change of clocks leaves out, or shows twice: from the first one to before the last one."""
+
+    first: dt.datetime
+    last: dt.datetime
+    left_out: bool
+
+
+def _span(change: ClockChange) -> _Span:
     ends = sorted((change.at_s + change.before_s, change.at_s + change.after_s))
     first, last = (_EPOCH + dt.timedelta(seconds=end) for end in ends)
-    return first, last
+    return _Span(first, last, left_out=change.ahead_s > 0)
 
 
-def _changes_within(group: Any, column: str, changes: Sequence[ClockChange]) -> list[ClockChange]:
+def _spans_within(group: Any, column: str, spans: Sequence[_Span]) -> Sequence[_Span]:
+    """Return the spans of which the column's values in a row group may hold a time, by its statistics."""
     for place in range(group.num_columns):
         chunk = group.column(place)
         if chunk.path_in_schema == column:
             statistics = chunk.statistics
             if statistics is None or not statistics.has_min_max:
-                return list(changes)
+                return spans
             low, high = statistics.min, statistics.max
-            return [change for change in changes if _span(change)[0] <= high and _span(change)[1] > low]
+            return [span for span in spans if span.first <= high and span.last > low]
     return []
 
 
-def _counted(values: Any, changes: Sequence[ClockChange]) -> tuple[int, int]:
+def _counted(values: Any, spans: Sequence[_Span]) -> tuple[int, int]:
     values = values.cast(pa.timestamp("us"))
     twice = never = 0
-    for change in changes:
-        first, last = (pa.scalar(end, pa.timestamp("us")) for end in _span(change))
+    for span in spans:
+        first, last = (pa.scalar(end, pa.timestamp("us")) for end in (span.first, span.last))
         count = pc.sum(pc.and_(pc.greater_equal(values, first), pc.less(values, last))).as_py() or 0
-        if change.ahead_s > 0:
+        if span.left_out:
             never += count
         else:
             twice += count

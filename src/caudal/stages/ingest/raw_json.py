@@ -41,14 +41,14 @@ def _add_raw(
         if pc.any(is_faulty).as_py():
             faulty = batch.filter(is_faulty)
             read = faulty.columns[kept : kept + len(names)]
-            texts = rows_as_json(read, names) if names else ["{}"] * len(faulty)
+            texts = rows_as_json(read, names).to_pylist() if names else ["{}"] * len(faulty)
             if has_lines:
                 lines = faulty.column(columns.index("_line"))
                 line_columns, line_names = [lines], ["_line"]
                 if "_number" in columns:
                     line_columns.append(faulty.column(columns.index("_number")))
                     line_names.append("_line_number")
-                line_texts = rows_as_json(line_columns, line_names)
+                line_texts = rows_as_json(line_columns, line_names).to_pylist()
                 is_line = lines.is_valid().to_pylist()
                 texts = [line if of_line else text for line, text, of_line in zip(line_texts, texts, is_line, strict=True)]
             for place, text in zip(pc.indices_nonzero(is_faulty).to_pylist(), texts, strict=True):

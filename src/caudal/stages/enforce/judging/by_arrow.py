@@ -32,14 +32,17 @@ from caudal.stages.enforce.judging.content import COUNTED, MOST_BYTES, RAW, SEGM
 from caudal.storage.place import Place, Remote, remove
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import DataType
 
 NULL = "__HIVE_DEFAULT_PARTITION__"  # how Spark names the folder of null
 MEASURED = ("array<float>", "array<double>")
 PENDING_BYTES = 4 << 20
-"""Bytes of rows that a task collects before it writes them, as a row group for each folder."""
-PENDING_BYTES_WIDE = 64 << 20  # of many columns, each of which has a header and figures in every row group
+"""Bytes of rows that a task collects before it writes them, as a row group for each folder: few, since rows may hold images and many tasks
+write at once."""
+PENDING_BYTES_FLAT = 64 << 20
+"""The same for many columns, each of which has a header and figures in every row group, and on an engine whose workers share a process."""
 _ATTEMPTS = "_attempts"
 _FLAT = {"string", "boolean", "byte", "short", "integer", "long", "float", "double", "date", "timestamp", "timestamp_ntz"}
 
@@ -136,20 +139,23 @@ def _worker(
     """Return the function that each task runs: it writes the task's rows and yields its files' names, the folders that they belong to, and the
     counts of flags."""
 
+    has_images = stored is not None and any(pa.types.is_binary(field.type) for field in stored.schema)
+    is_flat = (stored is not None or len(columns) > WIDE_COLUMNS) and not has_images
+    most_bytes = PENDING_BYTES_FLAT if is_flat else PENDING_BYTES
+
     def write_rows(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
         # In the order of the tasks, since the order of files decides the last digit of a mean.
         task = context.partitionId() if context is not None else 0
         files: dict[str, _File] = {}
         pending_bytes = 0
-        for piece in pieces:
+        for piece in _in_larger_pieces(pieces, columns):
             pending_bytes += piece.nbytes
-            named = pa.RecordBatch.from_arrays(piece.columns, columns)
-            for folder, rows in _split_by_folder(named if stored is None else stored.of(named), by):
+            for folder, rows in _split_by_folder(piece if stored is None else stored.of(piece), by):
                 if folder not in files:
                     files[folder] = _File(f"{attempts}/part-{task:05d}-{uuid.uuid4()}.parquet", stored is None)
                 files[folder].add(rows)
-            if pending_bytes > (PENDING_BYTES_WIDE if len(columns) > WIDE_COLUMNS else PENDING_BYTES):
+            if pending_bytes > most_bytes:
                 pending_bytes = 0
                 for file in files.values():
                     file.write()
@@ -162,6 +168,24 @@ def _worker(
         )
 
     return write_rows
+
+
+def _in_larger_pieces(pieces: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield rows in pieces of some megabytes: engines hand over a few thousand rows at a time, and each piece is divided among many folders."""
+    collected: list[pa.RecordBatch] = []
+    collected_bytes = 0
+    for piece in pieces:
+        collected.append(pa.RecordBatch.from_arrays(piece.columns, columns))
+        collected_bytes += piece.nbytes
+        if collected_bytes > PENDING_BYTES:
+            yield _one(collected)
+            collected, collected_bytes = [], 0
+    if collected:
+        yield _one(collected)
+
+
+def _one(pieces: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    return pieces[0] if len(pieces) == 1 else pa.concat_batches(pieces)
 
 
 @dataclass(frozen=True)
@@ -184,14 +208,11 @@ class _StoredRows:
         lacking = pc.and_(pc.equal(typed.column(VERDICT), "quarantined"), pc.is_null(typed.column(RAW)))
         if not pc.any(lacking).as_py():
             return typed
-        row_texts = iter(
-            rows_as_json([_without_images(typed.column(name).filter(lacking)) for name in self.json_columns], self.json_columns)
-        )
-        raw = [
-            next(row_texts) if lacks else text
-            for text, lacks in zip(typed.column(RAW).to_pylist(), lacking.to_pylist(), strict=True)
-        ]
-        return typed.set_column(typed.schema.get_field_index(RAW), RAW, pa.array(raw, pa.string()))
+        rows = typed.filter(lacking)
+        values = [_without_images(rows.column(name)) for name in self.json_columns]
+        texts = rows_as_json(values, self.json_columns) if values else pa.array(["{}"] * len(rows), pa.string())
+        raw = pc.replace_with_mask(typed.column(RAW), lacking, texts)
+        return typed.set_column(typed.schema.get_field_index(RAW), RAW, raw)
 
 
 def _without_images(column: pa.Array) -> pa.Array:
@@ -203,21 +224,36 @@ def _without_images(column: pa.Array) -> pa.Array:
 
 def _split_by_folder(piece: pa.RecordBatch, by: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield the rows of each folder, without the columns that the folder's name holds."""
-    folders = pc.binary_join_element_wise(
-        *(pc.binary_join_element_wise(f"{name}=", pc.fill_null(piece.column(name).cast(pa.string()), NULL), "") for name in by), "/"
-    )
+    names, folder_of_row = _folders(piece, by)
     rows = piece.select([name for name in piece.schema.names if name not in by])
-    coded = folders.dictionary_encode()
-    distinct = coded.dictionary.to_pylist()
-    if len(distinct) == 1:
-        yield distinct[0], rows
+    if len(names) == 1:
+        yield names[0], rows
         return
     # One sort instead of a filter for each folder; rows of a folder keep their order.
-    places = np.argsort(coded.indices.to_numpy(), kind="stable")
-    sorted_rows = rows.take(pa.array(places))
-    ends = np.cumsum(np.bincount(coded.indices.to_numpy(), minlength=len(distinct)))
-    for folder, start, end in zip(distinct, [0, *ends[:-1]], ends, strict=True):
+    sorted_rows = rows.take(pa.array(np.argsort(folder_of_row, kind="stable")))
+    ends = np.cumsum(np.bincount(folder_of_row))
+    for folder, start, end in zip(names, [0, *ends[:-1]], ends, strict=True):
         yield folder, sorted_rows.slice(start, end - start)
+
+
+def _folders(piece: pa.RecordBatch, by: Sequence[str]) -> tuple[list[str], NDArray[np.int64]]:
+    """Return the names of the folders that have rows, and for each row its folder's place among them."""
+    codes: NDArray[np.int64] = np.zeros(len(piece), np.int64)
+    labels: list[list[str]] = []
+    for name in by:
+        coded = piece.column(name).dictionary_encode()
+        values = coded.dictionary.cast(pa.string()).to_pylist()
+        codes = codes * (len(values) + 1) + np.asarray(coded.indices.fill_null(len(values)))
+        labels.append([f"{name}={value}" for value in [*values, NULL]])
+    distinct, folder_of_row = np.unique(codes, return_inverse=True)
+    names = []
+    for code in distinct.tolist():
+        parts = []
+        for values_of_column in reversed(labels):
+            code, place = divmod(code, len(values_of_column))
+            parts.append(values_of_column[place])
+        names.append("/".join(reversed(parts)))
+    return names, folder_of_row
 
 
 class _File:
@@ -228,6 +264,7 @@ class _File:
         self.counts: list[int] = []
         self._pending: list[pa.RecordBatch] = []
         self._as_spark = as_spark
+        self._file: pa.OSFile | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def add(self, rows: pa.RecordBatch) -> None:
@@ -245,8 +282,9 @@ class _File:
         if self._writer is None:
             # Measured numbers hardly ever repeat: a dictionary of them would take time and save no space. Nor do bytes.
             plain = [field.name for field in rows.schema if not (pa.types.is_nested(field.type) or pa.types.is_binary(field.type))]
+            self._file = pa.OSFile(self.path, "wb")
             self._writer = pq.ParquetWriter(
-                self.path, rows.schema, use_dictionary=plain, write_page_checksum=True, store_schema=self._as_spark
+                self._file, rows.schema, use_dictionary=plain, write_page_checksum=True, store_schema=self._as_spark
             )
         self._writer.write_table(rows)
         self._pending.clear()
@@ -255,4 +293,6 @@ class _File:
         """Write the remaining rows and the file's footer."""
         self.write()
         assert self._writer is not None  # a file has been opened for some rows
+        assert self._file is not None
         self._writer.close()
+        self._file.close()
