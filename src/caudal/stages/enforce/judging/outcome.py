@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from caudal.errors import ExpectationStopped
 from caudal.stages.enforce.declared import DeclaredExpectation, Figures, TableExpectation
 from caudal.stages.enforce.judging import profile
-from caudal.storage.place import Place, readable
+from caudal.storage.parquet import open_written
+from caudal.storage.place import Place
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -114,7 +114,8 @@ def _reasons(files: Sequence[Place], rules: set[str]) -> tuple[Counter[str], int
     by_reason: Counter[str] = Counter()
     rows = unreadable = 0
     for path in files:
-        row_reasons: pa.ChunkedArray = pq.read_table(readable(path), columns=["_reasons"], partitioning=None).column("_reasons")
+        with open_written(path) as file:
+            row_reasons: pa.ChunkedArray = file.read(["_reasons"], use_threads=False).column("_reasons")
         rows += len(row_reasons)
         for pair in pc.value_counts(pc.list_flatten(row_reasons)).to_pylist():
             by_reason[pair["values"]] += pair["counts"]

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caudal.engine.settings import usable_cores
-from caudal.storage.place import Place, readable
+from caudal.storage.parquet import count_file_rows, open_written
+from caudal.storage.place import Place
 from caudal.storage.storage_errors import translate_storage_errors
 
 Value: TypeAlias = str | bytes | float | Decimal | dt.date | dt.time | None
@@ -79,7 +80,7 @@ def parquet(folder: Place) -> list[Place]:
 
 def count_rows(files: Sequence[Place]) -> int:
     """Return how many rows the files have, by their footers."""
-    return sum(pq.read_metadata(readable(file)).num_rows for file in files)
+    return sum(map(count_file_rows, files))
 
 
 def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
@@ -89,7 +90,8 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
     and greatest of a text column (very long texts), they are None.
     """
     with ThreadPoolExecutor(usable_cores()) as threads:
-        parts = list(threads.map(_profile_file, files))  # joined in the files' order, which decides the last digit of a mean
+        groups = _groups(files, list(threads.map(count_file_rows, files)))
+        parts = list(threads.map(_profile_files, groups))  # joined in the files' order, which decides the last digit of a mean
     by_column: dict[str, RunningFigures] = {}
     for part in parts:
         for name, more in part.items():
@@ -97,22 +99,54 @@ def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
     return {name: running.as_dict() for name, running in by_column.items()}
 
 
-def _profile_file(path: Place) -> dict[str, RunningFigures]:
-    """Return the figures of one file's columns."""
-    with translate_storage_errors(path), pq.ParquetFile(readable(path)) as file:
-        kinds = {
-            field.name: field.type for field in file.schema_arrow if not field.name.startswith("_") and not _is_nested(field.type)
-        }
-        by_column = {name: RunningFigures(number=_is_number(kind)) for name, kind in kinds.items()}
-        numbers = [name for name, figures in by_column.items() if figures.number]
-        for name, nulls, least, greatest, bounds_known in _read_footer(file, [name for name in kinds if name not in numbers]):
-            by_column[name].nulls += nulls
-            by_column[name].bound(least, greatest)
-            by_column[name].bounds_unknown |= not bounds_known
-        for batch in file.iter_batches(BATCH_ROWS, columns=numbers) if numbers else ():
-            for name in numbers:
-                _add_values(by_column[name], batch.column(name))
+def _groups(files: Sequence[Place], rows_of_files: Sequence[int]) -> list[list[Place]]:
+    """Return the files in their order, in groups of some `BATCH_ROWS` rows: the figures of many small files take as long as those of one."""
+    groups: list[list[Place]] = []
+    rows = BATCH_ROWS
+    for file, file_rows in zip(files, rows_of_files, strict=True):
+        if rows + file_rows > BATCH_ROWS:
+            groups.append([])
+            rows = 0
+        groups[-1].append(file)
+        rows += file_rows
+    return groups
+
+
+def _profile_files(files: Sequence[Place]) -> dict[str, RunningFigures]:
+    """Return the figures of the columns of some files."""
+    by_column: dict[str, RunningFigures] = {}
+    collected: list[pa.RecordBatch] = []
+    for path in files:
+        with translate_storage_errors(path), open_written(path) as file:
+            kinds = {
+                field.name: field.type
+                for field in file.schema_arrow
+                if not field.name.startswith("_") and not _is_nested(field.type)
+            }
+            for name, kind in kinds.items():
+                by_column.setdefault(name, RunningFigures(number=_is_number(kind)))
+            numbers = [name for name, kind in kinds.items() if _is_number(kind)]
+            for name, nulls, least, greatest, bounds_known in _read_footer(file, [name for name in kinds if name not in numbers]):
+                by_column[name].nulls += nulls
+                by_column[name].bound(least, greatest)
+                by_column[name].bounds_unknown |= not bounds_known
+            for batch in file.iter_batches(BATCH_ROWS, columns=numbers, use_threads=False) if numbers else ():
+                if collected and (
+                    sum(map(len, collected)) + len(batch) > BATCH_ROWS or not collected[0].schema.equals(batch.schema)
+                ):
+                    _add_rows(by_column, collected)
+                    collected = []
+                collected.append(batch)
+    if collected:
+        _add_rows(by_column, collected)
     return by_column
+
+
+def _add_rows(by_column: dict[str, RunningFigures], batches: Sequence[pa.RecordBatch]) -> None:
+    """Add the numbers of rows to the figures of their columns."""
+    rows = pa.Table.from_batches(batches)
+    for name in rows.column_names:
+        _add_values(by_column[name], rows.column(name))
 
 
 def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[str, int, Value, Value, bool]]:
@@ -137,7 +171,7 @@ def _read_footer(file: pq.ParquetFile, names: Sequence[str]) -> Iterator[tuple[s
                 yield column.path_in_schema, nulls, None, None, nulls == column.num_values
 
 
-def _add_values(running: RunningFigures, values: pa.Array) -> None:
+def _add_values(running: RunningFigures, values: pa.ChunkedArray) -> None:
     running.nulls += values.null_count
     if not pa.types.is_floating(values.type):
         bounds = pc.min_max(values).as_py()

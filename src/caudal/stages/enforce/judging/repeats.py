@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from caudal.engine.settings import usable_cores
 from caudal.stages.enforce.judging.content import REASONS
 from caudal.stages.enforce.judging.profile import parquet
-from caudal.storage.parquet import WRITTEN
+from caudal.storage.parquet import WRITTEN, count_file_rows, open_written
 from caudal.storage.place import Place, overwrite, readable, relative_path, writable
 
 if TYPE_CHECKING:
@@ -84,14 +84,15 @@ def move_repeats(folder: Place, verdicts: Sequence[str], waiting: str, keys: Seq
 
 def _find_repeats(files: Sequence[tuple[Place, bool]], keys: Sequence[Key], rules: set[str]) -> list[Mask]:
     """Return for each file (given with whether its rows have reasons) which of its rows have a key that occurs more than once in all files."""
-    lengths = [pq.read_metadata(readable(file)).num_rows for file, _ in files]
+    lengths = [count_file_rows(file) for file, _ in files]
     ends = np.cumsum(lengths)
     if ends[-1] > MANY:
         return [np.ones(length, bool) for length in lengths]
     names = list(dict.fromkeys(name for key in keys for name in key.columns))
     tables, unread_of = [], []
     for (file, reasons), length in zip(files, lengths, strict=True):
-        table = pq.read_table(readable(file), columns=[*names, REASONS] if reasons else names, partitioning=None)
+        with open_written(file) as opened:
+            table = opened.read([*names, REASONS] if reasons else names, use_threads=False)
         unread_of.append(_unreadable(table.column(REASONS), rules) if reasons else np.zeros(length, bool))
         tables.append(table)
     unread = np.concatenate(unread_of)
