@@ -68,7 +68,9 @@ def _numbers_as_json(numbers: pa.Array) -> pa.StringArray:
     if not pc.any(others).as_py():
         return texts
     write = _writer(numbers.type)
-    return pc.replace_with_mask(texts, others, pa.array([write(value) for value in numbers.filter(others).to_pylist()], pa.string()))
+    return pc.replace_with_mask(
+        texts, others, pa.array([write(value) for value in numbers.filter(others).to_pylist()], pa.string())
+    )
 
 
 def _times_as_json(times: pa.Array) -> pa.StringArray:

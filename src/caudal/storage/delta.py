@@ -169,7 +169,9 @@ def staged(folder: Place, below: Place) -> list[DataFile]:
 
         with translate_storage_errors(path):
             opened = readable(path)
-            with pq.ParquetFile(opened, pre_buffer=False) as file:  # `read_metadata` looks for a file system for each path, which takes longer
+            with pq.ParquetFile(
+                opened, pre_buffer=False
+            ) as file:  # `read_metadata` looks for a file system for each path, which takes longer
                 rows = file.metadata.num_rows
         days = [part.partition("=")[2] for part in relative_path(path, below).parts if part.startswith(f"{DAY}=")]
         day = days[0] if days and days[0] != NO_DAY else None

@@ -77,7 +77,9 @@ def test_times_in_years_of_more_or_fewer_than_four_digits(spark: Any) -> None:
     """Some that Python's calendar has not."""
     micros = [253402300800001234, 760206902400000000, -62135596800000001, -62167219200000001, -92135596800000000, -1]
     frame = spark.createDataFrame([(value,) for value in micros], "value bigint").selectExpr(
-        "timestamp_micros(value) AS i", "cast(timestamp_micros(value) AS timestamp_ntz) AS w", "date_from_unix_date(value div 86400000000) AS d"
+        "timestamp_micros(value) AS i",
+        "cast(timestamp_micros(value) AS timestamp_ntz) AS w",
+        "date_from_unix_date(value div 86400000000) AS d",
     )
     expected = [row[0] for row in frame.select(F.to_json(F.struct("*"))).collect()]
     table: pa.Table = frame.toArrow().combine_chunks()

@@ -75,9 +75,10 @@ def judged_outcome(
 ) -> JudgingOutcome:
     """Return the outcome of the frame written to a folder; ``count_warnings`` returns how many rows break each rule that only warns."""
     good_files, bad_files = profile.parquet(written / GOOD), profile.parquet(written / QUARANTINED)
-    good = profile.count_rows(good_files)
+    written_rows = profile.profile(good_files)
+    good = written_rows.rows
     reasons, quarantined, unreadable = _reasons(bad_files, {expectation.name for expectation in expectations})
-    figures = Figures(good, profile.profile(good_files), history, now, tz)
+    figures = Figures(good, written_rows.columns, history, now, tz)
     judged = good + quarantined - unreadable
     warnings = count_warnings() if good + quarantined else {}
     checks, stopping = [], []

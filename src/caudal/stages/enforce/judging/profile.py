@@ -21,12 +21,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from caudal.engine.settings import usable_cores
-from caudal.storage.parquet import count_file_rows, open_written
+from caudal.storage.parquet import open_written
 from caudal.storage.place import Place
 from caudal.storage.storage_errors import translate_storage_errors
 
 Value: TypeAlias = str | bytes | float | Decimal | dt.date | dt.time | None
 BATCH_ROWS = 1 << 17
+GROUP_BYTES = 4 << 20
 
 
 @dataclass
@@ -78,46 +79,53 @@ def parquet(folder: Place) -> list[Place]:
     return sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith((".", "_")))
 
 
-def count_rows(files: Sequence[Place]) -> int:
-    """Return how many rows the files have, by their footers."""
-    return sum(map(count_file_rows, files))
+@dataclass(frozen=True)
+class Profile:
+    """The number of rows of some files, and the figures of their columns by name (`RunningFigures.as_dict`)."""
+
+    rows: int
+    columns: dict[str, dict[str, object]]
 
 
-def profile(files: Sequence[Place]) -> dict[str, dict[str, object]]:
-    """Return the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
+def profile(files: Sequence[Place]) -> Profile:
+    """Return the rows and the figures of each column of a flat type: ``{nulls, min, max}``, for numbers ``mean`` and ``stddev`` too.
 
     Columns whose names begin with ``_`` are internal and left out. Times are ISO text. Where a file does not hold the least
     and greatest of a text column (very long texts), they are None.
     """
     with ThreadPoolExecutor(usable_cores()) as threads:
-        groups = _groups(files, list(threads.map(count_file_rows, files)))
-        parts = list(threads.map(_profile_files, groups))  # joined in the files' order, which decides the last digit of a mean
+        parts = list(
+            threads.map(_profile_files, _groups(files))
+        )  # joined in the files' order, which decides the last digit of a mean
     by_column: dict[str, RunningFigures] = {}
-    for part in parts:
+    for _, part in parts:
         for name, more in part.items():
             by_column.setdefault(name, RunningFigures(number=more.number)).join(more)
-    return {name: running.as_dict() for name, running in by_column.items()}
+    return Profile(sum(rows for rows, _ in parts), {name: running.as_dict() for name, running in by_column.items()})
 
 
-def _groups(files: Sequence[Place], rows_of_files: Sequence[int]) -> list[list[Place]]:
-    """Return the files in their order, in groups of some `BATCH_ROWS` rows: the figures of many small files take as long as those of one."""
+def _groups(files: Sequence[Place]) -> list[list[Place]]:
+    """Return the files in their order, in groups of some `GROUP_BYTES`: the figures of many small files take as long as those of one."""
     groups: list[list[Place]] = []
-    rows = BATCH_ROWS
-    for file, file_rows in zip(files, rows_of_files, strict=True):
-        if rows + file_rows > BATCH_ROWS:
+    group_bytes = 0
+    for file in files:
+        file_bytes = file.stat().st_size
+        if not groups or group_bytes + file_bytes > GROUP_BYTES:
             groups.append([])
-            rows = 0
+            group_bytes = 0
         groups[-1].append(file)
-        rows += file_rows
+        group_bytes += file_bytes
     return groups
 
 
-def _profile_files(files: Sequence[Place]) -> dict[str, RunningFigures]:
-    """Return the figures of the columns of some files."""
+def _profile_files(files: Sequence[Place]) -> tuple[int, dict[str, RunningFigures]]:
+    """Return the number of rows and the figures of the columns of some files."""
+    rows = 0
     by_column: dict[str, RunningFigures] = {}
     collected: list[pa.RecordBatch] = []
     for path in files:
         with translate_storage_errors(path), open_written(path) as file:
+            rows += file.metadata.num_rows
             kinds = {
                 field.name: field.type
                 for field in file.schema_arrow
@@ -139,7 +147,7 @@ def _profile_files(files: Sequence[Place]) -> dict[str, RunningFigures]:
                 collected.append(batch)
     if collected:
         _add_rows(by_column, collected)
-    return by_column
+    return rows, by_column
 
 
 def _add_rows(by_column: dict[str, RunningFigures], batches: Sequence[pa.RecordBatch]) -> None:
