@@ -11,11 +11,12 @@ from caudal.declarations.alert import webhook as webhook  # Return a webhook.
 from caudal.declarations.connection import files as files  # Return a source of files that match ``pattern``.
 from caudal.declarations.connection import folder as folder  # Return a source of samples from files dropped in a folder.
 from caudal.declarations.connection import http as http  # Return a source of files, or of answers in pages, behind ``urls``.
-from caudal.declarations.connection import kafka as kafka  # Return a source of samples from a Kafka topic.
+from caudal.declarations.connection import kafka as kafka  # Return a source of samples from a Kafka topic; of one whose messages are rows, `events`.
 from caudal.declarations.connection import simulated as simulated  # Return a source whose raw files the function ``write`` creates.
 from caudal.declarations.connection import socket as socket  # Return a source of samples from a TCP server.
 from caudal.declarations.connection import stream as stream  # Return a source of samples from the embedded log.
 from caudal.declarations.database import database as database  # Return a source of a database's rows; give its ``url``, or the variable that holds it (``env``), and a table …
+from caudal.declarations.events import events as events  # Return a source of the messages of a Kafka topic, each a row, with ``kafka_partition, kafka_offset, kafka_tim…
 from caudal.declarations.format import fixed_width as fixed_width  # Return the format of lines whose columns are at fixed positions.
 from caudal.declarations.holdout import holdout as holdout  # Return a holdout: rows that are never trained on, and used once, to score a version that is promoted.
 from caudal.declarations.images import images as images  # Return a source of images, one row each: ``path, label, sha256, bytes, width, height, format, modified_at, co…
@@ -94,6 +95,7 @@ __all__ = [
     "drop",
     "embed",
     "env",
+    "events",
     "every",
     "fact",
     "fair",

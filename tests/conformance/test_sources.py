@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sqlite3
 import threading
@@ -17,8 +18,10 @@ import pytest
 
 from caudal.declarations.connection import Connection, files, http, simulated
 from caudal.declarations.database import database
+from caudal.declarations.events import events
 from caudal.declarations.images import images
 from caudal.errors import SourceProblem
+from caudal.messaging.broker import Broker
 from caudal.stages.ingest import Arrival, KnownFile, arrivals, fetched_kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
@@ -79,8 +82,22 @@ def over_images(folder: Path) -> Iterator[tuple[Connection, Connection]]:
     yield images("rows/*.jpg"), images("rows/none.csv")
 
 
+@contextmanager
+def over_kafka(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    kafka = pytest.importorskip("confluent_kafka")
+    with Broker(folder.parent / "broker", heap="256m") as broker:
+        producer = kafka.Producer({"bootstrap.servers": broker.address})
+        for i in range(1000):
+            producer.produce("rows", json.dumps({"a": i, "b": i * i}), partition=0)
+        assert producer.flush(60) == 0
+        yield events("rows", servers=broker.address), events("none.csv", servers=broker.address)
+
+
 def text(one: Arrival) -> str:
     """Return the rows of an arrival as CSV."""
+    if one.path.startswith("kafka:"):
+        rows = map(json.loads, one.local.read_text().splitlines())
+        return "a,b\n" + "".join(f"{row['a']},{row['b']}\n" for row in rows)
     if not one.name.endswith(".parquet"):
         return one.local.read_text()
     if one.path.startswith("images:"):
@@ -100,6 +117,7 @@ EXAMPLES: dict[str, Callable[[Path], object]] = {
     "simulated": over_simulation,
     "database": over_sqlite,
     "images": over_images,
+    "events": over_kafka,
 }
 
 

@@ -278,13 +278,19 @@ def stream(*, channels: Sequence[str], wire: str = "packed", partitions: int = 2
 def kafka(
     topic: str,
     *,
-    channels: Sequence[str],
+    channels: Sequence[str] = (),
     wire: str = "packed",
     servers: str | None = None,
     starting: Literal["earliest", "latest"] = "earliest",
     **options: object,
 ) -> Kafka:
-    """Return a source of samples from a Kafka topic."""
+    """Return a source of samples from a Kafka topic; of one whose messages are rows, `events`."""
+    if not channels:
+        raise DeclarationProblem(
+            f"Topic '{topic}' is declared without the channels of its samples.",
+            fix="Name them with channels=; a topic whose messages are rows is declared by cd.events(topic, schema=...).",
+            where=str(outside()),
+        )
     return Kafka(topic, tuple(channels), wire, servers, starting, options)
 
 

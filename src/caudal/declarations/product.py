@@ -13,6 +13,7 @@ from caudal.declarations.connection import CHANNELLED, Connection
 from caudal.declarations.custom import CustomNode
 from caudal.declarations.declared import Function, name_of, names_of
 from caudal.declarations.duration import seconds
+from caudal.declarations.events import Events
 from caudal.declarations.expectation import Expectation
 from caudal.declarations.governance import Governance
 from caudal.declarations.holdout import Holdout, holdout_of
@@ -104,6 +105,9 @@ class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitori
                 )
             )
             event_time = event_time or "at"
+        if isinstance(connection, Events):
+            connection = replace(connection, schema=schema or connection.schema)
+            schema = connection.row_schema(connection.schema)
         if isinstance(connection, Images):
             if schema is not None:
                 raise DeclarationProblem(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT, ORDER, ENDINGS = "json", 12, (".json", ".jsonl", ".ndjson")
 IS_TEXT = True
-OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records")
+OPTIONS = ("encoding", "null", "timestamp_format", "date_format", "records", "lines")
 MOST_KEYS = 10_000
 _LOCAL_BYTES = 8 << 20  # the largest file whose keys are collected in this process; Spark's workers collect those of larger ones
 _TRIED_LINES = 100
@@ -64,10 +64,10 @@ def inspect(spark: SparkSession, file: RawFile, options: Options, expected: tupl
     if not head:
         raise SourceProblem(f"'{file.name}' holds no line.", fix="Deliver the file again, or move it away.", file=file.name)
     line_end = "\r" if survey.bare_returns else "\n"
-    spans_lines = not _has_lines(encoding) or _runs_over_lines(head, line_end)
+    spans_lines = not options.get("lines") and (not _has_lines(encoding) or _runs_over_lines(head, line_end))
     dialect = (("encoding", codecs.lookup(encoding).name), ("line_end", line_end), ("whole", str(spans_lines).lower()))
     all_keys = _keys(spark, file, dict(dialect))
-    _check_keys(file, all_keys, head)
+    _check_keys(file, all_keys, head, may_be_none=bool(options.get("lines")))
     names = tuple(sorted(all_keys.names))
     check_names(file, names)
     return Inspected(file, Physical("json", tuple(PhysicalColumn(name, "text", "JSON") for name in names), dialect))
@@ -183,8 +183,8 @@ def _lines(file: RawFile, encoding: str, line_end: str, spans_lines: bool) -> It
             yield line.removeprefix("\ufeff") if not number else line, ""
 
 
-def _check_keys(file: RawFile, all_keys: Keys, head: str) -> None:
-    """Raise SourceProblem where keys cannot be columns."""
+def _check_keys(file: RawFile, all_keys: Keys, head: str, may_be_none: bool) -> None:
+    """Raise SourceProblem where keys cannot be columns, or where there are none, which only a file of lines may have: each is set aside."""
     if all_keys.repeated:
         raise SourceProblem(
             f"'{file.name}' has an object with the key '{all_keys.repeated[0]}' twice: {all_keys.repeated[1]}",
@@ -192,7 +192,7 @@ def _check_keys(file: RawFile, all_keys: Keys, head: str) -> None:
             file=file.name,
             column=all_keys.repeated[0],
         )
-    if not all_keys.names:
+    if not all_keys.names and not may_be_none:
         raise SourceProblem(
             f"'{file.name}' holds no JSON object; it begins with {head[:40]!r}.",
             fix="Write one object a line, or arrays of objects.",

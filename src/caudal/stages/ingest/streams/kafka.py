@@ -130,6 +130,11 @@ class KafkaTap(Tap):
 
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages; offsets that no reader sees (markers of transactions) are skipped."""
+        for messages in self.messages(start, end):
+            yield _messages(messages[0].partition() or 0, messages)
+
+    def messages(self, start: Offsets, end: Offsets) -> Iterator[list[Message]]:
+        """Yield the messages of each partition that has some, in order of their offsets."""
         from confluent_kafka import KafkaError
 
         spans = {number: span for number, span in enumerate(zip(start, end, strict=True)) if span[0] < span[1]}
@@ -157,7 +162,7 @@ class KafkaTap(Tap):
             cut = bisect_left(messages, high, key=lambda message: message.offset() or 0)
             self._ahead[number] = messages[cut:]
             if cut:
-                yield _messages(number, messages[:cut])
+                yield messages[:cut]
 
     def identity(self) -> tuple[str | None, ...]:
         """Return the topic's id (KIP-516), which is unique even among topics of the same name."""

@@ -1,0 +1,188 @@
+"""Land the messages of a Kafka topic, each a row: those beyond the offsets that were landed, in files of some megabytes.
+
+A file is named by the offsets that it begins and ends with, and holds for each message its position. So the same messages are the same
+file, and equal messages at two positions are two rows. Where the next landing begins is noted with the files themselves: a run that dies
+lands nothing, or all that it notes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from caudal.declarations.connection import Connection, Http, Kafka
+from caudal.declarations.events import Events, events
+from caudal.errors import EnvironmentProblem, SourceProblem
+from caudal.extras import require
+from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
+from caudal.stages.ingest.message_rows import Names, NoRow, Position, line_of
+from caudal.stages.ingest.streams.kafka import KafkaTap, servers
+from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable
+from caudal.stages.ingest.web import Client
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+__all__ = ["events", "fetch"]
+
+FILE_BYTES = 64 << 20
+
+
+@fetches("events")
+def fetch(
+    connection: Connection, *, data: Path | None, scratch: Path, landed: Mapping[str, KnownFile], clock: Clock
+) -> list[Arrival]:
+    """Return files of the messages that have come since the last landing, up to those that are there now."""
+    assert isinstance(connection, Events)
+    folder = f"kafka:{connection.topic}/{_declaration_key(connection)}"
+    noted = _newest_notes(folder, landed)
+    topic = Kafka(connection.topic, (), servers=connection.servers, starting=connection.starting, options=connection.client)
+    try:
+        tap = KafkaTap(topic)
+    except EnvironmentProblem as problem:
+        transient = "does not answer" in str(problem)
+        raise SourceProblem(problem.what, fix=problem.fix, topic=connection.topic, transient=transient) from None
+    try:
+        return _fetch(connection, tap, folder, noted, scratch, int(clock() * 1e9))
+    except SourceUnavailable as problem:
+        raise SourceProblem(problem.what, fix=problem.fix, topic=connection.topic, transient=True) from None
+    finally:
+        tap.close()
+
+
+def _fetch(
+    connection: Events, tap: KafkaTap, folder: str, noted: Mapping[str, Any] | None, scratch: Path, at_ns: int
+) -> list[Arrival]:
+    start: Offsets | None = None if noted is None else tuple(noted["offsets"])
+    identity = [name for name in tap.identity() if name is not None]
+    if noted is not None and identity and noted["topic"] and noted["topic"] != identity:
+        raise SourceProblem(
+            f"Kafka's topic '{connection.topic}' was deleted and made anew since its messages were landed.",
+            fix="Raise epoch= of cd.events: the source is then what the new topic holds. What was landed before is kept in the lake.",
+            topic=connection.topic,
+        )
+    try:
+        start, last = _ends(tap, start, 1 << 62)
+    except SourceUnavailable:
+        raise
+    except EnvironmentProblem as problem:  # offsets that the topic does not hold any more
+        raise SourceProblem(
+            problem.what.replace("the stream continues", "the next message to land is"),
+            fix="Messages were deleted before they were landed: retain them longer, or raise epoch= of cd.events, "
+            "and the source begins anew with what the topic holds.",
+            topic=connection.topic,
+        ) from None
+    arrivals: list[Arrival] = []
+    schemas = _Schemas(connection.registry)
+    first = start
+    while first != last:
+        part = scratch / "messages.part"
+        end, lines = _write(part, connection, tap, first, last, schemas)
+        if not lines:  # only tombstones, or markers of transactions
+            part.unlink()
+            return arrivals
+        path = part.replace(scratch / f"{sum(first):015d}-{sum(end):015d}.ndjson")
+        notes = json.dumps({"offsets": end, "topic": identity})
+        arrivals.append(Arrival(f"{folder}/{path.name}", path, path.stat().st_size, at_ns, notes))
+        first = end
+    return arrivals
+
+
+def _ends(tap: KafkaTap, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets]:
+    """Return the offsets to read from and to.
+
+    Raises
+    ------
+    SourceUnavailable : the brokers do not answer
+    """
+    begin, end, _ = tap.ends(start, most_bytes)
+    if tap.unavailable is not None:
+        raise tap.unavailable
+    return begin, end
+
+
+def _write(path: Path, connection: Events, tap: KafkaTap, start: Offsets, last: Offsets, schemas: _Schemas) -> tuple[Offsets, int]:
+    """Write messages, a line each, until all are written or the file is large enough; return the offsets that it ends with, and its lines.
+
+    They are read some megabytes at a time, partition after partition.
+    """
+    lines = 0
+    names = Names(column.raw_name for column in connection.row_schema(connection.schema))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        while start != last and (not lines or file.tell() < FILE_BYTES):
+            _, most = _ends(tap, start, FILE_BYTES)
+            end = tuple(min(high, highest) for high, highest in zip(most, last, strict=True))
+            messages = message_bytes = 0
+            for partition in tap.messages(start, end):
+                for message in partition:
+                    body = message.value()
+                    messages, message_bytes = messages + 1, message_bytes + len(body or b"")
+                    line = line_of(_position(message), body, connection.encoding, schemas.parsed, names)
+                    if line is not None:
+                        file.write(line + "\n")
+                        lines += 1
+            tap.learn(messages, message_bytes)
+            start = end
+    return start, lines
+
+
+def _position(message: Message) -> Position:
+    kind, time_ms = message.timestamp()
+    key = message.key()
+    return Position(
+        message.partition() or 0, message.offset() or 0, time_ms if kind else None, key.encode() if isinstance(key, str) else key
+    )
+
+
+def _declaration_key(connection: Events) -> str:
+    """Return a key of what a file's lines depend on: files with another key are not continued."""
+    parts = [
+        servers(Kafka(connection.topic, (), servers=connection.servers)),
+        connection.topic,
+        connection.encoding,
+        connection.epoch,
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def _newest_notes(folder: str, landed: Mapping[str, KnownFile]) -> Mapping[str, Any] | None:
+    """Return the notes of the file that was landed last, or None."""
+    names = sorted(path for path in landed if path.rpartition("/")[0] == folder)
+    return dict(json.loads(landed[names[-1]].etag or "{}")) if names else None
+
+
+class _Schemas:
+    """The parsed schemas of a registry by number; each is requested once."""
+
+    def __init__(self, registry: Http | None) -> None:
+        self._registry = registry
+        self._parsed: dict[int, Any] = {}
+
+    def parsed(self, number: int) -> Any:
+        """Return a schema.
+
+        Raises
+        ------
+        NoRow : the registry has none of this number
+        SourceProblem : the registry does not answer, or refuses
+        """
+        if number not in self._parsed:
+            require("fastavro", extra="avro", for_="Reading messages of Avro")
+            import fastavro
+
+            assert self._registry is not None
+            url = f"{self._registry.urls[0].rstrip('/')}/schemas/ids/{number}"
+            try:
+                with Client(self._registry) as client:
+                    answer = client.with_retries(url, lambda: client.get(url, link=True).json())
+                self._parsed[number] = fastavro.parse_schema(json.loads(answer["schema"]))
+            except SourceProblem as problem:
+                if problem.facts.get("status") != 404:
+                    raise
+                self._parsed[number] = None
+        if self._parsed[number] is None:
+            raise NoRow(f"the registry has no schema of the number {number}")
+        return self._parsed[number]
