@@ -37,6 +37,7 @@ PLANTED = {
     "warehouse": {"url", "env"},
     "kafka": {"options"},
     "topic": {"options"},
+    "events": {"registry", "client"},
     "webhook": {"url", "secret"},
     "env": {"name"},
 }
@@ -46,6 +47,7 @@ HARMLESS = {
     "http": {"format", "timeout_s", "rate", "pages", "since"},
     "database": {"table", "query", "watermark", "overlap", "key", "parallel", "history", "driver"},
     "kafka": {"topic", "channels", "wire", "servers", "starting"},
+    "events": {"topic", "encoding", "schema", "servers", "starting", "epoch"},
     "mail": {"to", "sender"},
     "topic": {"name", "servers"},
     "drop": {"folder"},
@@ -58,7 +60,7 @@ HARMLESS = {
     "fixed_width": {"columns", "options", "layout", "widths", "names", "encoding", "skip", "null", "header"},
     "network": {"name", "mean", "std", "last_layer"},
 }
-PLACES = ("alert", "connection", "database", "format", "images", "outlet", "warehouse", "web")
+PLACES = ("alert", "connection", "database", "events", "format", "images", "outlet", "warehouse", "web")
 SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "key", "spark", "openlineage"}
 NO_SETTINGS = {
     "jobs",
@@ -90,6 +92,8 @@ product.source("echo3", cd.http("http://127.0.0.1:{port}/c.json", auth=cd.env("B
 product.source("away", cd.http("http://anna:{password}@127.0.0.1:9/a.csv?api_key={mark}-query", auth="{mark}-bearer"))
 product.source("pg", cd.database("postgresql://anna:{password}@127.0.0.1:9/shop?sslpassword={mark}-ssl", table="sale"))
 product.source("pgenv", cd.database(env="SHOP_DB", table="sale"))
+product.source("events", cd.events("rows", encoding="avro", servers="127.0.0.1:9", **{{"kafka.sasl.jaas.config": "{mark}-evjaas"}},
+               registry=cd.http("http://anna:{password}@127.0.0.1:{port}", headers={{"X-Api-Key": "{mark}-regheader"}})))
 messages = product.source("kafka", cd.kafka("topic", channels=["x"], servers="127.0.0.1:9", **{{"kafka.sasl.jaas.config": "{mark}-jaas",
                "kafka.ssl.key.password": "{mark}-sslkey"}}))
 product.send("out", product.statistics("seconds", of=messages), cd.topic("out", servers="127.0.0.1:9",

@@ -183,6 +183,8 @@ class _Schemas:
                 if problem.facts.get("status") != 404:
                     raise
                 self._parsed[number] = None
+            except (ValueError, TypeError, KeyError, fastavro.schema.SchemaParseException):  # Protobuf, JSON Schema, or none of all
+                self._parsed[number] = None
         if self._parsed[number] is None:
-            raise NoRow(f"the registry has no schema of the number {number}")
+            raise NoRow(f"the registry has no Avro schema of the number {number}")
         return self._parsed[number]

@@ -43,7 +43,7 @@ class Position:
         return {
             "kafka_partition": str(self.partition),
             "kafka_offset": str(self.offset),
-            "kafka_time": "null" if self.time_ms is None else json.dumps(_instant(self.time_ms)),
+            "kafka_time": _instant(self.time_ms),
             "kafka_key": "null" if self.key is None else json.dumps(_key_text(self.key)),
         }
 
@@ -135,15 +135,14 @@ def _changed_row(text: str, members: dict[str, str]) -> str:
     event = json.loads(text, parse_float=str, parse_int=str)
     if "payload" in event and "op" not in event:
         payload = nested_texts(text, 0).get("payload")
-        if payload is None:
+        if payload is None or not payload.startswith("{"):
             raise NoRow("its payload is no object")
         text, event = payload, event["payload"]
     operation = event.get("op")
-    if operation not in _CHANGES:
+    if not isinstance(operation, str) or operation not in _CHANGES:
         raise NoRow("it is no event of Debezium: it has no 'op' of c, u, d, r or t")
     members["change"] = json.dumps(operation)
-    time_ms = event.get("ts_ms")
-    members["changed_at"] = "null" if time_ms is None else json.dumps(_instant(int(time_ms)))
+    members["changed_at"] = _instant(event.get("ts_ms"))
     if operation == "t":
         return "{}"
     image = nested_texts(text, 0).get("before" if operation == "d" else "after")
@@ -188,6 +187,10 @@ def _key_text(key: bytes) -> str:
         return base64.b64encode(key).decode()
 
 
-def _instant(time_ms: int) -> str:
-    moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=time_ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _instant(time_ms: object) -> str:
+    """Return milliseconds since 1970 as JSON of an instant; null where there are none, or where they are in no year of four digits."""
+    try:
+        moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=int(str(time_ms)))
+    except (OverflowError, ValueError):
+        return "null"
+    return json.dumps(moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"))

@@ -58,7 +58,7 @@ def _table(seed: int, channels: int, slope: float, length: int) -> Array:
     return scaled
 
 
-def events(seed: int, stream: int, at_s: Array, slot_s: float, share: float, margin_s: float) -> tuple[Array, Array, Array]:
+def rare_events(seed: int, stream: int, at_s: Array, slot_s: float, share: float, margin_s: float) -> tuple[Array, Array, Array]:
     """Return the time since an event's middle (s, NaN without one), its strength and its mark in [0, 1); each slot of ``slot_s`` has at most one event.
 
     Parameters

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.messaging.wire.block import Array
-from caudal.stages.simulate.chance import Coloured, events, normal, uniform
+from caudal.stages.simulate.chance import Coloured, normal, rare_events, uniform
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 from caudal.stages.simulate.sending import Sending
@@ -49,10 +49,10 @@ class Eeg(Played):
         offset = 4200 + 60 * normal(self.seed, _OFFSET, np.zeros(1, np.int64), 16)
         signal = offset + 9 * self._background.at(positions) + 1.5 * normal(self.seed, _WHITE, positions, 16)
         signal += self._alpha(at_s)[:, None] * _weights(_BACK)
-        since, strength, _ = events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
+        since, strength, _ = rare_events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
         blink = np.where(self._blinks(at_s), (90 + 90 * strength) * np.exp(-0.5 * (since / _BLINK_S) ** 2), 0.0)
         signal += blink[:, None] * _weights(_FRONT)
-        since, strength, way = events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)
+        since, strength, way = rare_events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)
         size = np.where(self._moves(at_s), (200 + 1500 * strength) * np.cos(np.pi * since / _MOVE_S), 0.0)
         jolt = np.sin(2 * np.pi * (1 + 2 * way)[:, None] * since[:, None] + np.arange(16))
         signal += np.where(size[:, None] != 0, size[:, None] * jolt, 0.0)
@@ -83,12 +83,12 @@ class Eeg(Played):
         return rhythm
 
     def _blinks(self, at_s: Array) -> Array:
-        since, _, _ = events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
+        since, _, _ = rare_events(self.seed, _BLINK, at_s, 4.0, 0.6, 0.3)
         in_blink: Array = (np.abs(since) <= 3 * _BLINK_S) & ~self.eyes_closed(at_s)
         return in_blink
 
     def _moves(self, at_s: Array) -> Array:
-        in_movement: Array = np.abs(events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)[0]) <= _MOVE_S / 2
+        in_movement: Array = np.abs(rare_events(self.seed, _MOVE, at_s, 30.0, 0.25, 1.0)[0]) <= _MOVE_S / 2
         return in_movement
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.messaging.wire.block import Array
-from caudal.stages.simulate.chance import Coloured, events, normal
+from caudal.stages.simulate.chance import Coloured, normal, rare_events
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 from caudal.stages.simulate.sending import Sending
@@ -43,7 +43,7 @@ class Robot(Played):
         current = 2 + 1.5 * np.abs(np.cos(turn)) + 0.15 * self._hum.at(positions)
         # A worn bearing hums at 17 Hz, louder the longer it runs.
         current[:, _WORN] += at_s[:, 0] / (3600 * self.wear_h) * np.sin(2 * np.pi * 17 * at_s[:, 0])
-        since, strength, joint_draw = events(self.seed, _COLLISION, at_s[:, 0], 60.0, 0.3, 1.0)
+        since, strength, joint_draw = rare_events(self.seed, _COLLISION, at_s[:, 0], 60.0, 0.3, 1.0)
         hit = np.where(self._hit(since), (5 + 10 * strength) * np.exp(-5 * since), 0.0)
         current += hit[:, None] * (np.floor(joint_draw * _JOINTS)[:, None] == np.arange(_JOINTS))
         return np.column_stack([angle, current])
@@ -54,7 +54,7 @@ class Robot(Played):
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples lie within half a second of a collision."""
-        return {"collision": self._hit(events(self.seed, _COLLISION, self.seconds(positions), 60.0, 0.3, 1.0)[0])}
+        return {"collision": self._hit(rare_events(self.seed, _COLLISION, self.seconds(positions), 60.0, 0.3, 1.0)[0])}
 
     def _hit(self, since: Array) -> Array:
         is_hit: Array = (since >= 0) & (since < 0.5)

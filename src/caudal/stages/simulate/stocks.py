@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.messaging.wire.block import Array
-from caudal.stages.simulate.chance import Coloured, events, uniform
+from caudal.stages.simulate.chance import Coloured, rare_events, uniform
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 from caudal.stages.simulate.sending import Sending
@@ -34,7 +34,7 @@ class Stocks(Played):
     def values(self, positions: Array) -> Array:
         """Return dollars, [positions, 8], to the cent."""
         moves = self._moves.at(positions)
-        since, strength, _ = events(self.seed, _JUMP, self.seconds(positions), 600.0, 0.3, 60.0)
+        since, strength, _ = rare_events(self.seed, _JUMP, self.seconds(positions), 600.0, 0.3, 60.0)
         jump = np.where(np.abs(since) < 60, 0.03 * (strength - 0.5) * (1 - np.abs(since) / 60), 0.0)
         listed = 20 + 180 * uniform(self.seed, _PRICE, np.zeros(1, np.int64), _SHARES)
         price = listed * np.exp(0.02 * (0.6 * moves[:, :1] + 0.8 * moves[:, 1:]) + jump[:, None])

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.messaging.wire.block import Array
-from caudal.stages.simulate.chance import Coloured, events, uniform
+from caudal.stages.simulate.chance import Coloured, rare_events, uniform
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 from caudal.stages.simulate.sending import Sending
@@ -32,7 +32,7 @@ class Traffic(Played):
     def values(self, positions: Array) -> Array:
         """Return requests a second, errors a second, milliseconds, milliseconds and %, [positions, 5]."""
         at_s, drift = self.seconds(positions), self._drift.at(positions)
-        since, strength, _ = events(self.seed, _BURST, at_s, 1800.0, 0.5, 240.0)
+        since, strength, _ = rare_events(self.seed, _BURST, at_s, 1800.0, 0.5, 240.0)
         burst = np.where(np.abs(since) < 120, 1 + 3 * strength * np.cos(np.pi * since / 240), 1.0)
         demand = (300 - 220 * np.cos(2 * np.pi * (at_s / 86_400 - 0.15))) * np.exp(0.15 * drift[:, 0]) * burst
         load = np.clip(demand / 900, 0.02, 0.97)
@@ -49,7 +49,7 @@ class Traffic(Played):
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples lie in an outage."""
-        since, _, _ = events(self.seed, _OUTAGE, self.seconds(positions), 3600.0, 0.25, 60.0)
+        since, _, _ = rare_events(self.seed, _OUTAGE, self.seconds(positions), 3600.0, 0.25, 60.0)
         return {"outage": np.abs(since) < 45}
 
     @cached_property

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from caudal.messaging.wire.block import Array
-from caudal.stages.simulate.chance import Coloured, events
+from caudal.stages.simulate.chance import Coloured, rare_events
 from caudal.stages.simulate.played import Played
 from caudal.stages.simulate.registered import simulates
 from caudal.stages.simulate.sending import Sending
@@ -33,7 +33,7 @@ class Weather(Played):
     def values(self, positions: Array) -> Array:
         """Return °C, %, hPa, m/s and mm/h, [positions, 5]."""
         at_s, drift = self.seconds(positions), self._drift.at(positions)
-        since, strength, _ = events(self.seed, _SHOWER, at_s, 7200.0, 0.4, 900.0)
+        since, strength, _ = rare_events(self.seed, _SHOWER, at_s, 7200.0, 0.4, 900.0)
         rain = np.where(np.abs(since) < 600, (1 + 12 * strength) * np.cos(np.pi * since / 1200) ** 2, 0.0)
         celsius = 12 - 6 * np.cos(2 * np.pi * (at_s / _DAY_S - 0.1)) + 2 * drift[:, 0] - 0.3 * rain
         humid = np.clip(65 - 2.5 * (celsius - 12) + 5 * drift[:, 1] + 3 * rain, 5, 100)
@@ -43,7 +43,7 @@ class Weather(Played):
 
     def marks(self, positions: Array) -> Mapping[str, Array]:
         """Return which samples have a thermometer that sticks."""
-        since, _, _ = events(self.seed, _STUCK, self.seconds(positions), 3600.0, 0.3, 60.0)
+        since, _, _ = rare_events(self.seed, _STUCK, self.seconds(positions), 3600.0, 0.3, 60.0)
         return {"stuck": np.abs(since) < 30}
 
     @cached_property
