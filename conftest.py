@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.call_sites import leave_out_call_sites
 from tests.here import INTERPRETED, has_session, session_options
 
 import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
@@ -50,6 +51,8 @@ _BRIEF = [
     *(f"-D{name}={value}" for name, value in INTERPRETED.items()),
 ]
 os.environ.setdefault("CAUDAL_JAVA_OPTIONS", " ".join(_BRIEF))
+
+leave_out_call_sites()
 
 # Threads that wait for the next sum or tree do so busily, and several tests' processes wait for the same cores: let them sleep.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")

@@ -65,6 +65,7 @@ def main() -> None:
     for name in IMPORTED:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    importlib.import_module("call_sites").leave_out_call_sites()  # this file's folder is on the path, not the repository
     gc.collect()
     gc.freeze()  # the collector would write to pages that are shared
     asked = served(door)

@@ -38,7 +38,7 @@ from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("small")]
 EXAMPLES = int(os.environ.get("CAUDAL_EXAMPLES", "1"))
 
 PRODUCT = '''

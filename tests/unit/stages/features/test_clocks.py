@@ -12,6 +12,8 @@ from pyspark.sql import functions as F
 import caudal as cd
 from caudal.declarations.zone import in_zone
 
+pytestmark = pytest.mark.usefixtures("small")
+
 HOUR = dt.timedelta(hours=1)
 
 

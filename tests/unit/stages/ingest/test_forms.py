@@ -13,6 +13,8 @@ from caudal.stages.ingest import cast, forms, read
 from caudal.stages.ingest.infer import ANY, possible_types
 from caudal.stages.ingest.read import read_files
 
+pytestmark = pytest.mark.usefixtures("small")
+
 TEXTS = {
     "whole": ["0", "7", "-12", "123456789", "1234567890", "-99999999999999", "999999999999999"],
     "ids": ["1234567890123456", "999999999999999999", "-1234567890123456"],

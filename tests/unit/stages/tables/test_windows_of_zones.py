@@ -15,6 +15,8 @@ from caudal.engine.clock import windowed
 from caudal.engine.reach import START
 from caudal.stages.tables import tumble
 
+pytestmark = pytest.mark.usefixtures("small")
+
 MINUTE = 60
 # Zone, a moment near a change of its clocks, and what is odd about it.
 CHANGES = [
