@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
+from pyspark.sql.utils import is_remote
 
 from caudal.declarations.zone import DAY_S, clock_changes, longest_change_s, zone
 from caudal.engine.marks import step_of
@@ -62,11 +63,11 @@ class Clock:
 
     def after_gap(self, wall: Column) -> Column:
         """Return the end of the gap that contains a wall time, as an instant."""
-        ends = ",".join(str(change.at_s * MICROS) for change in clock_changes(self.tz) if change.ahead_s > 0)
+        ends = [change.at_s * MICROS for change in clock_changes(self.tz) if change.ahead_s > 0]
         if not ends:
             return self.first(wall)
         first = self.first(wall)
-        return F.array_max(F.filter(F.split(F.lit(ends), ",").cast("array<bigint>"), lambda end: end <= first))
+        return F.array_max(F.filter(_numbers(ends), lambda end: end <= first))
 
     def never(self, slot: Column, width_us: int | Column) -> Column:
         """Return whether no time of a slot is ever shown."""
@@ -99,6 +100,14 @@ class Clock:
             return wall
         slot = slot_of(wall, round(width_s * MICROS))
         return F.when(self.missing(slot), slot).otherwise(wall)
+
+
+def _numbers(values: Sequence[int]) -> Column:
+    """Return an array of bigint as a constant. Classic PySpark would call Java for each number; a client of Connect sends one constant, and Sail
+    is not known to convert arrays of texts."""
+    if is_remote():
+        return F.lit(list(values))
+    return F.split(F.lit(",".join(map(str, values))), ",").cast("array<bigint>")
 
 
 def time_axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float | None = None) -> list[Column]:

@@ -44,6 +44,7 @@ class Form(IntFlag):
     BOOLEAN = 1024
     WORD = 2048  # begins with a letter, an underscore, or a zero before other digits
     OTHER = 4096  # any other
+    ZONED = 8192  # a time with 'Z' or an offset, not in the first or last days of the calendar
 
 
 _NO_FORM = Form(0)
@@ -89,6 +90,7 @@ _TYPES = {
     Form.DATE: {"date", "timestamp"},
     Form.MIDNIGHT: {"date", "timestamp"},
     Form.TIME: {"timestamp"},
+    Form.ZONED: {"timestamp"},
     Form.BOOLEAN: {"boolean"},
     Form.WORD: set[str](),
 }
@@ -102,7 +104,7 @@ _READ_BY_ARROW = {
     "boolean": Form.BOOLEAN,
     "date": Form.DATE,
     "timestamp": _TIMES,
-    "timestamp_utc": _TIMES,
+    "timestamp_utc": _TIMES | Form.ZONED,
 }
 # In RE2, '$' matches only at the end of the text.
 _FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9][0-9]*"
@@ -112,6 +114,7 @@ _PATTERNS = {
     Form.FRACTION: rf"^{_FRACTION}$",
     Form.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     Form.TIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?$",
+    Form.ZONED: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[-+](?:0[0-9]|1[0-7]):[0-5][0-9])$",
     Form.WORD: r"^(?:[A-Za-z_]|0[0-9]+$)",
     Form.ZERO_FRACTION: r"^(?:0|-?[1-9][0-9]*)\.0+$",
     Form.LONG_INTEGER: r"^-?[1-9][0-9]{15,17}$",
@@ -119,6 +122,7 @@ _PATTERNS = {
 }
 _BOOLEAN = r"^(?i:true|false)$"
 _BOOLEAN_AND_BLANKS = r"^(?i:true|false) +$"
+_CALENDAR_ENDS = "^(?:0000|0001-01-01|9999-12-31)"
 _MIDNIGHT = r"[ T]00:00:00(?:\.0+)?$"
 _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40
 
@@ -259,11 +263,13 @@ def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
         padded = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
         masks = {Form.BOOLEAN: booleans, Form.OTHER: padded, Form.WORD: pc.invert(pc.or_(booleans, padded))}
         return reduce(or_, (form for form, mask in masks.items() if pc.any(mask).as_py()))
-    if form in (Form.DATE, Form.TIME):
+    if form in (Form.DATE, Form.TIME, Form.ZONED):
         try:
-            texts.cast(pa.timestamp("us"))
+            texts.cast(pa.timestamp("us", "UTC" if form is Form.ZONED else None))
         except pa.ArrowInvalid:  # the 30th of February
             return Form.OTHER
+        if form is Form.ZONED:
+            return Form.OTHER if pc.any(pc.match_substring_regex(texts, _CALENDAR_ENDS)).as_py() else form
         if pc.any(pc.starts_with(texts, "0000")).as_py():
             return Form.OTHER
         if form is Form.DATE:
@@ -321,5 +327,11 @@ def as_type(texts: pa.Array, type: str) -> pa.Array:
         "int": pa.int32(), "long": pa.int64(), "double": pa.float64(), "date": pa.date32(),
         "timestamp": pa.timestamp("us"), "timestamp_utc": pa.timestamp("us"),
     }[type]  # fmt: skip
-    values = texts.cast(target)
-    return values.cast(pa.timestamp("us", "UTC")) if type == "timestamp_utc" else values
+    if type != "timestamp_utc":
+        return texts.cast(target)
+    is_zoned = pc.fill_null(pc.match_substring_regex(texts, _PATTERNS[Form.ZONED]), False)
+    if not pc.any(is_zoned).as_py():
+        return texts.cast(target).cast(pa.timestamp("us", "UTC"))
+    none = pa.scalar(None, pa.string())
+    zoned = pc.if_else(is_zoned, texts, none).cast(pa.timestamp("us", "UTC"))
+    return pc.coalesce(zoned, pc.if_else(is_zoned, none, texts).cast(target).cast(pa.timestamp("us", "UTC")))
