@@ -131,9 +131,9 @@ def cast_columns(
 
 
 def _is_read_by_arrow(take: ColumnBinding, texts: forms.TextColumns) -> bool:
-    """Return whether Arrow reads the same values of a column as `_value`, in rows and in quarantined lines."""
+    """Return whether Arrow reads the same values of a column as `_value`, in rows and in quarantined lines, and no others."""
     assert take.column is not None
-    return take.rule == "text" and forms.arrow_reads(texts.column_forms[take.column.name].every, take.field.type)
+    return take.rule == "text" and forms.arrow_converts(texts.column_forms[take.column.name].every, take.field.type)
 
 
 def _is_surely_valid(take: ColumnBinding, texts: forms.TextColumns) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import IntFlag
 from functools import partial, reduce
 from operator import or_
@@ -22,6 +23,7 @@ from pyspark.sql.types import StructField, StructType
 from caudal.engine.choice import has_local_workers
 from caudal.stages.ingest.physical import Options
 from caudal.stages.ingest.text import null_words
+from caudal.stages.ingest.widen import decimal_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -42,9 +44,10 @@ class Form(IntFlag):
     MIDNIGHT = 256
     TIME = 512
     BOOLEAN = 1024
-    WORD = 2048  # begins with a letter, an underscore, or a zero before other digits
+    WORD = 2048  # begins with a letter or an underscore
     OTHER = 4096  # any other
     ZONED = 8192  # a time with 'Z' or an offset, not in the first or last days of the calendar
+    CODE = 16384  # digits that begin with a zero
 
 
 _NO_FORM = Form(0)
@@ -93,19 +96,36 @@ _TYPES = {
     Form.ZONED: {"timestamp"},
     Form.BOOLEAN: {"boolean"},
     Form.WORD: set[str](),
+    Form.CODE: set[str](),
 }
 _WHOLE = Form.SMALL_INTEGER | Form.INTEGER | Form.LONG_INTEGER
 _TIMES = Form.DATE | Form.MIDNIGHT | Form.TIME
+_NUMBERS = _WHOLE | Form.ZERO_FRACTION | Form.FRACTION | Form.EXACT_FRACTION | Form.SCIENTIFIC
+_NO_NUMBERS = Form.WORD | Form.BOOLEAN | Form.ZONED | _TIMES
+_NO_TIMES = _NUMBERS | Form.WORD | Form.CODE | Form.BOOLEAN
 # The forms that Arrow reads as a type with the same value as `text.parse_text`.
 _READ_BY_ARROW = {
     "int": Form.SMALL_INTEGER,
     "long": _WHOLE,
-    "double": _WHOLE | Form.ZERO_FRACTION | Form.FRACTION | Form.EXACT_FRACTION | Form.SCIENTIFIC,
+    "float": _NUMBERS,
+    "double": _NUMBERS,
     "boolean": Form.BOOLEAN,
     "date": Form.DATE,
     "timestamp": _TIMES,
     "timestamp_utc": _TIMES | Form.ZONED,
 }
+# The forms of which `text.parse_text` makes no value of a type.
+_NO_VALUES = {
+    "int": _NO_NUMBERS,
+    "long": _NO_NUMBERS,
+    "date": _NO_TIMES | Form.TIME | Form.ZONED,
+    "timestamp": _NO_TIMES,
+    "timestamp_utc": _NO_TIMES,
+}
+# Of decimals with more digits, Spark rounds fractions before it looks whether they fit.
+_MOST_DIGITS = 24
+_DECIMALS = _WHOLE | Form.ZERO_FRACTION | Form.FRACTION
+_FRACTION_DIGITS = 14  # at most, in texts of these forms
 # In RE2, '$' matches only at the end of the text.
 _FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9][0-9]*"
 _PATTERNS = {
@@ -115,7 +135,8 @@ _PATTERNS = {
     Form.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
     Form.TIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?$",
     Form.ZONED: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[-+](?:0[0-9]|1[0-7]):[0-5][0-9])$",
-    Form.WORD: r"^(?:[A-Za-z_]|0[0-9]+$)",
+    Form.WORD: r"^[A-Za-z_]",
+    Form.CODE: r"^0[0-9]+$",
     Form.ZERO_FRACTION: r"^(?:0|-?[1-9][0-9]*)\.0+$",
     Form.LONG_INTEGER: r"^-?[1-9][0-9]{15,17}$",
     Form.SCIENTIFIC: r"^-?[1-9](?:\.[0-9]+)?[eE][-+][0-9]{1,2}$",
@@ -182,6 +203,19 @@ def arrow_reads(form: Form, type: str) -> bool:
     return type == "string" or (type in _READ_BY_ARROW and not form & ~_READ_BY_ARROW[type])
 
 
+def arrow_converts(form: Form, type: str) -> bool:
+    """Return whether `as_type` makes of all texts of a column what `text.parse_text` makes of them: values, or nulls where they have none.
+
+    Examples
+    --------
+    >>> arrow_converts(Form.INTEGER | Form.WORD, "long"), arrow_converts(Form.INTEGER | Form.WORD, "double")
+    (True, False)
+    """
+    if (digits := decimal_of(type)) is not None:
+        return digits[0] <= _MOST_DIGITS and not form & ~(_DECIMALS | _NO_NUMBERS)
+    return arrow_reads(form & ~_NO_VALUES.get(type, _NO_FORM), type)
+
+
 def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], options: Options, *, keep_texts: bool) -> DataFrame:
     """Return the frame with the typed columns first.
 
@@ -205,8 +239,10 @@ def cast_by_arrow(frame: DataFrame, columns: Mapping[str, tuple[str, str]], opti
 
 
 def _spark_type(type: str) -> DataType:
+    if (digits := decimal_of(type)) is not None:
+        return T.DecimalType(*digits)
     return {
-        "int": T.IntegerType, "long": T.LongType, "double": T.DoubleType, "boolean": T.BooleanType, "date": T.DateType,
+        "int": T.IntegerType, "long": T.LongType, "float": T.FloatType, "double": T.DoubleType, "boolean": T.BooleanType, "date": T.DateType,
         "timestamp": T.TimestampNTZType, "timestamp_utc": T.TimestampType, "string": T.StringType,
     }[type]()  # fmt: skip
 
@@ -250,7 +286,7 @@ def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
 
 
 def _related_forms(form: Form) -> Form:
-    """Return the forms whose patterns match the forms of a column."""
+    """Return the forms whose patterns match texts of some forms."""
     if form & Form.EXACT_FRACTION:
         form |= Form.FRACTION | Form.SCIENTIFIC
     return form | (Form.TIME if form & Form.MIDNIGHT else _NO_FORM) | (Form.WORD if form & Form.BOOLEAN else _NO_FORM)
@@ -315,23 +351,38 @@ def _read(
 
 
 def as_type(texts: pa.Array, type: str) -> pa.Array:
-    """Return texts as values of a type that reads them (`arrow_reads`); blank ones are null."""
+    """Return texts as values of a type that converts them (`arrow_converts`); those without a value, blank ones among them, are null."""
     if type == "string":
         return texts
-    blank = pc.equal(pc.utf8_trim(texts, " "), "")
-    if pc.any(blank).as_py():
-        texts = pc.if_else(blank, pa.scalar(None, pa.string()), texts)
     if type == "boolean":
-        return pc.equal(pc.ascii_lower(texts), "true")
-    target = {
-        "int": pa.int32(), "long": pa.int64(), "double": pa.float64(), "date": pa.date32(),
-        "timestamp": pa.timestamp("us"), "timestamp_utc": pa.timestamp("us"),
-    }[type]  # fmt: skip
-    if type != "timestamp_utc":
-        return texts.cast(target)
-    is_zoned = pc.fill_null(pc.match_substring_regex(texts, _PATTERNS[Form.ZONED]), False)
-    if not pc.any(is_zoned).as_py():
-        return texts.cast(target).cast(pa.timestamp("us", "UTC"))
-    none = pa.scalar(None, pa.string())
-    zoned = pc.if_else(is_zoned, texts, none).cast(pa.timestamp("us", "UTC"))
-    return pc.coalesce(zoned, pc.if_else(is_zoned, none, texts).cast(target).cast(pa.timestamp("us", "UTC")))
+        blank = pc.equal(pc.utf8_trim(texts, " "), "")
+        return pc.equal(pc.ascii_lower(pc.if_else(blank, pa.scalar(None, pa.string()), texts)), "true")
+    if (digits := decimal_of(type)) is not None:
+        return _as_decimal(_of_forms(texts, _DECIMALS), *digits)
+    if type == "timestamp_utc":
+        instants = _of_forms(texts, Form.ZONED).cast(pa.timestamp("us", "UTC"))
+        walls = _of_forms(texts, _TIMES).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+        return pc.coalesce(instants, walls)
+    return _of_forms(texts, _READ_BY_ARROW[type]).cast(
+        {
+            "int": pa.int32(), "long": pa.int64(), "float": pa.float32(), "double": pa.float64(), "date": pa.date32(),
+            "timestamp": pa.timestamp("us"),
+        }[type]
+    )  # fmt: skip
+
+
+def _of_forms(texts: pa.Array, forms: Form) -> pa.Array:
+    """Return the texts that a pattern of some forms matches; null in place of others."""
+    patterns = [pattern.removeprefix("^") for form, pattern in _PATTERNS.items() if _related_forms(forms) & form]
+    return pc.if_else(pc.match_substring_regex(texts, f"^(?:{'|'.join(patterns)})"), texts, pa.scalar(None, pa.string()))
+
+
+def _as_decimal(texts: pa.Array, precision: int, scale: int) -> pa.Array:
+    """Return texts as decimals, null where digits before the point are too many, or digits after it other than zeros."""
+    values = texts.cast(pa.decimal128(38, _FRACTION_DIGITS))
+    rounded = pc.round(values, scale) if scale < _FRACTION_DIGITS else values
+    largest = pa.scalar(Decimal(10) ** (precision - scale), pa.decimal128(38, _FRACTION_DIGITS)) if precision - scale < 24 else None
+    fits = pc.equal(rounded, values)
+    if largest is not None:
+        fits = pc.and_(fits, pc.less(pc.abs(values), largest))
+    return pc.if_else(fits, values, pa.scalar(None, values.type)).cast(pa.decimal128(precision, scale))

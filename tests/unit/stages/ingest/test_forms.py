@@ -32,6 +32,14 @@ TEXTS = {
         "2024-01-01 10:11:12.1234567", "2024-01-01 24:00:00", "2024-01-01 10:11", "2024-01-01 10:11:60", "2024-01-01 10:11:12Z",
         "2024-01-01 10:11:12+01:00", "2024-02-30 10:11:12", "1900-01-01 00:00:00.000000", "2024-03-10 02:30:00",
     ],
+    "zoned times": [
+        "2024-01-01T10:11:12Z", "2024-01-01 10:11:12.5Z", "2024-01-01T10:11:12.123456+05:30", "2024-06-30T23:59:59-17:59", "2024-01-01T00:00:00+00:00",
+        "2024-01-01T00:00:00-00:00", "2024-02-30T10:11:12Z", "2024-01-01T10:11:60Z", "2024-01-01T24:00:00Z", "2024-01-01T10:11:12+18:00",
+        "2024-01-01T10:11:12+19:00", "2024-01-01T10:11:12+01", "2024-01-01T10:11:12+0100", "2024-01-01T10:11:12.1234567Z", "2024-01-01T10:11:12z",
+        "0001-01-01T00:00:00+01:00", "0001-01-02T00:00:00+17:00", "9999-12-31T23:00:00-02:00", "9999-12-30T23:59:59-17:59", "0000-06-01T00:00:00Z",
+        "1969-12-31T23:59:59.999999Z", "1890-01-01T00:00:00+01:00", "2024-01-01 10:11:12 Z", "2024-01-01T10:11:12UTC",
+    ],
+    "amounts": ["12.50", "12.5", "-0.01", "99999999.99", "100000000.00", "100000000", "99999999", "12.505", "12.500000", "0.001", "-99999999.99", "-100000000"],
     "blanks": ["", " ", "   ", "\t"],
 }  # fmt: skip
 EVERY = [text for texts in TEXTS.values() for text in texts]
@@ -50,19 +58,40 @@ def test_forms_tell_the_types_that_spark_tells(spark: Any) -> None:
     assert settled > len(row) / 2
 
 
-@pytest.mark.parametrize("type", ["int", "long", "double", "boolean", "date", "timestamp", "timestamp_utc", "string"])
+TYPES = [
+    "int",
+    "long",
+    "float",
+    "double",
+    "boolean",
+    "date",
+    "timestamp",
+    "timestamp_utc",
+    "string",
+    "decimal(10,2)",
+    "decimal(24,0)",
+    "decimal(24,24)",
+]
+
+
+@pytest.mark.parametrize("type", TYPES)
 def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
     from pyspark.sql import functions as F
 
     from caudal.stages.ingest.text import parse_text
 
-    texts = [text for text in EVERY if forms.arrow_reads(forms.forms_of(pa.array([text])), type)]
+    texts = [text for text in EVERY if forms.arrow_converts(forms.forms_of(pa.array([text])), type)]
     assert len(texts) > 5
+    assert all(
+        forms.arrow_converts(form, type) for text in EVERY if forms.arrow_reads(form := forms.forms_of(pa.array([text])), type)
+    )
     frame = spark.createDataFrame([(text,) for text in texts], "_r0 string")
     by_spark = [row[0] for row in frame.select(parse_text(F.col("_r0"), type, {}, "America/New_York").cast("string")).collect()]
     typed = forms.cast_by_arrow(frame, {"value": ("_r0", type)}, {}, keep_texts=True)
     by_arrow = {row["_r0"]: row["value"] for row in typed.select("_r0", F.col("value").cast("string")).collect()}
     assert [by_arrow[text] for text in texts] == by_spark
+    valid = [text for text in texts if forms.arrow_reads(forms.forms_of(pa.array([text])), type) and text.strip(" ")]
+    assert all(by_arrow[text] is not None for text in valid)
 
 
 COLUMNS, WIDE = 36, 30  # as many as 110 and 100 would be, and a third of the work
