@@ -50,8 +50,8 @@ class Rewriter:
         """
         changed = False
         for relation in list(_relations(plan)):
-            body = getattr(relation, relation.WhichOneof("rel_type") or "common")
-            if not any(_expressions(body)):
+            kind = relation.WhichOneof("rel_type") or "common"
+            if kind == "map_partitions" or not any(_expressions(getattr(relation, kind))):  # a function is given whole rows
                 continue
             scopes = self.walker.scopes.get(identity_of(relation))
             if not scopes:

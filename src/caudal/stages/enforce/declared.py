@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHARED = ("action", "max_share", "where")
 _MOST_DIGITS = 38  # of a decimal
+_USUAL_DECIMALS = ((10, 2), (18, 6), (38, 18))  # precision and scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +149,11 @@ def typed_literal(value: object, kind: DataType) -> Column:
     if exact is not None and isinstance(kind, DecimalType):
         fraction_digits = max(0, -int(exact.as_tuple().exponent))
         integer_digits = max(1, exact.adjusted() + 1)
-        if max(integer_digits, kind.precision - kind.scale) + max(fraction_digits, kind.scale) <= _MOST_DIGITS:
-            return F.lit(f"{exact:f}").cast(DecimalType(integer_digits + fraction_digits, fraction_digits))
+        # The usual decimals come first: engines other than Spark are known to convert texts to these.
+        for precision, scale in (*_USUAL_DECIMALS, (integer_digits + fraction_digits, fraction_digits)):
+            holds = integer_digits <= precision - scale and fraction_digits <= scale
+            if holds and max(precision - scale, kind.precision - kind.scale) + max(scale, kind.scale) <= _MOST_DIGITS:
+                return F.lit(f"{exact:f}").cast(DecimalType(precision, scale))
     elif exact is not None and exact == exact.to_integral_value() and abs(exact) < 1 << 63:
         return F.lit(int(exact))
     return F.lit(float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value)

@@ -41,6 +41,12 @@ def test_doubles_within_texts(sail, make):
     assert values_of(frame, "text") == [*(f"{text}|{text}" for text in TEXTS.values()), ""]
 
 
+def test_what_lies_above_a_function_in_python_is_prepared_too(sail):
+    frame = rows_of(sail, "x", pa.float64(), [*map(float, TEXTS), None])
+    mapped = frame.mapInArrow(lambda batches: batches, frame.schema).withColumn("text", F.col("x").cast("string"))
+    assert values_of(mapped, "text") == [*TEXTS.values(), None]
+
+
 def test_doubles_as_texts(sail):
     frame = rows_of(sail, "x", pa.float64(), [*map(float, TEXTS), None]).withColumn("text", F.col("x").cast("string"))
     assert values_of(frame, "text") == [*TEXTS.values(), None]
