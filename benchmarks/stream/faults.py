@@ -78,7 +78,7 @@ def worker_killed(place: Path, seconds: float = 75, batch_bytes: int = 512 << 10
     undisturbed(home, place / "worker-truth")
     with Cluster(place / "cluster") as cluster:
         (place / "caudal.toml").write_text(_toml(cluster))
-        with Streaming(home, *_ALL, "--platform", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
+        with Streaming(home, *_ALL, "--on", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
             stream.wait_for(2, patience_s=240)
             died = _in_a_task(lambda: cluster.kill_worker(0))
             _slower(told, "the worker's death", stream.wait_for(since=died)["at"] - died)

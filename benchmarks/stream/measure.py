@@ -52,7 +52,7 @@ def send(home: Path, readings: int, devices: int, wire: str, environment: Mappin
 
 def throughput(home: Path, platform: str, environment: Mapping[str, str]) -> float:
     """Return the readings a second of a stream that reads all that lies ready."""
-    caudal("stream", HERE, "--home", home, "--once", "--platform", platform, **environment)
+    caudal("stream", HERE, "--home", home, "--once", "--on", platform, **environment)
     updates = [update for _, update in Feed(Home(home).live("readings")).tail(0)]
     # The first micro-batch begins before its update; what it took is told in it.
     began = updates[0]["at"] - sum(updates[0]["seconds"].values())

@@ -148,7 +148,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
     place, checkpoint = tmp_path / "place", tmp_path / "checkpoint"
     sent = [f"message {number}".encode() for number in range(25)]
     with SENDERS[kind](place) as (connection, send):
-        streaming = stream_frame(spark, connection, place, max_blocks=7)
+        streaming = stream_frame(spark, connection, place, max_bytes=70)
         assert streaming.isStreaming
         assert [(field.name, field.dataType.simpleString()) for field in streaming.schema] == [
             ("_partition", "int"), ("_offset", "bigint"), ("payload", "binary"), ("arrived", "timestamp"),
@@ -156,7 +156,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
         send(sent[:10])
         lost = run(spark, streaming, checkpoint, 1, fail=True)
         send(sent[10:20])
-        first = run(spark, stream_frame(spark, connection, place, max_blocks=7), checkpoint, 20)
+        first = run(spark, stream_frame(spark, connection, place, max_bytes=70), checkpoint, 20)
         # The micro-batch that was not committed comes again, the same rows.
         assert sorted(first[: len(lost)]) == sorted(lost)
         send(sent[20:])

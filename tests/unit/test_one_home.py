@@ -22,7 +22,7 @@ FORMS = {
     "stages/ingest/packings": ("PACKING", {"open_file", "fault"}),
     "stages/ingest/streams": ("KIND", {"frame", "batch", "tap"}),
     "stages/metrics": ("METRIC", {"score"}),
-    "streaming/executors": ("EXECUTOR", {"connectors", "take"}),
+    "streaming/executors": ("EXECUTOR", {"connectors", "engine"}),
     "streaming/outlets": ("OUTLET", {"sender"}),
 }
 # Names with two homes, and why; this list only becomes shorter.

@@ -12,8 +12,10 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.streams import batch_frame, open_tap
+from caudal.stages.ingest.streams import open_tap
+from caudal.streaming.checkpoint import newest
 from caudal.streaming.engine import StreamEngine
+from caudal.streaming.executor import EngineRequest
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -55,15 +57,20 @@ def engine_of(
     source: Source,
     open_: contextlib.ExitStack,
     publish_s: float = 5.0,
-    platform: str = "here",
+    on: str | None = None,
+    every_s: float = 0.1,
 ) -> StreamEngine:
-    """Return a source's engine; its tap stays open until ``open_`` closes."""
+    """Return a source's engine; its tap stays open until ``open_`` closes.
+
+    Parameters
+    ----------
+    on : the name of an executor; None: the one that has computed the stream until now, ``here`` for a new one
+    """
     place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
-    engine = StreamEngine(
-        ws.product, source, ws.tables.home, tap, ws.record.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch_frame(ws.spark.session, source.connection, place, start, end),
-        way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
-    )  # fmt: skip
+    request = EngineRequest(
+        ws, source, tap, lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()), publish_s, every_s
+    )
+    engine: StreamEngine = executor_of(on or newest(place / "memory").executor).engine(request)
     open_.callback(engine.close)
     return engine

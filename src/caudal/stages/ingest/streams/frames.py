@@ -23,7 +23,7 @@ class StreamModule(Protocol):
     """A module of this package: what it gives for a connection of its ``KIND``."""
 
     def frame(
-        self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_blocks: int | None
+        self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_bytes: int | None
     ) -> DataFrame:
         """Return a stream of messages."""
 
@@ -37,7 +37,7 @@ class StreamModule(Protocol):
 
 
 def stream_frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return a stream of messages: ``_partition int, _offset long, payload binary, arrived timestamp``.
 
@@ -48,14 +48,14 @@ def stream_frame(
     place : Path, the source's folder (``Home.stream``) for the embedded log of ``stream`` and of the messages that ``folder`` and
         ``socket`` have received
     data : Path, optional, the folder that a relative pattern of ``folder`` refers to
-    max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
+    max_bytes : int, optional, about the most bytes of one micro-batch; a backlog is then read in several
 
     Raises
     ------
     EngineLacks : the session is not one of Spark in this process
     """
     require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
-    return _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
+    return _module(connection).frame(spark, connection, Path(place), data=data, max_bytes=max_bytes)
 
 
 def batch_frame(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:

@@ -29,11 +29,11 @@ _receivers: dict[tuple[str, int, Path], Receiver] = {}
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of received messages; this starts `receive`."""
     receive(connection, place)
-    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
+    return log.log_frame(spark, connection, place, max_bytes=max_bytes)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> SocketTap:

@@ -17,10 +17,10 @@ KIND = "stream"
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
+    return log.log_frame(spark, connection, place, max_bytes=max_bytes)
 
 
 def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
