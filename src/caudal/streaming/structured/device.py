@@ -106,6 +106,9 @@ class DeviceProcessor(StatefulProcessor):
     def advance(self, memory: DeviceState, samples: list[Samples], watermark_us: int) -> DeviceResult:
         """Return what samples give once event time has reached the watermark; the memory is changed.
 
+        Windows that end before the device's own newest sample, less how late samples may be, are closed at once: the next watermark will be as far
+        at least, and the state has few windows however large the micro-batch.
+
         Parameters
         ----------
         samples : in order of arrival
@@ -121,8 +124,7 @@ class DeviceProcessor(StatefulProcessor):
             reached_us = watermark_us + round(declared.late_s * 1e6)
             taken = []
             if arrived is not None:
-                part = take_samples(arrived, declared, Bounds(before.seen, closed))
-                taken = [replace(part, newest_us=reached_us)]
+                taken = [take_samples(arrived, declared, Bounds(before.seen, closed))]
             after, done, changed = advance(replace(before, newest_us=reached_us), taken, declared)
             memory.tables[name] = after
             newest_us = max((int(block.at_us.max()) for block in samples), default=reached_us)
