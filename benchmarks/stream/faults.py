@@ -52,19 +52,19 @@ def undisturbed(home: Path, place: Path, environment: Mapping[str, str] | None =
         return stream.ended()
 
 
-def driver_killed(place: Path, times: int = 5) -> Outcome:
+def driver_killed(place: Path, times: int = 5, on: str = "here") -> Outcome:
     """Kill the stream's process with -9 over a backlog, again and again."""
-    home, told = place / "driver", Outcome("driver killed")
+    home, told = place / "driver", Outcome(f"driver killed, on {on}")
     send(home, "--rate", "0", "--seconds", "120", "--devices", "2")
     undisturbed(home, place / "driver-truth")
     for _ in range(times):
-        with Streaming(home, *_ALL, batch_bytes=64 << 10) as stream:
+        with Streaming(home, *_ALL, "--on", on, batch_bytes=64 << 10) as stream:
             first = stream.wait_for()
             if stream.before:
                 _slower(told, "the process started again", first["at"] - stream.began)
             stream.wait_for(3)
             stream.kill()
-    with Streaming(home, *_ALL) as stream:
+    with Streaming(home, *_ALL, "--on", on) as stream:
         stream.ended()
     told.wrong = differences(tables(home), tables(place / "driver-truth")) + parity(home)
     told.facts["killed"] = times
@@ -121,13 +121,13 @@ def broker_restarted(place: Path, seconds: float = 12, away_s: float = 3) -> Out
     return told
 
 
-def broker_restarted_once(place: Path, away_s: float = 4) -> Outcome:
+def broker_restarted_once(place: Path, away_s: float = 4, on: str = "here") -> Outcome:
     """Kill the broker with -9 under ``caudal stream --once``, which must not end before all has been read."""
-    home, told = place / "once", Outcome("broker restarted under --once")
+    home, told = place / "once", Outcome(f"broker restarted under --once, on {on}")
     with Broker(place / "kafka-once") as broker:
         environment = kafka(broker)
         sent = send(home, "--rate", "0", "--seconds", "240", "--devices", "2", environment=environment)
-        with Streaming(home, *_ALL, batch_bytes=64 << 10, environment=environment) as stream:
+        with Streaming(home, *_ALL, "--on", on, batch_bytes=64 << 10, environment=environment) as stream:
             stream.wait_for(5)
             broker.kill()
             time.sleep(away_s)

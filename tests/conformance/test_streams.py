@@ -24,7 +24,7 @@ from caudal.declarations.connection import Connection, folder, kafka, socket, st
 from caudal.errors import EngineLacks
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
-from caudal.stages.ingest.streams import batch_frame, stream_frame, stream_kinds
+from caudal.stages.ingest.streams import stream_frame, stream_kinds
 from caudal.stages.ingest.streams.socket import _receivers
 
 pytestmark = pytest.mark.slow
@@ -139,9 +139,8 @@ def test_sail_is_given_no_stream(on_sail: SparkSession, tmp_path: Path, kind: st
         "socket": socket("127.0.0.1", 9, channels=["a"]),
     }
     connection = connections.get(kind) or kafka("samples", channels=["a"])
-    for ask in (lambda: stream_frame(on_sail, connection, tmp_path), lambda: batch_frame(on_sail, connection, tmp_path, [0], [1])):
-        with pytest.raises(EngineLacks, match=r"Reading a stream as a frame needs streams, which Sail .* lacks: streams need Java"):
-            ask()
+    with pytest.raises(EngineLacks, match=r"Reading a stream as a frame needs streams, which Sail .* lacks: streams need Java"):
+        stream_frame(on_sail, connection, tmp_path)
 
 
 def check(spark: Any, tmp_path: Path, kind: str) -> None:
@@ -164,13 +163,6 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
         got = first + second
         assert sorted(payload for _, _, payload in got) == sorted(sent)
         assert len({one[:2] for one in got}) == 25
-        end = [
-            max((one[1] for one in got if one[0] == partition), default=-1) + 1
-            for partition in range(1 + max(one[0] for one in got))
-        ]
-        again = batch_frame(spark, connection, place, [0] * len(end), end)
-        assert sorted(rows(again)) == sorted(got)
-        assert again.filter("arrived < current_timestamp() - INTERVAL 1 HOUR OR arrived > current_timestamp()").count() == 0
 
 
 if __name__ == "__main__":

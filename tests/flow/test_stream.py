@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests import zygote
-from tests.flow.commands import caudal, streaming
+from tests.flow.commands import caudal, caudal_elsewhere, streaming
 
 from caudal.commands.parity import check_parity
 from caudal.declarations.settings import Settings
@@ -144,7 +144,8 @@ def test_a_second_stream_of_a_product_is_refused(tmp_path: Path) -> None:
     assert "Another run of product 'eeg (stream)' is at work" in refused.stderr
 
 
-def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path, spark: Any) -> None:
+@pytest.mark.parametrize("on", ["here", "spark"])
+def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path, spark: Any, on: str) -> None:
     product = tmp_path / "eeg"
     product.mkdir()
     (product / "product.py").write_text(KAFKA.format(eeg=str(EEG)))
@@ -152,14 +153,16 @@ def test_from_kafka_with_the_broker_killed_in_the_middle(tmp_path: Path, spark: 
         kafka = {"CAUDAL_KAFKA": broker.address}
         first = caudal("replay", product, "--home", tmp_path / "home", "--rate", "0", "--seconds", "5", **kafka)
         sent = time.monotonic()
-        told = caudal("stream", product, "--home", tmp_path / "home", "--once", **kafka)["sources"]["samples"]
+        told = caudal_elsewhere("stream", product, "--home", tmp_path / "home", "--once", "--on", on, **kafka)["sources"]["samples"]
         assert told["samples"] == first["samples"]
         broker.kill()
         broker.start()
         kafka = {"CAUDAL_KAFKA": broker.address}
         time.sleep(max(0.0, sent + 6 - time.monotonic()))  # five seconds that end now are later than those that ended then
         second = caudal("replay", product, "--home", tmp_path / "home", "--rate", "0", "--seconds", "5", **kafka)
-        told = caudal("stream", product, "--home", tmp_path / "home", "--once", "--end", **kafka)["sources"]["samples"]
+        told = caudal_elsewhere("stream", product, "--home", tmp_path / "home", "--once", "--end", "--on", on, **kafka)["sources"][
+            "samples"
+        ]
         assert told["samples"] == first["samples"] + second["samples"]
     compared = check_parity(product, Settings(home=tmp_path / "home"))
     assert compared["equal"]

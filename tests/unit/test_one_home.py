@@ -20,7 +20,7 @@ FORMS = {
     "stages/ingest": ("@fetches", {"fetch"}),
     "stages/ingest/formats": ("FORMAT", {"inspect", "frame", "parts", "fault"}),
     "stages/ingest/packings": ("PACKING", {"open_file", "fault"}),
-    "stages/ingest/streams": ("KIND", {"frame", "batch", "tap"}),
+    "stages/ingest/streams": ("KIND", {"frame", "tap"}),
     "stages/metrics": ("METRIC", {"score"}),
     "streaming/executors": ("EXECUTOR", {"connectors", "engine"}),
     "streaming/outlets": ("OUTLET", {"sender"}),

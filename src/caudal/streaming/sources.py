@@ -52,6 +52,17 @@ def executor_of(name: str) -> ModuleType:
     return executor
 
 
+def executor_that_computes(home: Home, product: Product, source: Source) -> ModuleType:
+    """Return the executor that has computed a source's stream until now, ``here`` for a new one."""
+    return executor_of(newest(home.stream(product.name, source.name) / "memory").executor)
+
+
+def stream_connectors(home: Home, product: Product) -> frozenset[str]:
+    """Return the connectors that Spark needs where a run takes what streams have not taken."""
+    sources: list[Source] = declarations_of_kind(product, "stream source")
+    return frozenset().union(*(executor_that_computes(home, product, source).connectors([source]) for source in sources))
+
+
 def engine_of(
     ws: Workspace,
     source: Source,
@@ -71,6 +82,7 @@ def engine_of(
     request = EngineRequest(
         ws, source, tap, lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()), publish_s, every_s
     )
-    engine: StreamEngine = executor_of(on or newest(place / "memory").executor).engine(request)
+    executor = executor_of(on) if on is not None else executor_that_computes(ws.tables.home, ws.product, source)
+    engine: StreamEngine = executor.engine(request)
     open_.callback(engine.close)
     return engine

@@ -23,7 +23,6 @@ from caudal.stages.ingest.streams.tap import LogTap
 KIND = "folder"
 # The most that one intake copies, so that a full folder does not delay a trigger.
 _BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
-batch = log.log_batch
 
 
 def frame(

@@ -1,8 +1,8 @@
-"""Stream sources as frames; each kind is a module of this package with its ``KIND``, ``frame``, ``batch`` and ``tap``."""
+"""Stream sources as frames; each kind is a module of this package with its ``KIND``, ``frame`` and ``tap``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,11 +26,6 @@ class StreamModule(Protocol):
         self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_bytes: int | None
     ) -> DataFrame:
         """Return a stream of messages."""
-
-    def batch(
-        self, spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]
-    ) -> DataFrame:
-        """Return messages between offsets."""
 
     def tap(self, connection: Connection, place: Path, data: Path | None) -> Tap:
         """Return a reader by offset in this process."""
@@ -56,17 +51,6 @@ def stream_frame(
     """
     require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
     return _module(connection).frame(spark, connection, Path(place), data=data, max_bytes=max_bytes)
-
-
-def batch_frame(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``.
-
-    Raises
-    ------
-    EngineLacks : the session is not one of Spark in this process
-    """
-    require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
-    return _module(connection).batch(spark, connection, Path(place), start, end)
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:

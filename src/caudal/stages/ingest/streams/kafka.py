@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,16 +39,6 @@ def frame(
     return _columns(spark.readStream.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
 
 
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the messages from ``start`` to before ``end``, one offset for each partition."""
-    assert isinstance(connection, Kafka)
-    chosen = _options(spark, connection) | {
-        "startingOffsets": _offsets_json(connection.topic, start),
-        "endingOffsets": _offsets_json(connection.topic, end),
-    }
-    return _columns(spark.read.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
-
-
 def tap(connection: Connection, place: Path, data: Path | None = None) -> KafkaTap:
     """Return the tap of a topic."""
     assert isinstance(connection, Kafka)
@@ -80,10 +69,6 @@ def _options(spark: SparkSession, connection: Kafka) -> dict[str, str]:
         # Few partitions must not leave cores idle.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
-
-
-def _offsets_json(topic: str, offsets: Sequence[int]) -> str:
-    return json.dumps({topic: {str(partition): offset for partition, offset in enumerate(offsets)}})
 
 
 def _columns(messages: DataFrame) -> DataFrame:

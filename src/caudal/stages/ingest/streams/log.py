@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 from caudal.declarations.connection import Connection
@@ -28,14 +27,6 @@ def log_frame(
     return log_stream(spark, LogSource, place, max_bytes=max_bytes)
 
 
-def log_batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    spark.dataSource.register(LogSource)
-    ranges = json.dumps([list(start), list(end)])
-    cores = spark.sparkContext.defaultParallelism
-    return spark.read.format(LogSource.name()).options(folder=str(place.absolute()), cores=cores, ranges=ranges).load()
-
-
 def log_stream(
     spark: SparkSession, source: type[DataSource], place: Path, *, max_bytes: int | None = None, **options: str
 ) -> DataFrame:
@@ -48,7 +39,7 @@ def log_stream(
 
 
 class LogSource(DataSource):
-    """The Spark data source of the embedded log; options ``folder``, ``cores``, ``max_bytes``, ``ranges``."""
+    """The Spark data source of the embedded log; options ``folder``, ``cores``, ``max_bytes``."""
 
     @classmethod
     def name(cls) -> str:
@@ -63,33 +54,12 @@ class LogSource(DataSource):
         """Return the reader of a stream."""
         return LogStream(Path(self.options["folder"]), int(self.options["cores"]), int(self.options.get("max_bytes", 0)))
 
-    def reader(self, schema: StructType) -> LogBatch:  # noqa: ARG002
-        """Return the reader of a range."""
-        start, end = json.loads(self.options["ranges"])
-        return LogBatch(Path(self.options["folder"]), int(self.options["cores"]), start, end)
-
 
 @dataclass
 class TaskRanges(InputPartition):
     """The ranges that one task reads: ``(partition, start, end)`` of each."""
 
     ranges: tuple[tuple[int, int, int], ...]
-
-
-class LogBatch(DataSourceReader):
-    """A reader of given offsets."""
-
-    def __init__(self, folder: Path, cores: int, start: Sequence[int], end: Sequence[int]) -> None:
-        self._folder, self._cores = folder, cores
-        self._ranges = [(partition, *ends) for partition, ends in enumerate(zip(start, end, strict=True))]
-
-    def partitions(self) -> list[InputPartition]:
-        """Return the ranges, cut into tasks."""
-        return list(pieces(Reader(self._folder), self._ranges, self._cores))
-
-    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Yield a task's records."""
-        return log_records(self._folder, partition)
 
 
 class LogStream(DataSourceStreamReader):

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "socket"
-batch = log.log_batch
 _LENGTH = struct.Struct("<I")
 _ACKNOWLEDGED = struct.Struct("<Q")
 _LARGEST = 64 << 20  # bytes of a message; a larger length means wrong framing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,11 +20,6 @@ def frame(
 ) -> DataFrame:
     """Return the stream of a log's records."""
     return log.log_frame(spark, connection, place, max_bytes=max_bytes)
-
-
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    return log.log_batch(spark, connection, place, start, end)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> LogTap:
