@@ -28,9 +28,9 @@ labels = product.source("labels", cd.stream(channels=("eyes_closed",), partition
 seconds = product.statistics("sensor_seconds", of=samples, window="1 second", quantiles=(0.5,), centre=4200.0, partition="day")
 product.statistics("sliding", of=samples, window="2 seconds", every="500 ms")
 product.statistics("bouts", of=samples, session="100 ms")
-product.join("labelled_seconds", labels, seconds, on="device", within="1 second", columns=["sensor", "mean", "eyes_closed"])
-artefacts = product.detect("artefacts", seconds, cd.robust_z(window=20), threshold=0.2)
-product.detect("jumps", samples, cd.robust_z(window=60), threshold=0.9)
+product.join("labelled_seconds", labels, seconds, on="device", within="5 ms", columns=["sensor", "mean", "eyes_closed"])
+artefacts = product.detect("artefacts", seconds, cd.robust_z(window=32), threshold=0.1)
+product.detect("jumps", samples, cd.robust_z(window=60), threshold=0.7)
 product.send("seconds_out", seconds, cd.drop("seconds"), delivery="exactly once")
 product.send("artefacts_out", artefacts, cd.drop("artefacts"))
 """
@@ -51,7 +51,7 @@ def test_everything_that_is_declared_on_a_stream_is_the_same(tmp_path: Path) -> 
     product.mkdir()
     (product / "product.py").write_text(PRODUCT.format(eeg=str(Path(__file__).parents[2] / "products" / "eeg")))
     here, spark = tmp_path / "here", tmp_path / "spark"
-    options = ("--rate", "0", "--seconds", "20", "--devices", "2", "--labels", "--at", "2026-01-05T08:00:00Z")
+    options = ("--rate", "0", "--seconds", "90", "--devices", "2", "--labels", "--at", "2026-01-05T08:00:00Z")
     caudal("replay", product, "--home", here, *options)
     shutil.copytree(here / "streams", spark / "streams", ignore=shutil.ignore_patterns("lock"))
     told = {}
