@@ -18,6 +18,7 @@ _SETTINGS = {
     "spark.sql.streaming.stateStore.providerClass": "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",
     "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
     "spark.sql.streaming.minBatchesToRetain": "10",
+    "spark.sql.streaming.pollingDelay": "50ms",  # from one look for messages to the next; Spark's own 10 ms keep a core busy
     "spark.sql.execution.arrow.maxBytesPerBatch": str(8 << 20),
 }
 
