@@ -127,8 +127,10 @@ def broker_restarted_once(place: Path, away_s: float = 4, on: str = "here") -> O
     with Broker(place / "kafka-once") as broker:
         environment = kafka(broker)
         sent = send(home, "--rate", "0", "--seconds", "240", "--devices", "2", environment=environment)
-        with Streaming(home, *_ALL, "--on", on, batch_bytes=64 << 10, environment=environment) as stream:
-            stream.wait_for(5)
+        with Streaming(
+            home, *_ALL, "--on", on, batch_bytes=(64 if on == "here" else 1024) << 10, environment=environment
+        ) as stream:
+            stream.wait_for(5 if on == "here" else 2)
             broker.kill()
             time.sleep(away_s)
             told.facts["waits"] = stream.process.poll() is None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.settings import Settings
+from caudal.engine.session import is_running
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.graph.load import load, product_file, with_data
 from caudal.json_value import JsonObject
@@ -91,7 +92,8 @@ def run_streams(
         sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
             executor = executor_of(on)
-            settings = replace(settings, spark={**executor.SPARK, **settings.spark})
+            if executor.SPARK and not is_running():
+                settings = replace(settings, spark={**executor.SPARK, **settings.spark})
             ws = Workspace.compose(
                 product,
                 home,
