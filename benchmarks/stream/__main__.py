@@ -1,4 +1,5 @@
-"""``python -m benchmarks.stream``: throughput from the log and from Kafka, latency at two rates, and peers; each in processes of their own.
+"""``python -m benchmarks.stream``: throughput from the log and from Kafka, latency at two rates, the executors beside each other, and peers; each in
+processes of their own.
 
 Throughput: messages lie ready, and a stream reads them to the end. Counted from its first micro-batch to its last, with capture to the lake.
 Latency: a replay sends by the clock while a stream runs; counted from a reading's event time to the moment when its statistic has been told.
@@ -16,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.stream.measure import latency, send, throughput
+from benchmarks.stream.measure import latency, send, throughput, throughputs
 from benchmarks.stream.peers import compare
 from caudal.messaging.broker import Broker
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readings", type=int, help="of a backlog  [default: 40 million; 8 million where peers are compared]")
     parser.add_argument("--seconds", type=float, default=20, help="that latency is measured")
-    parser.add_argument("--only", choices=("log", "kafka", "latency", "peers", "faults", "soak"))
+    parser.add_argument("--only", choices=("log", "kafka", "latency", "executors", "peers", "faults", "soak"))
     parser.add_argument("--home", type=Path, help="the comparison with peers is written for the console of this home,")
     parser.add_argument("--product", help="and this product")
     told = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
 
     place = Path(tempfile.mkdtemp(prefix="caudal-stream-"))
     try:
-        for name, measured in (("log", _log), ("kafka", _kafka), ("latency", _latency)):
+        for name, measured in (("log", _log), ("kafka", _kafka), ("latency", _latency), ("executors", _executors)):
             if told.only in (None, name):
                 measured(place, told, say)
         if told.only in (None, "peers"):
@@ -53,12 +54,11 @@ def main() -> None:
 
 
 def _log(place: Path, told: argparse.Namespace, say: Any) -> None:
-    for platform in ("here", "spark"):
-        for devices in (1, 64, 1024):
-            home = place / f"log-{platform}-{devices}"
-            send(home, told.readings or 40_000_000, devices, "packed", {})
-            say(f"log, packed, {devices} devices, {platform}, readings/s", round(throughput(home, platform, {})))
-            shutil.rmtree(home)
+    for devices in (1, 64, 1024):
+        home = place / f"log-{devices}"
+        send(home, told.readings or 40_000_000, devices, "packed", {})
+        say(f"log, packed, {devices} devices, readings/s", round(throughput(home, "here", {})))
+        shutil.rmtree(home)
 
 
 def _kafka(place: Path, told: argparse.Namespace, say: Any) -> None:
@@ -78,6 +78,16 @@ def _kafka(place: Path, told: argparse.Namespace, say: Any) -> None:
 def _latency(place: Path, told: argparse.Namespace, say: Any) -> None:
     for rate in (4096, 1_000_000):
         say(f"latency at {rate:,} readings/s", latency(place / f"latency-{rate}", rate, told.seconds, {}))
+
+
+def _executors(place: Path, told: argparse.Namespace, say: Any) -> None:
+    for on in ("here", "spark"):
+        for wire, share in (("packed", 1.0), ("json", 0.2)):
+            home = place / f"executors-{on}-{wire}"
+            send(home, int((told.readings or 120_000_000) * share), 64, wire, {"STREAM_WIRE": wire})
+            say(f"log, {wire}, 64 devices, on {on}", throughputs(home, on, {"STREAM_WIRE": wire}))
+            shutil.rmtree(home)
+        say(f"latency at 4,096 readings/s, on {on}", latency(place / f"executors-{on}-latency", 4096, told.seconds, {}, on))
 
 
 def _peers(place: Path, told: argparse.Namespace) -> list[dict[str, Any]]:

@@ -52,19 +52,19 @@ def undisturbed(home: Path, place: Path, environment: Mapping[str, str] | None =
         return stream.ended()
 
 
-def driver_killed(place: Path, times: int = 5) -> Outcome:
+def driver_killed(place: Path, times: int = 5, on: str = "here") -> Outcome:
     """Kill the stream's process with -9 over a backlog, again and again."""
-    home, told = place / "driver", Outcome("driver killed")
+    home, told = place / "driver", Outcome(f"driver killed, on {on}")
     send(home, "--rate", "0", "--seconds", "120", "--devices", "2")
     undisturbed(home, place / "driver-truth")
     for _ in range(times):
-        with Streaming(home, *_ALL, batch_bytes=64 << 10) as stream:
+        with Streaming(home, *_ALL, "--on", on, batch_bytes=64 << 10) as stream:
             first = stream.wait_for()
             if stream.before:
                 _slower(told, "the process started again", first["at"] - stream.began)
             stream.wait_for(3)
             stream.kill()
-    with Streaming(home, *_ALL) as stream:
+    with Streaming(home, *_ALL, "--on", on) as stream:
         stream.ended()
     told.wrong = differences(tables(home), tables(place / "driver-truth")) + parity(home)
     told.facts["killed"] = times
@@ -78,7 +78,7 @@ def worker_killed(place: Path, seconds: float = 75, batch_bytes: int = 512 << 10
     undisturbed(home, place / "worker-truth")
     with Cluster(place / "cluster") as cluster:
         (place / "caudal.toml").write_text(_toml(cluster))
-        with Streaming(home, *_ALL, "--platform", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
+        with Streaming(home, *_ALL, "--on", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
             stream.wait_for(2, patience_s=240)
             died = _in_a_task(lambda: cluster.kill_worker(0))
             _slower(told, "the worker's death", stream.wait_for(since=died)["at"] - died)
@@ -121,14 +121,16 @@ def broker_restarted(place: Path, seconds: float = 12, away_s: float = 3) -> Out
     return told
 
 
-def broker_restarted_once(place: Path, away_s: float = 4) -> Outcome:
+def broker_restarted_once(place: Path, away_s: float = 4, on: str = "here") -> Outcome:
     """Kill the broker with -9 under ``caudal stream --once``, which must not end before all has been read."""
-    home, told = place / "once", Outcome("broker restarted under --once")
+    home, told = place / "once", Outcome(f"broker restarted under --once, on {on}")
     with Broker(place / "kafka-once") as broker:
         environment = kafka(broker)
         sent = send(home, "--rate", "0", "--seconds", "240", "--devices", "2", environment=environment)
-        with Streaming(home, *_ALL, batch_bytes=64 << 10, environment=environment) as stream:
-            stream.wait_for(5)
+        with Streaming(
+            home, *_ALL, "--on", on, batch_bytes=(64 if on == "here" else 1024) << 10, environment=environment
+        ) as stream:
+            stream.wait_for(5 if on == "here" else 2)
             broker.kill()
             time.sleep(away_s)
             told.facts["waits"] = stream.process.poll() is None

@@ -355,7 +355,7 @@ def test_a_page_is_shown_at_its_path(name: str, tmp_path: Path) -> None:
     assert page.title is None or f">{page.title}</a>" in client.get("/").text
 
 
-@pytest.mark.parametrize(("option", "kinds"), [("wire", WIRES), ("platform", EXECUTORS)])
+@pytest.mark.parametrize(("option", "kinds"), [("wire", WIRES), ("on", EXECUTORS)])
 def test_commands_offer_all_kinds(option: str, kinds: Kinds[Any]) -> None:
     hints = get_type_hints(commands.replay_command if option == "wire" else commands.stream_command)
     offered = {value for part in (hints[option], *get_args(hints[option])) for value in get_args(part) if isinstance(value, str)}

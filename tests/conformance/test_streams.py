@@ -24,7 +24,7 @@ from caudal.declarations.connection import Connection, folder, kafka, socket, st
 from caudal.errors import EngineLacks
 from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
-from caudal.stages.ingest.streams import batch_frame, stream_frame, stream_kinds
+from caudal.stages.ingest.streams import stream_frame, stream_kinds
 from caudal.stages.ingest.streams.socket import _receivers
 
 pytestmark = pytest.mark.slow
@@ -139,16 +139,15 @@ def test_sail_is_given_no_stream(on_sail: SparkSession, tmp_path: Path, kind: st
         "socket": socket("127.0.0.1", 9, channels=["a"]),
     }
     connection = connections.get(kind) or kafka("samples", channels=["a"])
-    for ask in (lambda: stream_frame(on_sail, connection, tmp_path), lambda: batch_frame(on_sail, connection, tmp_path, [0], [1])):
-        with pytest.raises(EngineLacks, match=r"Reading a stream as a frame needs streams, which Sail .* lacks: streams need Java"):
-            ask()
+    with pytest.raises(EngineLacks, match=r"Reading a stream as a frame needs streams, which Sail .* lacks: streams need Java"):
+        stream_frame(on_sail, connection, tmp_path)
 
 
 def check(spark: Any, tmp_path: Path, kind: str) -> None:
     place, checkpoint = tmp_path / "place", tmp_path / "checkpoint"
     sent = [f"message {number}".encode() for number in range(25)]
     with SENDERS[kind](place) as (connection, send):
-        streaming = stream_frame(spark, connection, place, max_blocks=7)
+        streaming = stream_frame(spark, connection, place, max_bytes=70)
         assert streaming.isStreaming
         assert [(field.name, field.dataType.simpleString()) for field in streaming.schema] == [
             ("_partition", "int"), ("_offset", "bigint"), ("payload", "binary"), ("arrived", "timestamp"),
@@ -156,7 +155,7 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
         send(sent[:10])
         lost = run(spark, streaming, checkpoint, 1, fail=True)
         send(sent[10:20])
-        first = run(spark, stream_frame(spark, connection, place, max_blocks=7), checkpoint, 20)
+        first = run(spark, stream_frame(spark, connection, place, max_bytes=70), checkpoint, 20)
         # The micro-batch that was not committed comes again, the same rows.
         assert sorted(first[: len(lost)]) == sorted(lost)
         send(sent[20:])
@@ -164,13 +163,6 @@ def check(spark: Any, tmp_path: Path, kind: str) -> None:
         got = first + second
         assert sorted(payload for _, _, payload in got) == sorted(sent)
         assert len({one[:2] for one in got}) == 25
-        end = [
-            max((one[1] for one in got if one[0] == partition), default=-1) + 1
-            for partition in range(1 + max(one[0] for one in got))
-        ]
-        again = batch_frame(spark, connection, place, [0] * len(end), end)
-        assert sorted(rows(again)) == sorted(got)
-        assert again.filter("arrived < current_timestamp() - INTERVAL 1 HOUR OR arrived > current_timestamp()").count() == 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from caudal.messaging.broker import Broker
 from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams import open_tap
-from caudal.streaming.engine import StreamEngine
+from caudal.streaming.in_process import InProcessEngine
 from caudal.tables.home import Home
 
 
@@ -103,8 +103,10 @@ def is_told(tmp_path: Path, connection: Connection, send: Again, anew: Again, mo
     product = cd.Product("shown")
     product.source("samples", connection)
 
-    def engine() -> StreamEngine:
-        return StreamEngine(product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0)
+    def engine() -> InProcessEngine:
+        return InProcessEngine(
+            product, product.sources["samples"], Home(tmp_path), open_tap(connection, place), "run", publish_s=0.0
+        )
 
     send(messages(0, 20))
     at_work = engine()

@@ -30,7 +30,7 @@ PLACES = (
     ("caudal.batch.flow", "end"),
     ("caudal.batch.flow", "recover"),
     ("caudal.batch.flow", "store_manifest"),
-    ("caudal.streaming.executors.here", "process_messages"),
+    ("caudal.streaming.in_process", "process_messages"),
     ("caudal.streaming.engine", "save"),
     ("caudal.streaming.publish", "append"),
     ("caudal.streaming.publish", "compact"),

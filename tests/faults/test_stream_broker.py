@@ -23,8 +23,9 @@ def test_killed_while_a_replay_sends_and_a_stream_reads(tmp_path: Path) -> None:
     assert told.facts["acknowledged"] == told.facts["counted"] > 200
 
 
-def test_killed_under_once_which_waits_and_reads_to_the_end(tmp_path: Path) -> None:
-    told = faults.broker_restarted_once(tmp_path)
+@pytest.mark.parametrize("on", ["here", "spark"])
+def test_killed_under_once_which_waits_and_reads_to_the_end(tmp_path: Path, on: str) -> None:
+    told = faults.broker_restarted_once(tmp_path, on=on)
     assert told.wrong == []
     assert told.facts["waits"]
 

@@ -26,6 +26,14 @@ def caudal(*arguments: str | Path, code: int = 0, **environment: str) -> dict:
     return json.loads(done.stdout)
 
 
+def caudal_elsewhere(*arguments: str | Path, **environment: str) -> dict:
+    """Run a command to its end in a process of its own, where Spark may have other connectors, and return its document."""
+    command = [sys.executable, "-m", "caudal", *map(str, arguments), "--json"]
+    done = zygote.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
 def run_here(product: Path, home: Path, data: Path | None = None, pipeline: Pipeline = "all") -> dict:
     """Bring a product up to date on the Spark session of the tests and return its document: a process and a Java less than `caudal`."""
     result = run(product, Settings(home=home, data=data), pipeline=pipeline)

@@ -20,9 +20,9 @@ FORMS = {
     "stages/ingest": ("@fetches", {"fetch"}),
     "stages/ingest/formats": ("FORMAT", {"inspect", "frame", "parts", "fault"}),
     "stages/ingest/packings": ("PACKING", {"open_file", "fault"}),
-    "stages/ingest/streams": ("KIND", {"frame", "batch", "tap"}),
+    "stages/ingest/streams": ("KIND", {"frame", "tap"}),
     "stages/metrics": ("METRIC", {"score"}),
-    "streaming/executors": ("EXECUTOR", {"connectors", "take"}),
+    "streaming/executors": ("EXECUTOR", {"connectors", "engine"}),
     "streaming/outlets": ("OUTLET", {"sender"}),
 }
 # Names with two homes, and why; this list only becomes shorter.

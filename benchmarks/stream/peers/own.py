@@ -25,7 +25,7 @@ _PRODUCT = Path(__file__).parent.parent
 def backlog(task: Task, settings: Settings, platform: str) -> None:
     """Read all that is there and answer with the published windows."""
     home = Home(settings.home)
-    run_streams(_PRODUCT, settings, train=run_training, once=True, end=True, platform=platform)
+    run_streams(_PRODUCT, settings, train=run_training, once=True, end=True, on=platform)
     last_s = time.time()
     _, update = Feed(home.live("readings")).tail(0)[0]
     # The first micro-batch begins before its update.
@@ -48,7 +48,7 @@ def backlog(task: Task, settings: Settings, platform: str) -> None:
 def follow(task: Task, settings: Settings, platform: str) -> None:
     """Tell counts as they change until the time is up."""
     assert task.until is not None
-    run_streams(_PRODUCT, settings, train=run_training, seconds=task.until - time.time(), every_s=0, platform=platform)
+    run_streams(_PRODUCT, settings, train=run_training, seconds=task.until - time.time(), every_s=0, on=platform)
     updates = [update for _, update in Feed(Home(settings.home).live("readings")).tail(0)]
     task.updates(
         [

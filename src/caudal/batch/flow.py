@@ -23,6 +23,7 @@ from caudal.runtime.run_reporting import BeforeLanding, RunReporting
 from caudal.runtime.run_request import RunRequest
 from caudal.runtime.storage import check_tables
 from caudal.runtime.workspace import Workspace
+from caudal.streaming.sources import stream_connectors
 from caudal.tables.home import Home
 
 
@@ -45,6 +46,7 @@ def carry_out(
             product, home, settings, record,
             request=RunRequest(trains=trains, process=process),
             reporting=RunReporting(progress, registered(), before_landing),
+            connectors=stream_connectors(home, product),
         )  # fmt: skip
         recover(ws)
         check_tables(ws.tables)

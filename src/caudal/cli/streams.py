@@ -22,7 +22,7 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
            every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            monitor: Annotated[float, typer.Option(help="Seconds from one look of the monitors to the next.")] = 60.0,
-           platform: Annotated[Literal["here", "spark"], typer.Option(help="Who computes: this process, or Spark's tasks.")] = "here") -> None:  # fmt: skip
+           on: Annotated[Literal["here", "spark"], typer.Option("--on", "--platform", help="Who computes: this process, or a query of Spark Structured Streaming.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.batch.batch import run_training
     from caudal.batch.monitor_stream import stream_monitor
@@ -41,7 +41,7 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
             every_s=every,
             publish_s=publish,
             monitor_s=monitor,
-            platform=platform,
+            on=on,
         )
         print_result(as_json, document, streams(document))
 

@@ -40,16 +40,23 @@ class Workspace:
     def compose(
         cls, product: Product, home: Home, settings: Settings, record: RunRecord, *,
         request: RunRequest | None = None, reporting: RunReporting | None = None, connectors: frozenset[str] = frozenset(),
+        long: bool = False,
     ) -> Self:  # fmt: skip
         """Return the workspace of a run.
 
         Parameters
         ----------
         connectors : those that Spark needs beside those of the lake and of the product's sources
+        long : whether Spark will work for long, however little data there is at the start
         """
         reporting = reporting or RunReporting()
         spark = RunSpark(
-            product, settings, home.lake, reporting.progress, lambda: has_little_data(product, record.ledger), connectors
+            product,
+            settings,
+            home.lake,
+            reporting.progress,
+            lambda: not long and has_little_data(product, record.ledger),
+            connectors,
         )
         return cls(record, ProductTables(product, home), spark, settings, request or RunRequest(), reporting)
 

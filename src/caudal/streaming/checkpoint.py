@@ -21,6 +21,7 @@ from caudal.stages.statistics import State
 from caudal.stages.statistics.seen import Seen
 from caudal.streaming.faults import GOES_ON
 from caudal.streaming.task import Captured
+from caudal.streaming.totals import TableTotals, totals_of
 
 _KEPT = 3
 _MAGIC = b"caudal stream memory 2\n"
@@ -48,6 +49,9 @@ class Checkpoint:
     counts : counters over the stream's whole life
     operators : states of detectors, by detection and device
     seen : samples that detectors have processed
+    executor : the executor that computes the stream; with another than ``here``, offsets, states and operators are kept by it
+    totals : the counts of each statistics table whose open windows are not in ``states``
+    table_files : files of windows and anomalies that are not published yet, by table, each with its folder's name
     """
 
     batch: int = -1
@@ -61,6 +65,17 @@ class Checkpoint:
     operators: dict[str, bytes] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
     identity: tuple[str | None, ...] = ()
+    executor: str = "here"
+    totals: dict[str, TableTotals] = field(default_factory=dict)
+    table_files: dict[str, list[tuple[str, Captured]]] = field(default_factory=dict)
+
+    def __setstate__(self, stored: dict[str, object]) -> None:
+        """Restore a checkpoint; one that was written before a field existed has its default."""
+        self.__dict__.update(Checkpoint().__dict__ | stored)
+
+    def table_totals(self) -> dict[str, TableTotals]:
+        """Return the counts of each statistics table, whichever executor keeps its open windows."""
+        return self.totals or {name: totals_of(state) for name, state in self.states.items()}
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> int:

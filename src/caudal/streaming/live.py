@@ -34,15 +34,15 @@ class Live:
         channels = connection.channels
         samples = sum(result.samples for result in step.results)
         rate = self._rate(step.done_at, samples * len(channels))
-        states = checkpoint.states.values()
-        newest = max((state.newest_us for state in states), default=0)
+        totals = checkpoint.table_totals().values()
+        newest = max((table.newest_us for table in totals), default=0)
         first: Statistics | None = next(iter(self._engine.tables.values()), None)
         update: Update = {
             "batch": step.batch, "at": step.done_at, "source": self._engine.source.name,
             "read": samples * len(channels), "rate": rate,
             "latency_s": latency_s(step.results, step.done_at), "watermark": newest / 1e6 if newest > 0 else None,
-            "state": {"windows": sum(len(state.open) for state in states), "bytes": sum(state.bytes for state in states)},
-            "late": sum(state.late for state in states), "duplicates": sum(state.duplicates for state in states),
+            "state": {"windows": sum(table.windows for table in totals), "bytes": sum(table.state_bytes for table in totals)},
+            "late": sum(table.late for table in totals), "duplicates": sum(table.duplicates for table in totals),
             "unreadable": checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0),
             "total": checkpoint.counts.get("samples", 0) * len(channels),
             "sensors": list(channels), "signal": next((result.signal for result in step.results if result.signal), None),

@@ -81,7 +81,7 @@ class StreamMinuteLog:
 
 def late_and_unread(checkpoint: Checkpoint) -> tuple[int, int]:
     """Return how many samples came too late, and how many samples and messages could not be read, since the stream's beginning."""
-    late = max((state.late for state in checkpoint.states.values()), default=0)  # each table counts the same samples
+    late = max((totals.late for totals in checkpoint.table_totals().values()), default=0)  # each table counts the same samples
     return late, checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0)
 
 

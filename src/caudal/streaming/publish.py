@@ -47,7 +47,8 @@ def publish_checkpoint(
     identity = {"run_id": run_id, "step": f"stream:{source.name}", "upto": checkpoint.batch, "at": now, "code": "stream"}
     for name in tables:
         folder, node = home.table(product.name, name), product.nodes.get(name)
-        files = [_data_file(folder, *file) for file in checkpoint.files] if name == source.name else []
+        written = checkpoint.files if name == source.name else checkpoint.table_files.get(name, [])
+        files = [_data_file(folder, *file) for file in written]
         parts = checkpoint.pending.get(name, [])
         if name in product.detections and delta.version_of(folder) is None and checkpoint.batch >= 0:
             parts = [ANOMALY_SCHEMA.empty_table(), *parts]  # a table without rows says that no anomaly was found
@@ -62,7 +63,7 @@ def publish_checkpoint(
     aside = home.quarantine(product.name, source.name)
     if (parts := checkpoint.pending.get(SET_ASIDE, [])) and last_batch(aside) < checkpoint.batch:
         append(aside, parts, [], moment="", tz="UTC", partitioned=False, identity=identity)
-    return replace(checkpoint, pending={}, files=[], published=now)
+    return replace(checkpoint, pending={}, files=[], table_files={}, published=now)
 
 
 def hold(checkpoint: Checkpoint, product: Product, home: Home, tables: Sequence[str], memories: Path) -> None:

@@ -12,8 +12,10 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import EXECUTORS
 from caudal.runtime.workspace import Workspace
-from caudal.stages.ingest.streams import batch_frame, open_tap
+from caudal.stages.ingest.streams import open_tap
+from caudal.streaming.checkpoint import newest
 from caudal.streaming.engine import StreamEngine
+from caudal.streaming.executor import EngineRequest
 from caudal.streaming.outlets import sender_of
 from caudal.tables.home import Home
 
@@ -50,20 +52,37 @@ def executor_of(name: str) -> ModuleType:
     return executor
 
 
+def executor_that_computes(home: Home, product: Product, source: Source) -> ModuleType:
+    """Return the executor that has computed a source's stream until now, ``here`` for a new one."""
+    return executor_of(newest(home.stream(product.name, source.name) / "memory").executor)
+
+
+def stream_connectors(home: Home, product: Product) -> frozenset[str]:
+    """Return the connectors that Spark needs where a run takes what streams have not taken."""
+    sources: list[Source] = declarations_of_kind(product, "stream source")
+    return frozenset().union(*(executor_that_computes(home, product, source).connectors([source]) for source in sources))
+
+
 def engine_of(
     ws: Workspace,
     source: Source,
     open_: contextlib.ExitStack,
     publish_s: float = 5.0,
-    platform: str = "here",
+    on: str | None = None,
+    every_s: float = 0.1,
 ) -> StreamEngine:
-    """Return a source's engine; its tap stays open until ``open_`` closes."""
+    """Return a source's engine; its tap stays open until ``open_`` closes.
+
+    Parameters
+    ----------
+    on : the name of an executor; None: the one that has computed the stream until now, ``here`` for a new one
+    """
     place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
-    engine = StreamEngine(
-        ws.product, source, ws.tables.home, tap, ws.record.run_id, publish_s, platform=platform,
-        frame=lambda start, end: batch_frame(ws.spark.session, source.connection, place, start, end),
-        way_out=lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()),
-    )  # fmt: skip
+    request = EngineRequest(
+        ws, source, tap, lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()), publish_s, every_s
+    )
+    executor = executor_of(on) if on is not None else executor_that_computes(ws.tables.home, ws.product, source)
+    engine: StreamEngine = executor.engine(request)
     open_.callback(engine.close)
     return engine

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.settings import Settings
+from caudal.engine.session import is_running
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.graph.load import load, product_file, with_data
 from caudal.json_value import JsonObject
@@ -60,7 +61,7 @@ def run_streams(
     every_s: float = 0.1,
     publish_s: float = 5.0,
     monitor_s: float = EVERY_S,
-    platform: str = "here",
+    on: str = "here",
 ) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all available messages have been read.
 
@@ -73,7 +74,7 @@ def run_streams(
     every_s : float, seconds between the beginnings of two micro-batches
     publish_s : float, seconds between two versions of a table
     monitor_s : float, seconds between two updates of the monitors
-    platform : str, the name of an executor
+    on : str, the name of the executor that computes the streams
 
     Raises
     ------
@@ -90,7 +91,9 @@ def run_streams(
         product = checked_product(load(file))
         sources = stream_sources(product)
         with lease(stream_lease(home, product), f"{product.name} (stream)"):
-            executor = executor_of(platform)
+            executor = executor_of(on)
+            if executor.SPARK and not is_running():
+                settings = replace(settings, spark={**executor.SPARK, **settings.spark})
             ws = Workspace.compose(
                 product,
                 home,
@@ -98,12 +101,13 @@ def run_streams(
                 RunRecord(product.name, ledger, new_run_id()),
                 reporting=RunReporting(observers=registered()),
                 connectors=executor.connectors(sources),
+                long=on != "here",
             )
             with _in_ledger(ws), _stop_requested() as stop_requested, contextlib.ExitStack() as open_:
                 engines = []
                 for source in sources:
                     with translate_errors(f"the stream '{source.name}'"):
-                        engines.append(engine_of(ws, source, open_, publish_s, platform))
+                        engines.append(engine_of(ws, source, open_, publish_s, on, every_s))
                 followers = [
                     LiveScorer(ws, prediction, engines, lambda: train(folder, settings))
                     for prediction in live_predictions(ws.product, engines)
@@ -261,18 +265,17 @@ def stream_document(
     """Return the streams' results, JSON-ready; counts are those since each stream's beginning."""
     sources: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
     for engine in engines:
-        states = engine.checkpoint.states
         sources[engine.source.name] = {
             "batches": engine.checkpoint.batch + 1,
             **engine.checkpoint.counts,
             "tables": {
                 name: {
-                    "readings": state.readings,
-                    "duplicates": state.duplicates,
-                    "late": state.late,
-                    "open_windows": len(state.open),
+                    "readings": totals.readings,
+                    "duplicates": totals.duplicates,
+                    "late": totals.late,
+                    "open_windows": totals.windows,
                 }
-                for name, state in states.items()
+                for name, totals in engine.checkpoint.table_totals().items()
             },
         }
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +20,10 @@ from caudal.stages.statistics.seen import Seen
 from caudal.storage.place import place
 from caudal.tables.rows import by_day, write_rows
 
-SCHEMA = "found binary"
+COUNTS = ("samples", "messages", "outside", "unreadable_messages")
+"""The counts of a task that are kept over a stream's whole life."""
 AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and would make all other samples late
-_INLINE_BYTES = 1 << 20  # captured values up to this size are sent to the driver; larger ones are written by the task
+INLINE_BYTES = 1 << 20  # captured values up to this size are sent to the driver; larger ones are written by the task
 _POINTS = 32
 _SHOWN = 1024  # samples of a micro-batch from which the live view's points are made
 _KEPT = 100  # unreadable messages of a task whose bytes are kept
@@ -69,6 +69,7 @@ class TaskResult:
     rows : captured samples; files : captured files, if the samples are too large to send
     at_us : int64, event times, evenly sampled, and ``weight``, how many samples each stands for
     signal : points of one device: at seconds, least, greatest, mean by channel
+    sample_blocks : the samples themselves, if they are asked for, and ``places``, partition and offset of each block's first message
     newest : partition → greatest event time of its samples, microseconds
     """
 
@@ -85,11 +86,7 @@ class TaskResult:
     signal: SignalUpdate | None = None
     sample_blocks: list[Samples] = field(default_factory=list)
     newest: dict[int, int] = field(default_factory=dict)
-
-
-def run_task(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Iterator[pa.RecordBatch]:
-    """Yield one row: the pickled `TaskResult`. Only our own tasks write it, and only the driver that sent them reads it."""
-    yield pa.record_batch([pa.array([pickle.dumps(process_messages(batches, work), protocol=5)], pa.binary())], names=["found"])
+    places: list[tuple[int, int]] = field(default_factory=list)
 
 
 def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> TaskResult:
@@ -105,12 +102,15 @@ def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Task
             if len(samples) == 0:
                 continue
             result.newest[partition] = max(result.newest.get(partition, NEVER), int(samples.at_us.max()))
-            if samples.values.nbytes > _INLINE_BYTES:
+            if samples.values.nbytes > INLINE_BYTES:
                 written.append(pool.submit(_written, samples, work))
             else:
                 few.append(samples)
+            if work.keep:
+                result.sample_blocks.append(samples)
+                result.places.append((partition, batch.column("_offset")[0].as_py()))
             _take(samples, work, bounds, parts, result)
-        if few and sum(block.values.nbytes for block in few) > _INLINE_BYTES:
+        if few and sum(block.values.nbytes for block in few) > INLINE_BYTES:
             written.append(pool.submit(_written, join_samples(few), work))
             few = []
         result.files = [file for future in written for file in future.result()]
@@ -136,8 +136,6 @@ def _take(
     result.samples += len(samples)
     result.at_us.append((np.sort(samples.at_us[:: max(1, len(samples) // _POINTS)]), len(samples) / min(len(samples), _POINTS)))
     result.signal = signal(samples)
-    if work.keep:
-        result.sample_blocks.append(samples)
     for name, (declared, _) in work.tables.items():
         partial = take_samples(samples, declared, bounds[name])
         parts[name].append(partial)
@@ -194,12 +192,20 @@ def _one(parts: list[TakenSamples], gap_us: int) -> TakenSamples:
 
 
 def _written(samples: Samples, work: TaskInput) -> list[Captured]:
-    """Write captured rows to files of this task alone; if the task runs again, the later files are used and these are swept
-    away."""
-    folder = place(work.capture)
+    return write_files(samples.table(work.channels), work.capture, "at", work.tz)
+
+
+def write_files(table: pa.Table, to: str, moment: str, tz: str | None) -> list[Captured]:
+    """Write rows to files of this task alone; if the task runs again, the later files are used and these are swept away.
+
+    Parameters
+    ----------
+    moment, tz : the column whose day in the time zone divides the files; without a time zone there is one file
+    """
+    folder = place(to)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for day, rows in by_day(samples.table(work.channels), "at", work.tz):
+    for day, rows in by_day(table, moment, tz):
         file = folder / f"{uuid.uuid4().hex}.parquet"
         write_rows(rows, file)
         files.append(Captured(file.name, len(rows), day))

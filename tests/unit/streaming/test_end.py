@@ -14,7 +14,8 @@ from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams import open_tap
 from caudal.storage import delta
 from caudal.streaming.checkpoint import Checkpoint
-from caudal.streaming.engine import MicroBatchResult, StreamEngine
+from caudal.streaming.engine import MicroBatchResult
+from caudal.streaming.in_process import InProcessEngine
 from caudal.streaming.live import Live
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -44,7 +45,7 @@ def test_the_last_window_is_told_and_watched(tmp_path: Path) -> None:
         assert checkpoint.batch == step.batch
         told.append(step)
 
-    engine = StreamEngine(
+    engine = InProcessEngine(
         made, source, home, open_tap(source.connection, home.stream("shown", "samples"), None), "run", publish_s=0.0
     )
     engine.onlookers = (look, Live(Feed(home.live("shown")), engine))

@@ -20,7 +20,7 @@ from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 from caudal.streaming import faults
 from caudal.streaming.checkpoint import Checkpoint, newest, save
-from caudal.streaming.engine import SETTLE_S, StreamEngine
+from caudal.streaming.in_process import SETTLE_S, InProcessEngine
 from caudal.streaming.stream import Thread
 from caudal.tables.home import Home
 
@@ -79,12 +79,12 @@ def product() -> cd.Product:
     return made
 
 
-def engine(home: Path, tap: Tap, clock: Clock | None = None) -> StreamEngine:
+def engine(home: Path, tap: Tap, clock: Clock | None = None) -> InProcessEngine:
     declared = product()
-    return StreamEngine(declared, declared.sources["samples"], Home(home), tap, "run", publish_s=0.0, clock=clock or Clock())
+    return InProcessEngine(declared, declared.sources["samples"], Home(home), tap, "run", publish_s=0.0, clock=clock or Clock())
 
 
-def late(one: StreamEngine) -> int:
+def late(one: InProcessEngine) -> int:
     return one.checkpoint.states["seconds"].late
 
 

@@ -12,7 +12,7 @@ from caudal.messaging.log import Writer
 from caudal.messaging.wire import Block, codec
 from caudal.runtime.run_record import RunRecord
 from caudal.stages.ingest.streams import open_tap
-from caudal.streaming.engine import StreamEngine
+from caudal.streaming.in_process import InProcessEngine
 from caudal.streaming.minute_log import minute_logs
 from caudal.tables.home import Home
 
@@ -27,7 +27,7 @@ def test_the_samples_of_each_minute_are_written_once_it_is_over(tmp_path: Path) 
     product.statistics("tens", of=source, window="10 seconds")
     stream = home.stream("shown", "samples")
     with Writer(stream, 1) as log:
-        engine = StreamEngine(
+        engine = InProcessEngine(
             product, source, home, open_tap(source.connection, stream, None), "run", publish_s=0.0, clock=lambda: at[0]
         )
         record = RunRecord("shown", home.ledger(), "run")

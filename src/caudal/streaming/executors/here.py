@@ -1,16 +1,17 @@
-"""The executor that uses this process: the fastest for small micro-batches."""
+"""The executor that uses this process: the fastest on one machine, and the one that needs no Java."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from caudal.declarations.node import Source
-from caudal.streaming.micro_batch import MicroBatch
-from caudal.streaming.task import TaskResult, process_messages
+from caudal.streaming.executor import EngineRequest
+from caudal.streaming.in_process import InProcessEngine
 
 EXECUTOR = "here"
 MOST_BYTES = 8 << 20
 """Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
+SPARK: Mapping[str, str] = {}
 
 
 def connectors(sources: Sequence[Source]) -> frozenset[str]:
@@ -18,6 +19,6 @@ def connectors(sources: Sequence[Source]) -> frozenset[str]:
     return frozenset()
 
 
-def take(batch: MicroBatch) -> list[TaskResult]:
-    """Return the result for the messages of a micro-batch."""
-    return [process_messages(batch.tap.read(batch.start, batch.end), batch.work)]
+def engine(request: EngineRequest) -> InProcessEngine:
+    """Return the engine of a source."""
+    return InProcessEngine(**request.common(), most_bytes=MOST_BYTES)

@@ -42,9 +42,10 @@ def test_little_is_one_task(tmp_path: Path) -> None:
 @given(st.dictionaries(st.sampled_from("0123"), st.integers(0, 100)), st.integers(1, 80))
 def test_a_micro_batch_is_bounded_and_goes_on(there: dict[str, int], most: int) -> None:
     at: dict[str, int] = {}
-    while (end := limit_offsets(at, there, most)) != at and any(end[one] > at.get(one, 0) for one in end):
+    log = Sized(Path("nowhere"))
+    while (end := limit_offsets(log, at, there, most * 100_000)) != at and any(end[one] > at.get(one, 0) for one in end):
         taken = sum(end[one] - at.get(one, 0) for one in end)
-        assert taken == min(most, sum(there.values()) - sum(at.values()))
+        assert 1 <= taken <= most + len(there)  # a partition gives a record at least
         at = end
     assert sum(at.values()) == sum(there.values())
 

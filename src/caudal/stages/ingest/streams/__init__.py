@@ -1,5 +1,5 @@
 """Stream sources: every kind as frames of ``_partition, _offset, payload, arrived``, replayable by offset."""
 
-from caudal.stages.ingest.streams.frames import batch_frame, open_tap, stream_frame, stream_kinds
+from caudal.stages.ingest.streams.frames import open_tap, stream_frame, stream_kinds
 
-__all__ = ["batch_frame", "open_tap", "stream_frame", "stream_kinds"]
+__all__ = ["open_tap", "stream_frame", "stream_kinds"]

@@ -23,16 +23,15 @@ from caudal.stages.ingest.streams.tap import LogTap
 KIND = "folder"
 # The most that one intake copies, so that a full folder does not delay a trigger.
 _BYTES_A_LOOK, _FILES_A_LOOK = 64 << 20, 10_000
-batch = log.log_batch
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of the files' contents; ``arrived`` is when a file was copied."""
     assert isinstance(connection, Folder)
     pattern = str((data or Path.cwd()).absolute() / connection.pattern)
-    return log.log_stream(spark, FolderSource, place, max_blocks=max_blocks, pattern=pattern)
+    return log.log_stream(spark, FolderSource, place, max_bytes=max_bytes, pattern=pattern)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> FolderTap:
@@ -53,14 +52,14 @@ class FolderSource(LogSource):
         """Return the reader of a stream."""
         place = Path(self.options["folder"])
         intake = FolderIntake(place, self.options["pattern"])
-        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_blocks", 0)), intake)
+        return FolderStream(place, int(self.options["cores"]), int(self.options.get("max_bytes", 0)), intake)
 
 
 class FolderStream(LogStream):
     """The stream of a log into which new files are copied whenever Spark asks for its end."""
 
-    def __init__(self, folder: Path, cores: int, max_blocks: int, intake: FolderIntake) -> None:
-        super().__init__(folder, cores, max_blocks)
+    def __init__(self, folder: Path, cores: int, max_bytes: int, intake: FolderIntake) -> None:
+        super().__init__(folder, cores, max_bytes)
         self._intake = intake
 
     def latestOffset(self) -> Offsets:  # noqa: N802

@@ -1,8 +1,8 @@
-"""Stream sources as frames; each kind is a module of this package with its ``KIND``, ``frame``, ``batch`` and ``tap``."""
+"""Stream sources as frames; each kind is a module of this package with its ``KIND``, ``frame`` and ``tap``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,21 +23,16 @@ class StreamModule(Protocol):
     """A module of this package: what it gives for a connection of its ``KIND``."""
 
     def frame(
-        self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_blocks: int | None
+        self, spark: SparkSession, connection: Connection, place: Path, *, data: Path | None, max_bytes: int | None
     ) -> DataFrame:
         """Return a stream of messages."""
-
-    def batch(
-        self, spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]
-    ) -> DataFrame:
-        """Return messages between offsets."""
 
     def tap(self, connection: Connection, place: Path, data: Path | None) -> Tap:
         """Return a reader by offset in this process."""
 
 
 def stream_frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return a stream of messages: ``_partition int, _offset long, payload binary, arrived timestamp``.
 
@@ -48,25 +43,14 @@ def stream_frame(
     place : Path, the source's folder (``Home.stream``) for the embedded log of ``stream`` and of the messages that ``folder`` and
         ``socket`` have received
     data : Path, optional, the folder that a relative pattern of ``folder`` refers to
-    max_blocks : int, optional, the most messages of one micro-batch; a backlog is then read in several
+    max_bytes : int, optional, about the most bytes of one micro-batch; a backlog is then read in several
 
     Raises
     ------
     EngineLacks : the session is not one of Spark in this process
     """
     require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
-    return _module(connection).frame(spark, connection, Path(place), data=data, max_blocks=max_blocks)
-
-
-def batch_frame(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the same rows as a batch frame, from offset ``start[partition]`` to before ``end[partition]``.
-
-    Raises
-    ------
-    EngineLacks : the session is not one of Spark in this process
-    """
-    require_capability(session_engine(spark), Capability.STREAMING, "Reading a stream as a frame")
-    return _module(connection).batch(spark, connection, Path(place), start, end)
+    return _module(connection).frame(spark, connection, Path(place), data=data, max_bytes=max_bytes)
 
 
 def open_tap(connection: Connection, place: Path, data: Path | None = None) -> Tap:

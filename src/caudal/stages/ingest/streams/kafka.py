@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,30 +22,21 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "kafka"
+_NEWEST, _GUESS_BYTES = 16, 4096.0  # messages of a partition whose size is looked at, and their size where there are none
 # Spark 4.1.1's newer reader fails on a repeated uncommitted micro-batch, which is every restart after a kill (SPARK-57438).
 _READER = ("spark.sql.streaming.disabledV2MicroBatchReaders", "org.apache.spark.sql.kafka010.KafkaSourceProvider")
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of a topic's messages; ``arrived`` is the broker's or the producer's time, by the topic's setting."""
     assert isinstance(connection, Kafka)
     spark.conf.set(*_READER)
     chosen = _options(spark, connection) | {"startingOffsets": connection.starting}
-    if max_blocks is not None:
-        chosen["maxOffsetsPerTrigger"] = str(max_blocks)
+    if max_bytes is not None:
+        chosen["maxOffsetsPerTrigger"] = str(max(1, int(max_bytes / _bytes_a_message(connection))))
     return _columns(spark.readStream.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
-
-
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the messages from ``start`` to before ``end``, one offset for each partition."""
-    assert isinstance(connection, Kafka)
-    chosen = _options(spark, connection) | {
-        "startingOffsets": _offsets_json(connection.topic, start),
-        "endingOffsets": _offsets_json(connection.topic, end),
-    }
-    return _columns(spark.read.format("kafka").options(**chosen | reveal_settings(connection.options)).load())
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> KafkaTap:
@@ -60,6 +50,18 @@ def servers(connection: Kafka) -> str:
     return connection.servers or settings().kafka
 
 
+def _bytes_a_message(connection: Kafka) -> float:
+    """Return the mean size of the topic's newest messages, bytes, or a guess where there is none: Spark limits by their number."""
+    tap = KafkaTap(connection)
+    try:
+        start, end = tap.span()
+        start = tuple(max(low, high - _NEWEST) for low, high in zip(start, end, strict=True))
+        sizes = [batch.column("payload").nbytes / len(batch) for batch in tap.read(start, end) if len(batch)]
+        return max(sizes, default=_GUESS_BYTES)
+    finally:
+        tap.close()
+
+
 def _options(spark: SparkSession, connection: Kafka) -> dict[str, str]:
     return {
         "kafka.bootstrap.servers": servers(connection),
@@ -67,10 +69,6 @@ def _options(spark: SparkSession, connection: Kafka) -> dict[str, str]:
         # Few partitions must not leave cores idle.
         "minPartitions": str(spark.sparkContext.defaultParallelism),
     }
-
-
-def _offsets_json(topic: str, offsets: Sequence[int]) -> str:
-    return json.dumps({topic: {str(partition): offset for partition, offset in enumerate(offsets)}})
 
 
 def _columns(messages: DataFrame) -> DataFrame:
@@ -103,6 +101,25 @@ class KafkaTap(Tap):
         self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
         self._ahead: dict[int, list[Message]] = {}  # messages read beyond the last micro-batch
         self._bytes_a_message = 65536.0  # a first guess, so that a first micro-batch of large messages is not larger than the next
+
+    def span(self) -> tuple[Offsets, Offsets]:
+        """Return the topic's first offsets and its ends.
+
+        Raises
+        ------
+        SourceUnavailable : the broker does not answer
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        topic = self._connection.topic
+        try:
+            bounds = [
+                self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._WAIT_S)
+                for number in range(self._partitions)
+            ]
+        except KafkaException as error:
+            raise self._unavailable_problem(error.args[0].str()) from None
+        return tuple(low for low, _ in bounds), tuple(high for _, high in bounds)
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
         """Return the topic's high watermarks, limited where there are too many messages before them."""

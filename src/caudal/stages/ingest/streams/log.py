@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStreamReader, InputPartition
+from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 from caudal.declarations.connection import Connection
@@ -22,33 +21,25 @@ Offsets = dict[str, int]
 
 
 def log_frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    return log_stream(spark, LogSource, place, max_blocks=max_blocks)
-
-
-def log_batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    spark.dataSource.register(LogSource)
-    ranges = json.dumps([list(start), list(end)])
-    cores = spark.sparkContext.defaultParallelism
-    return spark.read.format(LogSource.name()).options(folder=str(place.absolute()), cores=cores, ranges=ranges).load()
+    return log_stream(spark, LogSource, place, max_bytes=max_bytes)
 
 
 def log_stream(
-    spark: SparkSession, source: type[DataSource], place: Path, *, max_blocks: int | None = None, **options: str
+    spark: SparkSession, source: type[DataSource], place: Path, *, max_bytes: int | None = None, **options: str
 ) -> DataFrame:
     """Return a stream by a Python data source that keeps a log at ``place``."""
     spark.dataSource.register(source)
     chosen = {"folder": str(place.absolute()), "cores": str(spark.sparkContext.defaultParallelism)} | options
-    if max_blocks is not None:
-        chosen["max_blocks"] = str(max_blocks)
+    if max_bytes is not None:
+        chosen["max_bytes"] = str(max_bytes)
     return spark.readStream.format(source.name()).options(**chosen).load()
 
 
 class LogSource(DataSource):
-    """The Spark data source of the embedded log; options ``folder``, ``cores``, ``max_blocks``, ``ranges``."""
+    """The Spark data source of the embedded log; options ``folder``, ``cores``, ``max_bytes``."""
 
     @classmethod
     def name(cls) -> str:
@@ -61,12 +52,7 @@ class LogSource(DataSource):
 
     def streamReader(self, schema: StructType) -> LogStream:  # noqa: N802, ARG002 (Spark's)
         """Return the reader of a stream."""
-        return LogStream(Path(self.options["folder"]), int(self.options["cores"]), int(self.options.get("max_blocks", 0)))
-
-    def reader(self, schema: StructType) -> LogBatch:  # noqa: ARG002
-        """Return the reader of a range."""
-        start, end = json.loads(self.options["ranges"])
-        return LogBatch(Path(self.options["folder"]), int(self.options["cores"]), start, end)
+        return LogStream(Path(self.options["folder"]), int(self.options["cores"]), int(self.options.get("max_bytes", 0)))
 
 
 @dataclass
@@ -76,27 +62,11 @@ class TaskRanges(InputPartition):
     ranges: tuple[tuple[int, int, int], ...]
 
 
-class LogBatch(DataSourceReader):
-    """A reader of given offsets."""
-
-    def __init__(self, folder: Path, cores: int, start: Sequence[int], end: Sequence[int]) -> None:
-        self._folder, self._cores = folder, cores
-        self._ranges = [(partition, *ends) for partition, ends in enumerate(zip(start, end, strict=True))]
-
-    def partitions(self) -> list[InputPartition]:
-        """Return the ranges, cut into tasks."""
-        return list(pieces(Reader(self._folder), self._ranges, self._cores))
-
-    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        """Yield a task's records."""
-        return log_records(self._folder, partition)
-
-
 class LogStream(DataSourceStreamReader):
     """A continuous reader; an offset is ``{"<partition>": <offset>}``."""
 
-    def __init__(self, folder: Path, cores: int, max_blocks: int) -> None:
-        self._folder, self._cores, self._max_blocks = folder, cores, max_blocks
+    def __init__(self, folder: Path, cores: int, max_bytes: int) -> None:
+        self._folder, self._cores, self._max_bytes = folder, cores, max_bytes
         self._reader = Reader(folder)
         self._at: Offsets = {}
 
@@ -107,7 +77,7 @@ class LogStream(DataSourceStreamReader):
     def latestOffset(self) -> Offsets:  # noqa: N802
         """Return the end of the log, or the end of the next micro-batch where its size is bounded."""
         ends = {str(partition): end for partition, end in enumerate(self._reader.end())}
-        return limit_offsets(self._at, ends, self._max_blocks) if self._max_blocks else ends
+        return limit_offsets(self._reader, self._at, ends, self._max_bytes) if self._max_bytes else ends
 
     def partitions(self, start: Offsets, end: Offsets) -> Sequence[InputPartition]:
         """Return the records between two offsets, cut into tasks."""
@@ -129,21 +99,17 @@ def log_records(folder: Path, piece: InputPartition) -> Iterator[pa.RecordBatch]
             yield from reader.batches(partition, start, end)
 
 
-def limit_offsets(at: Mapping[str, int], ends: Offsets, max_records: int) -> Offsets:
-    """Return ``ends``, limited so that at most ``max_records`` records lie beyond ``at``; partitions share them evenly.
-
-    Examples
-    --------
-    >>> limit_offsets({"0": 10}, {"0": 12, "1": 100}, 20)
-    {'0': 12, '1': 18}
-    """
-    available = {partition: end - at.get(partition, 0) for partition, end in ends.items()}
-    result, remaining = dict(ends), max_records
-    for turn, partition in enumerate(sorted(available, key=available.__getitem__)):
-        share = min(available[partition], -(-remaining // (len(available) - turn)))
-        result[partition] = at.get(partition, 0) + share
-        remaining -= share
-    return result
+def limit_offsets(reader: Reader, at: Mapping[str, int], ends: Offsets, max_bytes: int) -> Offsets:
+    """Return ``ends``, limited to about so many bytes beyond ``at``; each partition gives the same share of its records, so that
+    event time advances evenly."""
+    spans = {partition: (at.get(partition, 0), end) for partition, end in ends.items()}
+    total = sum(reader.size(int(partition), *span) for partition, span in spans.items())
+    if total <= max_bytes:
+        return ends
+    return {
+        partition: low + max(1, (high - low) * max_bytes // total) if high > low else high
+        for partition, (low, high) in spans.items()
+    }
 
 
 def pieces(reader: Reader, ranges: Sequence[tuple[int, int, int]], cores: int) -> list[TaskRanges]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 KIND = "socket"
-batch = log.log_batch
 _LENGTH = struct.Struct("<I")
 _ACKNOWLEDGED = struct.Struct("<Q")
 _LARGEST = 64 << 20  # bytes of a message; a larger length means wrong framing
@@ -29,11 +28,11 @@ _receivers: dict[tuple[str, int, Path], Receiver] = {}
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of received messages; this starts `receive`."""
     receive(connection, place)
-    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
+    return log.log_frame(spark, connection, place, max_bytes=max_bytes)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> SocketTap:

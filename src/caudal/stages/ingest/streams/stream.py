@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +16,10 @@ KIND = "stream"
 
 
 def frame(
-    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_blocks: int | None = None
+    spark: SparkSession, connection: Connection, place: Path, *, data: Path | None = None, max_bytes: int | None = None
 ) -> DataFrame:
     """Return the stream of a log's records."""
-    return log.log_frame(spark, connection, place, max_blocks=max_blocks)
-
-
-def batch(spark: SparkSession, connection: Connection, place: Path, start: Sequence[int], end: Sequence[int]) -> DataFrame:
-    """Return the records from ``start`` to before ``end``, one offset for each partition."""
-    return log.log_batch(spark, connection, place, start, end)
+    return log.log_frame(spark, connection, place, max_bytes=max_bytes)
 
 
 def tap(connection: Connection, place: Path, data: Path | None = None) -> LogTap:

@@ -1,7 +1,7 @@
 """Read a stream source by offset in this process: the messages from the stream's position up to now.
 
-A Spark job costs some tenths of a second however little there is to do, which is more than computing a second of readings takes. So
-small micro-batches are read here, and larger ones by Spark (`frames.batch`), from the same offsets, with the same rows.
+A micro-batch of Spark costs some tenths of a second however little there is to do, which is more than computing a second of readings takes. A
+stream on Spark reads the same messages by `frames.stream_frame`.
 """
 
 from __future__ import annotations
