@@ -46,6 +46,7 @@ def start_query(
     every_s : float, seconds between the beginnings of two micro-batches
     sink : called with each micro-batch's rows and its number
     """
+    _keep_workers_output(messages.sparkSession, folder / "workers.log")
     samples = messages.mapInArrow(tasks, SPARK_SCHEMA)
     rows = samples.unionByName(event_time_marks(messages.sparkSession, folder / "marks")).withWatermark(
         "at", f"{late_ms} milliseconds"
@@ -53,3 +54,10 @@ def start_query(
     results = rows.groupBy("device").transformWithState(processor, SCHEMA, "append", "eventTime")
     writer = results.writeStream.queryName(name).outputMode("append").option("checkpointLocation", str(folder / "checkpoint"))
     return writer.trigger(processingTime=f"{round(every_s * 1000)} milliseconds").foreachBatch(sink).start()
+
+
+def _keep_workers_output(spark: SparkSession, file: Path) -> None:
+    """Have Spark write what its Python workers print to a file: those that begin a state tell of each step on the terminal otherwise."""
+    java = spark._jvm.java
+    file.parent.mkdir(parents=True, exist_ok=True)
+    java.lang.System.setErr(java.io.PrintStream(java.io.FileOutputStream(str(file)), True))
