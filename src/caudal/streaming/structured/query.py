@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from caudal.streaming.structured.by_device import SPARK_SCHEMA, SamplesByDevice
 from caudal.streaming.structured.device import SCHEMA, DeviceProcessor
@@ -58,6 +58,6 @@ def start_query(
 
 def _keep_workers_output(spark: SparkSession, file: Path) -> None:
     """Have Spark write what its Python workers print to a file: those that begin a state tell of each step on the terminal otherwise."""
-    java = spark._jvm.java
+    jvm: Any = spark.sparkContext._jvm
     file.parent.mkdir(parents=True, exist_ok=True)
-    java.lang.System.setErr(java.io.PrintStream(java.io.FileOutputStream(str(file)), True))
+    jvm.java.lang.System.setErr(jvm.java.io.PrintStream(jvm.java.io.FileOutputStream(str(file)), True))
