@@ -37,6 +37,7 @@ from caudal.report.documents.governance import (
     TraceDocument,
     VerifyDocument,
 )
+from caudal.report.documents.inspection import InspectDocument, InspectedFactDocument, InspectedSection
 from caudal.report.documents.models import HistoryLine, VersionDocument
 from caudal.report.documents.monitors import (
     MonitorCommandDocument,
@@ -145,6 +146,9 @@ __all__ = [
     "GroupingDocument",
     "GuideDocument",
     "HistoryLine",
+    "InspectDocument",
+    "InspectedFactDocument",
+    "InspectedSection",
     "LastRun",
     "LearnedFrom",
     "LevelOfDay",
