@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 pytest_plugins = [
     "tests.engines",
+    "tests.mariadb",
     "tests.plans",
     "tests.postgres",
     "tests.servers.hdfs",

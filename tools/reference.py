@@ -25,7 +25,7 @@ GROUPS = {
     "Streams and detectors": ["topic", "drop", "robust_z", "half_space_trees", "density", "local_outlier", "surprise"],
     "Publishing": ["warehouse", "fact", "dimension", "date_dimension"],
     "Alerts and SLAs": ["mail", "webhook", "sla", "working_hours"],
-    "Homes": ["open", "open_product"],
+    "Homes": ["open", "open_product", "inspect_environment"],
 }  # fmt: skip
 
 

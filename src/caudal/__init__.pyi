@@ -5,6 +5,7 @@
 """caudal: a data product declared once, in Python, from raw data to a served model."""
 
 from caudal.client.folder import open_product as open_product  # Return a product's folder, to be checked, run, previewed and explained from Python.
+from caudal.client.inspected import inspect_environment as inspect_environment  # Return what this machine, its cluster and its Spark are, each fact with how it was found out; a notebook show…
 from caudal.client.opened import open as open  # Open a home: what products have published in it, as Python objects.
 from caudal.declarations.alert import mail as mail  # Return mail to addresses.
 from caudal.declarations.alert import webhook as webhook  # Return a webhook.
@@ -111,6 +112,7 @@ __all__ = [
     "http",
     "images",
     "in_zone",
+    "inspect_environment",
     "kafka",
     "lag",
     "limit",

@@ -33,6 +33,7 @@ WATCHERS: Found = Kinds("watcher", "watchers", "caudal.daemon.watchers", by_mark
 PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by_constant("PAGE", "name"))
 COMPILED_PARTS: Found = Kinds("part of a compiled model", "compiled_parts", "caudal.compiled.parts", by_class)
 COMPILERS: Found = Kinds("compiler of estimators", "compilers", "caudal.compiled.estimators", by_constant("COMPILER", "name"))
+PROBES: Found = Kinds("probe", "probes", "caudal.inspection.probes", by_constant("PROBE", "name"))
 DEBTS: Found = Kinds("kind of debt", "debts", "caudal.debt.kinds", by_constant("DEBT", "name"))
 
 WORDS: tuple[Found, ...] = (FEATURES, GATES, RULES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)

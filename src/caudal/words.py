@@ -18,6 +18,7 @@ from caudal.kinds import WORDS
 FUNCTIONS = {
     "fill_gaps": "caudal.stages.tables",
     "fitted": "caudal.stages.features.fitted",
+    "inspect_environment": "caudal.client.inspected",
     "open": "caudal.client.opened",
     "open_product": "caudal.client.folder",
     "search": "caudal.stages.select.search",

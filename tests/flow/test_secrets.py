@@ -184,6 +184,7 @@ def test_what_is_left_of_runs_holds_no_secret(
     caudal("status", "--home", str(home), "--json")
     caudal("check", "p", code=None)
     caudal("catalog", "build", "--out", str(tmp_path / "catalog"), "--home", str(home))
+    caudal("inspect", "--metadata", "http://127.0.0.1:9", "--html", str(tmp_path / "inspection.html"), "--json")
     monkeypatch.setenv("CAUDAL_LEDGER", f"postgresql://anna:{PASSWORD}@127.0.0.1:9/ledger")
     caudal("status", "--home", str(home), code=6)
     (folder / "product.py").unlink()

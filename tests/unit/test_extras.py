@@ -54,6 +54,11 @@ def test_console(tmp_path):
     asks_for(without("dash", "console", cwd=tmp_path), "caudal console needs dash", "console")
 
 
+def test_pdf(tmp_path):
+    answer = without("typst", "inspect", "--only", "host", "--pdf", "here.pdf", cwd=tmp_path)
+    asks_for(answer, "caudal inspect --pdf needs typst", "pdf")
+
+
 @pytest.mark.parametrize(
     ("command", "needs"),
     [

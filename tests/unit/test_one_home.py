@@ -15,6 +15,7 @@ FORMS = {
     "batch/steps": ("STEPS", {"work"}),
     "console/pages": ("PAGE", {"layout", "offer"}),
     "debt/kinds": ("DEBT", {"find_debt"}),
+    "inspection/probes": ("PROBE", {"findings"}),
     "ledger/migrations/versions": ("revision", {"upgrade"}),
     "messaging/wire": ("WIRE", {"encode", "decode", "decode_many"}),
     "stages/ingest": ("@fetches", {"fetch"}),

@@ -8,10 +8,12 @@ import json
 import re
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, quote_plus, unquote
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from caudal.json_value import JsonValue
 
 STARS = "***"
@@ -105,7 +107,7 @@ def redacted(value: JsonValue) -> JsonValue:
         return redact(value)
     if isinstance(value, Mapping):
         return {name: redacted(inside) for name, inside in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):  # as Python 3.8 can say it, for the script of caudal.inspection
         return [redacted(inside) for inside in value]
     return value
 

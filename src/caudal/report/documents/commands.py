@@ -15,6 +15,8 @@ from caudal.report.documents.governance import (
     TraceDocument,
     VerifyDocument,
 )
+from caudal.report.documents.inspection import InspectDocument
+from caudal.report.documents.measures import DifferencesDocument, MeasuresDocument
 from caudal.report.documents.models import HistoryLine, VersionDocument
 from caudal.report.documents.monitors import MonitorCommandDocument
 from caudal.report.documents.preview import ExplainDocument, PreviewDocument
@@ -53,6 +55,8 @@ DOCUMENTS: dict[str, object] = {
     "debt": DebtDocument,
     "retain": RetainDocument,
     "erase": ErasurePlan | ErasureProof,
+    "inspect": InspectDocument,
+    "measures": MeasuresDocument | DifferencesDocument,
     "quarantine list": list[QuarantineCount],
     "quarantine show": list[QuarantinedRow],
     "quarantine replay": RunDocument,

@@ -1,0 +1,1 @@
+"""What work on Spark cost, from its event logs."""

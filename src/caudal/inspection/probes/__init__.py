@@ -1,0 +1,1 @@
+"""One probe a file: each defines ``PROBE``, and ``findings``, which yields its facts."""
