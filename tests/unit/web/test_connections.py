@@ -71,12 +71,14 @@ def test_a_newcomer_takes_the_place_of_whoever_waits_longest(app: Flask, monkeyp
     # Room for the newest three and for all that ask, though those that have asked may not be seen to be gone yet.
     monkeypatch.setattr(connections, "most_connections", lambda: 16)
     monkeypatch.setattr(connections, "HEAD_S", PATIENCE_S)  # on a slow machine nobody's time is up
-    with serve_in_thread(app) as url, held(url, 30) as sockets:
-        for _ in range(5):
-            assert status_of(url) == 200
-            for each in sockets[-3:]:
-                each.send(b"a")
-        assert is_closed_by_server(sockets[0])  # the oldest had to go
+    with serve_in_thread(app) as url, held(url, 27) as oldest:
+        assert status_of(url) == 200  # the server has read what those have sent: they have waited longer than the three that follow
+        with held(url, 3) as newest:
+            for _ in range(5):
+                assert status_of(url) == 200
+                for each in newest:
+                    each.send(b"a")
+            assert is_closed_by_server(oldest[0])  # the oldest had to go
 
 
 def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
