@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import struct
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from tests import here
 import caudal as cd
 from caudal.errors import SourceProblem
 from caudal.messaging.broker import Broker
-from caudal.stages.ingest import KnownFile, arrivals
+from caudal.stages.ingest import Arrival, KnownFile, arrivals
 
 pytest.importorskip("confluent_kafka")
 
@@ -197,18 +198,74 @@ def test_messages_that_are_gone_before_they_were_landed_are_told(tmp_path: Path,
         arrivals(connection, data=None, scratch=tmp_path, landed=landed)
 
 
+def test_older_messages_are_left_out_at_each_look_until_some_have_landed(tmp_path: Path, broker: Broker) -> None:
+    topic = Topic(broker, "since")
+    topic.send(*(order(n) for n in range(10)))
+    time.sleep(0.01)
+    since = dt.datetime.now(dt.UTC)
+    connection = cd.events("since", servers=broker.address, since=since)
+    for _ in range(2):
+        assert arrivals(connection, data=None, scratch=tmp_path, landed={}) == []
+    topic.send(*(order(n) for n in range(10, 15)))
+    (file,) = arrivals(connection, data=None, scratch=tmp_path, landed={})
+    assert sorted(ids_of([file])) == [*range(10, 15)]
+
+
+def test_another_address_of_the_same_brokers_goes_on_where_it_was(tmp_path: Path, broker: Broker) -> None:
+    topic = Topic(broker, "moved")
+    topic.send(*(order(n) for n in range(10)))
+    landed = landed_files(cd.events("moved", servers=broker.address), tmp_path)
+    topic.send(order(10))
+    elsewhere = cd.events("moved", servers=broker.address.replace("127.0.0.1", "localhost"))
+    (file,) = arrivals(elsewhere, data=None, scratch=tmp_path, landed=landed)
+    assert ids_of([file]) == [10]
+
+
+def test_an_erased_person_does_not_come_back(tmp_path: Path, broker: Broker) -> None:
+    topic = Topic(broker, "erased")
+    product = written(tmp_path / "shop", "erased")
+    code = (product / "product.py").read_text()
+    (product / "product.py").write_text(code + '\nproduct.subject("item")\n')
+    topic.send(*(order(n, item="anna" if n % 3 else "berta") for n in range(30)))
+    caudal(product, broker)
+    command = [
+        sys.executable,
+        "-m",
+        "caudal",
+        "erase",
+        str(product),
+        "--subject",
+        "item=anna",
+        "--home",
+        str(product / "home"),
+        "--yes",
+    ]
+    done = here.run(command, env={**os.environ, "CAUDAL_KAFKA": broker.address})
+    assert done.returncode == 0, done.stderr
+    topic.send(order(30, item="berta"))
+    caudal(product, broker)
+    assert sorted(cd.open(product / "home")["shop"]["orders"].to_pandas()["id"]) == [*range(0, 30, 3), 30]
+
+
 def landed_files(connection: Any, scratch: Path) -> dict[str, KnownFile]:
-    found = arrivals(connection, data=None, scratch=scratch, landed={})
-    return {one.path: KnownFile(one.etag, one.modified_ns, one.bytes, "0" * 64) for one in found}
+    return known(arrivals(connection, data=None, scratch=scratch, landed={}))
+
+
+def known(files: Sequence[Arrival]) -> dict[str, KnownFile]:
+    return {file.path: KnownFile(file.etag, file.modified_ns, file.bytes, "0" * 64) for file in files}
+
+
+def ids_of(files: Sequence[Arrival]) -> list[int]:
+    return [json.loads(line)["id"] for file in files for line in file.local.read_text().splitlines()]
 
 
 def test_no_broker_and_no_topic_are_one_sentence_each(tmp_path: Path, broker: Broker) -> None:
-    with pytest.raises(SourceProblem, match="does not answer") as told:
+    with pytest.raises(SourceProblem, match="does not answer") as problem:
         arrivals(cd.events("orders", servers="127.0.0.1:1"), data=None, scratch=tmp_path, landed={})
-    assert told.value.facts["transient"]
-    with pytest.raises(SourceProblem, match="has no topic 'nothing'") as told:
+    assert problem.value.facts["transient"]
+    with pytest.raises(SourceProblem, match="has no topic 'nothing'") as problem:
         arrivals(cd.events("nothing", servers=broker.address), data=None, scratch=tmp_path, landed={})
-    assert not told.value.facts["transient"]
+    assert not problem.value.facts["transient"]
 
 
 def test_many_messages_come_in_files_each_of_which_can_be_the_last(
@@ -219,17 +276,12 @@ def test_many_messages_come_in_files_each_of_which_can_be_the_last(
     topic.send(*(order(n, item="x" * 200) for n in range(8000)))
     connection = cd.events("many", servers=broker.address)
     (tmp_path / "again").mkdir()
-    found = arrivals(connection, data=None, scratch=tmp_path, landed={})
-    assert len(found) > 3
-    ids = [json.loads(line)["id"] for one in found for line in one.local.read_text().splitlines()]
-    assert sorted(ids) == [*range(8000)]
-    for cut in (1, 2, len(found) - 1):  # landing stopped after some of them
-        landed = {one.path: KnownFile(one.etag, one.modified_ns, one.bytes, "0" * 64) for one in found[:cut]}
-        rest = arrivals(connection, data=None, scratch=tmp_path / "again", landed=landed)
-        first = [json.loads(line)["id"] for one in found[:cut] for line in one.local.read_text().splitlines()]
-        assert sorted(first + [json.loads(line)["id"] for one in rest for line in one.local.read_text().splitlines()]) == [
-            *range(8000)
-        ]
+    files = arrivals(connection, data=None, scratch=tmp_path, landed={})
+    assert len(files) > 3
+    assert sorted(ids_of(files)) == [*range(8000)]
+    for cut in (1, 2, len(files) - 1):  # landing stopped after some of them
+        rest = arrivals(connection, data=None, scratch=tmp_path / "again", landed=known(files[:cut]))
+        assert sorted(ids_of(files[:cut]) + ids_of(rest)) == [*range(8000)]
 
 
 ORDER = {
@@ -284,8 +336,6 @@ def avro(number: int, schema: Mapping[str, Any], row: Mapping[str, object]) -> b
 def test_avro_of_a_registry_whose_schema_changes_between_two_messages(
     tmp_path: Path, broker: Broker, registry: tuple[str, list[str]]
 ) -> None:
-    import datetime as dt
-
     pytest.importorskip("fastavro")
     address, asked = registry
     row = {"id": 1, "item": None, "amount": Decimal("3.10"), "at": dt.datetime(2024, 3, 1, 9, 0, 0, 5, tzinfo=dt.UTC)}
@@ -293,8 +343,8 @@ def test_avro_of_a_registry_whose_schema_changes_between_two_messages(
     good = avro(1, ORDER, row)
     topic.send(good, avro(2, WIDER, {**row, "id": 2, "note": "ä"}), avro(9, ORDER, row), good[:-2], b"{}", good + b"x")
     product = written(tmp_path / "shop", "avro", f', encoding="avro", registry="{address}"')
-    told = caudal(product, broker)["tables"]["orders"]
-    assert (told["rows_written"], told["rows_quarantined"]) == (2, 4)
+    orders = caudal(product, broker)["tables"]["orders"]
+    assert (orders["rows_written"], orders["rows_quarantined"]) == (2, 4)
     assert sorted(asked) == ["/schemas/ids/1", "/schemas/ids/2", "/schemas/ids/9"]
     rows = cd.open(product / "home")["shop"]["orders"].to_pandas().sort_values("id")
     assert list(rows["amount"]) == [Decimal("3.10")] * 2
@@ -311,8 +361,8 @@ def test_changes_of_debezium_are_rows_with_what_changed_them(tmp_path: Path, bro
         {"before": after, "after": None, "op": "d", "ts_ms": 1709287202000}, None, {"id": 4},
     )  # fmt: skip
     product = written(tmp_path / "shop", "changes", ', encoding="debezium"')
-    told = caudal(product, broker)["tables"]["orders"]
-    assert (told["rows_written"], told["rows_quarantined"]) == (3, 1)
+    orders = caudal(product, broker)["tables"]["orders"]
+    assert (orders["rows_written"], orders["rows_quarantined"]) == (3, 1)
     rows = cd.open(product / "home")["shop"]["orders"].to_pandas().sort_values("changed_at")
     assert list(rows["change"]) == ["c", "u", "d"]
     assert list(rows["amount"]) == [Decimal("12.50"), Decimal("13.00"), Decimal("12.50")]

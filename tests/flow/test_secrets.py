@@ -47,7 +47,7 @@ HARMLESS = {
     "http": {"format", "timeout_s", "rate", "pages", "since"},
     "database": {"table", "query", "watermark", "overlap", "key", "parallel", "history", "driver"},
     "kafka": {"topic", "channels", "wire", "servers", "starting"},
-    "events": {"topic", "encoding", "schema", "servers", "starting", "epoch"},
+    "events": {"topic", "encoding", "schema", "servers", "since", "epoch"},
     "mail": {"to", "sender"},
     "topic": {"name", "servers"},
     "drop": {"folder"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, get_args
@@ -12,7 +13,6 @@ from caudal.errors import DeclarationProblem, nearest
 from caudal.secret import secrets_hidden
 
 Encoding = Literal["json", "avro", "debezium"]
-Starting = Literal["earliest", "latest"]
 POSITION = Schema(
     (
         Field("kafka_partition", "int", nullable=False),
@@ -47,7 +47,8 @@ class Events(Connection):
     encoding : how a message holds its row: a JSON object; an Avro record in Confluent's wire format, whose schema the registry has; an
         event of Debezium in JSON, with or without its schema
     servers : str, optional, ``host:port`` of brokers; from the setting ``kafka`` (``CAUDAL_KAFKA``) when left out
-    starting : ``earliest | latest``, where the first landing begins
+    since : datetime, optional, the first landing begins with the first message of each partition that is not older, by ``kafka_time``; without it
+        with all that the topic holds
     registry : optional, a Confluent Schema Registry
     epoch : int; raised, the topic is read from its beginning again, and the rows of the earlier epoch are not part of the source any more
     client : mapping, further options of Kafka's Java client (``kafka.security.protocol``); `Env` values are looked up when the topic is read
@@ -57,7 +58,7 @@ class Events(Connection):
     topic: str
     encoding: Encoding = "json"
     servers: str | None = None
-    starting: Starting = "earliest"
+    since: dt.datetime | None = None
     registry: Http | None = None
     epoch: int = 0
     client: Mapping[str, object] = field(default_factory=dict)
@@ -83,12 +84,15 @@ def events(
     encoding: Encoding = "json",
     schema: Schema | None = None,
     servers: str | None = None,
-    starting: Starting = "earliest",
+    since: str | dt.datetime | None = None,
     registry: str | Http | None = None,
     epoch: int = 0,
     **client: object,
 ) -> Events:
-    """Return a source of the messages of a Kafka topic, each a row, with ``kafka_partition, kafka_offset, kafka_time, kafka_key``."""
+    """Return a source of the messages of a Kafka topic, each a row, with ``kafka_partition, kafka_offset, kafka_time, kafka_key``.
+
+    ``since`` is a time such as ``"2024-03-01T10:00:00Z"``: older messages are not landed.
+    """
     if encoding not in get_args(Encoding):
         raise DeclarationProblem(
             f"Messages of topic '{topic}' are declared with the unknown encoding '{encoding}'.",
@@ -99,6 +103,17 @@ def events(
         raise DeclarationProblem(
             f"Topic '{topic}' holds Avro, whose schemas are in a registry.", fix="Give its address with registry=."
         )
-    return Events(
-        topic, encoding, servers, starting, http(registry) if isinstance(registry, str) else registry, epoch, client, schema
-    )
+    registry = http(registry) if isinstance(registry, str) else registry
+    return Events(topic, encoding, servers, None if since is None else _instant(topic, since), registry, epoch, client, schema)
+
+
+def _instant(topic: str, since: str | dt.datetime) -> dt.datetime:
+    """Return a time with its zone, which is UTC where none is given."""
+    try:
+        moment = dt.datetime.fromisoformat(since) if isinstance(since, str) else since
+    except ValueError:
+        raise DeclarationProblem(
+            f"Messages of topic '{topic}' are to be landed since '{since}', which is no time.",
+            fix="Write it as 2024-03-01T10:00:00Z.",
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)

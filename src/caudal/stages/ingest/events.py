@@ -19,7 +19,7 @@ from caudal.errors import EnvironmentProblem, SourceProblem
 from caudal.extras import require
 from caudal.stages.ingest.arrival import Arrival, Clock, KnownFile, fetches
 from caudal.stages.ingest.message_rows import Names, NoRow, Position, line_of
-from caudal.stages.ingest.streams.kafka import KafkaTap, servers
+from caudal.stages.ingest.streams.kafka import KafkaTap
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable
 from caudal.stages.ingest.web import Client
 
@@ -39,7 +39,7 @@ def fetch(
     assert isinstance(connection, Events)
     folder = f"kafka:{connection.topic}/{_declaration_key(connection)}"
     noted = _newest_notes(folder, landed)
-    topic = Kafka(connection.topic, (), servers=connection.servers, starting=connection.starting, options=connection.client)
+    topic = Kafka(connection.topic, (), servers=connection.servers, options=connection.client)
     try:
         tap = KafkaTap(topic)
     except EnvironmentProblem as problem:
@@ -64,6 +64,8 @@ def _fetch(
             fix="Raise epoch= of cd.events: the source is then what the new topic holds. What was landed before is kept in the lake.",
             topic=connection.topic,
         )
+    if start is None and connection.since is not None:
+        start = tap.offsets_since(int(connection.since.timestamp() * 1000))
     try:
         start, last = _ends(tap, start, 1 << 62)
     except SourceUnavailable:
@@ -138,13 +140,11 @@ def _position(message: Message) -> Position:
 
 
 def _declaration_key(connection: Events) -> str:
-    """Return a key of what a file's lines depend on: files with another key are not continued."""
-    parts = [
-        servers(Kafka(connection.topic, (), servers=connection.servers)),
-        connection.topic,
-        connection.encoding,
-        connection.epoch,
-    ]
+    """Return a key of what a file's lines depend on: files with another key are not continued.
+
+    The brokers' addresses are no part of it: a topic is told from another one by its id, and goes by the same offsets at each address.
+    """
+    parts = [connection.topic, connection.encoding, connection.epoch]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 

@@ -145,6 +145,28 @@ class KafkaTap(Tap):
         messages = sum(high - low for low, high in zip(start, end, strict=True))
         return start, end, int(messages * self._bytes_a_message)
 
+    def offsets_since(self, time_ms: int) -> Offsets:
+        """Return for each partition the offset of the first message that is not older, milliseconds since 1970; its end where there is none.
+
+        Raises
+        ------
+        SourceUnavailable : the brokers do not answer
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        topic = self._connection.topic
+        try:
+            asked = [TopicPartition(topic, number, time_ms) for number in range(self._partitions)]
+            offsets = {answer.partition: answer.offset for answer in self._consumer.offsets_for_times(asked, timeout=self._WAIT_S)}
+            return tuple(
+                offsets[number]
+                if offsets[number] >= 0
+                else self._consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._WAIT_S)[1]
+                for number in range(self._partitions)
+            )
+        except KafkaException as error:
+            raise self._unavailable_problem(error.args[0].str()) from None
+
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages; offsets that no reader sees (markers of transactions) are skipped."""
         for messages in self.messages(start, end):
