@@ -48,6 +48,7 @@ class Form(IntFlag):
     OTHER = 4096  # any other
     ZONED = 8192  # a time with 'Z' or an offset, not in the first or last days of the calendar
     CODE = 16384  # digits that begin with a zero
+    NO_MOMENT = 32768  # written as a date or a time, and there is none: the 30th of February, 25:00:00
 
 
 _NO_FORM = Form(0)
@@ -97,12 +98,13 @@ _TYPES = {
     Form.BOOLEAN: {"boolean"},
     Form.WORD: set[str](),
     Form.CODE: set[str](),
+    Form.NO_MOMENT: set[str](),
 }
 _WHOLE = Form.SMALL_INTEGER | Form.INTEGER | Form.LONG_INTEGER
 _TIMES = Form.DATE | Form.MIDNIGHT | Form.TIME
 _NUMBERS = _WHOLE | Form.ZERO_FRACTION | Form.FRACTION | Form.EXACT_FRACTION | Form.SCIENTIFIC
-_NO_NUMBERS = Form.WORD | Form.BOOLEAN | Form.ZONED | _TIMES
-_NO_TIMES = _NUMBERS | Form.WORD | Form.CODE | Form.BOOLEAN
+_NO_NUMBERS = Form.WORD | Form.BOOLEAN | Form.ZONED | Form.NO_MOMENT | _TIMES
+_NO_TIMES = _NUMBERS | Form.WORD | Form.CODE | Form.BOOLEAN | Form.NO_MOMENT
 # The forms that Arrow reads as a type with the same value as `text.parse_text`.
 _READ_BY_ARROW = {
     "int": Form.SMALL_INTEGER,
@@ -127,14 +129,22 @@ _MOST_DIGITS = 24
 _DECIMALS = _WHOLE | Form.ZERO_FRACTION | Form.FRACTION
 _FRACTION_DIGITS = 14  # at most, in texts of these forms
 # In RE2, '$' matches only at the end of the text.
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+_DATE = (
+    "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+    f"|{_LEAP_YEAR}-02-29)"
+)
+_TIME = r"[ T](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+_OFFSET = "(?:Z|[-+](?:0[0-9]|1[0-7]):[0-5][0-9])"
 _FRACTION = r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9][0-9]*"
 _PATTERNS = {
     Form.SMALL_INTEGER: r"^(?:0|-?[1-9][0-9]{0,8})$",
     Form.INTEGER: r"^-?[1-9][0-9]{9,14}$",
     Form.FRACTION: rf"^{_FRACTION}$",
-    Form.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
-    Form.TIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?$",
-    Form.ZONED: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[-+](?:0[0-9]|1[0-7]):[0-5][0-9])$",
+    Form.DATE: f"^{_DATE}$",
+    Form.TIME: f"^{_DATE}{_TIME}$",
+    Form.ZONED: f"^{_DATE}{_TIME}{_OFFSET}$",
+    Form.NO_MOMENT: rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]{{1,6}})?{_OFFSET}?)?$",
     Form.WORD: r"^[A-Za-z_]",
     Form.CODE: r"^0[0-9]+$",
     Form.ZERO_FRACTION: r"^(?:0|-?[1-9][0-9]*)\.0+$",
@@ -275,7 +285,8 @@ def forms_of(texts: pa.Array, likely: Form = _NO_FORM) -> Form:
     forms = _NO_FORM
     remaining = texts.drop_null()
     remaining = remaining.filter(pc.not_equal(pc.utf8_trim(remaining, " "), ""))
-    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & _related_forms(likely)):
+    first = _related_forms(likely) & ~Form.NO_MOMENT  # which is what is left after dates and times
+    for form, pattern in sorted(_PATTERNS.items(), key=lambda entry: not entry[0] & first):
         if not len(remaining):
             return forms
         matches = pc.match_substring_regex(remaining, pattern)
@@ -299,13 +310,9 @@ def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
         padded = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
         masks = {Form.BOOLEAN: booleans, Form.OTHER: padded, Form.WORD: pc.invert(pc.or_(booleans, padded))}
         return reduce(or_, (form for form, mask in masks.items() if pc.any(mask).as_py()))
-    if form in (Form.DATE, Form.TIME, Form.ZONED):
-        try:
-            texts.cast(pa.timestamp("us", "UTC" if form is Form.ZONED else None))
-        except pa.ArrowInvalid:  # the 30th of February
-            return Form.OTHER
-        if form is Form.ZONED:
-            return Form.OTHER if pc.any(pc.match_substring_regex(texts, _CALENDAR_ENDS)).as_py() else form
+    if form is Form.ZONED:
+        return Form.OTHER if pc.any(pc.match_substring_regex(texts, _CALENDAR_ENDS)).as_py() else form
+    if form in (Form.DATE, Form.TIME):
         if pc.any(pc.starts_with(texts, "0000")).as_py():
             return Form.OTHER
         if form is Form.DATE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from typing import Any
 
@@ -38,6 +39,10 @@ TEXTS = {
         "2024-01-01T10:11:12+19:00", "2024-01-01T10:11:12+01", "2024-01-01T10:11:12+0100", "2024-01-01T10:11:12.1234567Z", "2024-01-01T10:11:12z",
         "0001-01-01T00:00:00+01:00", "0001-01-02T00:00:00+17:00", "9999-12-31T23:00:00-02:00", "9999-12-30T23:59:59-17:59", "0000-06-01T00:00:00Z",
         "1969-12-31T23:59:59.999999Z", "1890-01-01T00:00:00+01:00", "2024-01-01 10:11:12 Z", "2024-01-01T10:11:12UTC",
+    ],
+    "no moments": [
+        "2024-02-45 77:00:00", "2024-02-30", "2023-02-29", "2024-02-29", "1900-02-29", "2000-02-29", "2100-02-29", "0004-02-29", "0000-02-29", "2024-04-31",
+        "2024-00-10", "2024-12-32", "2024-01-01T23:60:00", "2024-01-01 24:00:00Z", "2023-02-29T10:00:00+01:00", "2024-01-00 00:00:00.5", "9999-99-99",
     ],
     "amounts": ["12.50", "12.5", "-0.01", "99999999.99", "100000000.00", "100000000", "99999999", "12.505", "12.500000", "0.001", "-99999999.99", "-100000000"],
     "blanks": ["", " ", "   ", "\t"],
@@ -92,6 +97,22 @@ def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
     assert [by_arrow[text] for text in texts] == by_spark
     valid = [text for text in texts if forms.arrow_reads(forms.forms_of(pa.array([text])), type) and text.strip(" ")]
     assert all(by_arrow[text] is not None for text in valid)
+
+
+def test_every_day_has_the_form_of_a_date_and_no_other_text_of_that_shape() -> None:
+    days = [
+        f"{year:04d}-{month:02d}-{day:02d}"
+        for year in (1, 4, 100, 400, 1900, 2000, 2023, 2024, 9999)
+        for month in range(14)
+        for day in range(33)
+    ]
+    for text in days:
+        try:
+            dt.date.fromisoformat(text)
+            expected = forms.Form.DATE
+        except ValueError:
+            expected = forms.Form.NO_MOMENT
+        assert forms.forms_of(pa.array([text])) is expected, text
 
 
 COLUMNS, WIDE = 36, 30  # as many as 110 and 100 would be, and a third of the work
