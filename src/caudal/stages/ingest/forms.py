@@ -49,6 +49,8 @@ class Form(IntFlag):
     ZONED = 8192  # a time with 'Z' or an offset, not in the first or last days of the calendar
     CODE = 16384  # digits that begin with a zero
     NO_MOMENT = 32768  # written as a date or a time, and there is none: the 30th of February, 25:00:00
+    NAN = 65536  # a word that is a number for Java
+    QUANTITY = 131072  # a number, a blank and its unit
 
 
 _NO_FORM = Form(0)
@@ -98,13 +100,16 @@ _TYPES = {
     Form.BOOLEAN: {"boolean"},
     Form.WORD: set[str](),
     Form.CODE: set[str](),
+    Form.NAN: set[str](),
+    Form.QUANTITY: set[str](),
     Form.NO_MOMENT: set[str](),
 }
 _WHOLE = Form.SMALL_INTEGER | Form.INTEGER | Form.LONG_INTEGER
 _TIMES = Form.DATE | Form.MIDNIGHT | Form.TIME
 _NUMBERS = _WHOLE | Form.ZERO_FRACTION | Form.FRACTION | Form.EXACT_FRACTION | Form.SCIENTIFIC
-_NO_NUMBERS = Form.WORD | Form.BOOLEAN | Form.ZONED | Form.NO_MOMENT | _TIMES
-_NO_TIMES = _NUMBERS | Form.WORD | Form.CODE | Form.BOOLEAN | Form.NO_MOMENT
+_NO_DOUBLES = Form.WORD | Form.QUANTITY | Form.BOOLEAN | Form.ZONED | Form.NO_MOMENT | _TIMES
+_NO_NUMBERS = _NO_DOUBLES | Form.NAN
+_NO_TIMES = _NUMBERS | Form.WORD | Form.QUANTITY | Form.NAN | Form.CODE | Form.BOOLEAN | Form.NO_MOMENT
 # The forms that Arrow reads as a type with the same value as `text.parse_text`.
 _READ_BY_ARROW = {
     "int": Form.SMALL_INTEGER,
@@ -120,6 +125,8 @@ _READ_BY_ARROW = {
 _NO_VALUES = {
     "int": _NO_NUMBERS,
     "long": _NO_NUMBERS,
+    "float": _NO_DOUBLES,
+    "double": _NO_DOUBLES,
     "date": _NO_TIMES | Form.TIME | Form.ZONED,
     "timestamp": _NO_TIMES,
     "timestamp_utc": _NO_TIMES,
@@ -147,12 +154,14 @@ _PATTERNS = {
     Form.NO_MOMENT: rf"^[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[ T][0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}(?:\.[0-9]{{1,6}})?{_OFFSET}?)?$",
     Form.WORD: r"^[A-Za-z_]",
     Form.CODE: r"^0[0-9]+$",
+    Form.QUANTITY: r"^-?[0-9]+(?:\.[0-9]+)? +[A-Za-z%][A-Za-z%/]*$",
     Form.ZERO_FRACTION: r"^(?:0|-?[1-9][0-9]*)\.0+$",
     Form.LONG_INTEGER: r"^-?[1-9][0-9]{15,17}$",
     Form.SCIENTIFIC: r"^-?[1-9](?:\.[0-9]+)?[eE][-+][0-9]{1,2}$",
 }
 _BOOLEAN = r"^(?i:true|false)$"
 _BOOLEAN_AND_BLANKS = r"^(?i:true|false) +$"
+_NAN = r"^(?i:nan)[\x00-\x20]*$"
 _CALENDAR_ENDS = "^(?:0000|0001-01-01|9999-12-31)"
 _MIDNIGHT = r"[ T]00:00:00(?:\.0+)?$"
 _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40
@@ -218,7 +227,7 @@ def arrow_converts(form: Form, type: str) -> bool:
 
     Examples
     --------
-    >>> arrow_converts(Form.INTEGER | Form.WORD, "long"), arrow_converts(Form.INTEGER | Form.WORD, "double")
+    >>> arrow_converts(Form.INTEGER | Form.WORD, "long"), arrow_converts(Form.INTEGER | Form.CODE, "long")
     (True, False)
     """
     if (digits := decimal_of(type)) is not None:
@@ -300,7 +309,7 @@ def _related_forms(form: Form) -> Form:
     """Return the forms whose patterns match texts of some forms."""
     if form & Form.EXACT_FRACTION:
         form |= Form.FRACTION | Form.SCIENTIFIC
-    return form | (Form.TIME if form & Form.MIDNIGHT else _NO_FORM) | (Form.WORD if form & Form.BOOLEAN else _NO_FORM)
+    return form | (Form.TIME if form & Form.MIDNIGHT else _NO_FORM) | (Form.WORD if form & (Form.BOOLEAN | Form.NAN) else _NO_FORM)
 
 
 def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
@@ -308,7 +317,9 @@ def _forms_of_matches(texts: pa.Array, form: Form) -> Form:
     if form is Form.WORD:
         booleans = pc.match_substring_regex(texts, _BOOLEAN)
         padded = pc.match_substring_regex(texts, _BOOLEAN_AND_BLANKS)
-        masks = {Form.BOOLEAN: booleans, Form.OTHER: padded, Form.WORD: pc.invert(pc.or_(booleans, padded))}
+        nan = pc.match_substring_regex(texts, _NAN)
+        words = pc.invert(pc.or_(pc.or_(booleans, padded), nan))
+        masks = {Form.BOOLEAN: booleans, Form.OTHER: padded, Form.NAN: nan, Form.WORD: words}
         return reduce(or_, (form for form, mask in masks.items() if pc.any(mask).as_py()))
     if form is Form.ZONED:
         return Form.OTHER if pc.any(pc.match_substring_regex(texts, _CALENDAR_ENDS)).as_py() else form
