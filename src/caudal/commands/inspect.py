@@ -132,12 +132,12 @@ def _hive(scope: InspectionScope, settings: Settings) -> tuple[Mapping[str, str]
     """Return the Spark settings by which a session reads the metastore that ``hive-site.xml`` names, and the connector that its database needs."""
     conf = dict(settings.spark)
     site = site_settings(scope, "hive-site.xml")
-    found = {} if site is None else {name: value for name, value in site[0].items() if name.startswith(_HIVE)}
-    url = conf.get("spark.hadoop.javax.jdo.option.ConnectionURL") or found.get("javax.jdo.option.ConnectionURL", "")
-    if url or found.get("hive.metastore.uris"):
-        conf = {f"spark.hadoop.{name}": value for name, value in found.items()} | conf
+    hive_settings = {} if site is None else {name: value for name, value in site[0].items() if name.startswith(_HIVE)}
+    url = conf.get("spark.hadoop.javax.jdo.option.ConnectionURL") or hive_settings.get("javax.jdo.option.ConnectionURL", "")
+    if url or hive_settings.get("hive.metastore.uris"):
+        conf = {f"spark.hadoop.{name}": value for name, value in hive_settings.items()} | conf
         conf.setdefault("spark.sql.catalogImplementation", "hive")
-        if warehouse := found.get("hive.metastore.warehouse.dir"):
+        if warehouse := hive_settings.get("hive.metastore.warehouse.dir"):
             conf.setdefault("spark.sql.warehouse.dir", warehouse)
     driver = _DRIVERS.get(url.split(":")[1]) if url.count(":") > 1 else None
     return conf, frozenset({driver} if driver else ())

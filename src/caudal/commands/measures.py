@@ -114,10 +114,12 @@ def _stage(stage: StageMeasures) -> MeasuredStage:
 def _different(mine: Mapping[str, Mapping[str, str]], theirs: Mapping[str, Mapping[str, str]]) -> list[DifferentSetting]:
     rows: list[DifferentSetting] = []
     for part in sorted({*mine, *theirs}):
-        one, two = mine.get(part, {}), theirs.get(part, {})
-        for name in sorted({*one, *two} - _OF_A_START):
-            if one.get(name) != two.get(name):
-                values = (None if each.get(name) is None else str(mask_setting(name, each[name])) for each in (one, two))
+        mine_here, theirs_here = mine.get(part, {}), theirs.get(part, {})
+        for name in sorted({*mine_here, *theirs_here} - _OF_A_START):
+            if mine_here.get(name) != theirs_here.get(name):
+                values = (
+                    None if each.get(name) is None else str(mask_setting(name, each[name])) for each in (mine_here, theirs_here)
+                )
                 value, other = values
                 rows.append({"part": part, "setting": name, "value": value, "other": other})
     return rows

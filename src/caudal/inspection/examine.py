@@ -38,9 +38,9 @@ def _section(scope: InspectionScope, probe: InspectionProbe) -> dict[str, Any]:
 
 
 def _document(fact: InspectedFact) -> Mapping[str, Any]:
-    found = fact.value is not None
+    is_known = fact.value is not None
     value = masked(fact.value)
     return {
-        "name": fact.name, "label": fact.label, "found": found, "value": value, "unit": fact.unit, "bytes_in": list(fact.bytes_in),
-        "text": value_text(value, fact.unit), "how": masked(fact.how) if found else None, "why_not": None if found else masked(fact.how),
+        "name": fact.name, "label": fact.label, "found": is_known, "value": value, "unit": fact.unit, "bytes_in": list(fact.bytes_in),
+        "text": value_text(value, fact.unit), "how": masked(fact.how) if is_known else None, "why_not": None if is_known else masked(fact.how),
     }  # fmt: skip

@@ -71,10 +71,10 @@ def _amazon(scope: InspectionScope) -> MetadataAnswer:
         if "answers" not in str(error):  # a container beyond the hop limit gets no token
             raise OSError(f"{error}; where this is EC2, its hop limit for containers may be 1") from None
         version = "IMDSv1"
-    told = _mapping(scope.get(f"{base}/latest/dynamic/instance-identity/document", headers)[0], base)
+    identity = _mapping(scope.get(f"{base}/latest/dynamic/instance-identity/document", headers)[0], base)
     facts = {
-        "account": told.get("accountId"), "region": told.get("region"), "zone": told.get("availabilityZone"),
-        "machine_type": told.get("instanceType"), "id": told.get("instanceId"), "image": told.get("imageId"),
+        "account": identity.get("accountId"), "region": identity.get("region"), "zone": identity.get("availabilityZone"),
+        "machine_type": identity.get("instanceType"), "id": identity.get("instanceId"), "image": identity.get("imageId"),
         "lifecycle": _optional(scope, f"{base}/latest/meta-data/instance-life-cycle", headers),
     }  # fmt: skip
     if not facts["id"]:
@@ -105,12 +105,12 @@ def _google(scope: InspectionScope) -> MetadataAnswer:
 
 def _microsoft(scope: InspectionScope) -> MetadataAnswer:
     url = f"{scope.metadata}/metadata/instance/compute?api-version=2021-02-01"
-    told = _mapping(scope.get(url, {"Metadata": "true"})[0], scope.metadata)
-    zone = told.get("zone")
+    instance = _mapping(scope.get(url, {"Metadata": "true"})[0], scope.metadata)
+    zone = instance.get("zone")
     facts = {
-        "account": told.get("subscriptionId"), "region": told.get("location"), "zone": zone, "machine_type": told.get("vmSize"),
-        "id": told.get("vmId"), "image": ":".join(str(told[name]) for name in ("publisher", "offer", "sku") if told.get(name)),
-        "lifecycle": {"Spot": "spot", "Regular": "on demand"}.get(str(told.get("priority"))),
+        "account": instance.get("subscriptionId"), "region": instance.get("location"), "zone": zone, "machine_type": instance.get("vmSize"),
+        "id": instance.get("vmId"), "image": ":".join(str(instance[name]) for name in ("publisher", "offer", "sku") if instance.get(name)),
+        "lifecycle": {"Spot": "spot", "Regular": "on demand"}.get(str(instance.get("priority"))),
     }  # fmt: skip
     if not facts["id"]:
         raise OSError(f"{scope.metadata} answers as Azure's service does, but names no machine")
@@ -119,12 +119,12 @@ def _microsoft(scope: InspectionScope) -> MetadataAnswer:
 
 def _mapping(text: str, base: str) -> Mapping[str, Any]:
     try:
-        told = json.loads(text)
+        document = json.loads(text)
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        document = None
+    if not isinstance(document, dict):
         raise OSError(f"{base} answers with what is no JSON object")
-    return told
+    return document
 
 
 def _optional(scope: InspectionScope, url: str, headers: Mapping[str, str]) -> str | None:

@@ -142,9 +142,9 @@ def _ask(jvm: Any, settings: MetastoreSettings) -> DatabaseAnswer:
         properties.setProperty("loginTimeout", _LOGIN_S)
     connection = jvm.java.sql.DriverManager.getConnection(re.sub(r";create=true(?=;|$)", "", settings.url), properties)
     try:
-        told = connection.getMetaData()
-        product = f"{told.getDatabaseProductName()} {told.getDatabaseProductVersion()}"
-        driver, quote = f"{told.getDriverName()} {told.getDriverVersion()}", told.getIdentifierQuoteString()
+        metadata = connection.getMetaData()
+        product = f"{metadata.getDatabaseProductName()} {metadata.getDatabaseProductVersion()}"
+        driver, quote = f"{metadata.getDriverName()} {metadata.getDriverVersion()}", metadata.getIdentifierQuoteString()
         schema = _first(connection, quote, "SCHEMA_VERSION", "VERSION")
         return DatabaseAnswer(product, driver, schema, schema is not None or _first(connection, quote, "NAME", "DBS") is not None)
     finally:

@@ -25,10 +25,10 @@ def inspection_pdf(document: InspectDocument) -> bytes:
     """
     typst = require("typst", extra="pdf", for_="caudal inspect --pdf")
     facts = [fact for section in document["sections"] for fact in section["facts"]]
-    found = sum(fact["found"] for fact in facts)
+    known = sum(fact["found"] for fact in facts)
     content = {
         "title": f"Inspection of {document['host']}",
-        "about": f"{time_text(document['at'])}, in {document['took_s']:.1f} s. {found} facts were found, {len(facts) - found} were not.",
+        "about": f"{time_text(document['at'])}, in {document['took_s']:.1f} s. {known} facts were found, {len(facts) - known} were not.",
         "sections": [
             {"title": section["title"], "facts": [_fact(fact) for fact in section["facts"]]} for section in document["sections"]
         ],

@@ -40,8 +40,8 @@ def totals_of(state: State) -> TableTotals:
 
 def added(before: State, after: State) -> TableTotals:
     """Return what a micro-batch has added to the counts of a state."""
-    one, other = totals_of(before), totals_of(after)
+    earlier, later = totals_of(before), totals_of(after)
     return TableTotals(
-        other.readings - one.readings, other.samples - one.samples, other.duplicates - one.duplicates, other.late - one.late,
-        other.windows - one.windows, other.state_bytes - one.state_bytes, other.newest_us,
+        later.readings - earlier.readings, later.samples - earlier.samples, later.duplicates - earlier.duplicates, later.late - earlier.late,
+        later.windows - earlier.windows, later.state_bytes - earlier.state_bytes, later.newest_us,
     )  # fmt: skip

@@ -19,7 +19,11 @@ def findings(scope: InspectionScope) -> Iterator[InspectedFact]:
     for page in pages:
         base = f"{page.rstrip('/')}/api/v1"
         try:
-            applications = [one for one in scope.json(f"{base}/applications") if isinstance(one, dict) and one.get("id")]
+            applications = [
+                application
+                for application in scope.json(f"{base}/applications")
+                if isinstance(application, dict) and application.get("id")
+            ]
             for application in applications:
                 if application["id"] not in seen:
                     seen.add(application["id"])
@@ -40,10 +44,10 @@ def _application(scope: InspectionScope, base: str, application: dict[str, Any])
     try:
         rows = [
             {
-                "executor": one.get("id"), "host": one.get("hostPort"), "cores": one.get("totalCores"), "storage_memory": one.get("maxMemory"),
-                "tasks": one.get("totalTasks"), "failed": one.get("failedTasks"),
+                "executor": executor.get("id"), "host": executor.get("hostPort"), "cores": executor.get("totalCores"), "storage_memory": executor.get("maxMemory"),
+                "tasks": executor.get("totalTasks"), "failed": executor.get("failedTasks"),
             }
-            for one in scope.json(url)
+            for executor in scope.json(url)
         ]  # fmt: skip
     except (OSError, TypeError, AttributeError) as error:
         yield not_known("executors", "Its executors", str(error))

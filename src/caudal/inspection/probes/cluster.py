@@ -56,18 +56,18 @@ def _standalone(scope: InspectionScope, master: str) -> Iterator[InspectedFact]:
     refusals = []
     for page in pages:
         try:
-            told = scope.json(f"{page}/json/")
-            if told.get("status") == "STANDBY":
+            master_page = scope.json(f"{page}/json/")
+            if master_page.get("status") == "STANDBY":
                 refusals.append(f"{page} stands by")
                 continue
-            rows = [_worker(worker) for worker in told["workers"]]
+            rows = [_worker(worker) for worker in master_page["workers"]]
         except OSError as error:
             refusals.append(str(error))
         except (KeyError, TypeError, AttributeError):
             refusals.append(f"{page} does not answer as a master of Spark does")
         else:
             how = f"{page}/json/"
-            yield known("master_state", "State of the master", str(told.get("status")), how)
+            yield known("master_state", "State of the master", str(master_page.get("status")), how)
             yield known("workers", "Workers", rows or "none", how, bytes_in=("memory", "memory_used"))
             alive = [row for row in rows if row["state"] == "ALIVE"]
             yield known("cluster_cores", "Cores of all workers that are alive", sum(row["cores"] for row in alive), how)
@@ -109,8 +109,8 @@ def _yarn(scope: InspectionScope, pages: list[str], file: str) -> Iterator[Inspe
     for page in pages:
         how = f"{page}/ws/v1/cluster/nodes, named by {file}"
         try:
-            told = scope.json(f"{page}/ws/v1/cluster/nodes")
-            rows = [_node(node) for node in ((told.get("nodes") or {}).get("node") or [])]
+            nodes = scope.json(f"{page}/ws/v1/cluster/nodes")
+            rows = [_node(node) for node in ((nodes.get("nodes") or {}).get("node") or [])]
         except OSError as error:
             refusals.append(str(error))
         except (KeyError, TypeError, AttributeError):

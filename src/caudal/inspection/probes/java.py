@@ -19,8 +19,13 @@ def findings(scope: InspectionScope) -> Iterator[InspectedFact]:
     """Yield each Java with version and folder."""
     jvm = session_jvm(scope)
     if jvm is not None:
-        told = [jvm.java.lang.System.getProperty(name) for name in ("java.version", "java.vendor", "java.home")]
-        yield known("session_java", "Java of the session", f"{told[0]} ({told[1]}) in {told[2]}", "system properties of the driver")
+        properties = [jvm.java.lang.System.getProperty(name) for name in ("java.version", "java.vendor", "java.home")]
+        yield known(
+            "session_java",
+            "Java of the session",
+            f"{properties[0]} ({properties[1]}) in {properties[2]}",
+            "system properties of the driver",
+        )
     home = scope.environment.get("JAVA_HOME")
     if home:
         yield _java(scope, "java_home", "Java of JAVA_HOME", Path(home) / "bin" / "java", "variable JAVA_HOME")

@@ -125,10 +125,10 @@ def _notebook() -> InspectedFact:
 
 def _json(scope: InspectionScope, path: str) -> dict[str, Any]:
     try:
-        told = json.loads(scope.text(path) or "{}")
+        document = json.loads(scope.text(path) or "{}")
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 PROBE = InspectionProbe("platform", "Platform", findings)

@@ -38,7 +38,7 @@ def findings(scope: InspectionScope) -> Iterator[InspectedFact]:
         yield not_known("usable_cores", "Cores that this process may use", "this system has no sched_getaffinity")
     try:
         load = os.getloadavg()
-        yield known("load", "Load over 1, 5 and 15 min", ", ".join(f"{one:.2f}" for one in load), "getloadavg")
+        yield known("load", "Load over 1, 5 and 15 min", ", ".join(f"{average:.2f}" for average in load), "getloadavg")
     except (OSError, AttributeError):
         yield not_known("load", "Load", "this system has no getloadavg")
     yield from _memory(scope)

@@ -93,10 +93,10 @@ def _executors(context: Any) -> Iterator[dict[str, Any]]:
     """Yield the executors that are alive, of which the driver is one."""
     listed = context._jsc.sc().statusStore().executorList(True)
     for place in range(listed.size()):
-        one = listed.apply(place)
+        executor = listed.apply(place)
         yield {
-            "executor": one.id(), "host": one.hostPort(), "cores": one.totalCores(), "storage_memory": one.maxMemory(),
-            "tasks": one.totalTasks(), "failed": one.failedTasks(),
+            "executor": executor.id(), "host": executor.hostPort(), "cores": executor.totalCores(), "storage_memory": executor.maxMemory(),
+            "tasks": executor.totalTasks(), "failed": executor.failedTasks(),
         }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Executors, which compute micro-batches: one a file, with its ``EXECUTOR``, ``MOST_BYTES``, ``connectors`` and ``take`` (``micro_batch.py``)."""
+"""Executors, which compute a stream: one a file, with its ``EXECUTOR``, ``MOST_BYTES``, ``SPARK``, ``connectors`` and ``engine`` (docs/kinds.md)."""

@@ -145,12 +145,12 @@ class DeviceProcessor(StatefulProcessor):
             watch = DetectionWatch(detection, self.channels)
             watch.restore(memory.operators)
             if is_of_samples:
-                found, memory.seen = of_samples(watch, samples, memory.seen)
+                anomalies, memory.seen = of_samples(watch, samples, memory.seen)
             else:
-                found = of_windows(watch, window_rows(result.closed[detection.of], self.tables[detection.of]))
+                anomalies = of_windows(watch, window_rows(result.closed[detection.of], self.tables[detection.of]))
             memory.operators |= watch.states()
-            if len(found):
-                result.anomalies[detection.name] = found
+            if len(anomalies):
+                result.anomalies[detection.name] = anomalies
 
     def closes_us(self, memory: DeviceState) -> int | None:
         """Return the watermark at which the device's next window closes, microseconds; None if no window is open."""

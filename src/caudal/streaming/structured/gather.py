@@ -75,8 +75,8 @@ class Gather:
                 for name, parts in result.open.items():
                     if len(open_[name]) < SHOWN:
                         open_[name].append(parts)
-                for name, found in result.anomalies.items():
-                    rows[name].append(found)
+                for name, anomalies in result.anomalies.items():
+                    rows[name].append(anomalies)
         gathered.open = {name: self._windows(name, shown) for name, shown in open_.items()}
         for name, ended in closed.items():
             rows[name].append(self._windows(name, ended))
