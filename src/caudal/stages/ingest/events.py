@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["events", "fetch"]
 
 FILE_BYTES = 64 << 20
+_ANEW = "Raise epoch= of cd.events, and the source is what the topic holds now; what was landed before is kept in the lake."
 
 
 @fetches("events")
@@ -41,42 +43,32 @@ def fetch(
     noted = _newest_notes(folder, landed)
     topic = Kafka(connection.topic, (), servers=connection.servers, options=connection.client)
     try:
-        tap = KafkaTap(topic)
+        with closing(KafkaTap(topic)) as tap:
+            return _fetch(connection, tap, folder, noted, scratch, int(clock() * 1e9))
     except EnvironmentProblem as problem:
-        transient = "does not answer" in str(problem)
-        raise SourceProblem(problem.what, fix=problem.fix, topic=connection.topic, transient=transient) from None
-    try:
-        return _fetch(connection, tap, folder, noted, scratch, int(clock() * 1e9))
-    except SourceUnavailable as problem:
-        raise SourceProblem(problem.what, fix=problem.fix, topic=connection.topic, transient=True) from None
-    finally:
-        tap.close()
+        fix = (
+            f"Messages were deleted before they were landed: retain them longer. {_ANEW}"
+            if "offset" in problem.facts
+            else problem.fix
+        )
+        is_away = isinstance(problem, SourceUnavailable)
+        raise SourceProblem(problem.what, fix=fix, topic=connection.topic, transient=is_away) from None
 
 
 def _fetch(
     connection: Events, tap: KafkaTap, folder: str, noted: Mapping[str, Any] | None, scratch: Path, at_ns: int
 ) -> list[Arrival]:
     start: Offsets | None = None if noted is None else tuple(noted["offsets"])
-    identity = [name for name in tap.identity() if name is not None]
+    identity = _identity(tap)
     if noted is not None and identity and noted["topic"] and noted["topic"] != identity:
         raise SourceProblem(
             f"Kafka's topic '{connection.topic}' was deleted and made anew since its messages were landed.",
-            fix="Raise epoch= of cd.events: the source is then what the new topic holds. What was landed before is kept in the lake.",
+            fix=_ANEW,
             topic=connection.topic,
         )
     if start is None and connection.since is not None:
         start = tap.offsets_since(int(connection.since.timestamp() * 1000))
-    try:
-        start, last = _ends(tap, start, 1 << 62)
-    except SourceUnavailable:
-        raise
-    except EnvironmentProblem as problem:  # offsets that the topic does not hold any more
-        raise SourceProblem(
-            problem.what.replace("the stream continues", "the next message to land is"),
-            fix="Messages were deleted before they were landed: retain them longer, or raise epoch= of cd.events, "
-            "and the source begins anew with what the topic holds.",
-            topic=connection.topic,
-        ) from None
+    start, last = _ends(tap, start, 1 << 62)
     arrivals: list[Arrival] = []
     schemas = _Schemas(connection.registry)
     first = start
@@ -85,12 +77,23 @@ def _fetch(
         end, lines = _write(part, connection, tap, first, last, schemas)
         if not lines:  # only tombstones, or markers of transactions
             part.unlink()
-            return arrivals
+            break
         path = part.replace(scratch / f"{sum(first):015d}-{sum(end):015d}.ndjson")
         notes = json.dumps({"offsets": end, "topic": identity})
         arrivals.append(Arrival(f"{folder}/{path.name}", path, path.stat().st_size, at_ns, notes))
         first = end
+    if _identity(tap) != identity:
+        raise SourceProblem(
+            f"Kafka's topic '{connection.topic}' was deleted and made anew while its messages were read; none of them is landed.",
+            topic=connection.topic,
+            transient=True,
+        )
     return arrivals
+
+
+def _identity(tap: KafkaTap) -> list[str]:
+    """Return the topic's id; nothing where the brokers have none."""
+    return [name for name in tap.identity() if name is not None]
 
 
 def _ends(tap: KafkaTap, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets]:

@@ -260,7 +260,8 @@ class KafkaTap(Tap):
             metadata = self._consumer.list_topics(topic, timeout=self._WAIT_S).topics.get(topic)
         except KafkaException as error:
             self._consumer.poll(0)  # delivers the refusal of a login
-            raise EnvironmentProblem(
+            problem = EnvironmentProblem if self._refusal.text else SourceUnavailable
+            raise problem(
                 f"Kafka at {self._servers} does not answer: {self._refusal.text or error.args[0].str()}.",
                 fix=LOGIN_FIX if self._refusal.text else "Start it (caudal broker), or name its servers in CAUDAL_KAFKA.",
             ) from None
@@ -274,9 +275,10 @@ class KafkaTap(Tap):
         for number, (offset, (low, high)) in enumerate(zip(start, bounds, strict=False)):
             if not low <= offset <= high:
                 raise EnvironmentProblem(
-                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the stream continues at {offset}.",
+                    f"Kafka's topic '{self._connection.topic}' holds offsets {low} to {high} of partition {number}; the next one to read is {offset}.",
                     fix="Messages were deleted before they were read, or the topic was made anew: retain them longer, or begin the stream anew.",
                     topic=self._connection.topic,
+                    offset=offset,
                 )  # fmt: skip
 
 
