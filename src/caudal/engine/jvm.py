@@ -65,6 +65,21 @@ def launch(conf: Mapping[str, str], **popen: object) -> Jvm:
             raise start_error(java, error) from error
 
 
+def start_java(conf: Mapping[str, str]) -> None:
+    """Start the Java process of the session that PySpark makes next, unless there is one.
+
+    It has a process group of its own. A signal to the group of this process, as a terminal, ``timeout`` and service managers send it, would
+    otherwise end Java first, under the work that is about to be stopped in order. Java ends at the end of its input, which is this process's.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    if SparkContext._gateway is None:
+        settings = SparkConf(loadDefaults=False).setAll(list(conf.items()))
+        SparkContext._gateway = launch_gateway(settings, {"process_group": 0})  # type: ignore[no-untyped-call]
+        SparkContext._jvm = SparkContext._gateway.jvm
+
+
 def common_options(java: JavaHome) -> list[str]:
     """Return the options of every Java process of caudal; ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
     options = [f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]

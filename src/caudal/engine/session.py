@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from caudal.engine import cds, settings
 from caudal.engine.connectors import jars
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import Jvm, common_options, join_options, spark_environment, start_error
+from caudal.engine.jvm import Jvm, common_options, join_options, spark_environment, start_error, start_java
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require_spark
 from caudal.secret import is_secret_name
@@ -227,17 +227,16 @@ def start(chosen: SessionPlan, java_options: Sequence[str]) -> SparkSession:
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder
     )
     conf |= {"spark.driver.extraJavaOptions": join_options(options)} | dict(chosen.conf)
-    builder = SparkSession.builder.appName(chosen.app).master(chosen.master)
-    # The builder's settings appear in the arguments of the Java process, which all users of the machine can read.
+    conf = {"spark.app.name": chosen.app, "spark.master": chosen.master} | conf
+    # The settings appear in the arguments of the Java process, which all users of the machine can read.
     secret = {name: value for name, value in conf.items() if name.startswith(_HADOOP) and is_secret_name(name)}
-    for name, value in conf.items():
-        if name not in secret:
-            builder = builder.config(name, value)
+    open_settings = {name: value for name, value in conf.items() if name not in secret}
     # pandas-on-Spark, used inside a table function, needs it here and in the workers, which inherit it from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
         with spark_environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
-            spark = builder.getOrCreate()
+            start_java(open_settings)
+            spark = SparkSession.builder.config(map={**open_settings}).getOrCreate()
     except BaseException as error:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, PySparkRuntimeError):

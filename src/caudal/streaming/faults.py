@@ -23,7 +23,7 @@ def translate_stream_error(error: BaseException, label: str) -> CaudalError:
             f"The disk is full: {label} cannot go on ({reason}).", fix=f"Free space where --home lies: {GOES_ON}", step=label
         )
     return StepFailed(
-        f"{label[0].upper()}{label[1:]} broke: {type(error).__name__}: {reason}",
+        f"{label[0].upper()}{label[1:]} broke: {type(error).__name__}: {reason.rstrip('.')}.",
         fix="Its results are kept: the same command goes on from there.",
         step=label,
     )

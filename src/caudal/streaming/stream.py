@@ -21,6 +21,7 @@ from caudal.ledger.records import runs, steps
 from caudal.messaging.feed import Feed
 from caudal.messaging.updates import ClassUpdate
 from caudal.observers.registered import registered
+from caudal.runtime.faults import is_java_failure
 from caudal.runtime.lifecycle import abandon, begin, end, new_run_id
 from caudal.runtime.opening import checked_product, open_home
 from caudal.runtime.product_tables import ProductTables
@@ -47,6 +48,7 @@ _AWAY_S = 0.5  # until a source that does not answer is tried again
 _PATIENCE_S = 600.0
 _LEDGER = "the ledger"
 _IDLE_S = 0.01  # between two polls of a source without messages
+_SIGNAL_S = 1.0  # within which this process hears of a signal that has ended Java
 
 
 def run_streams(
@@ -220,6 +222,8 @@ class Thread(threading.Thread):
                     self._stop_requested.wait(max(self._every_s - (time.monotonic() - began), 0.0 if had_messages else _IDLE_S))
             self.read_all = not self._once and self._away_since is None
         except BaseException as error:  # noqa: BLE001 (it is raised again in the main thread)
+            if is_java_failure(error) and self._stop_requested.wait(_SIGNAL_S):
+                return  # The signal that ends the stream was sent to Java too; what it had computed is recorded or will be computed again.
             self._broke = error
             self._stop_requested.set()
 

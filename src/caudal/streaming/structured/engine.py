@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from caudal.errors import CaudalError, DeclarationProblem, StepFailed
+from caudal.runtime.faults import is_java_failure
 from caudal.stages.ingest.streams.tap import SourceUnavailable
 from caudal.stages.statistics import window_rows
 from caudal.stages.statistics.partial import empty_partials
@@ -158,18 +159,25 @@ class StructuredEngine(StreamEngine):
         )  # fmt: skip
 
     def _stop(self) -> None:
-        """Stop the query; a micro-batch that is not recorded yet is computed again by the next one."""
+        """Stop the query; a micro-batch that is not recorded yet is computed again by the next one.
+
+        Where Java has ended, so has the query. Each part is forgotten before it is stopped, so that what fails for one fails once.
+        """
         self._stopping.set()
-        if self._query is not None:
-            self._query.stop()
-            self._query = None
-        if self._waiter is not None:
-            self._waiter.join()
-            self._waiter = None
-        if self._streams is not None and self.minutes is not None:
-            self.minutes.terminated.wait(_LISTENER_S)
-            self._streams.removeListener(self.minutes)
-            self._streams = None
+        query, self._query = self._query, None
+        streams, self._streams = self._streams, None
+        waiter, self._waiter = self._waiter, None
+        try:
+            if query is not None:
+                query.stop()
+            if streams is not None and self.minutes is not None:
+                self.minutes.terminated.wait(_LISTENER_S)
+                streams.removeListener(self.minutes)
+        except Exception as error:
+            if not is_java_failure(error):
+                raise
+        if waiter is not None:
+            waiter.join()
         with self._recording:
             self._stopping.clear()
 
