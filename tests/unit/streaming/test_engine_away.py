@@ -196,4 +196,4 @@ def test_a_full_disk_is_told_from_a_fault() -> None:
         assert isinstance(faults.translate_stream_error(full, "the stream 'x'"), EnvironmentProblem)
     told = faults.translate_stream_error(ValueError("3 is no colour"), "the stream 'x'")
     assert isinstance(told, StepFailed)
-    assert told.what == "The stream 'x' broke: ValueError: 3 is no colour"
+    assert told.what == "The stream 'x' broke: ValueError: 3 is no colour."
