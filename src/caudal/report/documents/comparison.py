@@ -219,11 +219,11 @@ class EnvironmentDifferences(TypedDict):
 
 
 class ScalingPoint(TypedDict):
-    """A measurement beside the model: the time predicted for its cores and its share of the data."""
+    """A measurement beside the model: the time predicted for its cores and its share of the data; ``work_s`` is None where nothing was measured."""
 
     cores: int
     share: float
-    work_s: float
+    work_s: float | None
     predicted_s: float
     held_out: bool
 
@@ -231,7 +231,8 @@ class ScalingPoint(TypedDict):
 class ScalingDocument(TypedDict):
     """A model of time fitted to repetitions with several cores or sizes of the data.
 
-    ``law`` is amdahl or usl; ``parameters`` as docs/compare.md names them; ``error`` is the relative error on the points that were held out.
+    ``law`` is amdahl or usl, or size where only the size of the data varied; ``parameters`` as docs/compare.md names them; ``error`` is the relative error
+    on the points that were held out. ``platform`` is a kind where points of several platforms of it are one curve (``local[1]`` and ``local[2]``: ``local``).
     """
 
     platform: str

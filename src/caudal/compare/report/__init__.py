@@ -1,0 +1,1 @@
+"""What a reader gets of a comparison: HTML of one file and PDF, in several languages."""

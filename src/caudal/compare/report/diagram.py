@@ -1,0 +1,116 @@
+"""An architecture as a drawing: its parts as boxes, from left to right, and what connects them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from caudal.compare.report.blocks import Plot
+from caudal.compare.report.language import ReportLanguage
+from caudal.graph.layout import lay_out, layers
+from caudal.graph.shape import Graph, GraphNode
+from caudal.report.figures import size
+
+if TYPE_CHECKING:
+    from caudal.report.documents.comparison import Diagram, DiagramEdge, DiagramNode
+
+_CHARACTER, _MARGIN, _HEIGHT, _STACK = 7.4, 10.0, 62.0, 5.0
+_MOST_SIGNS = 34
+# After the kind of a part.
+_HUES = {"driver": 0, "executor": 1, "worker": 2, "master": 3, "server": 3, "process": 0, "store": 5, "source": 4, "python": 6}
+
+
+def architecture(diagram: Diagram, platform: str, language: ReportLanguage) -> Plot:
+    """Return the drawing of a platform."""
+    edges = _forward(diagram)
+    nodes = {node["id"]: node for node in diagram["nodes"]}
+    graph = Graph(
+        {
+            name: GraphNode(name, node["kind"], tuple(edge["source"] for edge in edges if edge["target"] == name))
+            for name, node in nodes.items()
+        }
+    )
+    texts = {name: _texts(node, language) for name, node in nodes.items()}
+    widths = {name: max(120.0, 24 + _CHARACTER * max(len(line) for line in lines)) for name, lines in texts.items()}
+    layout, layer = lay_out(graph, widths, _HEIGHT), layers(graph)
+    # Labels of connections need more room between two layers than the layout leaves.
+    labels = [edge["label"] for edge in edges]
+    more = max(0.0, 6.4 * max((len(label) for label in labels), default=0) + 26 - 56)
+    inner = ""
+    for edge in edges:
+        points = layout.edges[edge["source"], edge["target"]]
+        begin = layer[edge["source"]]
+        moved = [(x + more * (begin + (number + 1) // 2), y) for number, (x, y) in enumerate(points)]
+        inner += _edge(moved, edge["label"])
+    for name, node in nodes.items():
+        box = layout.boxes[name]
+        inner += _box(box.x + more * layer[name], box.y, box.width, texts[name], _HUES.get(node["kind"], 7), stacked=node["count"] > 1)
+    width = layout.width + more * max(layer.values(), default=0) + 2 * _MARGIN + _STACK
+    return Plot(
+        f'<g transform="translate({_MARGIN:g} {_MARGIN + 8:g})">{inner}</g>',
+        layout.height + 2 * _MARGIN + 8 + _STACK,
+        f"{language.text('diagram.drawing', platform=platform)}: {', '.join(lines[0] for lines in texts.values())}",
+        width=round(width),
+    )
+
+
+def _forward(diagram: Diagram) -> list[DiagramEdge]:
+    """Return the edges between known parts without those that lead back."""
+    known = {node["id"] for node in diagram["nodes"]}
+    kept: list[DiagramEdge] = []
+    reached: dict[str, set[str]] = {name: {name} for name in known}  # from where each can be reached
+    for edge in diagram["edges"]:
+        source, target = edge["source"], edge["target"]
+        if not {source, target} <= known or target in reached[source] or any(
+            (each["source"], each["target"]) == (source, target) for each in kept
+        ):
+            continue
+        kept.append(edge)
+        for name in known:
+            if target in reached[name]:
+                reached[name] |= reached[source]
+    return kept
+
+
+def _texts(node: DiagramNode, language: ReportLanguage) -> list[str]:
+    name = node["label"] if node["count"] <= 1 else f"{node['count']} × {node['label']}"
+    cores = node["cores"]
+    has = [
+        *([language.text("diagram.core") if cores == 1 else language.text("diagram.cores", count=cores)] if cores else []),
+        *([language.localized(size(node["memory_bytes"]))] if node["memory_bytes"] else []),
+    ]
+    return [_cut(line) for line in (name, node["host"] or "", " · ".join(has)) if line]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _MOST_SIGNS else line[: _MOST_SIGNS - 1] + "…"
+
+
+def _box(x: float, y: float, width: float, lines: Sequence[str], hue: int, *, stacked: bool) -> str:
+    inner = ""
+    if stacked:
+        inner += f'<rect class="box" x="{x + _STACK:g}" y="{y + _STACK:g}" width="{width:g}" height="{_HEIGHT:g}" rx="6"/>'
+    inner += f'<rect class="box" x="{x:g}" y="{y:g}" width="{width:g}" height="{_HEIGHT:g}" rx="6"/>'
+    inner += f'<rect class="hue{hue}" x="{x:g}" y="{y:g}" width="5" height="{_HEIGHT:g}" rx="2"/>'
+    top = y + _HEIGHT / 2 - 8 * (len(lines) - 1) + 4
+    for number, line in enumerate(lines):
+        kind = "label" if number == 0 else "value"
+        inner += f'<text class="{kind}" x="{x + 14:g}" y="{top + 16 * number:g}">{escape(line, quote=False)}</text>'
+    return inner
+
+
+def _edge(points: Sequence[tuple[float, float]], label: str) -> str:
+    (x, y), *rest = points
+    path = f"M{x:g} {y:g}"
+    for to_x, to_y in rest:
+        middle = (x + to_x) / 2
+        path += f"C{middle:g} {y:g} {middle:g} {to_y:g} {to_x:g} {to_y:g}"
+        x, y = to_x, to_y
+    (first_x, first_y), (next_x, next_y) = points[0], points[1]
+    inner = f'<path class="edge" d="{path}"/><path class="tip" d="M{x:g} {y:g}l-7 -4v8z"/>'
+    if label:
+        inner += (
+            f'<text class="small" x="{(first_x + next_x) / 2:g}" y="{(first_y + next_y) / 2 - 5:g}" text-anchor="middle">{escape(label, quote=False)}</text>'
+        )
+    return inner

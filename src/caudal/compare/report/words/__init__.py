@@ -1,0 +1,1 @@
+"""The texts of the report, a module for each language with the same keys."""
