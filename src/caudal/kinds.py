@@ -34,6 +34,8 @@ PAGES: Found = Kinds("console page", "console_pages", "caudal.console.pages", by
 COMPILED_PARTS: Found = Kinds("part of a compiled model", "compiled_parts", "caudal.compiled.parts", by_class)
 COMPILERS: Found = Kinds("compiler of estimators", "compilers", "caudal.compiled.estimators", by_constant("COMPILER", "name"))
 PROBES: Found = Kinds("probe", "probes", "caudal.inspection.probes", by_constant("PROBE", "name"))
+PLATFORMS: Found = Kinds("platform", "platforms", "caudal.compare.platforms", by_constant("PLATFORM", "name"))
+FAULTS: Found = Kinds("fault", "faults", "caudal.compare.faults", by_constant("FAULT", "name"))
 DEBTS: Found = Kinds("kind of debt", "debts", "caudal.debt.kinds", by_constant("DEBT", "name"))
 
 WORDS: tuple[Found, ...] = (FEATURES, GATES, RULES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)

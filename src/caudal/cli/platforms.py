@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from caudal.cli.app import EngineOption, JsonOption, app, exit_on_error, print_json, writing_to
+from caudal.cli.app import (
+    DataOption,
+    EngineOption,
+    Folder,
+    HomeOption,
+    JsonOption,
+    LakeOption,
+    app,
+    exit_on_error,
+    print_json,
+    writing_to,
+)
 from caudal.declarations.settings import settings
+from caudal.errors import DeclarationProblem, printable
 
 
 @app.command("inspect")
@@ -78,3 +90,50 @@ def measures_command(log: Annotated[Path, typer.Argument(help="An event log of S
         from caudal.report.terminal.measures import print_measures
 
         return print_measures(document, environment=environment)
+
+
+@app.command("compare")
+def compare_command(folder: Folder,
+                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT.", show_default=False)],
+                    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions on each platform; a claim needs two.")] = 3,
+                    warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
+                    fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
+                    workload: Annotated[Literal["run", "stream"] | None, typer.Option("--workload", help="What is done.  [default: stream where the product has one]")] = None,
+                    seconds: Annotated[float, typer.Option("--seconds", help="Of the simulated stream, where the home has no messages.")] = 300.0,
+                    devices: Annotated[int, typer.Option("--devices", min=1, help="Of the simulated stream.")] = 8,
+                    share: Annotated[str, typer.Option("--share", help="Further shares of the simulated stream, with commas, for the scaling model: 0.25,0.5.", show_default=False)] = "",
+                    limit: Annotated[float, typer.Option("--limit", min=1.0, help="Seconds until work that does not end is stopped.")] = 900.0,
+                    seed: Annotated[int, typer.Option("--seed", help="Of the order of the repetitions, and of the simulator.")] = 0,
+                    prices: Annotated[Path | None, typer.Option("--prices", help="JSON file: the price of an hour of a core, by platform.")] = None,
+                    out: Annotated[Path | None, typer.Option("--out", help="Folder that keeps logs, results and the document.  [default: HOME/comparisons/…]")] = None,
+                    data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared."""
+    from caudal.commands.compare import CompareOptions, compare_product
+
+    with exit_on_error(as_json):
+        options = CompareOptions(
+            [part.strip() for part in on.split(",") if part.strip()], fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit,
+            seed, out, prices,
+        )  # fmt: skip
+        document = compare_product(
+            folder,
+            settings(home=home, lake=lake, data=data),
+            options,
+            (lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
+        )
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal.comparison import print_comparison
+
+        return print_comparison(document)
+
+
+def _shares(text: str) -> list[float]:
+    """Return shares of the data that are written with commas."""
+    try:
+        shares = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        shares = [-1.0]
+    if any(not 0 < each <= 1 for each in shares):
+        raise DeclarationProblem(f"--share is '{text}'.", fix="Give numbers above 0 and up to 1, with commas: 0.25,0.5.")
+    return shares

@@ -1,1 +1,1 @@
-"""What work on Spark cost, from its event logs."""
+"""One product on several platforms: measured, broken on purpose, compared; and what work on Spark cost, from its event logs."""

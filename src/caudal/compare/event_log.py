@@ -13,6 +13,7 @@ from caudal.compare.event_lines import EventLines, event_lines
 from caudal.compare.stage_measures import StageMeasures
 from caudal.errors import NotThere
 
+MOST_FAILURES = 100
 _SQL = "org.apache.spark.sql.execution.ui.SparkListenerSQLExecution"
 
 
@@ -42,6 +43,15 @@ class MeasuredQuery:
     jobs: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Incident:
+    """An executor that came or went, or a task that failed; ``kind`` is executor_added, executor_lost or task_failed."""
+
+    at_ms: int
+    kind: str
+    what: str
+
+
 @dataclass
 class EventLog:
     """What an event log says.
@@ -51,6 +61,8 @@ class EventLog:
     cut_off : why the log ends too early; None where the application ended and all of it was read
     unreadable : the lines that are no JSON, but for a half last one
     environment : Spark's settings and others by the part that they belong to
+    incidents : in their order, of failed tasks the first `MOST_FAILURES`
+    lost_ms : duration of tasks that failed or were killed
     """
 
     path: Path
@@ -60,6 +72,8 @@ class EventLog:
     queries: dict[int, MeasuredQuery] = field(default_factory=dict)
     environment: dict[str, dict[str, str]] = field(default_factory=dict)
     executors: dict[str, dict[str, Any]] = field(default_factory=dict)
+    incidents: list[Incident] = field(default_factory=list)
+    lost_ms: int = 0
     cut_off: str | None = None
     events: int = 0
     unreadable: int = 0
@@ -142,6 +156,14 @@ def _environment(log: EventLog, event: Mapping[str, Any]) -> None:
 def _executor(log: EventLog, event: Mapping[str, Any]) -> None:
     info = event["Executor Info"]
     log.executors[event["Executor ID"]] = {"host": info["Host"], "cores": info["Total Cores"]}
+    if event["Executor ID"] != "driver":
+        log.incidents.append(Incident(event["Timestamp"], "executor_added", f"executor {event['Executor ID']} on {info['Host']}"))
+
+
+def _executor_removed(log: EventLog, event: Mapping[str, Any]) -> None:
+    reason = str(event.get("Removed Reason", "")).strip().splitlines()
+    text = f"executor {event['Executor ID']}: {reason[0] if reason else 'no reason given'}"
+    log.incidents.append(Incident(event["Timestamp"], "executor_lost", text))
 
 
 def _job_start(log: EventLog, event: Mapping[str, Any]) -> None:
@@ -181,6 +203,17 @@ def _stage_completed(log: EventLog, event: Mapping[str, Any]) -> None:
 def _task_end(log: EventLog, event: Mapping[str, Any]) -> None:
     if event.get("Task Info"):
         log.stage(event["Stage ID"], event["Stage Attempt ID"]).add_task(event)
+        reason = (event.get("Task End Reason") or {}).get("Reason")
+        if reason != "Success":
+            _task_failed(log, event, str(reason))
+
+
+def _task_failed(log: EventLog, event: Mapping[str, Any], reason: str) -> None:
+    info = event["Task Info"]
+    log.lost_ms += info["Finish Time"] - info["Launch Time"]
+    if sum(incident.kind == "task_failed" for incident in log.incidents) < MOST_FAILURES:
+        text = f"task {info['Task ID']} of stage {event['Stage ID']} on executor {info['Executor ID']}: {reason}"
+        log.incidents.append(Incident(info["Finish Time"], "task_failed", text))
 
 
 def _query_start(log: EventLog, event: Mapping[str, Any]) -> None:
@@ -200,6 +233,7 @@ _EVENTS: Mapping[str, Callable[[EventLog, Mapping[str, Any]], None]] = {
     "SparkListenerApplicationEnd": _application_end,
     "SparkListenerEnvironmentUpdate": _environment,
     "SparkListenerExecutorAdded": _executor,
+    "SparkListenerExecutorRemoved": _executor_removed,
     "SparkListenerJobStart": _job_start,
     "SparkListenerJobEnd": _job_end,
     "SparkListenerStageSubmitted": _stage_submitted,

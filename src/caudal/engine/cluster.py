@@ -46,7 +46,7 @@ class Cluster:
 
     def __init__(self, folder: Path, workers: int = 2, memory: str = "512m") -> None:
         self.folder, self._memory = Path(folder).absolute(), memory
-        self._ports = (free_port(), free_port())  # of the master, and of its status page
+        self._ports = _free_ports()
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes] | None] = [None] * workers
 
@@ -65,18 +65,32 @@ class Cluster:
         process = self._workers[worker]
         return process.pid if process is not None and process.poll() is None else None
 
+    def processes(self) -> list[int]:
+        """Return the process ids of the master and of the workers that run."""
+        return [process.pid for process in (self._master, *self._workers) if process is not None and process.poll() is None]
+
     def alive(self) -> int:
         """Return the number of workers that the master knows to be alive."""
         with urlopen(f"http://{HOST}:{self._ports[1]}/json/", timeout=5) as answer:
             return sum(worker["state"] == "ALIVE" for worker in json.load(answer)["workers"])
 
     def start(self) -> Cluster:
-        """Start the processes that do not run, and wait until all answer.
+        """Start the processes that do not run, and wait until all answer; twice, since another program may have taken a port meanwhile.
 
         Raises
         ------
         EnvironmentProblem : a process ended or does not answer; its last output is quoted
         """
+        begins = self._master is None
+        try:
+            return self._start()
+        except EnvironmentProblem:
+            if not begins:
+                raise
+            self._ports = _free_ports()
+            return self._start()
+
+    def _start(self) -> Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             if self._master is None or self._master.poll() is not None:
@@ -157,6 +171,12 @@ class Cluster:
             f"Spark's {name} {state}. Its last output: {' | '.join(last_lines) or 'none'}",
             fix=f"Its complete output is in '{log}'.",
         )
+
+
+def _free_ports() -> tuple[int, int]:
+    """Return free ports for the master and for its page."""
+    port, page = free_port(), free_port()
+    return (port, page) if page != port else _free_ports()
 
 
 def _bytes(memory: str) -> int:

@@ -25,6 +25,7 @@ from caudal.runtime.faults import is_java_failure
 from caudal.runtime.lifecycle import abandon, begin, end, new_run_id
 from caudal.runtime.opening import checked_product, open_home
 from caudal.runtime.product_tables import ProductTables
+from caudal.runtime.progress import NoProgress, Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_reporting import RunReporting
 from caudal.runtime.workspace import Workspace
@@ -64,6 +65,7 @@ def run_streams(
     publish_s: float = 5.0,
     monitor_s: float = EVERY_S,
     on: str = "here",
+    progress: Progress | None = None,
 ) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all available messages have been read.
 
@@ -77,6 +79,7 @@ def run_streams(
     publish_s : float, seconds between two versions of a table
     monitor_s : float, seconds between two updates of the monitors
     on : str, the name of the executor that computes the streams
+    progress : told of what is waited for, such as the start of Spark
 
     Raises
     ------
@@ -101,7 +104,7 @@ def run_streams(
                 home,
                 settings,
                 RunRecord(product.name, ledger, new_run_id()),
-                reporting=RunReporting(observers=registered()),
+                reporting=RunReporting(progress or NoProgress(), registered()),
                 connectors=executor.connectors(sources),
                 long=on != "here",
             )

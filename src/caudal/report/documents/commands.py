@@ -5,6 +5,7 @@ from __future__ import annotations
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import VersionCard
 from caudal.report.documents.audit import AuditDocument, GuideDocument
+from caudal.report.documents.comparison import CompareDocument
 from caudal.report.documents.governance import (
     CatalogDocument,
     DebtDocument,
@@ -55,6 +56,7 @@ DOCUMENTS: dict[str, object] = {
     "debt": DebtDocument,
     "retain": RetainDocument,
     "erase": ErasurePlan | ErasureProof,
+    "compare": CompareDocument,
     "inspect": InspectDocument,
     "measures": MeasuresDocument | DifferencesDocument,
     "quarantine list": list[QuarantineCount],

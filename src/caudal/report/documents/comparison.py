@@ -73,7 +73,7 @@ class UiCheck(TypedDict):
 
 
 class LatencyDocument(TypedDict):
-    """Milliseconds from message to result of a stream, over micro-batches."""
+    """Milliseconds that a stream's micro-batches took, from reading their messages until their results were recorded."""
 
     batches: int
     p50_ms: float

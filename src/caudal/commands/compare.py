@@ -1,0 +1,196 @@
+"""``caudal compare``: one product's work on several platforms, repeated, broken on purpose, and written up."""
+
+from __future__ import annotations
+
+import json
+import platform as python_platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.commands.replay import run_replay
+from caudal.compare.attempt import WorkOrder
+from caudal.compare.comparison import Comparison, ComparisonRequest
+from caudal.compare.fault import Fault
+from caudal.compare.platform import Platform, Workload
+from caudal.declarations.product import Product
+from caudal.declarations.settings import Settings
+from caudal.engine.settings import usable_cores, usable_memory
+from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.graph.load import load, product_file, with_data
+from caudal.graph.registered import declarations_of_kind
+from caudal.kinds import FAULTS, PLATFORMS
+from caudal.runtime.opening import checked_product
+from caudal.tables.home import Home
+
+if TYPE_CHECKING:
+    from caudal.report.documents.comparison import CompareDocument, ComparedSource
+
+_AT = "2026-01-05T08:00:00Z"
+"""Event time of the first simulated sample: the same samples for each comparison."""
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The options of ``caudal compare``.
+
+    Parameters
+    ----------
+    on : platforms as they are written
+    workload : ``run`` or ``stream``; None: that of the product's sources
+    seconds, devices : of the simulated stream that is read where the home has no messages
+    shares : further shares of the simulated stream, for the scaling model
+    folder : where all is kept; a folder of the home unless given
+    prices : a JSON file with the price of an hour of a core by platform
+    """
+
+    on: Sequence[str]
+    faults: Sequence[str] = ()
+    workload: Workload | None = None
+    repeats: int = 3
+    warm_ups: int = 1
+    seconds: float = 300.0
+    devices: int = 8
+    shares: Sequence[float] = ()
+    limit_s: float = 900.0
+    seed: int = 0
+    folder: Path | None = None
+    prices: Path | None = None
+
+
+def compare_product(folder: Path, settings: Settings, options: CompareOptions, say: Callable[[str], None]) -> CompareDocument:
+    """Do the product's work on each platform, and return what was measured; it is kept in a folder, and so are logs and results.
+
+    Raises
+    ------
+    DeclarationProblem : there is no such platform or fault, or nothing that could be compared
+    """
+    file = product_file(folder)
+    settings = with_data(settings, file)
+    product = checked_product(load(file))
+    platforms = [read_platform(text) for text in options.on]
+    if len({each.text for each in platforms}) != len(platforms):
+        raise DeclarationProblem("A platform stands twice in --on.", fix="Name each once.")
+    faults = [_fault(name) for name in options.faults]
+    workload = options.workload or _workload(product)
+    place = options.folder or settings.home / "comparisons" / f"{product.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    if place.exists() and any(place.iterdir()):
+        raise DeclarationProblem(f"'{place}' holds something already.", fix="Give a folder that is empty, or none.")
+    place.mkdir(parents=True, exist_ok=True)
+    place = place.absolute()
+    messages = _messages(folder, product, settings, options, place, say) if workload == "stream" else {}
+    flags = {"data": None if settings.data is None else str(settings.data.absolute())}
+    request = ComparisonRequest(
+        product.name, WorkOrder(folder.absolute(), workload, flags), platforms, faults, place, settings, messages,
+        _sources(product, settings, workload, messages), _machine(), options.repeats, options.warm_ups, options.limit_s, options.seed,
+        _prices(options.prices),
+    )  # fmt: skip
+    return Comparison(request, say).run()
+
+
+def read_platform(text: str) -> Platform:
+    """Return the platform that a text names.
+
+    Raises
+    ------
+    DeclarationProblem : none has this form
+    """
+    for kind in PLATFORMS.values():
+        found: Platform | None = kind.read(text)
+        if found is not None:
+            return found
+    forms = ", ".join(kind.form for kind in PLATFORMS.values())
+    raise DeclarationProblem(
+        f"There is no platform '{text}'.", nearest=nearest(text.partition(":")[0].partition("[")[0], list(PLATFORMS)), fix=f"Write one of: {forms}."
+    )  # fmt: skip
+
+
+def _fault(name: str) -> Fault:
+    if name not in FAULTS:
+        raise DeclarationProblem(
+            f"There is no fault '{name}'.", nearest=nearest(name, list(FAULTS)), fix=f"Choose from {', '.join(FAULTS)}."
+        )
+    fault: Fault = FAULTS[name]
+    return fault
+
+
+def _workload(product: Product) -> Workload:
+    return "stream" if declarations_of_kind(product, "stream source") else "run"
+
+
+def _messages(
+    folder: Path, product: Product, settings: Settings, options: CompareOptions, place: Path, say: Callable[[str], None]
+) -> Mapping[float, Path]:  # fmt: skip
+    """Return the folder of messages for each share of the data: those of the home, or else simulated ones."""
+    logs = [source for source in product.sources.values() if source.connection.kind == "stream"]
+    if not logs:
+        sockets = [source.name for source in product.sources.values() if source.connection.kind == "socket"]
+        if sockets:
+            raise DeclarationProblem(
+                f"Source '{sockets[0]}' is a socket, whose messages cannot be read again for each platform.",
+                fix="Compare the product with a log or a topic as its source.",
+            )
+        return {}
+    there = settings.home / "streams"
+    if any(Home(settings.home).stream(product.name, source.name).is_dir() for source in logs):
+        if options.shares:
+            raise DeclarationProblem("--share divides simulated messages, and the home holds real ones.", fix="Leave --share out.")
+        return {1.0: there.absolute()}
+    found = {}
+    for share in sorted({1.0, *options.shares}):
+        home = place / f"messages-{share:g}"
+        seconds = options.seconds * share
+        say(f"{product.name}: {seconds:g} s of {options.devices} devices are simulated")
+        run_replay(
+            str(folder), replace(settings, home=home), into=None, to=None, rate=0.0, seconds=seconds, speed=1.0, devices=options.devices, wire=None,
+            labels=False, source_name=None, seed=options.seed, at=_AT, say=lambda _: None,
+        )  # fmt: skip
+        found[share] = home / "streams"
+    return found
+
+
+def _sources(product: Product, settings: Settings, workload: Workload, messages: Mapping[float, Path]) -> list[ComparedSource]:
+    """Return what is known of the sources before the work: files and bytes of those on this machine."""
+    found: list[ComparedSource] = []
+    for source in product.sources.values():
+        files: list[Path] = []
+        if workload == "stream" and 1.0 in messages:
+            files = [file for file in (messages[1.0] / product.name / source.name).rglob("*") if file.is_file()]
+        elif isinstance(pattern := getattr(source.connection, "pattern", None), str) and "://" not in pattern:
+            files = [file for file in (settings.data or Path.cwd()).glob(pattern) if file.is_file()]
+        found.append({
+            "source": source.name, "kind": source.connection.kind, "files": len(files) or None,
+            "bytes": sum(file.stat().st_size for file in files) or None, "rows": None,
+        })  # fmt: skip
+    return found
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "host": python_platform.node(), "system": f"{python_platform.system()} {python_platform.release()}", "cores": str(usable_cores()),
+        "memory": f"{usable_memory() / 2**30:.1f} GiB", "processor": _processor(), "Python": python_platform.python_version(),
+    }  # fmt: skip
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return python_platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), python_platform.processor())
+
+
+def _prices(file: Path | None) -> Mapping[str, float]:
+    if file is None:
+        return {}
+    try:
+        prices = json.loads(file.read_text())
+        return {str(name): float(price) for name, price in prices.items()}
+    except OSError as error:
+        raise NotThere(f"The file of prices '{file}' cannot be read: {error.strerror}.") from None
+    except (ValueError, AttributeError, TypeError):
+        raise DeclarationProblem(
+            f"'{file}' is no file of prices.", fix='Write the price of an hour of a core by platform, {"local[2]": 0.04}.'
+        ) from None

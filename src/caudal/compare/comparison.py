@@ -1,0 +1,323 @@
+"""A comparison as it goes on: each platform is started, the work repeated there in shuffled order, broken, and written down at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from caudal.compare import claims
+from caudal.compare.attempt import WorkOrder
+from caudal.compare.diagram import with_executors
+from caudal.compare.event_log import EventLog
+from caudal.compare.fault import Fault
+from caudal.compare.log_totals import different_settings, stage_document
+from caudal.compare.platform import Platform, RunningPlatform
+from caudal.compare.published import against_truth, compare_tables
+from caudal.compare.work import Broken, Done, Ordered, break_work, counted, measures, repeat
+from caudal.declarations.settings import Settings
+from caudal.engine.cache import put_file
+from caudal.errors import CaudalError
+from caudal.inspection.masking import mask_setting
+
+if TYPE_CHECKING:
+    from caudal.report.documents.comparison import (
+        CompareDocument,
+        ComparedSource,
+        EnvironmentDifferences,
+        InjectedFaultDocument,
+        PlatformDocument,
+        Spread,
+    )
+
+DOCUMENT = "comparison.json"
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What is compared.
+
+    Parameters
+    ----------
+    platforms : in the order in which they are shown
+    folder : keeps all that is measured
+    messages : by share of the data, the folder of streams that the work reads; empty for runs
+    repeats, warm_ups : times that the work is done on each platform for its figures, and before them
+    limit_s : seconds until work that does not end is stopped
+    seed : of the order of the repetitions
+    price : of an hour of a core, by platform; in any currency
+    """
+
+    product: str
+    order: WorkOrder
+    platforms: Sequence[Platform]
+    faults: Sequence[Fault]
+    folder: Path
+    settings: Settings
+    messages: Mapping[float, Path] = field(default_factory=dict)
+    sources: Sequence[ComparedSource] = ()
+    machine: Mapping[str, str] = field(default_factory=dict)
+    repeats: int = 3
+    warm_ups: int = 1
+    limit_s: float = 900.0
+    seed: int = 0
+    price: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class _PlatformWork:
+    """A platform with what was done there so far."""
+
+    platform: Platform
+    running: RunningPlatform | None = None
+    state: str = "measured"
+    why: str | None = None
+    done: list[Done] = field(default_factory=list)
+    homes: list[Path] = field(default_factory=list)
+
+    @property
+    def measured(self) -> bool:
+        return self.state == "measured"
+
+
+class Comparison:
+    """Does what a request asks for; the document on disk always says what was measured so far."""
+
+    def __init__(self, request: ComparisonRequest, say: Callable[[str], None]) -> None:
+        self._request, self._say = request, say
+        self._began = time.time()
+        self._works = [_PlatformWork(platform) for platform in request.platforms]
+        self._faults: list[InjectedFaultDocument] = []
+        self._number = 0
+        self._chance = random.Random(request.seed)
+        self._stopped_by: str | None = None
+        self._complete = False
+
+    def run(self) -> CompareDocument:
+        """Do all of it; Ctrl-C ends it, and what was measured is kept."""
+        try:
+            with contextlib.ExitStack() as started:
+                for work in self._works:
+                    self._start(work, started)
+                self._repeat()
+                for fault in self._request.faults:
+                    for work in self._works:
+                        self._break(fault, work)
+            self._complete = True
+        except KeyboardInterrupt:
+            self._stopped_by = "Ctrl-C"
+        self._remove_homes()
+        return self._written()
+
+    def _start(self, work: _PlatformWork, started: contextlib.ExitStack) -> None:
+        platform = work.platform
+        if self._request.order.workload not in platform.workloads:
+            able = "streams" if self._request.order.workload == "run" else "runs"
+            work.state, work.why = "refused", f"{_capital(platform.title)} does {able} only."
+            return
+        self._say(f"{platform.text}: {platform.title}")
+        try:
+            work.running = started.enter_context(
+                platform.started(self._request.folder / _name(platform) / "platform", self._request.settings)
+            )
+        except CaudalError as error:
+            work.state, work.why = "unreachable", error.what
+            self._say(f"{platform.text}: {error.what}")
+
+    def _repeat(self) -> None:
+        """Do the work on each platform in turn, each time in another order, so that what the machine does meanwhile strikes all alike."""
+        rounds = [(1.0, True)] * self._request.warm_ups + [(1.0, False)] * self._request.repeats
+        rounds += [(share, False) for share in sorted(self._request.messages) if share != 1.0]
+        for share, warm_up in rounds:
+            works = [work for work in self._works if work.measured and work.running is not None]
+            self._chance.shuffle(works)
+            for work in works:
+                self._once(work, share, warm_up)
+
+    def _once(self, work: _PlatformWork, share: float, warm_up: bool) -> None:
+        assert work.running is not None
+        ordered = self._ordered(work.platform, share, warm_up)
+        done = repeat(ordered, work.running)
+        work.done.append(done)
+        repetition = done.document
+        if repetition["state"] != "done":
+            work.state, work.why = "failed", repetition["why"]
+            self._say(f"{work.platform.text}: {repetition['why']}")
+        else:
+            seconds = "" if repetition["work_s"] is None else f"{repetition['work_s']:.2f} s of work, "
+            what = "warm-up" if warm_up else "repetition" if share == 1.0 else f"{share:.0%} of the data"
+            self._say(f"{work.platform.text}: {what} {seconds}{repetition['total_s']:.2f} s in all")
+            if not warm_up and share == 1.0:
+                work.homes.append(ordered.home)
+        self._written()
+
+    def _ordered(self, platform: Platform, share: float, warm_up: bool) -> Ordered:
+        self._number += 1
+        place = self._request.folder / _name(platform) / f"{self._number:03d}"
+        place.mkdir(parents=True)
+        return Ordered(
+            self._request.order, self._request.messages.get(share), place, self._number, warm_up, self._request.limit_s, share
+        )
+
+    def _break(self, fault: Fault, work: _PlatformWork) -> None:
+        platform, running = work.platform, work.running
+        refused = (
+            "it was not measured there"
+            if not work.measured or running is None
+            else fault.refuses(platform, self._request.order.workload)
+        )
+        undisturbed = self._undisturbed(work)
+        if refused is not None or running is None or undisturbed is None:
+            self._faults.append(_not_applicable(fault, platform, _sentence(refused or "no repetition was done there")))
+            return
+        self._say(f"{platform.text}: {fault.name}: {fault.about}")
+        ordered = self._ordered(platform, 1.0, False)
+        try:
+            homes = work.homes
+            broken = break_work(
+                ordered, running, fault, undisturbed, lambda home: against_truth(homes[0], home, {platform.text: homes})
+            )
+        except CaudalError as error:
+            self._faults.append(_not_applicable(fault, platform, error.what))
+            return
+        self._faults.append(_fault_document(fault, platform, broken, undisturbed))
+        self._written()
+
+    def _undisturbed(self, work: _PlatformWork) -> float | None:
+        times = [each["work_s"] for each in counted([done.document for done in work.done]) if each["work_s"] is not None]
+        return claims.spread(times)["median"] if times else None
+
+    def _written(self) -> CompareDocument:
+        """Write the document as it stands, and return it."""
+        document = self._document()
+        put_file(self._request.folder / DOCUMENT, json.dumps(document, indent=1, ensure_ascii=False).encode())
+        return document
+
+    def _document(self) -> CompareDocument:
+        request = self._request
+        platforms = [self._platform_document(work) for work in self._works]
+        homes = {work.platform.text: work.homes[0] for work in self._works if work.homes and work.measured}
+        finished = self._complete or self._stopped_by is not None
+        tables = compare_tables(homes, {work.platform.text: work.homes for work in self._works}) if finished and homes else []
+        document: CompareDocument = {
+            "product": request.product, "workload": request.order.workload, "at": self._began, "took_s": round(time.time() - self._began, 3),
+            "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
+            "repeats": request.repeats, "warm_ups": request.warm_ups, "machine": dict(request.machine), "sources": list(request.sources),
+            "platforms": platforms, "pairs": claims.pairs(platforms), "tables": tables, "faults": self._faults,
+            "differences": self._differences(), "scaling": [], "conclusions": [],
+        }  # fmt: skip
+        return document
+
+    def _platform_document(self, work: _PlatformWork) -> PlatformDocument:
+        platform, settings = work.platform, self._request.settings
+        repetitions = [done.document for done in work.done]
+        figures = counted(repetitions)
+        typical = self._typical(work)
+        log = typical.log if typical is not None else None
+        diagram = platform.diagram(settings)
+        spark = _part(log, "Spark Properties")
+        price = self._request.price.get(platform.text)
+        spreads = claims.spreads([measures(each) for each in figures])
+        return {
+            "platform": platform.text, "kind": platform.kind, "title": platform.title, "engine": platform.engine if platform.executor != "here" else "here",
+            "master": spark.get("spark.master"), "cores": platform.cores, "memory": spark.get("spark.executor.memory") or spark.get("spark.driver.memory"),
+            "state": work.state if work.done or work.state != "measured" else "failed", "why": work.why, "missing": list(platform.lacks),
+            "diagram": diagram if log is None or platform.kind == "local" else with_executors(diagram, log.executors, spark.get("spark.executor.memory")),
+            "versions": _versions(log), "environment": _environment(log), "repetitions": repetitions, "spreads": spreads,
+            "stages": [] if log is None else [stage_document(log.stages[key]) for key in sorted(log.stages)],
+            "cost_per_million_rows": _cost(price, platform.cores, spreads),
+        }  # fmt: skip
+
+    def _typical(self, work: _PlatformWork) -> Done | None:
+        """Return the repetition whose time is the median."""
+        done = [each for each in work.done if each.document in counted([each.document for each in work.done])]
+        ordered = sorted(done, key=lambda each: each.document["work_s"] or 0.0)
+        return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+    def _differences(self) -> list[EnvironmentDifferences]:
+        typical = [(work.platform.text, done.log) for work in self._works if (done := self._typical(work)) is not None]
+        logs = [(name, log) for name, log in typical if log is not None]
+        return [
+            {"platform": name, "other": other, "settings": different_settings(log.environment, another.environment)}
+            for place, (name, log) in enumerate(logs)
+            for other, another in logs[place + 1 :]
+        ]
+
+    def _remove_homes(self) -> None:
+        """Remove homes that no figure needs any more; logs and results stay."""
+        for work in self._works:
+            for folder in (self._request.folder / _name(work.platform)).glob("*/home"):
+                if folder not in work.homes:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _fault_document(fault: Fault, platform: Platform, broken: Broken, undisturbed: float) -> InjectedFaultDocument:
+    has_logs = bool(broken.logs)
+    state, why = broken.state, broken.why
+    if fault.strikes and broken.struck_at is None:
+        state, why = "not applicable", "The work had ended before the fault struck: give it more data."
+    resubmitted = [stage for log in broken.logs for (_, attempt), stage in log.stages.items() if attempt]
+    return {
+        "fault": fault.name, "platform": platform.text, "state": state, "why": why,
+        "at_s": None if broken.struck_at is None else round(broken.struck_at - broken.work_began_at, 3), "work_s": round(broken.work_s, 3),
+        "undisturbed_s": undisturbed,
+        "recovery_s": None if broken.struck_at is None or broken.back_at is None else round(broken.back_at - broken.struck_at, 3),
+        "commands": broken.commands,
+        "recomputed_ms": sum(log.lost_ms for log in broken.logs) + sum(stage.sums["run_ms"] for stage in resubmitted) if has_logs else None,
+        "failed_tasks": sum(stage.failed + stage.killed for log in broken.logs for stage in log.stages.values()) if has_logs else None,
+        "resubmitted_stages": len(resubmitted) if has_logs else None,
+        "executors_lost": sum(each.kind == "executor_lost" for log in broken.logs for each in log.incidents) if has_logs else None,
+        "rows_lost": broken.rows_lost, "rows_doubled": broken.rows_doubled, "timeline": broken.timeline, "event_logs": [str(log.path) for log in broken.logs],
+    }  # fmt: skip
+
+
+def _not_applicable(fault: Fault, platform: Platform, why: str) -> InjectedFaultDocument:
+    return {
+        "fault": fault.name, "platform": platform.text, "state": "not applicable", "why": why, "at_s": None, "work_s": None, "undisturbed_s": None,
+        "recovery_s": None, "commands": 0, "recomputed_ms": None, "failed_tasks": None, "resubmitted_stages": None, "executors_lost": None,
+        "rows_lost": None, "rows_doubled": None, "timeline": [], "event_logs": [],
+    }  # fmt: skip
+
+
+def _part(log: EventLog | None, name: str) -> Mapping[str, str]:
+    return {} if log is None else log.environment.get(name, {})
+
+
+def _environment(log: EventLog | None) -> dict[str, dict[str, str]]:
+    return {} if log is None else {
+        part: {name: str(mask_setting(name, value)) for name, value in sorted(values.items())} for part, values in log.environment.items()
+    }  # fmt: skip
+
+
+def _versions(log: EventLog | None) -> dict[str, str]:
+    if log is None:
+        return {}
+    java = log.environment.get("JVM Information", {})
+    found = {"Spark": log.application.get("spark_version"), "Java": java.get("Java Version"), "Scala": java.get("Scala Version")}
+    return {name: str(version) for name, version in found.items() if version}
+
+
+def _cost(price: float | None, cores: int | None, spreads: Mapping[str, Spread]) -> float | None:
+    """Return what a million rows cost: hours of the whole process, times cores, times the price of an hour of a core."""
+    if price is None or cores is None or "rows_per_s" not in spreads or "total_s" not in spreads:
+        return None
+    rows = spreads["rows_per_s"]["median"] * spreads["work_s"]["median"]
+    return spreads["total_s"]["median"] / 3600 * cores * price / rows * 1e6 if rows else None
+
+
+def _name(platform: Platform) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in platform.text).strip("-")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _sentence(text: str) -> str:
+    return f"{_capital(text).rstrip('.')}."

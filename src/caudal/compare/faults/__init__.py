@@ -1,0 +1,1 @@
+"""Faults, one kind a file with its ``FAULT`` (docs/kinds.md)."""

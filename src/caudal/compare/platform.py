@@ -1,0 +1,116 @@
+"""What a platform is: a place where a product's work is done, as it is written after ``--on``."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from caudal.declarations.settings import Settings
+    from caudal.report.documents.comparison import Diagram
+
+Workload = Literal["run", "stream"]
+SPARK_MEASURES = "Spark's measures of jobs and stages: what computes here is not Spark"
+"""What a platform without an event log lacks."""
+
+
+@dataclass(frozen=True)
+class PlatformKind:
+    """A kind of platform.
+
+    Parameters
+    ----------
+    name : its word in documents
+    form : how it is written, for people, such as ``local[N]``
+    about : what it is, for people, in a few words
+    read : returns the platform that a text names; None where the text has another form
+    """
+
+    name: str
+    form: str
+    about: str
+    read: Callable[[str], Platform | None]
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A place where work is done.
+
+    Parameters
+    ----------
+    text : as it was written
+    title : its name in sentences
+    workloads : what it can do
+    cores : those that compute; None where they are not known before
+    lacks : the measures that it does not have, each with the reason
+    """
+
+    text: str
+    title: str
+    workloads: frozenset[Workload]
+    cores: int | None = None
+    lacks: tuple[str, ...] = ()
+
+    kind = ""
+    engine = "spark"
+    """The engine of runs there (`Settings.engine`)."""
+    executor = "spark"
+    """The executor of streams there (``caudal stream --on``)."""
+
+    @contextmanager
+    def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002
+        """Start what caudal has to start, and yield the platform as it runs.
+
+        Parameters
+        ----------
+        folder : for logs and files of what is started
+        settings : those of the user; memory and Spark's settings hold on each platform
+
+        Raises
+        ------
+        EnvironmentProblem : it cannot be started or reached
+        """
+        yield RunningPlatform(self, self.changes())
+
+    def changes(self) -> Mapping[str, object]:
+        """Return the settings that make the work run here."""
+        return {"engine": self.engine, "master": None, "cores": None}
+
+    @abstractmethod
+    def diagram(self, settings: Settings) -> Diagram:
+        """Return its parts as they are declared; executors that are found while it works are added."""
+
+
+@dataclass
+class RunningPlatform:
+    """A platform that runs.
+
+    Parameters
+    ----------
+    changes : the settings that differ from the user's
+    processes : returns the processes beside that of the work whose time and memory are measured, by their numbers
+    workers : the numbers of the workers that can be killed and started again
+    """
+
+    platform: Platform
+    changes: Mapping[str, object]
+    processes: Callable[[], list[int]] = field(default=list)
+    workers: tuple[int, ...] = ()
+    kill_worker: Callable[[int], None] | None = None
+    start_worker: Callable[[int], None] | None = None
+
+
+def by_form(pattern: str, make: Callable[[re.Match[str], str], Platform | None]) -> Callable[[str], Platform | None]:
+    """Return a function that makes a platform of a text that has a form, and None of others."""
+    compiled = re.compile(pattern)
+
+    def read(text: str) -> Platform | None:
+        match = compiled.fullmatch(text)
+        return None if match is None else make(match, text)
+
+    return read

@@ -1,0 +1,1 @@
+"""Platforms, one kind a file with its ``PLATFORM`` (docs/kinds.md)."""
