@@ -68,7 +68,9 @@ def _fastest(document: CompareDocument, measured: list[PlatformDocument]) -> Ite
             yield conclusion("too_few_repetitions", None, OPEN, measure=measure, repeats=document["repeats"])
             continue
         winner = next((one for one in names if all(_is_faster(pairs.get((one, other))) for other in names if other != one)), None)
-        if winner is None:
+        if winner is not None and len(names) > 2:
+            yield conclusion("fastest", winner, SHOWN, measure=measure, platform=winner, others=len(names) - 1)
+        elif winner is None and len(names) > 2:
             yield conclusion("no_fastest", None, OPEN, measure=measure)
         for one, other in combinations(names, 2):
             pair = pairs.get((one, other))
@@ -81,8 +83,6 @@ def _fastest(document: CompareDocument, measured: list[PlatformDocument]) -> Ite
                 key, pair["platform"], SHOWN if key == "faster" else OPEN, measure=measure, platform=pair["platform"], beside=pair["beside"],
                 ratio=pair["ratio"], low=pair["low"], high=pair["high"], confidence_share=pair["confidence"],
             )  # fmt: skip
-        if winner is not None and len(names) > 2:
-            yield conclusion("fastest", winner, SHOWN, measure=measure, platform=winner, others=len(names) - 1)
 
 
 def _start(document: CompareDocument, measured: list[PlatformDocument]) -> Iterator[ConclusionDocument]:

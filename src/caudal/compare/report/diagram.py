@@ -45,7 +45,9 @@ def architecture(diagram: Diagram, platform: str, language: ReportLanguage) -> P
         inner += _edge(moved, edge["label"])
     for name, node in nodes.items():
         box = layout.boxes[name]
-        inner += _box(box.x + more * layer[name], box.y, box.width, texts[name], _HUES.get(node["kind"], 7), stacked=node["count"] > 1)
+        inner += _box(
+            box.x + more * layer[name], box.y, box.width, texts[name], _HUES.get(node["kind"], 7), stacked=node["count"] > 1
+        )
     width = layout.width + more * max(layer.values(), default=0) + 2 * _MARGIN + _STACK
     return Plot(
         f'<g transform="translate({_MARGIN:g} {_MARGIN + 8:g})">{inner}</g>',
@@ -62,8 +64,10 @@ def _forward(diagram: Diagram) -> list[DiagramEdge]:
     reached: dict[str, set[str]] = {name: {name} for name in known}  # from where each can be reached
     for edge in diagram["edges"]:
         source, target = edge["source"], edge["target"]
-        if not {source, target} <= known or target in reached[source] or any(
-            (each["source"], each["target"]) == (source, target) for each in kept
+        if (
+            not {source, target} <= known
+            or target in reached[source]
+            or any((each["source"], each["target"]) == (source, target) for each in kept)
         ):
             continue
         kept.append(edge)
@@ -110,7 +114,5 @@ def _edge(points: Sequence[tuple[float, float]], label: str) -> str:
     (first_x, first_y), (next_x, next_y) = points[0], points[1]
     inner = f'<path class="edge" d="{path}"/><path class="tip" d="M{x:g} {y:g}l-7 -4v8z"/>'
     if label:
-        inner += (
-            f'<text class="small" x="{(first_x + next_x) / 2:g}" y="{(first_y + next_y) / 2 - 5:g}" text-anchor="middle">{escape(label, quote=False)}</text>'
-        )
+        inner += f'<text class="small" x="{(first_x + next_x) / 2:g}" y="{(first_y + next_y) / 2 - 5:g}" text-anchor="middle">{escape(label, quote=False)}</text>'
     return inner

@@ -69,6 +69,8 @@ def _with_unit(name: str, value: float) -> str:
         return f"{100 * value:.1f} %" if 0 < abs(value) < 0.1 else f"{100 * value:.0f} %"
     if name in ("ratio", "low", "high"):
         return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    if 0 < abs(value) < 1e-4:
+        return f"{value:.2g}"
     return number_text(float(f"{value:.3g}") if value != int(value) else value)
 
 

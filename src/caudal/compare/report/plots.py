@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -124,24 +125,26 @@ def curve_plot(
     up = Scale(0.0, 1.06 * max([*values, *(mark.y for mark in marks)]))
 
     def place(x: float, y: float) -> tuple[str, float]:
-        return _at(_CURVE_LEFT + _CURVE_WIDTH * across.at(x)), _CURVE_TOP + (_CURVE_HEIGHT - _CURVE_TOP - _CURVE_FOOT) * (1 - up.at(y))
+        return _at(_CURVE_LEFT + _CURVE_WIDTH * across.at(x)), _CURVE_TOP + (_CURVE_HEIGHT - _CURVE_TOP - _CURVE_FOOT) * (
+            1 - up.at(y)
+        )
 
     base = _CURVE_HEIGHT - _CURVE_FOOT
     for tick in up.ticks():
-        y = place(low, tick)[1]
-        inner += f'<line class="track" x1="{_at(_CURVE_LEFT)}" x2="{_at(_CURVE_LEFT + _CURVE_WIDTH)}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        inner += f'<text x="{_at(_CURVE_LEFT - 0.012)}" y="{y + 4:.1f}" text-anchor="end">{escape(write(tick))}</text>'
+        level = place(low, tick)[1]
+        inner += f'<line class="track" x1="{_at(_CURVE_LEFT)}" x2="{_at(_CURVE_LEFT + _CURVE_WIDTH)}" y1="{level:.1f}" y2="{level:.1f}"/>'
+        inner += f'<text x="{_at(_CURVE_LEFT - 0.012)}" y="{level + 4:.1f}" text-anchor="end">{escape(write(tick))}</text>'
     # Predictions reach far: a label that would lie on the one before is left out.
     last = -1.0
     for tick in sorted({mark.x for mark in marks}):
-        x = _CURVE_LEFT + _CURVE_WIDTH * across.at(tick)
-        inner += f'<line class="axis" x1="{_at(x)}" x2="{_at(x)}" y1="{base}" y2="{base + 5}"/>'
-        if x - last >= 0.05:
-            inner += f'<text x="{_at(x)}" y="{base + 17}" text-anchor="middle">{tick:g}</text>'
-            last = x
+        across_at = _CURVE_LEFT + _CURVE_WIDTH * across.at(tick)
+        inner += f'<line class="axis" x1="{_at(across_at)}" x2="{_at(across_at)}" y1="{base}" y2="{base + 5}"/>'
+        if across_at - last >= 0.05:
+            inner += f'<text x="{_at(across_at)}" y="{base + 17}" text-anchor="middle">{tick:g}</text>'
+            last = across_at
     inner += f'<text x="{_at(_CURVE_LEFT + _CURVE_WIDTH)}" y="{_CURVE_HEIGHT - 3}" text-anchor="end">{escape(axis)}</text>'
     points = [place(low + (high - low) * step / _STEPS, value) for step, value in enumerate(values)]
-    for (x, y), (next_x, next_y) in zip(points, points[1:], strict=False):
+    for (x, y), (next_x, next_y) in itertools.pairwise(points):
         inner += f'<line class="model" x1="{x}" y1="{y:.1f}" x2="{next_x}" y2="{next_y:.1f}"/>'
     for mark in marks:
         cx, cy = place(mark.x, mark.y)
