@@ -212,4 +212,5 @@ def _unmeasured(document: CompareDocument) -> Iterator[ConclusionDocument]:
                 why=platform["why"],
             )
     if not document["complete"]:
-        yield conclusion("incomplete", None, OPEN, why=document["stopped_by"])
+        stopped = document["stopped_by"]
+        yield conclusion("not_ended", None, OPEN) if stopped is None else conclusion("incomplete", None, OPEN, why=stopped)

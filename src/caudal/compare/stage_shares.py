@@ -49,7 +49,7 @@ def stage_shares(platform: PlatformDocument) -> list[StageShares]:
     return sorted(shares, key=lambda each: -each.task_ms)
 
 
-def counted(platform: PlatformDocument) -> list[RepetitionDocument]:
+def counted_repetitions(platform: PlatformDocument) -> list[RepetitionDocument]:
     """Return the repetitions that count: done, not to warm up, of the whole size and on all the platform's cores."""
     return [
         each
@@ -60,7 +60,9 @@ def counted(platform: PlatformDocument) -> list[RepetitionDocument]:
 
 def median_repetition(platform: PlatformDocument) -> RepetitionDocument | None:
     """Return the repetition whose work took the median time, the lower one of two; None where none counts."""
-    ordered = sorted((each for each in counted(platform) if each["work_s"] is not None), key=lambda each: each["work_s"] or 0.0)
+    ordered = sorted(
+        (each for each in counted_repetitions(platform) if each["work_s"] is not None), key=lambda each: each["work_s"] or 0.0
+    )
     return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
@@ -101,7 +103,7 @@ def _parts(stage: MeasuredStage, task_ms: float) -> dict[str, float]:
         "scheduler_delay": measures.get("scheduler_delay_ms", 0),
         "deserialize": sum(measures.get(name, 0) for name in ("deserialize_ms", "result_serialize_ms", "getting_result_ms")),
     }
-    # A thread that writes a shuffle uses the processor too: what is counted twice is taken from the CPU time.
+    # A thread that writes a shuffle uses the processor too: what is counted_repetitions twice is taken from the CPU time.
     left = max(run - parts["gc"] - parts["fetch_wait"] - parts["shuffle_write"], 0.0)
     cpu = min(measures.get("cpu_ns", 0) / 1e6, left)
     found = {"cpu": cpu, **parts, "other": max(left - cpu, 0.0)}

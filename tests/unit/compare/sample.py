@@ -28,7 +28,9 @@ def stage(number: int, begins_s: float, duration_ms: int, tasks: int, p50: int, 
     }  # fmt: skip
 
 
-def repetition(number: int, cores: int, share: float, start_s: float, work_s: float, *, log: str | None = None, **changed: Any) -> Any:
+def repetition(
+    number: int, cores: int, share: float, start_s: float, work_s: float, *, log: str | None = None, **changed: Any
+) -> Any:
     """Return a repetition that is done."""
     return {
         "number": number, "warm_up": False, "cores": cores, "share": share, "state": "done", "why": None, "began_at": BEGAN, "start_s": start_s, "work_s": work_s,
@@ -41,7 +43,9 @@ def repetition(number: int, cores: int, share: float, start_s: float, work_s: fl
     }  # fmt: skip
 
 
-def platform(name: str, kind: str, cores: int, repetitions: list[Any], stages: list[Any], nodes: list[Any], edges: list[Any]) -> Any:
+def platform(
+    name: str, kind: str, cores: int, repetitions: list[Any], stages: list[Any], nodes: list[Any], edges: list[Any]
+) -> Any:
     """Return a platform with the spreads of its repetitions."""
     whole = [each for each in repetitions if each["share"] == 1.0]
     values: dict[str, list[float]] = {
@@ -81,7 +85,11 @@ def sample(log: Path | None = None) -> Any:
         stage(2, 3.6, 2100, 2, 600, 2000, run_ms=2700, cpu_ns=900_000_000, spilled_disk_bytes=4_000_000, shuffle_fetch_wait_ms=300, shuffle_read_bytes=5_200_000),
     ]  # fmt: skip
     store = node("home", "store", "tables and raw files")
-    both = [node("driver", "driver", "Spark, driver and executor", cores=2, memory_bytes=1 << 30), node("python", "python", "Python workers", count=2), store]
+    both = [
+        node("driver", "driver", "Spark, driver and executor", cores=2, memory_bytes=1 << 30),
+        node("python", "python", "Python workers", count=2),
+        store,
+    ]
     parts = [
         node("driver", "driver", "driver", host="127.0.0.1"), node("master", "master", "master"), node("worker", "worker", "worker", count=2, cores=1),
         node("executor", "executor", "executor", count=2, cores=1, memory_bytes=1 << 29), store,
@@ -141,4 +149,13 @@ def sample(log: Path | None = None) -> Any:
 def pair(measure: str, one: str, beside: str, ratio: float, low: float, high: float) -> Any:
     """Return a comparison of two platforms."""
     claim = "faster" if high < 1 else "slower" if low > 1 else "no difference shown"
-    return {"measure": measure, "platform": one, "beside": beside, "ratio": ratio, "low": low, "high": high, "confidence": 0.95, "claim": claim}
+    return {
+        "measure": measure,
+        "platform": one,
+        "beside": beside,
+        "ratio": ratio,
+        "low": low,
+        "high": high,
+        "confidence": 0.95,
+        "claim": claim,
+    }

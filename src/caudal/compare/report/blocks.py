@@ -22,7 +22,7 @@ class Paragraph:
 
 
 @dataclass(frozen=True)
-class Findings:
+class ConclusionRows:
     """Conclusions: how sure, in a word of the language and as its key, and the sentence."""
 
     rows: Sequence[tuple[str, str, str]]
@@ -76,7 +76,7 @@ class Screenshot:
     png: bytes
 
 
-Block = Heading | Paragraph | Findings | DataTable | Plot | Legend | Screenshot
+Block = Heading | Paragraph | ConclusionRows | DataTable | Plot | Legend | Screenshot
 
 
 @dataclass(frozen=True)

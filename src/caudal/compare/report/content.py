@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from caudal.compare.report.blocks import (
     Block,
+    ConclusionRows,
     DataTable,
-    Findings,
     Heading,
     Paragraph,
     Report,
     ReportPart,
     Screenshot,
 )
-from caudal.compare.report.diagram import architecture
+from caudal.compare.report.diagram import architecture_plot
 from caudal.compare.report.fault_part import fault_blocks
 from caudal.compare.report.language import ReportLanguage
 from caudal.compare.report.measure_part import measure_blocks, stage_blocks, time_blocks
@@ -59,7 +59,8 @@ def build_report(
         at=document["at"], took_s=document["took_s"], repeats=document["repeats"], warm_ups=document["warm_ups"], seed=document["seed"],
     )  # fmt: skip
     if not document["complete"]:
-        about += " " + language.text("incomplete_about", why=document["stopped_by"])
+        stopped = document["stopped_by"]
+        about += " " + (language.text("not_ended") if stopped is None else language.text("incomplete_about", why=stopped))
     title = language.text("title", product=document["product"])
     sections = [ReportPart(name, language.text(f"section.{name}"), blocks) for name, blocks in parts.items()]
     return Report(language.code, title, about, document["at"], sections)
@@ -75,7 +76,7 @@ def _conclusions(document: CompareDocument, language: ReportLanguage) -> list[Bl
     blocks: list[Block] = []
     for name in _GROUPS:
         if name in groups:
-            blocks += [Heading(language.text(f"group.{name}")), Findings(groups[name])]
+            blocks += [Heading(language.text(f"group.{name}")), ConclusionRows(groups[name])]
     return [*blocks, Paragraph(language.text("certainty.note"), soft=True)]
 
 
@@ -86,7 +87,7 @@ def _group(key: str) -> str:
         return "results"
     if key in ("model", "model_poor", "more_cores", "cores_harm"):
         return "predictions"
-    return "gaps" if key in ("not_measured", "incomplete", "nothing") else "platforms"
+    return "gaps" if key in ("not_measured", "incomplete", "not_ended", "nothing") else "platforms"
 
 
 def _architectures(document: CompareDocument, language: ReportLanguage) -> list[Block]:
@@ -100,15 +101,15 @@ def _architectures(document: CompareDocument, language: ReportLanguage) -> list[
     ]  # fmt: skip
     blocks: list[Block] = [_table(language, columns, rows, right=(3,)), Paragraph(language.text("diagrams.note"), soft=True)]
     for platform in document["platforms"]:
-        blocks.append(Heading(f"{platform['platform']}: {platform['title']}"))
+        blocks.append(Heading(f"{platform['platform']}: {language.phrase(platform['title'])}"))
         if platform["why"]:
             blocks.append(Paragraph(platform["why"]))
         if platform["diagram"]["nodes"]:
-            blocks.append(architecture(platform["diagram"], platform["platform"], language))
+            blocks.append(architecture_plot(platform["diagram"], platform["platform"], language))
         elif platform["state"] == "measured":
             blocks.append(Paragraph(language.text("diagram.none"), soft=True))
         if platform["missing"]:
-            blocks.append(Paragraph(language.text("missing", what="; ".join(platform["missing"])), soft=True))
+            blocks.append(Paragraph(language.text("missing", what="; ".join(map(language.phrase, platform["missing"]))), soft=True))
     return blocks
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caudal.compare.report.blocks import Plot
 from caudal.compare.report.language import ReportLanguage
-from caudal.graph.layout import lay_out, layers
+from caudal.graph.layout import LAYER_GAP, lay_out, layers
 from caudal.graph.shape import Graph, GraphNode
 from caudal.report.figures import size
 
@@ -21,7 +21,7 @@ _MOST_SIGNS = 34
 _HUES = {"driver": 0, "executor": 1, "worker": 2, "master": 3, "server": 3, "process": 0, "store": 5, "source": 4, "python": 6}
 
 
-def architecture(diagram: Diagram, platform: str, language: ReportLanguage) -> Plot:
+def architecture_plot(diagram: Diagram, platform: str, language: ReportLanguage) -> Plot:
     """Return the drawing of a platform."""
     edges = _forward(diagram)
     nodes = {node["id"]: node for node in diagram["nodes"]}
@@ -32,17 +32,17 @@ def architecture(diagram: Diagram, platform: str, language: ReportLanguage) -> P
         }
     )
     texts = {name: _texts(node, language) for name, node in nodes.items()}
-    widths = {name: max(120.0, 24 + _CHARACTER * max(len(line) for line in lines)) for name, lines in texts.items()}
+    widths = {name: max(96.0, 24 + _CHARACTER * max(len(line) for line in lines)) for name, lines in texts.items()}
     layout, layer = lay_out(graph, widths, _HEIGHT), layers(graph)
     # Labels of connections need more room between two layers than the layout leaves.
-    labels = [edge["label"] for edge in edges]
-    more = max(0.0, 6.4 * max((len(label) for label in labels), default=0) + 26 - 56)
+    longest = max((len(line) for edge in edges for line in _halves(language.phrase(edge["label"]))), default=0)
+    more = max(0.0, 6.4 * longest + 22 - LAYER_GAP)
     inner = ""
     for edge in edges:
         points = layout.edges[edge["source"], edge["target"]]
         begin = layer[edge["source"]]
         moved = [(x + more * (begin + (number + 1) // 2), y) for number, (x, y) in enumerate(points)]
-        inner += _edge(moved, edge["label"])
+        inner += _edge(moved, language.phrase(edge["label"]))
     for name, node in nodes.items():
         box = layout.boxes[name]
         inner += _box(
@@ -78,7 +78,8 @@ def _forward(diagram: Diagram) -> list[DiagramEdge]:
 
 
 def _texts(node: DiagramNode, language: ReportLanguage) -> list[str]:
-    name = node["label"] if node["count"] <= 1 else f"{node['count']} × {node['label']}"
+    label = language.phrase(node["label"])
+    name = label if node["count"] <= 1 else f"{node['count']} × {label}"
     cores = node["cores"]
     has = [
         *([language.text("diagram.core") if cores == 1 else language.text("diagram.cores", count=cores)] if cores else []),
@@ -113,6 +114,28 @@ def _edge(points: Sequence[tuple[float, float]], label: str) -> str:
         x, y = to_x, to_y
     (first_x, first_y), (next_x, next_y) = points[0], points[1]
     inner = f'<path class="edge" d="{path}"/><path class="tip" d="M{x:g} {y:g}l-7 -4v8z"/>'
-    if label:
-        inner += f'<text class="small" x="{(first_x + next_x) / 2:g}" y="{(first_y + next_y) / 2 - 5:g}" text-anchor="middle">{escape(label, quote=False)}</text>'
+    middle_x, middle_y = (first_x + next_x) / 2, (first_y + next_y) / 2
+    lines = _halves(label)
+    # Above a level line; beside one that rises or falls.
+    top = middle_y - 6 - 13 * (len(lines) - 1)
+    if next_y > first_y + 12:
+        top = middle_y + 4
+    for number, line in enumerate(lines):
+        text = escape(line, quote=False)
+        inner += f'<text class="small halo" x="{middle_x:g}" y="{top + 13 * number:g}" text-anchor="middle">{text}</text>'
     return inner
+
+
+def _halves(label: str) -> list[str]:
+    """Return a label in two lines where it has several words.
+
+    Examples
+    --------
+    >>> _halves("asks for executors"), _halves("tasks"), _halves("")
+    (['asks for', 'executors'], ['tasks'], [])
+    """
+    words = label.split()
+    if len(label) < 10 or len(words) < 2:
+        return [label] if label else []
+    cut = min(range(1, len(words)), key=lambda at: max(len(" ".join(words[:at])), len(" ".join(words[at:]))))
+    return [" ".join(words[:cut]), " ".join(words[cut:])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ class ReportLanguage:
     code: str
     texts: Mapping[str, str]
     comma: bool
+    phrases: Mapping[str, str]
 
     def text(self, key: str, /, **figures: object) -> str:
         """Return a text filled with figures, each written after its name."""
@@ -31,6 +33,15 @@ class ReportLanguage:
     def word(self, group: str, name: str) -> str:
         """Return the word for a name; the name itself where there is none, as of a measure of another kind of engine."""
         return self.texts.get(f"{group}.{name}", name)
+
+    def phrase(self, text: str) -> str:
+        """Return what the document says in English in this language, numbers kept; as it stands where there is no translation."""
+        numbers = re.findall(r"\d+", text)
+        pattern = re.sub(r"\d+", "#", text)
+        if pattern not in self.phrases:
+            return text
+        words = self.phrases[pattern].split("#")
+        return "".join(word + number for word, number in zip(words, [*numbers, ""], strict=True))
 
     def sentence(self, conclusion: ConclusionDocument) -> str:
         """Return a conclusion as a sentence."""
@@ -42,6 +53,8 @@ class ReportLanguage:
             return NONE
         if name == "law":
             return _LAWS[str(value)]
+        if name == "name":
+            return stage_name(str(value))
         if name in _TRANSLATED:
             return self.word(_TRANSLATED[name], str(value))
         if not isinstance(value, int | float):
@@ -53,6 +66,17 @@ class ReportLanguage:
     def localized(self, text: str) -> str:
         """Return a number with this language's decimal sign and thousands."""
         return text.replace(",", "\u202f").replace(".", ",") if self.comma else text
+
+
+def stage_name(name: str) -> str:
+    """Return a stage's name without the folders of the file that it names.
+
+    Examples
+    --------
+    >>> stage_name("call at /opt/venv/site-packages/py4j/clientserver.py:644")
+    'call at clientserver.py:644'
+    """
+    return re.sub(r"/\S*/", "", name)
 
 
 def _with_unit(name: str, value: float) -> str:
@@ -75,6 +99,6 @@ def _with_unit(name: str, value: float) -> str:
 
 
 LANGUAGES: Mapping[str, ReportLanguage] = {
-    "en": ReportLanguage("en", english.TEXTS, comma=False),
-    "es": ReportLanguage("es", spanish.TEXTS, comma=True),
+    "en": ReportLanguage("en", english.TEXTS, comma=False, phrases={}),
+    "es": ReportLanguage("es", spanish.TEXTS, comma=True, phrases=spanish.PHRASES),
 }

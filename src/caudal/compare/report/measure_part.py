@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from caudal.compare.report.blocks import Block, DataTable, Heading, Legend, Paragraph, Plot
-from caudal.compare.report.language import ReportLanguage
+from caudal.compare.report.language import ReportLanguage, stage_name
 from caudal.compare.report.plots import BarRow, DotRow, bar_plot, dot_plot
 from caudal.compare.stage_conclusions import IMPORTANT
 from caudal.compare.stage_shares import PARTS, median_repetition, stage_shares, without_stage_s
@@ -109,7 +109,8 @@ def _stages_of(platform: PlatformDocument, language: ReportLanguage) -> list[Blo
             for number, part in enumerate(PARTS)
         ]
         label = language.text("stages.one", stage=stage["stage"]) + (f".{stage['attempt']}" if stage["attempt"] else "")
-        name = stage["name"] if len(stage["name"]) < 44 else stage["name"][:43] + "…"
+        name = stage_name(stage["name"])
+        name = name if len(name) < 44 else name[:43] + "…"
         bars.append(BarRow(f"{label} · {name}", parts, language.figure("of_ms", each.task_ms)))
         rows.append([
             label, language.figure("of_ms", stage["duration_ms"]), language.figure("tasks", stage["tasks"]), language.figure("of_ms", each.task_ms),

@@ -8,8 +8,8 @@ from itertools import groupby
 
 from caudal.compare.report.blocks import (
     Block,
+    ConclusionRows,
     DataTable,
-    Findings,
     Heading,
     Legend,
     Paragraph,
@@ -50,7 +50,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Paragraph):
         mark = ' class="soft"' if block.soft else ""
         return f"<p{mark}>{_text(block.text)}</p>"
-    if isinstance(block, Findings):
+    if isinstance(block, ConclusionRows):
         rows = "".join(
             f'<li><span class="sure {escape(key)}">{_text(word)}</span><span>{_text(text)}</span></li>'
             for key, word, text in block.rows

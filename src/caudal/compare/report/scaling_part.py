@@ -13,6 +13,8 @@ from caudal.report.figures import NONE
 if TYPE_CHECKING:
     from caudal.report.documents.comparison import CompareDocument, ScalingDocument, ScalingPoint
 
+_FARTHEST = 4
+
 
 def scaling_blocks(document: CompareDocument, language: ReportLanguage) -> list[Block]:
     """Return the models that could be fitted."""
@@ -32,13 +34,14 @@ def _plots(model: ScalingDocument, language: ReportLanguage) -> list[Plot]:
     largest, most = max(point["share"] for point in measured), max(point["cores"] for point in measured)
     parameters = {name: value for name, value in model["parameters"].items() if name.endswith("_s")}
     plots = []
-    over_cores = [point for point in points if point["share"] == largest]
+    # What lies far beyond the measurements would squeeze them into a corner; the table has it.
+    over_cores = [point for point in points if point["share"] == largest and point["cores"] <= _FARTHEST * most]
     if len({point["cores"] for point in over_cores}) > 1:
         plots.append(
             _plot([_mark(point["cores"], point) for point in over_cores], language, "cores_axis",
                   lambda cores: predicted_s(parameters, cores, largest))
         )  # fmt: skip
-    over_sizes = [point for point in points if point["cores"] == most]
+    over_sizes = [point for point in points if point["cores"] == most and point["share"] <= _FARTHEST * largest]
     if len({point["share"] for point in over_sizes}) > 1:
         plots.append(
             _plot([_mark(point["share"], point) for point in over_sizes], language, "share_axis", lambda share: predicted_s(parameters, most, share))

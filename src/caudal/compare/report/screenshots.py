@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from caudal.compare.report.history import history_server
-from caudal.compare.stage_shares import counted, median_repetition
+from caudal.compare.stage_shares import counted_repetitions, median_repetition
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require, require_spark
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caudal.report.documents.comparison import CompareDocument
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_WIDTH, _HEIGHT, _MOST_HEIGHT = 1280, 720, 1600
+_WIDTH, _HEIGHT, _MOST_HEIGHT = 1280, 720, 1100
 _PATIENCE_MS = 30_000
 
 
@@ -61,7 +61,7 @@ def _logs(document: CompareDocument) -> dict[str, Path]:
     """Return the event log of each platform that is still there: that of the median repetition, else of any."""
     found = {}
     for platform in document["platforms"]:
-        repetitions = [each for each in (median_repetition(platform), *counted(platform)) if each is not None]
+        repetitions = [each for each in (median_repetition(platform), *counted_repetitions(platform)) if each is not None]
         there = [Path(each["event_log"]) for each in repetitions if each["event_log"] and Path(each["event_log"]).exists()]
         if there:
             found[platform["platform"]] = there[0]
@@ -116,6 +116,7 @@ def _paths(api: str) -> Mapping[str, str]:
 
 def _picture(page: Any) -> bytes:
     """Return the page as it stands, down to a height beyond which a report shows nothing that could be read."""
+    page.add_style_tag(content=".scroll-btn-container{display:none}")  # it lies over the figures
     page.wait_for_timeout(400)  # graphs are drawn after the page has come
     height = min(int(page.evaluate("document.documentElement.scrollHeight")), _MOST_HEIGHT)
     taken: bytes = page.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": _WIDTH, "height": max(height, 200)})

@@ -15,7 +15,7 @@ _OWN = ("shade", *(f"h{number}" for number in range(8)))
 
 _PLOT = """
 .plot text{font-size:11px;fill:var(--soft)}.plot text.label{font-size:12.5px;font-weight:600;fill:var(--ink)}.plot text.value{font-size:12px;fill:var(--ink)}
-.plot text.number{font-size:10px;font-weight:700;fill:var(--paper)}.plot text.small{font-size:11px;fill:var(--soft)}
+.plot text.number{font-size:10px;font-weight:700;fill:var(--paper)}.plot text.small{font-size:11px;fill:var(--soft)}.plot text.halo{paint-order:stroke;stroke:var(--paper);stroke-width:4px;stroke-linejoin:round}
 .plot line.track{stroke:var(--rule);stroke-width:1}.plot line.spread{stroke:var(--soft);stroke-width:2}.plot line.axis{stroke:var(--soft);stroke-width:1}
 .plot line.median{stroke:var(--ink);stroke-width:3}.plot circle.dot{fill:var(--mark);fill-opacity:.75}.plot line.model{stroke:var(--soft);stroke-width:1.5}
 .plot circle.fitted{fill:var(--mark)}.plot circle.held_out{fill:var(--paper);stroke:var(--care);stroke-width:2.5}.plot rect.prediction{fill:var(--h3)}

@@ -4,6 +4,7 @@ TEXTS: dict[str, str] = {
     "title": "{product}: ¿qué arquitectura?",
     "about": "{product} ({workload}) en {platforms}. Medido el {at}, en {took_s}; {repeats} repeticiones contadas de cada plataforma tras {warm_ups} de calentamiento, en orden aleatorio (semilla {seed}).",
     "incomplete_about": "La comparación se detuvo: {why}. Aquí está lo medido hasta entonces.",
+    "not_ended": "La comparación aún no ha terminado; esto es lo medido hasta ahora.",
     "section.conclusions": "Conclusiones",
     "section.architectures": "Arquitecturas",
     "section.data": "Datos",
@@ -231,6 +232,7 @@ TEXTS: dict[str, str] = {
     "conclusion.latency": "{platform}: un microlote tardó {p50_ms} en la mediana y {p95_ms} en el percentil 95, desde leer sus mensajes hasta registrar sus resultados ({batches} microlotes).",
     "conclusion.not_measured": "{platform} no se midió ({state}): {why}",
     "conclusion.incomplete": "La comparación se detuvo ({why}): trata de lo medido hasta entonces.",
+    "conclusion.not_ended": "La comparación aún no ha terminado; esto es lo medido hasta ahora.",
     "conclusion.nothing": "De estas cifras no se puede concluir nada.",
     "conclusion.bottleneck": "{platform}, etapa {stage} ({name}): la mayor parte de su tiempo de tarea es {part}, el {part_share} de {task_ms}. La etapa tiene el {stage_share} del tiempo de tarea de la plataforma.",
     "conclusion.help_skew": "{platform}, etapa {stage}: espera a su tarea más larga, {longest_ms} frente a {median_ms} en la mediana (rezagadas: {stragglers}). Ayudarían claves mejor repartidas o el «skew join» de AQE.",
@@ -241,4 +243,23 @@ TEXTS: dict[str, str] = {
     "conclusion.help_shuffle": "{platform}, etapa {stage}: el shuffle ocupa el {shuffle_share} del tiempo de tarea (espera {fetch_wait_share}, escritura {write_share}; {moved_bytes} movidos). Ayudaría mover menos datos, o discos y red más rápidos.",
     "conclusion.help_fewer_tasks": "{platform}, etapa {stage}: el {overhead_share} del tiempo de tarea es planificación y (de)serialización, con {tasks} tareas de {median_ms} en la mediana. Ayudarían menos particiones y más grandes.",
     "conclusion.help_format": "{platform}, etapa {stage}: el {other_share} del tiempo de tarea no está en ninguna medida de Spark: lectura de archivos, procesos de Python o bloqueos. Quizá ayuden un formato columnar o expresiones en vez de funciones de Python.",
+}
+
+# What the document says in English and the report shows; # stands for a number.
+PHRASES: dict[str, str] = {
+    "reads and writes": "lee y escribe",
+    "asks for executors": "pide executors",
+    "starts executors": "lanza executors",
+    "tasks": "tareas",
+    "rows, as Arrow": "filas, como Arrow",
+    "Python workers": "procesos de Python",
+    "tables and raw files": "tablas y archivos crudos",
+    "caudal, Python": "caudal, Python",
+    "Spark, driver and executor in one": "Spark: driver y executor en uno",
+    "caudal's own process": "el propio proceso de caudal",
+    "Spark in one process, # cores": "Spark en un proceso, # núcleos",
+    "Spark in one process, # core": "Spark en un proceso, # núcleo",
+    "a standalone cluster of # workers on this machine": "un clúster standalone de # workers en esta máquina",
+    "a standalone cluster of # worker on this machine": "un clúster standalone de # worker en esta máquina",
+    "Spark's measures of jobs and stages: what computes here is not Spark": "las medidas de Spark de jobs y etapas, porque lo que calcula aquí no es Spark",
 }
