@@ -97,7 +97,10 @@ def is_sound(document: CompareDocument) -> bool:
         and all(platform["state"] in ("measured", "refused") for platform in document["platforms"])
         and any(platform["state"] == "measured" for platform in document["platforms"])
         and all(table["equal"] for table in document["tables"])
-        and all(fault["state"] != "not recovered" and not fault["rows_lost"] and not fault["rows_doubled"] for fault in document["faults"])
+        and all(
+            fault["state"] != "not recovered" and not fault["rows_lost"] and not fault["rows_doubled"]
+            for fault in document["faults"]
+        )
     )
 
 
