@@ -107,8 +107,11 @@ def compare_command(folder: Folder,
                     prices: Annotated[Path | None, typer.Option("--prices", help="JSON file: the price of an hour of a core, by platform.")] = None,
                     out: Annotated[Path | None, typer.Option("--out", help="Folder that keeps logs, results and the document.  [default: HOME/comparisons/…]")] = None,
                     data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared."""
-    from caudal.commands.compare import CompareOptions, compare_product
+    """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared.
+
+    Exit code 1: a platform failed or could not be reached, tables differ, or a fault lost or doubled rows.
+    """
+    from caudal.commands.compare import CompareOptions, compare_product, is_sound
 
     with exit_on_error(as_json):
         options = CompareOptions(
@@ -122,10 +125,13 @@ def compare_command(folder: Folder,
             (lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
         )
         if as_json:
-            return print_json(document)
-        from caudal.report.terminal.comparison import print_comparison
+            print_json(document)
+        else:
+            from caudal.report.terminal.comparison import print_comparison
 
-        return print_comparison(document)
+            print_comparison(document)
+        if not is_sound(document):
+            raise typer.Exit(1)
 
 
 def _shares(text: str) -> list[float]:

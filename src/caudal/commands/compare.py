@@ -90,6 +90,20 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
     return Comparison(request, say).run()
 
 
+def is_sound(document: CompareDocument) -> bool:
+    """Return whether each platform could be measured, all tables are equal, and no fault lost or doubled rows."""
+    return (
+        document["stopped_by"] is None
+        and all(platform["state"] in ("measured", "refused") for platform in document["platforms"])
+        and any(platform["state"] == "measured" for platform in document["platforms"])
+        and all(table["equal"] for table in document["tables"])
+        and all(
+            fault["state"] != "not recovered" and not fault["rows_lost"] and not fault["rows_doubled"]
+            for fault in document["faults"]
+        )
+    )
+
+
 def read_platform(text: str) -> Platform:
     """Return the platform that a text names.
 

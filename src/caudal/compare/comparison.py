@@ -269,7 +269,7 @@ def _fault_document(fault: Fault, platform: Platform, broken: Broken, undisturbe
         "undisturbed_s": undisturbed,
         "recovery_s": None if broken.struck_at is None or broken.back_at is None else round(broken.back_at - broken.struck_at, 3),
         "commands": broken.commands,
-        "recomputed_ms": sum(log.lost_ms for log in broken.logs) + sum(stage.sums["run_ms"] for stage in resubmitted) if has_logs else None,
+        "recomputed_ms": sum(log.lost_ms for log in broken.logs) + sum(stage.sums["run_ms"] for stage in resubmitted) if has_logs and broken.commands == 1 else None,
         "failed_tasks": sum(stage.failed + stage.killed for log in broken.logs for stage in log.stages.values()) if has_logs else None,
         "resubmitted_stages": len(resubmitted) if has_logs else None,
         "executors_lost": sum(each.kind == "executor_lost" for log in broken.logs for each in log.incidents) if has_logs else None,

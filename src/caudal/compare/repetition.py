@@ -32,22 +32,16 @@ UI_MEASURES = "ui.json"
 
 
 class Moments(NoProgress):
-    """Notes when the work's engine has started, and how long that was waited for."""
+    """Notes when the work's engines have started, and how long that was waited for."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._since = file, None
+        self._file = file
         self.waited_s = 0.0
 
-    _since: float | None
-
-    def awaited(self, what: str | None) -> None:
-        """Note the beginning or the end of a wait; only starts of engines are waited for."""
-        if self._since is None:
-            self._since = time.monotonic()
-        elif what is None:
-            self.waited_s += time.monotonic() - self._since
-            self._since = None
-            self.mark("engine started")
+    def engine_started(self, engine: str, seconds: float) -> None:  # noqa: ARG002
+        """Note that an engine has started."""
+        self.waited_s += seconds
+        self.mark("engine started")
 
     def mark(self, event: str) -> None:
         """Append an event to the file that the parent reads."""

@@ -20,6 +20,9 @@ class Progress(Protocol):
     def awaited(self, what: str | None) -> None:
         """Report what the running step waits for; None when it continues."""
 
+    def engine_started(self, engine: str, seconds: float) -> None:
+        """Report that an engine has started, after so long a wait."""
+
     def finished(
         self,
         step: str,
@@ -47,6 +50,9 @@ class NoProgress:
         """Do nothing."""
 
     def awaited(self, what: str | None) -> None:
+        """Do nothing."""
+
+    def engine_started(self, engine: str, seconds: float) -> None:
         """Do nothing."""
 
     def finished(self, step: str, state: str, **figures: object) -> None:

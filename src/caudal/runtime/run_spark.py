@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,6 +106,7 @@ class RunSpark:
 
         connectors, conf = spark_needs(self.lake)
         engine = self._engine
+        began = time.monotonic()
         self.progress.awaited(engine.start_description())
         started = engine.session(
             SessionRequest(
@@ -118,6 +120,7 @@ class RunSpark:
             )
         )
         self.progress.awaited(None)
+        self.progress.engine_started(engine.name, time.monotonic() - began)
         if (loaded := loaded_of(self.product)) is not None:
             tell_workers(started, loaded.name, loaded.root, loaded.sources_digest())
         if self._group is not None:

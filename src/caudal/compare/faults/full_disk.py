@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from caudal.errors import EnvironmentProblem
 _SIZE = "2g"  # of the file system in memory, which takes as much as is written
 _FULL_S = 3.0
 _FILLER = "filler"
+_PIECE = bytes(1 << 20)
 
 
 class FullDisk(Fault):
@@ -44,9 +45,13 @@ class FullDisk(Fault):
 
     def strike(self, work: BrokenWork) -> None:
         """Fill the disk; make room once it was full for some seconds, or the work has ended of it."""
-        room = os.statvfs(work.home)
-        with (work.home / _FILLER).open("wb") as filler:
-            os.posix_fallocate(filler.fileno(), 0, room.f_bavail * room.f_frsize)
+        with (work.home / _FILLER).open("wb", buffering=0) as filler:
+            try:
+                while filler.write(_PIECE):
+                    pass
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
         work.note("fault", "the disk is full")
         work.attempt.wait(time.monotonic() + _FULL_S)
         self.mend(work)

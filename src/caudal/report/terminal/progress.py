@@ -84,6 +84,9 @@ class TerminalProgress:
         """Show what the running step waits for, on its live line; None when it no longer waits."""
         self._awaited = what
 
+    def engine_started(self, engine: str, seconds: float) -> None:
+        """Do nothing: the live line has said what was waited for."""
+
     def slow(self, step: str, seconds: float, expected_s: float) -> None:
         """Print, on a permanent line, that a running step takes longer than usual."""
         if not self.quiet:

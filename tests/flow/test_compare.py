@@ -1,0 +1,141 @@
+"""``caudal compare`` on real work: what is measured, equal tables, faults that lose no row, and what cannot be done in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.flow.commands import caudal
+
+EEG = Path(__file__).parents[2] / "products" / "eeg"
+SHOP = """
+import caudal as cd
+from caudal import expect as ex
+from pyspark.sql import functions as F
+
+product = cd.Product("shop")
+orders_raw = product.source("orders_raw", cd.files("orders_*.csv"), schema=cd.schema(id="long", customer="string", eur="double", at="timestamp_utc"), event_time="at")
+
+@product.table(expect=[ex.between("eur", 0, 900).quarantine(max_share=0.5)])
+def orders(orders_raw):
+    return orders_raw.withColumn("cents", F.round(F.col("eur") * 100).cast("long"))
+
+@product.table
+def customers(orders):
+    return orders.groupBy("customer").agg(F.count("*").alias("orders"), F.sum("eur").alias("eur"), F.max("at").alias("newest"))
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "product.py").write_text(SHOP)
+    for part in range(2):
+        rows = pd.DataFrame({"id": range(part * 500, part * 500 + 500)})
+        rows["customer"], rows["eur"] = [f"c{number % 7}" for number in rows["id"]], [number * 1.1 for number in rows["id"]]
+        rows["at"] = [f"2026-01-{1 + number % 28:02d}T08:00:00Z" for number in rows["id"]]
+        rows.to_csv(tmp_path / f"orders_{part}.csv", index=False)
+    return folder
+
+
+def compare(folder: Path, home: Path, *options: object, code: int = 0) -> dict[str, object]:
+    return caudal("compare", folder, "--home", home, "--data", home, *options, code=code)
+
+
+def test_a_run_on_sail_and_on_spark(shop: Path, tmp_path: Path) -> None:
+    told = compare(shop, tmp_path, "--on", "sail,local[1],here,spark://127.0.0.1:1", "--repeat", "1", "--warm-up", "0", code=1)
+    states = {platform["platform"]: (platform["state"], platform["why"]) for platform in told["platforms"]}
+    assert states["sail"] == states["local[1]"] == ("measured", None)
+    assert states["here"] == ("refused", "Caudal's own process does streams only.")
+    assert states["spark://127.0.0.1:1"][0] == "unreachable"
+    assert "No Spark master answers at 127.0.0.1:1" in states["spark://127.0.0.1:1"][1]
+    assert {table["table"]: table["equal"] for table in told["tables"]} == {"customers": True, "orders": True, "orders_raw": True}
+    sail, spark = told["platforms"][:2]
+    for platform in (sail, spark):
+        (repetition,) = platform["repetitions"]
+        assert repetition["rows"] == 1000
+        assert 0 < repetition["work_s"] < repetition["total_s"]
+        assert repetition["start_s"] + repetition["work_s"] < repetition["total_s"]
+        assert repetition["cpu_s"] > 0
+        assert repetition["peak_memory_bytes"] > 50 << 20
+        assert {step["step"] for step in repetition["steps"]} >= {"read:orders_raw", "table:orders", "table:customers"}
+    assert sail["repetitions"][0]["totals"] is None
+    assert "Sail" not in str(sail["missing"])
+    check = spark["repetitions"][0]["ui_check"]
+    assert check["stages"] == len(spark["stages"])
+    assert check["compared"] >= 20
+    assert check["differing"] == []
+    assert spark["versions"]["Spark"].startswith("4.")
+    assert [pair["claim"] for pair in told["pairs"]] == ["too few repetitions"] * 2
+    kept = json.loads((Path(told["folder"]) / "comparison.json").read_text())
+    assert kept == {**told, "took_s": kept["took_s"]}
+
+
+def test_a_stream_whose_process_dies(tmp_path: Path) -> None:
+    told = compare(
+        EEG,
+        tmp_path,
+        "--on",
+        "here",
+        "--repeat",
+        "2",
+        "--warm-up",
+        "0",
+        "--seconds",
+        "200",
+        "--fault",
+        "kill-driver",
+        "--fault",
+        "kill-worker",
+    )
+    died, refused = told["faults"]
+    assert (died["state"], died["rows_lost"], died["rows_doubled"]) == ("recovered", 0, 0)
+    assert died["commands"] == 2
+    assert [event["kind"] for event in died["timeline"]] == ["attempt", "fault", "process_ended", "attempt", "end"]
+    assert refused["state"] == "not applicable"
+    (platform,) = told["platforms"]
+    rows = {each["rows"] for each in platform["repetitions"]}
+    assert len(rows) == 1
+    assert 0.99 < rows.pop() / (200 * 256 * 16 * 8) <= 1  # a headset loses some samples
+    assert platform["missing"]
+    assert not list(Path(told["folder"]).glob("*/003/home"))  # of three homes the two that figures rest on are kept
+
+
+def test_work_that_does_not_end_is_stopped_and_the_rest_is_kept(tmp_path: Path) -> None:
+    told = compare(EEG, tmp_path, "--on", "here", "--repeat", "1", "--warm-up", "0", "--seconds", "4000", "--limit", "1", code=1)
+    (platform,) = told["platforms"]
+    assert (platform["state"], platform["why"]) == ("failed", "It did not end within 1 s.")
+    assert platform["repetitions"][0]["state"] == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--on", "locl[2]"), "There is no platform 'locl[2]'"),
+        (("--on", "here,here"), "A platform stands twice"),
+        (("--on", "here", "--fault", "kill-woker"), "There is no fault 'kill-woker'"),
+        (("--on", "here", "--share", "2"), "--share is '2'"),
+    ],
+)
+def test_what_cannot_be_compared(options: tuple[str, ...], what: str, tmp_path: Path) -> None:
+    assert what in compare(EEG, tmp_path, *options, code=2)["what"]
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+@pytest.mark.timeout(1200)
+def test_a_worker_falls(tmp_path: Path) -> None:
+    told = compare(
+        EEG, tmp_path, "--on", "here,cluster:2", "--repeat", "1", "--warm-up", "0", "--seconds", "120", "--fault", "kill-worker"
+    )
+    assert all(table["equal"] for table in told["tables"])
+    fell = next(fault for fault in told["faults"] if fault["platform"] == "cluster:2")
+    assert (fell["state"], fell["rows_lost"], fell["rows_doubled"], fell["commands"]) == ("recovered", 0, 0, 1)
+    assert fell["executors_lost"] >= 1
+    kinds = [event["kind"] for event in fell["timeline"]]
+    assert kinds.index("fault") < kinds.index("executor_lost") < kinds.index("process_started") or "executor_lost" in kinds
+    cluster = next(platform for platform in told["platforms"] if platform["platform"] == "cluster:2")
+    assert sum(node["kind"] == "executor" for node in cluster["diagram"]["nodes"]) == 2
