@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from caudal.inspection.masking import mask_text
+from caudal.secret import redact
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -97,3 +100,8 @@ class Report:
     about: str
     at: float
     sections: Sequence[ReportPart]
+
+
+def shown_text(text: str) -> str:
+    """Return a text of the document without secrets: neither declared ones nor passwords in addresses."""
+    return mask_text(redact(text))

@@ -88,7 +88,7 @@ def _with_unit(name: str, value: float) -> str:
     if name.endswith("_bytes"):
         return size(round(value))
     if name == "more_share":
-        return f"{100 * value:+.0f} %"
+        return f"{100 * value:+.0f} %" if abs(value) >= 0.005 else "0 %"
     if name.endswith("_share"):
         return f"{100 * value:.1f} %" if 0 < abs(value) < 0.1 else f"{100 * value:.0f} %"
     if name in ("ratio", "low", "high"):

@@ -17,10 +17,10 @@ from caudal.compare.report.blocks import (
     Report,
     ReportPart,
     Screenshot,
+    shown_text,
 )
 from caudal.compare.report.style import PAGE_STYLE
 from caudal.report.markup import FOLDER
-from caudal.secret import redact
 
 
 def report_page(report: Report) -> str:
@@ -99,4 +99,4 @@ def _screenshot(picture: Screenshot) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(redact(text))
+    return escape(shown_text(text))

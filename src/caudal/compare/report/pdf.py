@@ -19,11 +19,11 @@ from caudal.compare.report.blocks import (
     Report,
     ReportPart,
     Screenshot,
+    shown_text,
 )
 from caudal.compare.report.style import PAPER_HUES, PAPER_STYLE
 from caudal.extras import require
 from caudal.report.markup import FOLDER
-from caudal.secret import redact
 
 _WIDTH = 700.0
 """Units of a plot that has none of its own: a sheet's width."""
@@ -42,7 +42,7 @@ def report_pdf(report: Report) -> bytes:
     with tempfile.TemporaryDirectory(prefix="caudal-report-") as name:
         folder = Path(name)  # Typst reads pictures from files
         content = {
-            "language": report.language, "title": redact(report.title), "about": redact(report.about),
+            "language": report.language, "title": shown_text(report.title), "about": shown_text(report.about),
             "sections": [
                 {"title": part.title, "blocks": _blocks(part, folder)}
                 for part in report.sections
@@ -71,13 +71,13 @@ def _is_narrow(block: Block) -> bool:
 
 def _block(block: Block, folder: Path, name: str, sheet: float) -> Mapping[str, object]:
     if isinstance(block, Heading):
-        return {"kind": "heading", "text": redact(block.text)}
+        return {"kind": "heading", "text": shown_text(block.text)}
     if isinstance(block, Paragraph):
-        return {"kind": "paragraph", "text": redact(block.text), "soft": block.soft}
+        return {"kind": "paragraph", "text": shown_text(block.text), "soft": block.soft}
     if isinstance(block, ConclusionRows):
-        return {"kind": "findings", "rows": [[key, word, redact(text)] for key, word, text in block.rows]}
+        return {"kind": "findings", "rows": [[key, word, shown_text(text)] for key, word, text in block.rows]}
     if isinstance(block, DataTable):
-        rows = [[redact(cell) for cell in row] for row in block.rows]
+        rows = [[shown_text(cell) for cell in row] for row in block.rows]
         return {"kind": "table", "columns": list(block.columns), "rows": rows, "right": sorted(block.right), "folded": block.folded}
     if isinstance(block, Plot):
         (folder / f"{name}.svg").write_text(_svg(block, sheet))
@@ -86,10 +86,10 @@ def _block(block: Block, folder: Path, name: str, sheet: float) -> Mapping[str, 
             "file": f"{name}.svg",
             "caption": block.caption,
             "width": min((block.width or sheet) / sheet, 1.0),
-            "label": redact(block.label),
+            "label": shown_text(block.label),
         }
     if isinstance(block, Legend):
-        return {"kind": "legend", "entries": [[PAPER_HUES[hue % len(PAPER_HUES)], redact(text)] for hue, text in block.entries]}
+        return {"kind": "legend", "entries": [[PAPER_HUES[hue % len(PAPER_HUES)], shown_text(text)] for hue, text in block.entries]}
     return _screenshot(block, folder, name)
 
 
