@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from caudal.compare.scaling import best_cores
 from caudal.compare.stage_conclusions import stage_conclusions
-from caudal.compare.stage_shares import without_stage_s
+from caudal.compare.stage_shares import median_repetition, without_stage_s
 
 if TYPE_CHECKING:
     from caudal.report.documents.comparison import CompareDocument, ConclusionDocument, PairDocument, PlatformDocument
@@ -149,7 +149,8 @@ def _faults(document: CompareDocument) -> Iterator[ConclusionDocument]:
 def _driver(platform: PlatformDocument) -> Iterator[ConclusionDocument]:
     """Say how much of the work no stage ran: cores do not shorten it."""
     idle, name = without_stage_s(platform), platform["platform"]
-    work_s = platform["spreads"]["work_s"]["median"] if "work_s" in platform["spreads"] else None
+    repetition = median_repetition(platform)
+    work_s = None if repetition is None else repetition["work_s"]
     if idle is not None and work_s and idle / work_s >= MUCH_DRIVER:
         yield conclusion("driver", name, SHOWN, platform=name, idle_s=idle, work_s=work_s, idle_share=min(idle / work_s, 1.0))
 

@@ -37,12 +37,16 @@ def architecture_plot(diagram: Diagram, platform: str, language: ReportLanguage)
     # Labels of connections need more room between two layers than the layout leaves.
     longest = max((len(line) for edge in edges for line in _halves(language.phrase(edge["label"]))), default=0)
     more = max(0.0, 6.4 * longest + 22 - LAYER_GAP)
-    inner = ""
+    inner, labelled = "", set[tuple[str, str]]()
     for edge in edges:
+        # Connections of one part that say the same say it once.
+        ends = {(edge["label"], f"from {edge['source']}"), (edge["label"], f"to {edge['target']}")}
+        label = "" if labelled & ends else language.phrase(edge["label"])
+        labelled |= ends
         points = layout.edges[edge["source"], edge["target"]]
         begin = layer[edge["source"]]
         moved = [(x + more * (begin + (number + 1) // 2), y) for number, (x, y) in enumerate(points)]
-        inner += _edge(moved, language.phrase(edge["label"]))
+        inner += _edge(moved, label)
     for name, node in nodes.items():
         box = layout.boxes[name]
         inner += _box(

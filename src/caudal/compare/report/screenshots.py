@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from caudal.report.documents.comparison import CompareDocument
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_WIDTH, _HEIGHT, _MOST_HEIGHT = 1280, 720, 1100
+_WIDTH, _HEIGHT, _MOST_HEIGHT = 1280, 360, 1100
 _PATIENCE_MS = 30_000
 
 
