@@ -27,6 +27,8 @@ from caudal.report.markup import FOLDER
 
 _WIDTH = 700.0
 """Units of a plot that has none of its own: a sheet's width."""
+_DRAWN = 860.0
+"""Units of a drawing that fill the sheet's width: its letters are then as large as those of a plot's axis."""
 _TALLEST = 0.72
 """Height of a picture as a share of the sheet's width, at most."""
 
@@ -85,7 +87,7 @@ def _block(block: Block, folder: Path, name: str, sheet: float) -> Mapping[str, 
             "kind": "picture",
             "file": f"{name}.svg",
             "caption": block.caption,
-            "width": min((block.width or sheet) / sheet, 1.0),
+            "width": min(block.width / _DRAWN, 1.0) if block.width else 1.0,
             "label": shown_text(block.label),
         }
     if isinstance(block, Legend):
