@@ -79,7 +79,7 @@ def publish(
     EngineLacks : the engine is not known to give Spark's rows, and Spark can compute them instead; nothing is published
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
-    stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
+    stage = tables.folder(node.name) / record.stage(origin.step)
     judged, unequal = judge_and_write(spark, tables, node, storable(frame, node, tables.product.tz), stage, origin.fresh, own)
     outcome = _judgement_of(record, node, judged, stage)
     further_detail: StepDetail = {**detail, **notes(stage / GOOD)}
