@@ -54,6 +54,7 @@ class MicroBatches:
     unavailable: SourceUnavailable | None = None
     _number: int = 0
     _recovered: bool = False
+    _rest_is_due: bool = False
     _all_steps_at: float = 0.0
     _waiting: frozenset[str] = frozenset()
     _landed: dict[str, dict[str, KnownFile]] = field(default_factory=dict)
@@ -100,7 +101,7 @@ class MicroBatches:
 
     def finish(self) -> None:
         """Do once more what does not belong to each micro-batch, unless nothing has come since."""
-        if self._number:
+        if self._rest_is_due:
             self._micro_batch(self._steps)
 
     def close(self) -> None:
@@ -146,6 +147,9 @@ class MicroBatches:
         if len(steps) == len(self._steps) and not self.stop_requested.is_set():
             self._all_steps_at = time.monotonic() + self.all_steps_s
             self._waiting = frozenset(run_state.waiting)
+            self._rest_is_due = False
+            return self._count(run_state)
+        self._rest_is_due = True
         return self._count(run_state)
 
     def _perform(self, ws: Workspace, steps: Sequence[Step]) -> RunState:
