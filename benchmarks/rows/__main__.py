@@ -22,7 +22,9 @@ def main() -> int:
     for case in CASES:
         if asked.only in (None, case.name):
             with tempfile.TemporaryDirectory(prefix="caudal-rows-") as scratch:
-                print(json.dumps(measure(case, Path(scratch), rate=asked.rate, seconds=asked.seconds, warm_s=asked.warm)), flush=True)
+                print(
+                    json.dumps(measure(case, Path(scratch), rate=asked.rate, seconds=asked.seconds, warm_s=asked.warm)), flush=True
+                )
     return 0
 
 

@@ -70,7 +70,17 @@ def measure(case: Case, folder: Path, *, rate: float, seconds: float, warm_s: fl
     product, messages = _taxi(folder) if case.name == "taxi" else _orders(folder)
     with Broker(folder / "broker", heap="256m") as broker:
         _send(broker, case.topic, messages[: case.before])
-        command = [sys.executable, "-m", "caudal", "stream", str(product), "--home", str(folder / "home"), "--data", str(folder / "data")]
+        command = [
+            sys.executable,
+            "-m",
+            "caudal",
+            "stream",
+            str(product),
+            "--home",
+            str(folder / "home"),
+            "--data",
+            str(folder / "data"),
+        ]
         environment = {**os.environ, "CAUDAL_KAFKA": broker.address}
         home = Home(folder / "home")
         with (folder / "stream.log").open("wb") as log:
@@ -138,10 +148,13 @@ def _taxi(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
     product.mkdir(parents=True)
     data.mkdir()
     code = (TAXI / "product.py").read_text()
-    code = code.replace('cd.files("green_*"), schema=TRIPS', 'cd.events("trips", schema=TRIPS)').replace(" trigger=cd.on_arrival(),", "")
+    code = code.replace('cd.files("green_*"), schema=TRIPS', 'cd.events("trips", schema=TRIPS)').replace(
+        " trigger=cd.on_arrival(),", ""
+    )
     (product / "product.py").write_text(code[: code.index("duration = product.model(")])
     spec = spec_from_file_location("taxi_simulation", TAXI / "simulate.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     simulation = module_from_spec(spec)
     spec.loader.exec_module(simulation)
     simulation.write(data, days=7, rows=8000)

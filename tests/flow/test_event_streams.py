@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ import pytest
 from tests import zygote
 from tests.flow.test_events import Topic, order, written
 
-import caudal as cd
 from caudal.errors import EnvironmentProblem, LeaseHeld, SourceProblem
 from caudal.ledger.records import checks, measurements, profiles, runs, steps
 from caudal.messaging.broker import Broker
@@ -71,7 +70,8 @@ def rows_of(home: Path, product: str, table: str, *, quarantine: bool = False) -
 def messages_of(folder: Path) -> list[dict[str, Any]]:
     """Write the zones of a simulated city into a folder, and return its trips as messages, the late ones last."""
     spec = importlib.util.spec_from_file_location("taxi_simulation", TAXI / "simulate.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     simulation = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(simulation)
     folder.mkdir()
@@ -100,11 +100,21 @@ def test_trips_streamed_in_pieces_through_a_kill_give_the_tables_of_one_run(tmp_
     streamed, whole = tmp_path / "streamed", tmp_path / "whole"
     stream = ("stream", product, "--data", data, "--home", streamed, "--once")
     # Poison, a key that no message had before, and a message again at another offset, between the pieces.
-    pieces = (messages[:500], [b"{broken", *messages[500:900]], [{**messages[900], "note": "new"}, *messages[901:]], messages[100:140])
+    pieces = (
+        messages[:500],
+        [b"{broken", *messages[500:900]],
+        [{**messages[900], "note": "new"}, *messages[901:]],
+        messages[100:140],
+    )
     for number, piece in enumerate(pieces):
         topic.send(*piece)
         if number == 1:
-            for act in ("before write_step land:trips_raw", "after commit trips", "before write_step table:pickups_hour", "before commit demand"):
+            for act in (
+                "before write_step land:trips_raw",
+                "after commit trips",
+                "before write_step table:pickups_hour",
+                "before commit demand",
+            ):
                 caudal(broker, *stream, code=-signal.SIGKILL, killed_at=act, log=tmp_path / "log")
         caudal(broker, *stream)
     caudal(broker, "run", product, "--data", data, "--home", whole)
@@ -125,9 +135,7 @@ class Streaming:
 
     def __init__(self, product: Path, broker: Broker, *more: str) -> None:
         command = [sys.executable, "-m", "caudal", "stream", str(product), "--home", str(product / "home"), "--json", *more]
-        self.process = zygote.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(broker)
-        )
+        self.process = zygote.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(broker))
 
     def end(self, code: int = 0, by: int | None = signal.SIGTERM) -> Any:
         """Ask it to stop, or wait until it has stopped by itself; return its document, or what it said of an error."""

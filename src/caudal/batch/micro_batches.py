@@ -25,6 +25,7 @@ from caudal.ledger.records import landed
 from caudal.report.documents import TopicDocument
 from caudal.runtime.lifecycle import recover
 from caudal.runtime.opening import hold_product
+from caudal.runtime.progress import NoProgress
 from caudal.runtime.storage import check_tables
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest import KnownFile
@@ -35,6 +36,20 @@ from caudal.streaming.rows import event_sources
 log = logging.getLogger(__name__)
 ALL_STEPS_S = 60.0
 _LEASE_S = 1.0
+_NOTES = 1000  # different sentences that are logged
+
+
+class NotesOnce(NoProgress):
+    """Logs what a run would note, each sentence once: a stream's steps would say the same with each micro-batch."""
+
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
+
+    def noted(self, sentence: str) -> None:
+        """Log a sentence."""
+        if sentence not in self._noted and len(self._noted) < _NOTES:
+            self._noted.add(sentence)
+            log.warning("%s", sentence)
 
 
 @dataclass
@@ -61,7 +76,9 @@ class MicroBatches:
     _topics: dict[str, TopicDocument] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        product = self.ws.product
+        product, progress = self.ws.product, NotesOnce()
+        spark = replace(self.ws.spark, progress=progress)
+        self.ws = replace(self.ws, spark=spark, reporting=replace(self.ws.reporting, progress=progress))
         self.label = f"the topics of '{product.name}'"
         self._steps = _untrained(plan(product, metastore=self.ws.settings.metastore is not None))
         self._sources = event_sources(product)
@@ -140,7 +157,7 @@ class MicroBatches:
                 self._landed.clear()
                 run_state = self._perform(ws, steps)
         except LeaseHeld as held:
-            log.info("%s The stream waits for it.", held.what)
+            self.ws.reporting.progress.noted(f"{held.what} The stream waits until it has ended.")
             return True
         if run_state.error is not None:
             raise run_state.error
