@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -131,8 +131,7 @@ def run_streams(
                     one_session = on != "here" or bool(followers)
                     row_stream = rows(_with_settings(ws, settings if one_session else given_settings), stop_requested)
                     open_.callback(row_stream.close)
-                stepping: list[Stepping] = [EngineSteps(engine) for engine in engines]
-                stepping += [row_stream] if row_stream is not None else []
+                stepping: list[Stepping] = [*engines, *([row_stream] if row_stream is not None else [])]
                 threads = [Thread(steps, stop_requested, every_s, until, once) for steps in stepping]
                 for thread in (*followers, *threads, joiner, monitors):
                     thread.start()
@@ -144,7 +143,7 @@ def run_streams(
                         thread.raise_error()
                     end = end and all(thread.read_all for thread in threads)
                     for engine in engines:
-                        with translate_errors(f"the stream '{engine.source.name}'"):
+                        with translate_errors(engine.label):
                             engine.end() if end else engine.finish()
                     if row_stream is not None:
                         row_stream.finish()
@@ -218,27 +217,6 @@ class Stepping(Protocol):
 
     def step(self) -> bool:
         """Perform a micro-batch and return whether it had messages."""
-
-
-@dataclass(frozen=True)
-class EngineSteps:
-    """The micro-batches of a source's engine."""
-
-    engine: StreamEngine
-
-    @property
-    def label(self) -> str:
-        """Return what errors call the source."""
-        return f"the stream '{self.engine.source.name}'"
-
-    @property
-    def unavailable(self) -> SourceUnavailable | None:
-        """Return why the source cannot be read at present."""
-        return self.engine.tap.unavailable
-
-    def step(self) -> bool:
-        """Perform a micro-batch and return whether it had messages."""
-        return self.engine.step()
 
 
 class Thread(threading.Thread):
