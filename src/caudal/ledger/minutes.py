@@ -60,7 +60,9 @@ def sum_checks(earlier: Sequence[Mapping[str, Any]], later: Sequence[Expectation
         rows, broken = (_sum(row[name], check[name]) for name in ("rows", "broken"))
         message = check["message"] if not check["passed"] else row["message"]
         checks.append({**check, "rows": rows, "broken": broken, "passed": check["passed"] and row["passed"], "message": message})
-    return checks
+    named = {check["expectation"] for check in later}
+    kept = [{name: row[name] for name in ExpectationDocument.__annotations__} for row in earlier if row["expectation"] not in named]
+    return [*checks, *cast("list[ExpectationDocument]", kept)]
 
 
 def _sum(earlier: int | None, later: int | None) -> int | None:
