@@ -14,12 +14,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from caudal.errors import nearest
 from caudal.serve.signature import ModelInput, Signature
+from caudal.serve.times import PATTERN, TimeOf
 
 Problem = dict[str, object]
 
 # Trees compute in float32, where a larger number becomes infinite; whole numbers have 64 bits.
 LARGEST_NUMBER = 3.4e38
 LARGEST_WHOLE = 2**63 - 1
+
+ABSENT: Any = object()
+"""The value of an input that a caller left out, where the server may find it."""
 
 # The description of errors in an answer is limited: a body of 4 MB may contain some hundred thousand of them.
 MOST_PROBLEMS = 20  # of a row
@@ -41,9 +45,13 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for index, input_ in enumerate(signature.inputs):
         annotation = _annotation(input_)
-        description = " ".join(text for text in (input_.description, f"In {input_.unit}." if input_.unit else None) if text)
+        found = f"Found by {' and '.join(input_.found_by)} where it is left out." if input_.found_by else None
+        description = " ".join(text for text in (input_.description, f"In {input_.unit}." if input_.unit else None, found) if text)
+        default: dict[str, Any] = {"default": None if input_.nullable else ...}
+        if input_.found_by or input_.is_needed_by:
+            default = {"default_factory": _absent}
         field_ = Field(
-            default=None if input_.nullable else ...,
+            **default,
             alias=input_.name,
             title=input_.label,
             description=description or None,
@@ -51,9 +59,14 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
         fields[f"input_{index}"] = (annotation | None if input_.nullable else annotation, field_)
     start = signature.starting_values
     example: dict[str, Any] = {
-        input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None
+        input_.name: start[input_.name]
+        for input_ in signature.inputs
+        if not input_.found_by and (input_.nullable or start[input_.name] is not None)
     }
-    config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
+    extra: dict[str, Any] = {"examples": [example]}
+    if needed := [input_ for input_ in signature.inputs if input_.is_needed_by]:
+        extra["allOf"] = [{"anyOf": [{"required": [input_.name]}, {"required": list(input_.is_needed_by)}]} for input_ in needed]
+    config = ConfigDict(strict=True, extra="forbid", json_schema_extra=extra)
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 
 
@@ -66,11 +79,13 @@ class Row:
     values : by input name; empty if there are errors
     problems : the first errors
     more : number of further errors
+    looked_up : what an answer says of the values that the server found; None where it found none
     """
 
     values: dict[str, object] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
+    looked_up: dict[str, object] | None = None
 
     @property
     def good(self) -> bool:
@@ -144,6 +159,9 @@ def _annotation(input_: ModelInput) -> Any:
         base: Any = {"double": float, "long": Annotated[int, BeforeValidator(_whole)], "boolean": bool}[input_.type]
         kind = {"double": "number", "long": "integer", "boolean": "boolean"}[input_.type]
         return Annotated[base, AfterValidator(_among(input_.values)), WithJsonSchema({"type": kind, "enum": list(input_.values)})]
+    if input_.time_of is not None:
+        schema = {"type": "string", "pattern": PATTERN}
+        return Annotated[int, BeforeValidator(_time(input_.time_of)), WithJsonSchema(schema)]
     if input_.type == "double":
         low = -LARGEST_NUMBER if input_.minimum is None else input_.minimum
         high = LARGEST_NUMBER if input_.maximum is None else input_.maximum
@@ -158,6 +176,22 @@ def _annotation(input_: ModelInput) -> Any:
 def _whole(value: object) -> object:
     # JSON has one number type: 3.0 is a whole number.
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _absent() -> object:
+    return ABSENT
+
+
+def _time(time_of: TimeOf) -> Callable[[object], object]:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise PydanticCustomError("time", "The value is not text.")
+        try:
+            return time_of.micros(value)
+        except ValueError as error:
+            raise PydanticCustomError("time", "{sentence}", {"sentence": str(error)}) from None
+
+    return read
 
 
 def _among(values: tuple[object, ...]) -> Callable[[object], object]:
@@ -187,6 +221,8 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
         sentence, sent = "The value is missing.", None
     elif sent is None:
         sentence = "The value may not be null."
+    elif kind == "time":
+        sentence = error["msg"]
     elif isinstance(sent, float) and not math.isfinite(sent):
         sentence = "The value is not a finite number."
     elif input_.values is not None:
@@ -209,7 +245,13 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _noun(input_: ModelInput) -> str:
-    return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[input_.type]
+    return {
+        "double": "a number",
+        "long": "a whole number",
+        "boolean": "true or false",
+        "string": "text",
+        "time": "a date and a time",
+    }[input_.type]
 
 
 def _value(text: str, input_: ModelInput) -> object:
