@@ -229,6 +229,7 @@ product.publish(pickups_hour, to=cd.warehouse(), key=["pickup_zone_id", "window_
 # A dispatcher knows zones, time and passengers: how long such trips have taken is looked up.
 ZONE_NAMES = {"table": "zones", "key": "zone_id", "name": "zone", "also": "borough"}
 product.serve(duration, lookup=True, names={("pickup_zone_id", "dropoff_zone_id"): ZONE_NAMES}, fields={
+    "pickup_at": {"label": "Pickup"},
     "pickup_zone_id": {"label": "From zone"},
     "dropoff_zone_id": {"label": "To zone"},
     "pickup_at_hour": {"label": "Hour of day", "minimum": 0, "maximum": 23, "unit": "h"},
@@ -237,4 +238,6 @@ product.serve(duration, lookup=True, names={("pickup_zone_id", "dropoff_zone_id"
     "pair_duration_min": {"label": "Mean duration of such trips", "unit": "min"},
     "pair_miles": {"label": "Mean distance of such trips", "unit": "mi"},
 })  # fmt: skip
-product.serve(forecast)
+product.serve(forecast, lookup=True, names={"pickup_zone_id": ZONE_NAMES}, fields={
+    "pickup_zone_id": {"label": "Zone"}, "window_start": {"label": "Quarter-hour", "description": "When it begins, local time."},
+})  # fmt: skip

@@ -24,7 +24,7 @@ from pyspark.sql.types import (
 from caudal.batch.steps.build import lookback_of
 from caudal.declarations.build_context import build_context
 from caudal.declarations.days import shifted
-from caudal.declarations.lookup import HISTORY_S, Lookup
+from caudal.declarations.lookup import Lookup
 from caudal.declarations.node import Features
 from caudal.declarations.online import CalendarPart
 from caudal.declarations.zone import DAY_S
@@ -85,21 +85,19 @@ def content_of(
     lookup: Lookup,
     features: Features,
     inputs: Sequence[str],
-    history_s: float = HISTORY_S,
 ) -> ViewContent:
     """Return what the view of a model holds: the features' function is called on the newest days of its inputs, and nothing is computed yet.
 
     Parameters
     ----------
     inputs : the inputs of the model
-    history_s : how long before the newest row the view is to begin
 
     Raises
     ------
     StepFailed : an input that is to be looked up cannot be
     """
     with build_context(fits="keep"), collected_origins() as origins:
-        frame = _frame(tables, run_spark, features, history_s)
+        frame = _frame(tables, run_spark, features, lookup.history_s)
         schema = marked_schema(frame)
         found = origins.of(schema)
     content = ViewContent()

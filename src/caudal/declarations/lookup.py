@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from caudal.declarations.declared import Function, name_of, names_of
+from caudal.declarations.duration import seconds
 from caudal.declarations.location import Location
 from caudal.declarations.node import Node
 from caudal.errors import DeclarationProblem, nearest
@@ -14,7 +15,7 @@ OfColumns = str | Function | Node | tuple[str, ...]
 Lookups = bool | Mapping[OfColumns, str | Sequence[str]]
 NamedInputs = Mapping[str | tuple[str, ...], Mapping[str, object]]
 NAME_KEYS = ("table", "key", "name", "also")
-HISTORY_S = 86_400.0  # before the newest row, for which a view answers too
+HISTORY = "1 day"
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class Lookup:
     inferred : whether all inputs are looked up whose origin is known: parts of a time, and values of earlier rows
     given : by columns of the model's features, or by the name of a table that has them, the columns that make up the key
     names : by input, the table with the names of its values
+    history_s : how long before the newest row the view begins: for times before it, values that follow the time are not found
     """
 
     model: str
     inferred: bool = False
     given: Mapping[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
     names: Mapping[str, NameTable] = field(default_factory=dict)
+    history_s: float = seconds(HISTORY)
     where: Location | None = field(default=None, compare=False)
 
     @property
@@ -59,7 +62,9 @@ class Lookup:
         return self.model
 
 
-def lookup_of(model: str, lookup: Lookups | None, names: NamedInputs | None, where: Location) -> Lookup | None:
+def lookup_of(
+    model: str, lookup: Lookups | None, names: NamedInputs | None, history: str | float, where: Location
+) -> Lookup | None:
     """Return what is to be looked up for a model; None for nothing.
 
     Raises
@@ -80,7 +85,7 @@ def lookup_of(model: str, lookup: Lookups | None, names: NamedInputs | None, whe
     tables = {
         input_: _name_table(model, input_, table, where) for inputs, table in (names or {}).items() for input_ in names_of(inputs)
     }
-    return Lookup(model, lookup is True, given, tables, where)
+    return Lookup(model, lookup is True, given, tables, seconds(history), where)
 
 
 def _name_table(model: str, input_: str, declared: Mapping[str, object], where: Location) -> NameTable:

@@ -69,6 +69,11 @@ class Origins:
         return found
 
 
+def keys_of(origin: CalendarPart | tuple[Timeline, int]) -> tuple[str, ...]:
+    """Return the time by which a value is found, then its keys."""
+    return (origin.time,) if isinstance(origin, CalendarPart) else (origin[0].time, *origin[0].keys)
+
+
 _ORIGINS: ContextVar[Origins | None] = ContextVar("caudal_origins", default=None)
 
 

@@ -16,10 +16,9 @@ from caudal.errors import CaudalError, NotThere, nearest
 from caudal.ledger.ledger import Ledger, LedgerGone
 from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import DecisionRow
-from caudal.serve.lookup import UNREADABLE
 from caudal.serve.predicting import try_out
 from caudal.serve.served import NoChampion, PredictingModel, Served
-from caudal.tables.online import OnlineView, state_of
+from caudal.tables.online import UNREADABLE, OnlineView, state_of
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
@@ -132,21 +131,6 @@ def unusual(values: Mapping[str, object], signature: Signature) -> list[dict[str
     ]  # fmt: skip
 
 
-def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, object]:
-    """Return the values of a form's texts; a text that is not a value stays, and validation refuses it."""
-    values: dict[str, object] = {}
-    for name, text in texts.items():
-        input_ = signature.by_name.get(name)
-        text = text.strip()
-        if input_ is None:
-            values[name] = text
-        elif text != "":
-            values[name] = _value(text, input_)
-        elif input_.nullable:
-            values[name] = None
-    return values
-
-
 def input_problem(field: str | None, sentence: str, sent: object, allowed: str, nearest_value: str | None = None) -> Problem:
     """Return one error in the API's format."""
     return {"field": field, "problem": sentence, "got": _shortened(sent), "allowed": allowed, "nearest": nearest_value}
@@ -226,10 +210,8 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
     elif isinstance(sent, float) and not math.isfinite(sent):
         sentence = "The value is not a finite number."
     elif input_.values is not None:
-        sentence, nearest_value = (
-            "The value is not one of those allowed.",
-            nearest(str(sent), [str(value) for value in input_.values]),
-        )
+        among = [*input_.choices, *map(str, input_.values)]
+        sentence, nearest_value = "The value is not one of those allowed.", nearest(str(sent)[:LONGEST_NAME], among)
     elif kind == "greater_than_equal":
         sentence = "The value is too small."
     elif kind == "less_than_equal" or (isinstance(sent, int) and abs(sent) > LARGEST_NUMBER):
@@ -252,17 +234,6 @@ def _noun(input_: ModelInput) -> str:
         "string": "text",
         "time": "a date and a time",
     }[input_.type]
-
-
-def _value(text: str, input_: ModelInput) -> object:
-    if input_.type == "boolean":
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
-    # float() would also accept 1_000, nan and inf, which nobody means in a form.
-    if input_.type == "string" or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
-        return text
-    if input_.type == "long" and re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
-        return int(text)
-    return float(text)
 
 
 def _shortened(value: object, length: int = 100) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -78,14 +77,24 @@ class Lookups:
 
     def _key(self, name: str, names: Mapping[str, str] | None) -> ModelInput:
         kind: Any = self.view.described["key_types"].get(name, "string")
-        return ModelInput(name, kind, nullable=True, label=_label(name), names=names, is_needed_by=self._needing(name))
+        return ModelInput(
+            name, kind, nullable=True, label=self._label(name), description=self._declared(name).get("description"), names=names,
+            is_needed_by=self._needing(name),
+        )  # fmt: skip
+
+    def _declared(self, name: str) -> dict[str, Any]:
+        return self.view.described["fields"].get(name, {})
+
+    def _label(self, name: str) -> str:
+        return self._declared(name).get("label") or name.replace("_", " ").capitalize()
 
     def _time(self, name: str) -> ModelInput:
         of = self.times[name]
         zone = f"Without an offset it is local time of {of.tz}."
         return ModelInput(
-            name, "time", nullable=True, label=_label(name), description=zone, time_of=of, is_needed_by=self._needing(name)
-        )
+            name, "time", nullable=True, label=self._label(name), description=self._declared(name).get("description") or zone, time_of=of,
+            is_needed_by=self._needing(name),
+        )  # fmt: skip
 
     def _needing(self, name: str) -> tuple[str, ...]:
         """Return the inputs that are found by a key or a time."""
@@ -173,11 +182,3 @@ class Lookups:
         until_us = self.view.described["until_us"]
         of = next(iter(self.times.values()), None)
         return None if until_us is None or of is None else of.text(until_us)
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ").capitalize()
-
-
-UNREADABLE = (OSError, ValueError, sqlite3.Error, KeyError, TypeError)
-"""What reading a view raises that is damaged, or of another version."""

@@ -21,6 +21,8 @@ from caudal.json_value import Scalar
 SUFFIX = ".sqlite"
 FORMAT = 1
 Row = tuple[Any, ...]
+UNREADABLE = (OSError, ValueError, sqlite3.Error, KeyError, TypeError)
+"""What reading a view raises that is damaged, or of another version."""
 
 
 class Group(TypedDict):
@@ -52,6 +54,7 @@ class Described(TypedDict):
     calendar : the time, part and zone of each calendar feature
     groups : features that are found by key
     named : inputs with names for their values
+    fields : what is declared of keys and times, such as their labels
     tz : zone of the product
     since_us, until_us : the first time for which the features of ``groups`` are known, and that of the newest published row; None for nothing
     built_at : seconds since 1970, UTC
@@ -65,6 +68,7 @@ class Described(TypedDict):
     calendar: dict[str, list[str | None]]
     groups: list[Group]
     named: list[str]
+    fields: dict[str, dict[str, Any]]
     tz: str
     since_us: int | None
     until_us: int | None
@@ -78,6 +82,16 @@ def view_file(folder: Path, model: str) -> Path:
     return folder / f"{model}{SUFFIX}"
 
 
+def views(folder: Path) -> list[tuple[str, Path]]:
+    """Return the model and the file of each view in a product's folder."""
+    return [(file.name.removesuffix(SUFFIX), file) for file in sorted(folder.glob(f"*{SUFFIX}")) if not file.name.startswith(".")]
+
+
+def drafts(folder: Path) -> list[Path]:
+    """Return what is left of views that were never finished."""
+    return sorted(folder.glob(f".*{SUFFIX}.*"))
+
+
 class ViewWriter:
     """An online view that is being written; nobody sees it before it is published.
 
@@ -89,7 +103,8 @@ class ViewWriter:
     def __init__(self, file: Path) -> None:
         self.file, self.draft = file, file.with_name(f".{file.name}.{os.getpid()}")
         file.parent.mkdir(parents=True, exist_ok=True)
-        self.draft.unlink(missing_ok=True)
+        for left in file.parent.glob(f".{file.name}.*"):  # of runs that were killed: one run of a product is active at a time
+            left.unlink(missing_ok=True)
         self._connection = sqlite3.connect(self.draft, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("PRAGMA synchronous = OFF")
@@ -228,13 +243,15 @@ class OnlineView:
         return names
 
     def rows_with(self, test: Callable[[str, str], bool]) -> int:
-        """Return the number of rows of which a key fulfils a test of its name and its text."""
+        """Return the number of rows and names of which a key fulfils a test of its name and its text."""
         count = 0
         with closing(sqlite3.connect(self._uri, uri=True)) as connection:
             for number, group in enumerate(self.described["groups"]):
                 for place, key in enumerate(group["keys"]):
                     found = connection.execute(f"SELECT k{place}, count(*) FROM group_{number} GROUP BY k{place}").fetchall()  # noqa: S608
                     count += sum(rows for text, rows in found if test(key, text))
+            named = connection.execute("SELECT input, value FROM named").fetchall()
+            count += sum(test(input_, value) for input_, value in named)
         return count
 
 

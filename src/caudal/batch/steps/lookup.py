@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,14 @@ import pyarrow.compute as pc
 
 from caudal.batch.online_view import ViewContent, content_of, rows_of
 from caudal.batch.step import StepResult, skipped, up_to_date
-from caudal.declarations.lookup import HISTORY_S, Lookup
+from caudal.declarations.days import shifted
+from caudal.declarations.lookup import Lookup
 from caudal.declarations.node import Features
 from caudal.declarations.online import micros_of
+from caudal.declarations.zone import DAY_S
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
+from caudal.ledger.json_ready import json_ready
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
@@ -32,7 +36,14 @@ def work(ws: Workspace, lookup: Lookup) -> StepResult:
     versions = {name: number for name in names if (number := tables.version(name)) is not None}
     if missing := next((name for name in names if name not in versions), None):
         return skipped(f"'{missing}' has not been published yet")
-    fingerprint = digest("lookup", FORMAT, code_of(lookup), code_in_zone(code_of(features), ws.product.tz), versions)
+    fingerprint = digest(
+        "lookup",
+        FORMAT,
+        code_of(lookup),
+        json_ready(ws.product.servings[lookup.model].fields),
+        code_in_zone(code_of(features), ws.product.tz),
+        versions,
+    )
     file = view_file(tables.home.online(ws.product.name), lookup.model)
     last_row = ws.record.ledger.last_success(ws.product.name, f"lookup:{lookup.model}")
     if file.is_file() and (current := up_to_date(last_row, fingerprint, versions, versions[features.name])) is not None:
@@ -49,9 +60,7 @@ def _further_tables(ws: Workspace, lookup: Lookup) -> list[str]:
     return [*named, *(table.table for table in lookup.names.values())]
 
 
-def build_view(
-    ws: Workspace, lookup: Lookup, features: Features, versions: Mapping[str, int], history_s: float = HISTORY_S
-) -> tuple[int, int]:
+def build_view(ws: Workspace, lookup: Lookup, features: Features, versions: Mapping[str, int]) -> tuple[int, int]:
     """Write and publish a view; return the number of its rows, and of the published rows that it was compared with.
 
     Raises
@@ -59,14 +68,13 @@ def build_view(
     StepFailed : it would answer otherwise than the published features; the view of before stays
     """
     tables = ws.tables
-    published = arrow(delta.read_version(tables.folder(features.name)))
-    content = content_of(
-        tables, ws.spark, lookup, features, model_inputs(ws, lookup.model, features, published.schema.names), history_s
-    )
+    published = _published(tables, lookup, features)
+    content = content_of(tables, ws.spark, lookup, features, model_inputs(ws, lookup.model, features, published.schema.names))
     until_us = _newest(published, features)
-    since_us = None if until_us is None else until_us - round(history_s * 1e6)
+    since_us = None if until_us is None else until_us - round(lookup.history_s * 1e6)
     file = view_file(tables.home.online(ws.product.name), lookup.model)
     newest = _newest_rows(published, features, since_us)
+    fields = ws.product.servings[lookup.model].fields
     with written_view(file) as writer:
         rows = 0
         for number, (timeline, _) in enumerate(content.timelines):
@@ -79,6 +87,7 @@ def build_view(
         described: Described = {
             "format": FORMAT, "times": content.times, "key_types": content.key_types, "named": list(lookup.names), "tz": ws.product.tz, "groups": content.groups,
             "calendar": {name: [part.time, part.part, part.tz] for name, part in content.calendar.items()},
+            "fields": {name: dict(field) for name, field in fields.items() if name in content.times or name in content.key_types},
             "since_us": since_us, "until_us": until_us, "built_at": ws.record.clock(), "versions": dict(versions), "checked": len(newest),
         }  # fmt: skip
         view = writer.finish(described)
@@ -86,6 +95,16 @@ def build_view(
         ws.record.check_claim()
         writer.publish()
     return rows, len(newest)
+
+
+def _published(tables: ProductTables, lookup: Lookup, features: Features) -> pa.Table:
+    """Return the published features of the days of a view."""
+    version = delta.read_version(tables.folder(features.name))
+    days = [day for day in version.days if day is not None] if features.partition else []
+    if not days:
+        return arrow(version)
+    first = shifted(max(days), -(math.ceil(lookup.history_s / DAY_S) + 1))
+    return arrow(version, days=[day for day in days if day >= first])
 
 
 def model_inputs(ws: Workspace, model: str, features: Features, names: Sequence[str]) -> list[str]:
