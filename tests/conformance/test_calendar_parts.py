@@ -47,4 +47,6 @@ def differing(frame: object, tz: str | None) -> None:
     for row in frame.collect():  # type: ignore[attr-defined]
         for name in PARTS:
             mine, theirs = CalendarPart("at", name, tz).of(row["at_us"]), row[f"at_{name}"]
-            assert type(mine) is type(theirs) and abs(mine - theirs) <= APART.get(name, 0), (tz, row["at_us"], name, mine, theirs)
+            told = (tz, row["at_us"], name, mine, theirs)
+            assert type(mine) is type(theirs), told
+            assert abs(mine - theirs) <= APART.get(name, 0), told

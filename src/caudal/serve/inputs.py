@@ -63,8 +63,13 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
         if not input_.found_by and (input_.nullable or start[input_.name] is not None)
     }
     extra: dict[str, Any] = {"examples": [example]}
-    if needed := [input_ for input_ in signature.inputs if input_.is_needed_by]:
-        extra["allOf"] = [{"anyOf": [{"required": [input_.name]}, {"required": list(input_.is_needed_by)}]} for input_ in needed]
+    needed = [
+        {"anyOf": [{"required": [input_.name]}, {"required": list(input_.is_needed_by)}]}
+        for input_ in signature.inputs
+        if input_.is_needed_by
+    ]
+    if needed:
+        extra |= needed[0] if len(needed) == 1 else {"allOf": needed}
     config = ConfigDict(strict=True, extra="forbid", json_schema_extra=extra)
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 

@@ -148,10 +148,13 @@ class Lookups:
                     found[name] = None if value is None else type_(value)
         if lacking:
             return Row(problems=[self._lacks(name) for name in lacking])
-        values_ = {
-            input_.name: found[input_.name] if input_.name in found else given[input_.name] for input_ in self.signature.inputs
-        }
+        known = {**given, **found}
+        values_ = {input_.name: self._taken(input_, known[input_.name]) for input_ in self.signature.inputs}
         return Row(values_, looked_up=self.told(found))
+
+    def _taken(self, input_: ModelInput, value: object) -> object:
+        """Return a value as the model takes it: where one is missing and none was in training, the default of training."""
+        return self.signature.starting_values[input_.name] if value is None and not input_.nullable else value
 
     def _lacks(self, name: str) -> Problem:
         input_ = self.asked.by_name[name]

@@ -175,7 +175,7 @@ def answer_model(served: Served) -> type[BaseModel]:
         fields["looked_up"] = (LookedUp, Field(description="What was found by the keys and times that were sent."))
     if output.classes:
         fields["probabilities"] = (dict[str, float], Field(default={}, description="By class; they add up to 1."))
-    return cast(type[BaseModel], create_model(f"{served.title}.Prediction", **fields))
+    return cast(type[BaseModel], create_model(served.schema_name("Prediction"), **fields))
 
 
 class ImageBody(BaseModel):
@@ -195,22 +195,22 @@ class NearImage(BaseModel):
 def image_answer_model(served: Served) -> type[BaseModel]:
     """Return the shape of one prediction from an image."""
     near = (list[NearImage], Field(description="The nearest first."))
-    return cast(type[BaseModel], create_model(f"{served.title}.ImagePrediction", __base__=answer_model(served), nearest=near))
+    return cast(type[BaseModel], create_model(served.schema_name("ImagePrediction"), __base__=answer_model(served), nearest=near))
 
 
 def rows_model(served: Served, most: int) -> type[BaseModel]:
     """Return the shape of a batch."""
     rows: Any = list[served.inputs]  # type: ignore[name-defined]
     many = Field(min_length=1, max_length=most)
-    return cast(type[BaseModel], create_model(f"{served.title}.Rows", __base__=RootModel[rows], root=(rows, many)))
+    return cast(type[BaseModel], create_model(served.schema_name("Rows"), __base__=RootModel[rows], root=(rows, many)))
 
 
 def batch_models(served: Served) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the shapes of a batch's answer: when all rows are good, and when some are not."""
     answer = answer_model(served)
-    every = create_model(f"{served.title}.Predictions", predictions=(list[answer], ...))  # type: ignore[valid-type]
+    every = create_model(served.schema_name("Predictions"), predictions=(list[answer], ...))  # type: ignore[valid-type]
     some = create_model(
-        f"{served.title}.SomePredictions",
+        served.schema_name("SomePredictions"),
         errors=(list[RowProblem], ...),
         more_errors=(int, Field(description="How many further things are wrong.")),
         predictions=(list[answer | None], Field(description="In the order of the rows; null where one has an error.")),  # type: ignore[valid-type]

@@ -68,8 +68,12 @@ class Served:
 
     @property
     def title(self) -> str:
-        """The prefix of its OpenAPI schemas' names."""
+        """Its name in logs."""
         return f"{self.product}.{self.model}"
+
+    def schema_name(self, of: str) -> str:
+        """Return the name of one of its OpenAPI schemas; without dots, behind the last of which Pydantic would cut it where another schema names it."""
+        return f"{self.product}-{self.model}-{of}"
 
     @cached_property
     def signature(self) -> Signature:
@@ -99,12 +103,12 @@ class Served:
     @cached_property
     def inputs(self) -> type[BaseModel]:
         """The pydantic model that validates what callers send."""
-        return input_model(self.asked, f"{self.title}.Inputs")
+        return input_model(self.asked, self.schema_name("Inputs"))
 
     @cached_property
     def own_inputs(self) -> type[BaseModel]:
         """The pydantic model that validates rows of the model itself."""
-        return self.inputs if self.lookups is None else input_model(self.signature, f"{self.title}.OwnInputs")
+        return self.inputs if self.lookups is None else input_model(self.signature, self.schema_name("OwnInputs"))
 
     def row(self, sent: object, most: int = MOST_PROBLEMS) -> Row:
         """Return the model's row from what a caller sent, with what the server has found, or what is wrong."""

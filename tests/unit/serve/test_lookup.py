@@ -82,7 +82,8 @@ def test_what_is_not_found_is_said(looked_up: Any) -> None:
     app = looked_up.app()
     for changes in ({"zone": "Zone 008"}, {"zone": "Zone 009"}, {"pickup_at": "2023-01-19T00:00"}):
         told = ask(app, **changes)["looked_up"]
-        assert told["not_found"] == ["mean_speed_past"] and "mean_speed_past" not in told["values"], changes
+        assert told["not_found"] == ["mean_speed_past"], changes
+        assert set(told["values"]) == {"hour", "weekend"}, changes
     assert ask(app, pickup_at=None)["looked_up"]["not_found"] == ["hour", "weekend", "mean_speed_past"]
 
 
@@ -147,7 +148,8 @@ def test_inputs_are_watched_as_the_model_takes_them(looked_up: Any) -> None:
     app = looked_up.app()
     ask(app)
     odd = app.extensions["minute log"].inputs["taxi", "duration"]
-    assert odd.rows == 1 and not odd.odd, "what was found is not missing"
+    assert odd.rows == 1
+    assert not odd.odd, "what was found is not missing"
 
 
 changes = st.dictionaries(
@@ -173,11 +175,11 @@ def test_both_lanes_find_the_same(looked_up: Any, changed: dict[str, Any], left_
 
 def test_the_document_says_what_is_asked_for(looked_up: Any) -> None:
     document = looked_up.app().test_client().get("/openapi.json").json
-    row = document["components"]["schemas"]["taxi.duration.Inputs"]
+    row = document["components"]["schemas"]["taxi-duration-Inputs"]
     assert row["required"] == ["trip_distance_mi", "borough", "zone"]
     assert row["properties"]["pickup_at"]["anyOf"][0]["type"] == "string"
-    assert row["allOf"] == [{"anyOf": [{"required": ["pickup_at"]}, {"required": ["hour", "weekend", "mean_speed_past"]}]}]
-    assert "looked_up" in document["components"]["schemas"]["taxi.duration.Prediction"]["properties"]
+    assert row["anyOf"] == [{"required": ["pickup_at"]}, {"required": ["hour", "weekend", "mean_speed_past"]}]
+    assert "looked_up" in document["components"]["schemas"]["taxi-duration-Prediction"]["properties"]
 
 
 def test_every_operation_keeps_its_promises_with_lookups(looked_up: Any) -> None:
@@ -232,6 +234,6 @@ def test_a_view_begins_with_what_held_then(tmp_path: Path) -> None:
         assert writer.count(0) == 4
         described: Any = {"format": 1, "groups": [BY_ZONE], "calendar": {}}
         view = writer.finish(described)
-    assert not file.exists() and not list(tmp_path.iterdir()), "nothing is left of a draft that was not published"
+    assert not list(tmp_path.iterdir()), "nothing is left of a draft that was not published"
     assert micros_of(moment_of(30)) == 30
     assert view.described["groups"] == [BY_ZONE]
