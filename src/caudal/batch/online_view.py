@@ -24,7 +24,7 @@ from pyspark.sql.types import (
 from caudal.batch.steps.build import lookback_of
 from caudal.declarations.build_context import build_context
 from caudal.declarations.days import shifted
-from caudal.declarations.lookup import Lookup
+from caudal.declarations.lookup import OnlineLookup
 from caudal.declarations.node import Features
 from caudal.declarations.online import CalendarPart
 from caudal.declarations.zone import DAY_S
@@ -37,7 +37,7 @@ from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
 from caudal.storage import delta
-from caudal.tables.online import Group, Row
+from caudal.tables.online import Row, ViewGroup
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -71,7 +71,7 @@ class ViewContent:
     key_types: dict[str, str] = field(default_factory=dict)
 
     @property
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ViewGroup]:
         """The groups of the view, in the order of the timelines."""
         return [
             {"keys": list(each.keys), "time": each.time, "columns": list(each.columns), "valid_us": each.valid_us, "exact": exact}
@@ -82,7 +82,7 @@ class ViewContent:
 def content_of(
     tables: ProductTables,
     run_spark: RunSpark,
-    lookup: Lookup,
+    lookup: OnlineLookup,
     features: Features,
     inputs: Sequence[str],
 ) -> ViewContent:
@@ -134,7 +134,7 @@ def _days(tables: ProductTables, name: str) -> set[str] | None:
     return {day for day in delta.read_version(tables.folder(name)).days if day is not None}
 
 
-def _add_found(content: ViewContent, schema: StructType, found: Found, names: Sequence[str], lookup: Lookup) -> None:
+def _add_found(content: ViewContent, schema: StructType, found: Found, names: Sequence[str], lookup: OnlineLookup) -> None:
     """Add inputs whose origin is known."""
     places: dict[int, dict[str, int]] = {}
     timelines: dict[int, Timeline] = {}
@@ -165,7 +165,7 @@ def _narrowed(timeline: Timeline, places: Mapping[str, int]) -> Timeline:
 
 def _add_given(
     content: ViewContent, tables: ProductTables, run_spark: RunSpark, schema: StructType, found: Found,
-    lookup: Lookup, features: Features, of: tuple[str, ...], keys: tuple[str, ...], inputs: Sequence[str],
+    lookup: OnlineLookup, features: Features, of: tuple[str, ...], keys: tuple[str, ...], inputs: Sequence[str],
 ) -> None:  # fmt: skip
     """Add inputs that are found by a key that is given: as the features have them where their origin is known, else from the newest row with that key."""
     table = of[0] if len(of) == 1 and of[0] in tables.product.nodes else features.name
@@ -200,7 +200,7 @@ def _add_given(
     _add_timeline(content, Timeline(keys, asked_time, local, tuple(others), None, rows), False, frame.schema, lookup)
 
 
-def _add_timeline(content: ViewContent, timeline: Timeline, exact: bool, schema: StructType, lookup: Lookup) -> None:
+def _add_timeline(content: ViewContent, timeline: Timeline, exact: bool, schema: StructType, lookup: OnlineLookup) -> None:
     if timeline.time:
         _add_time(content, timeline.time, timeline.local, lookup)
     for key in timeline.keys:
@@ -211,7 +211,7 @@ def _add_timeline(content: ViewContent, timeline: Timeline, exact: bool, schema:
     content.timelines.append((timeline, exact))
 
 
-def _add_time(content: ViewContent, time: str, local: bool, lookup: Lookup) -> None:
+def _add_time(content: ViewContent, time: str, local: bool, lookup: OnlineLookup) -> None:
     if content.times.setdefault(time, local) != local:
         raise StepFailed(
             f"The lookup of model '{lookup.model}' takes '{time}' both as local time and as an instant.",
@@ -219,7 +219,7 @@ def _add_time(content: ViewContent, time: str, local: bool, lookup: Lookup) -> N
         )  # fmt: skip
 
 
-def _key_type(kind: DataType, key: str, lookup: Lookup) -> str:
+def _key_type(kind: DataType, key: str, lookup: OnlineLookup) -> str:
     for of, name in _KEY_TYPES.items():
         if isinstance(kind, of):
             return name
@@ -229,7 +229,7 @@ def _key_type(kind: DataType, key: str, lookup: Lookup) -> str:
     )  # fmt: skip
 
 
-def rows_of(run_spark: RunSpark, timeline: Timeline, model: str) -> Iterator[Row]:
+def timeline_values(run_spark: RunSpark, timeline: Timeline, model: str) -> Iterator[Row]:
     """Yield the rows of a timeline: keys, time, values."""
     frame, _ = run_spark.prepared(timeline.rows(), f"The lookup of model '{model}'")
     numbers = [F.col(quoted(each.name)).cast("double").alias(each.name) if isinstance(each.dataType, DecimalType) else F.col(quoted(each.name)) for each in frame.schema.fields]  # fmt: skip

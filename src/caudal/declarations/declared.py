@@ -18,7 +18,7 @@ from caudal.errors import DeclarationProblem
 if TYPE_CHECKING:
     from caudal.declarations.audit import Audit
     from caudal.declarations.governance import About, Consumer, Retention, Subject
-    from caudal.declarations.lookup import Lookup
+    from caudal.declarations.lookup import OnlineLookup
     from caudal.declarations.monitor import Monitor
     from caudal.declarations.service_levels import Agreement
     from caudal.declarations.star import Star
@@ -36,7 +36,7 @@ class Declared:
         self.models: dict[str, Model] = {}
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
-        self.lookups: dict[str, Lookup] = {}
+        self.lookups: dict[str, OnlineLookup] = {}
         self.audits: dict[str, Audit] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}

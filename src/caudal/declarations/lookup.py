@@ -37,7 +37,7 @@ class NameTable:
 
 
 @dataclass(frozen=True)
-class Lookup:
+class OnlineLookup:
     """What a server looks up for a model, in an online view that runs keep.
 
     Parameters
@@ -64,7 +64,7 @@ class Lookup:
 
 def lookup_of(
     model: str, lookup: Lookups | None, names: NamedInputs | None, history: str | float, where: Location
-) -> Lookup | None:
+) -> OnlineLookup | None:
     """Return what is to be looked up for a model; None for nothing.
 
     Raises
@@ -85,7 +85,7 @@ def lookup_of(
     tables = {
         input_: _name_table(model, input_, table, where) for inputs, table in (names or {}).items() for input_ in names_of(inputs)
     }
-    return Lookup(model, lookup is True, given, tables, seconds(history), where)
+    return OnlineLookup(model, lookup is True, given, tables, seconds(history), where)
 
 
 def _name_table(model: str, input_: str, declared: Mapping[str, object], where: Location) -> NameTable:

@@ -51,7 +51,7 @@ class Timeline:
 
 
 @dataclass
-class Origins:
+class FeatureOrigins:
     """The timelines of the features that were called within a block."""
 
     timelines: list[Timeline] = field(default_factory=list)
@@ -69,18 +69,18 @@ class Origins:
         return found
 
 
-def keys_of(origin: CalendarPart | tuple[Timeline, int]) -> tuple[str, ...]:
+def fields_found_by(origin: CalendarPart | tuple[Timeline, int]) -> tuple[str, ...]:
     """Return the time by which a value is found, then its keys."""
     return (origin.time,) if isinstance(origin, CalendarPart) else (origin[0].time, *origin[0].keys)
 
 
-_ORIGINS: ContextVar[Origins | None] = ContextVar("caudal_origins", default=None)
+_ORIGINS: ContextVar[FeatureOrigins | None] = ContextVar("caudal_origins", default=None)
 
 
 @contextmanager
-def collected_origins() -> Iterator[Origins]:
+def collected_origins() -> Iterator[FeatureOrigins]:
     """Collect the origins of the columns that features add within the block."""
-    origins = Origins()
+    origins = FeatureOrigins()
     token = _ORIGINS.set(origins)
     try:
         yield origins
@@ -109,7 +109,7 @@ def from_timeline(values: Sequence[tuple[str, Column]], timeline: Callable[[], T
     }
 
 
-def is_local(frame: DataFrame, time: str) -> bool | None:
+def is_wall_time(frame: DataFrame, time: str) -> bool | None:
     """Return whether a time is local wall time, or an instant; None for dates, which callers give otherwise."""
     kind = frame.schema[time].dataType
     return True if isinstance(kind, TimestampNTZType) else False if isinstance(kind, TimestampType) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from caudal.declarations.lookup import Lookup
+from caudal.declarations.lookup import OnlineLookup
 from caudal.declarations.node import Features
 from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, nearest
@@ -12,7 +12,7 @@ from caudal.errors import DeclarationProblem, nearest
 ORIGINS = "cd.calendar, cd.past_mean, cd.rolling, cd.lag or cd.as_of_join"
 
 
-def tables_of_lookup(product: Product, lookup: Lookup) -> tuple[str, ...]:
+def tables_of_lookup(product: Product, lookup: OnlineLookup) -> tuple[str, ...]:
     """Return the tables that an online view is made of: the model's features, those that it names, and those with names."""
     features = product.features_by_model.get(lookup.model)
     named = [columns[0] for columns in lookup.given if len(columns) == 1 and columns[0] in product.nodes]
@@ -20,7 +20,7 @@ def tables_of_lookup(product: Product, lookup: Lookup) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tables))
 
 
-def problems_of_lookup(product: Product, lookup: Lookup) -> Iterator[DeclarationProblem]:
+def problems_of_lookup(product: Product, lookup: OnlineLookup) -> Iterator[DeclarationProblem]:
     """Yield tables of names that nothing declares; a model that nothing declares is the serving's problem."""
     for input_, table in lookup.names.items():
         if table.table not in product.nodes:
@@ -69,7 +69,7 @@ def problems_of_lookup_columns(
 
 
 def _given(
-    product: Product, lookup: Lookup, features: Features, of: tuple[str, ...], keys: tuple[str, ...], inputs: Sequence[str],
+    product: Product, lookup: OnlineLookup, features: Features, of: tuple[str, ...], keys: tuple[str, ...], inputs: Sequence[str],
     columns: Mapping[str, Sequence[str]], origins: Mapping[str, Sequence[str]],
 ) -> Iterator[DeclarationProblem]:  # fmt: skip
     table = of[0] if len(of) == 1 and of[0] in product.nodes else features.name
@@ -95,7 +95,7 @@ def _given(
             )  # fmt: skip
 
 
-def _missing(lookup: Lookup, sentence: str, name: str, names: Sequence[str]) -> DeclarationProblem:
+def _missing(lookup: OnlineLookup, sentence: str, name: str, names: Sequence[str]) -> DeclarationProblem:
     return DeclarationProblem(
         f"The lookup of model '{lookup.model}' {sentence}.", nearest=nearest(name, names),
         fix=f"There are {', '.join(names)}." if names else "Name columns and their keys.", where=str(lookup.where), model=lookup.model,

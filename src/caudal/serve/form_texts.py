@@ -18,7 +18,7 @@ def starting_texts(served: Served) -> dict[str, str]:
     """Return the texts of a form before anything was entered: a typical row, and now, or the time up to which the data go."""
     asked = served.asked
     texts = {
-        name: shown_value(value, asked.by_name[name])
+        name: entered_text(value, asked.by_name[name])
         for name, value in asked.starting_values.items()
         if not asked.by_name[name].found_by
     }
@@ -59,7 +59,7 @@ def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, objec
     return values
 
 
-def shown_value(value: object, input_: ModelInput) -> str:
+def entered_text(value: object, input_: ModelInput) -> str:
     """Return a value as text for the form: by its name, where it has one; whole floats without a decimal point."""
     if value is None:
         return ""

@@ -18,7 +18,7 @@ _TYPES: Mapping[str, Callable[[Any], object]] = {"double": float, "long": int, "
 
 
 @dataclass(frozen=True)
-class Group:
+class FoundGroup:
     """Inputs of the model that are found by one key.
 
     Parameters
@@ -47,7 +47,7 @@ class Lookups:
         described, inputs = view.described, signature.by_name
         self.calendar = [(name, part) for name, part in view.calendar.items() if name in inputs]
         self.groups = [
-            Group(
+            FoundGroup(
                 number, tuple(group["keys"]), group["time"],
                 tuple((name, place, _TYPES[inputs[name].type]) for place, name in enumerate(group["columns"]) if name in inputs),
             )

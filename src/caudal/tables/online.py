@@ -25,7 +25,7 @@ UNREADABLE = (OSError, ValueError, sqlite3.Error, KeyError, TypeError)
 """What reading a view raises that is damaged, or of another version."""
 
 
-class Group(TypedDict):
+class ViewGroup(TypedDict):
     """Features that are found by the same key.
 
     Parameters
@@ -66,7 +66,7 @@ class Described(TypedDict):
     times: dict[str, bool]
     key_types: dict[str, str]
     calendar: dict[str, list[str | None]]
-    groups: list[Group]
+    groups: list[ViewGroup]
     named: list[str]
     fields: dict[str, dict[str, Any]]
     tz: str
@@ -114,7 +114,7 @@ class ViewWriter:
             "CREATE TABLE named (input TEXT, value TEXT, name TEXT, place INTEGER, PRIMARY KEY (input, value)) WITHOUT ROWID"
         )
 
-    def add_group(self, number: int, group: Group, rows: Iterable[Row]) -> None:
+    def add_group(self, number: int, group: ViewGroup, rows: Iterable[Row]) -> None:
         """Add the rows of a group: their keys as text, the time in microseconds since 1970, and the values."""
         keys, values = _columns("k", len(group["keys"])), _columns("v", len(group["columns"]))
         self._connection.execute(
@@ -130,7 +130,7 @@ class ViewWriter:
         """Return the number of rows of a group."""
         return int(self._connection.execute(f"SELECT count(*) FROM group_{number}").fetchone()[0])  # noqa: S608
 
-    def begin_at(self, number: int, group: Group, since_us: int) -> None:
+    def begin_at(self, number: int, group: ViewGroup, since_us: int) -> None:
         """Move what held when the view begins to its beginning, and remove what was before."""
         keys = _columns("k", len(group["keys"]))
         same = " AND ".join(["other.at > old.at", "other.at <= ?", *(f"other.{key} = old.{key}" for key in keys)])
@@ -281,7 +281,7 @@ def _columns(letter: str, count: int) -> list[str]:
     return [f"{letter}{place}" for place in range(count)]
 
 
-def _query(number: int, group: Group) -> str:
+def _query(number: int, group: ViewGroup) -> str:
     values = _columns("v", len(group["columns"]))
     conditions = [*(f"{key} = ?" for key in _columns("k", len(group["keys"]))), "at <= ?"]
     return f"SELECT {', '.join(['at', *values])} FROM group_{number} WHERE {' AND '.join(conditions)} ORDER BY at DESC LIMIT 1"  # noqa: S608

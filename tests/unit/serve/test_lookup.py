@@ -14,10 +14,10 @@ from werkzeug.test import Client
 
 from caudal.declarations.online import micros_of, moment_of
 from caudal.serve.times import TimeOf
-from caudal.tables.online import Described, Group, OnlineView, view_file, written_view
+from caudal.tables.online import Described, OnlineView, ViewGroup, view_file, written_view
 
 PREDICT = "/api/v1/taxi/duration/predict"
-BY_ZONE: Group = {"keys": ["zone"], "time": "pickup_at", "columns": ["mean_speed_past"], "valid_us": None, "exact": True}
+BY_ZONE: ViewGroup = {"keys": ["zone"], "time": "pickup_at", "columns": ["mean_speed_past"], "valid_us": None, "exact": True}
 ASKED = {"trip_distance_mi": 2.5, "passengers": 1, "borough": "Queens", "zone": "Zone 007", "pickup_at": "2023-01-28T18:30"}
 
 
@@ -25,7 +25,7 @@ def micros(text: str) -> int:
     return TimeOf(True, "America/New_York").micros(text)
 
 
-def write_view(home: Path, rows: list[tuple[Any, ...]], group: Group = BY_ZONE, **other: Any) -> None:
+def write_view(home: Path, rows: list[tuple[Any, ...]], group: ViewGroup = BY_ZONE, **other: Any) -> None:
     described: Described = {
         "format": 1, "times": {"pickup_at": True}, "key_types": {"zone": "string"}, "named": [], "fields": {}, "tz": "America/New_York", "groups": [group],
         "calendar": {"hour": ["pickup_at", "hour", None], "weekend": ["pickup_at", "is_weekend", None]}, "since_us": micros("2023-01-01T00:00"),

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from caudal.batch.online_view import ViewContent, content_of, rows_of
+from caudal.batch.online_view import ViewContent, content_of, timeline_values
 from caudal.batch.step import StepResult, skipped, up_to_date
 from caudal.declarations.days import shifted
-from caudal.declarations.lookup import Lookup
+from caudal.declarations.lookup import OnlineLookup
 from caudal.declarations.node import Features
 from caudal.declarations.online import micros_of
 from caudal.declarations.zone import DAY_S
@@ -29,7 +29,7 @@ from caudal.tables.online import FORMAT, Described, OnlineView, ViewWriter, key_
 MOST_COMPARED = 500  # published rows with which a view is compared
 
 
-def work(ws: Workspace, lookup: Lookup) -> StepResult:
+def work(ws: Workspace, lookup: OnlineLookup) -> StepResult:
     """Write the view of a model anew, unless none of its tables has changed."""
     tables, features = ws.tables, ws.product.features_by_model[lookup.model]
     names = dict.fromkeys((features.name, *features.inputs, *_further_tables(ws, lookup)))
@@ -55,12 +55,12 @@ def work(ws: Workspace, lookup: Lookup) -> StepResult:
     )  # fmt: skip
 
 
-def _further_tables(ws: Workspace, lookup: Lookup) -> list[str]:
+def _further_tables(ws: Workspace, lookup: OnlineLookup) -> list[str]:
     named = [of[0] for of in lookup.given if len(of) == 1 and of[0] in ws.product.nodes]
     return [*named, *(table.table for table in lookup.names.values())]
 
 
-def build_view(ws: Workspace, lookup: Lookup, features: Features, versions: Mapping[str, int]) -> tuple[int, int]:
+def build_view(ws: Workspace, lookup: OnlineLookup, features: Features, versions: Mapping[str, int]) -> tuple[int, int]:
     """Write and publish a view; return the number of its rows, and of the published rows that it was compared with.
 
     Raises
@@ -79,7 +79,7 @@ def build_view(ws: Workspace, lookup: Lookup, features: Features, versions: Mapp
         rows = 0
         for number, (timeline, _) in enumerate(content.timelines):
             group = content.groups[number]
-            writer.add_group(number, group, rows_of(ws.spark, timeline, lookup.model))
+            writer.add_group(number, group, timeline_values(ws.spark, timeline, lookup.model))
             if timeline.time and since_us is not None:
                 writer.begin_at(number, group, since_us)
             rows += writer.count(number)
@@ -97,7 +97,7 @@ def build_view(ws: Workspace, lookup: Lookup, features: Features, versions: Mapp
     return rows, len(newest)
 
 
-def _published(tables: ProductTables, lookup: Lookup, features: Features) -> pa.Table:
+def _published(tables: ProductTables, lookup: OnlineLookup, features: Features) -> pa.Table:
     """Return the published features of the days of a view."""
     version = delta.read_version(tables.folder(features.name))
     days = [day for day in version.days if day is not None] if features.partition else []
@@ -118,10 +118,10 @@ def _newest(published: pa.Table, features: Features) -> int | None:
     if not features.as_of or not published.num_rows:
         return None
     newest = pc.max(published[features.as_of]).as_py()
-    return None if newest is None else micros(newest)
+    return None if newest is None else row_micros(newest)
 
 
-def micros(moment: dt.datetime | dt.date) -> int:
+def row_micros(moment: dt.datetime | dt.date) -> int:
     """Return a time of a published row in microseconds since 1970."""
     if not isinstance(moment, dt.datetime):
         moment = dt.datetime.combine(moment, dt.time())
@@ -133,13 +133,15 @@ def _newest_rows(published: pa.Table, features: Features, since_us: int | None) 
     if since_us is None:
         rows = published
     else:
-        ats = pa.array([at is not None and micros(at) >= since_us for at in published[features.as_of].to_pylist()])
+        ats = pa.array([at is not None and row_micros(at) >= since_us for at in published[features.as_of].to_pylist()])
         rows = published.filter(ats)
     step = max(1, -(-rows.num_rows // MOST_COMPARED))
     return list(rows.take(pa.array(range(0, rows.num_rows, step), pa.int64())).to_pylist())
 
 
-def _compare(view: OnlineView, content: ViewContent, lookup: Lookup, features: Features, rows: Sequence[Mapping[str, Any]]) -> None:
+def _compare(
+    view: OnlineView, content: ViewContent, lookup: OnlineLookup, features: Features, rows: Sequence[Mapping[str, Any]]
+) -> None:
     """Compare what a view answers with published rows.
 
     Raises
@@ -162,17 +164,17 @@ def answered(view: OnlineView, content: ViewContent, row: Mapping[str, Any]) -> 
     found: dict[str, Any] = {}
     for name, part in content.calendar.items():
         if row.get(part.time) is not None:
-            found[name] = part.of(micros(row[part.time]))
+            found[name] = part.of(row_micros(row[part.time]))
     for number, (timeline, exact) in enumerate(content.timelines):
         if not exact or row.get(timeline.time) is None or any(key not in row for key in timeline.keys):
             continue
         keys = [key_text(row[key]) for key in timeline.keys]
-        values = None if None in keys else view.values(number, keys, micros(row[timeline.time]))  # type: ignore[arg-type]
+        values = None if None in keys else view.values(number, keys, row_micros(row[timeline.time]))  # type: ignore[arg-type]
         found |= dict(zip(timeline.columns, values or (None,) * len(timeline.columns), strict=True))
     return found
 
 
-def _add_names(tables: ProductTables, lookup: Lookup, writer: ViewWriter) -> None:
+def _add_names(tables: ProductTables, lookup: OnlineLookup, writer: ViewWriter) -> None:
     for input_, table in lookup.names.items():
         columns = [column for column in (table.key, table.name, table.also) if column is not None]
         rows = arrow(delta.read_version(tables.folder(table.table)), columns).to_pylist()

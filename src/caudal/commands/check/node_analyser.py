@@ -23,7 +23,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import common_magnitudes
 from caudal.engine.marks import marked_schema
-from caudal.engine.origins import Origins, collected_origins, keys_of, unmarked
+from caudal.engine.origins import FeatureOrigins, collected_origins, fields_found_by, unmarked
 from caudal.engine.protocol import unequal_rows
 from caudal.engine.reader import record_reads
 from caudal.errors import CaudalError, DeclarationProblem
@@ -126,7 +126,7 @@ class NodeAnalyser:
         """Return the columns that a table's function or query gives for empty frames, what it fits, and whether its features see the future."""
         analysis = Analysis()
         features = self.product.feature_tables.get(table.name)
-        collecting = nullcontext(Origins()) if features is None else collected_origins()
+        collecting = nullcontext(FeatureOrigins()) if features is None else collected_origins()
         # Common magnitudes: smaller plans with the same columns; no sums are computed.
         with build_context() as context, common_magnitudes(), collecting as origins:
             frames = self._frames(table, columns)
@@ -136,7 +136,7 @@ class NodeAnalyser:
             except PySparkException as error:
                 raise translate_table_error(error, table) from error
             marked = marked_schema(frame)
-        found = {name: [*keys_of(origin)] for name, origin in origins.of(marked).items()}
+        found = {name: [*fields_found_by(origin)] for name, origin in origins.of(marked).items()}
         schema = marked.jsonValue()
         for column in schema["fields"]:
             column["metadata"] = unmarked(column["metadata"])

@@ -13,7 +13,7 @@ from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.marks import KNOWN, quoted
 from caudal.engine.moments import micros, to_micros
-from caudal.engine.origins import Timeline, from_timeline, is_local, timeline_rows
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -94,7 +94,7 @@ def as_of_join(
     right_schema = marks.marked_schema(right)
 
     def timeline() -> Timeline | None:
-        local = is_local(right, right_column)
+        local = is_wall_time(right, right_column)
         if local is None:
             return None
 

@@ -14,7 +14,7 @@ from caudal.engine import marks
 from caudal.engine.clock import faces, is_elapsed, time_axis
 from caudal.engine.marks import quoted
 from caudal.engine.moments import micros, to_micros
-from caudal.engine.origins import Timeline, from_timeline, is_local, timeline_rows
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -103,7 +103,7 @@ def _timeline(
     frame: DataFrame, keys: Sequence[str], time: str, columns: Sequence[str], name: str, length_s: float
 ) -> Timeline | None:
     """Return the timeline of a lag: a row's values hold at the time that lies so long after it, and at no other."""
-    local = is_local(frame, time)
+    local = is_wall_time(frame, time)
     if local is None:
         return None
 

@@ -15,7 +15,7 @@ from caudal.engine.clock import is_elapsed, time_axis
 from caudal.engine.exact import addends, finite, mean
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
-from caudal.engine.origins import Timeline, from_timeline, is_local, timeline_rows
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -87,7 +87,7 @@ def past_mean(
     at_rows = _means(frame, group, kinds, entries.of_rows(), at, F.when(F.col("__entry.sign") == 0, row_values))
 
     def timeline() -> Timeline | None:
-        local = is_local(frame, time)
+        local = is_wall_time(frame, time)
         if local is None or not is_elapsed(frame, [time, known_column]):
             return None
 

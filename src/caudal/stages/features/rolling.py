@@ -14,7 +14,7 @@ from caudal.engine.clock import is_elapsed, time_axis
 from caudal.engine.exact import addends, finite, mean, sorted_std, total
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
-from caudal.engine.origins import Timeline, from_timeline, is_local, timeline_rows
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.features.registered import feature
@@ -116,7 +116,7 @@ def rolling(
     with_time = frame.withColumn(at, time_axis(frame, [time], caller)[0])
 
     def timeline() -> Timeline | None:
-        local = is_local(frame, time)
+        local = is_wall_time(frame, time)
         if local is None or not is_elapsed(frame, [time]):
             return None
 
