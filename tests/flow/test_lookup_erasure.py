@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests import here
 
+from caudal.serve import create_app
 from caudal.tables.online import OnlineView, view_file
 
 pytestmark = pytest.mark.slow
@@ -77,9 +78,53 @@ def test_an_erased_customer_is_in_no_view(shop: tuple[Path, Path]) -> None:
     plan = caudal(*asked)
     assert plan["rows"]["view"] > 0
     assert ("view", "amount") in {(place["kind"], place["name"]) for place in plan["places"]}
-    (home.parent / "data" / "orders.csv").unlink()  # the origin would deliver the customer again
-    proof = caudal(*asked, "--yes")
-    assert proof["done"]
-    assert "view" not in proof["after"]["rows"] if "after" in proof else True
-    assert len(customers(home)) == 11
+    assert caudal(*asked, "--yes")["done"]
     assert CUSTOMER not in customers(home)
+    assert len(customers(home)) == 11, "the run of the erasure has made the view anew"
+
+
+def test_a_view_that_no_run_makes_anew_is_removed(shop: tuple[Path, Path]) -> None:
+    product, home = shop
+    (home.parent / "data" / "orders.csv").unlink()  # no run succeeds without it
+    asked = ("erase", product, "--subject", f"customer_id={CUSTOMER}", "--home", home, "--data", home.parent / "data")
+    assert caudal(*asked, "--yes")["done"]
+    assert not list((home / "online" / "shop").iterdir())
+
+
+GIVEN = {
+    "def known(orders):": "def known(orders, customers):",
+    'past = cd.past_mean(orders, "amount", by=["customer_id"], window="30 days", name="usual")':
+        'past = cd.past_mean(orders, "amount", by=["customer_id"], window="30 days", name="usual").join(customers, "customer_id").withColumn("third", F.col("customer_id") % 3)',
+    '"usual", "at_weekday")': '"usual", "third", "segment")',
+    "lookup=True": 'lookup={("usual", "third"): "customer_id", customers: "customer_id"}, names={"customer_id": {"table": "customers", "key": "customer_id", "name": "segment"}}',
+    '@product.features(': """@product.table
+def customers(orders):
+    return orders.select("customer_id").distinct().withColumn("segment", F.concat(F.lit("segment "), F.col("customer_id") % 2))
+
+
+@product.features(""",
+    "import caudal as cd": "import caudal as cd\nfrom pyspark.sql import functions as F",
+}  # fmt: skip
+
+
+def test_keys_may_be_given_and_another_table_may_be_looked_up_in(shop: tuple[Path, Path]) -> None:
+    product, home = shop
+    text = PRODUCT
+    for old, new in GIVEN.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    (product / "product.py").write_text(text)
+    caudal("check", product, "--data", home.parent / "data", "--home", home)
+    caudal("run", product, "--data", home.parent / "data", "--home", home)
+    view = OnlineView(view_file(home / "online" / "shop", "amount"))
+    assert [(group["columns"], group["exact"]) for group in view.described["groups"]] == [
+        (["usual"], True), (["third"], False), (["segment"], False),
+    ]  # fmt: skip
+    body = {"customer_id": 108, "at": "2024-03-28T12:00"}
+    client = create_app(home, f"sqlite:///{home / 'ledger.db'}").test_client()
+    answer = client.post("/api/v1/shop/amount/predict", json=body).json
+    assert {**answer["looked_up"]["values"], "usual": 0} == {"usual": 0, "third": 0, "segment": "segment 0"}
+    assert 10 < answer["looked_up"]["values"]["usual"] < 17
+    unknown = client.post("/api/v1/shop/amount/predict", json={**body, "customer_id": 7}).json
+    assert unknown["looked_up"]["not_found"] == ["usual", "third", "segment"]
+    assert 10 < unknown["prediction"] < 18

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -237,3 +239,8 @@ def test_a_view_begins_with_what_held_then(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir()), "nothing is left of a draft that was not published"
     assert micros_of(moment_of(30)) == 30
     assert view.described["groups"] == [BY_ZONE]
+
+
+def test_looking_up_needs_no_engine_and_no_frames() -> None:
+    code = "import sys, caudal.serve.fast_lane, caudal.serve.lookup; print({'pandas', 'pyspark', 'sklearn', 'pyarrow', 'scipy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
