@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict
@@ -197,8 +197,9 @@ class OnlineView:
         self.state = state_of(file)
         if self.state is None:
             raise FileNotFoundError(file)
-        self._uri = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
-        self._threads = threading.local()
+        # One connection, made now: one made later by another thread would open a file that has taken this one's place.
+        self._connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+        self._lock = threading.Lock()
         (text,) = self._ask("SELECT document FROM described", ()) or ("{}",)
         self.described: Described = json.loads(text)
         if self.described.get("format") != FORMAT:
@@ -206,11 +207,13 @@ class OnlineView:
         self._queries = [_query(number, group) for number, group in enumerate(self.described["groups"])]
 
     def _ask(self, query: str, values: Sequence[object]) -> Row | None:
-        connection: sqlite3.Connection | None = getattr(self._threads, "connection", None)
-        if connection is None:
-            connection = self._threads.connection = sqlite3.connect(self._uri, uri=True, check_same_thread=False)
-        row: Row | None = connection.execute(query, values).fetchone()
+        with self._lock:
+            row: Row | None = self._connection.execute(query, values).fetchone()
         return row
+
+    def _all(self, query: str) -> list[Row]:
+        with self._lock:
+            return self._connection.execute(query).fetchall()
 
     @cached_property
     def calendar(self) -> Mapping[str, CalendarPart]:
@@ -235,8 +238,7 @@ class OnlineView:
     @cached_property
     def names(self) -> Mapping[str, Mapping[str, str]]:
         """The names of values, by input and value, in their order."""
-        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
-            rows = connection.execute("SELECT input, value, name FROM named ORDER BY input, place").fetchall()
+        rows = self._all("SELECT input, value, name FROM named ORDER BY input, place")
         names: dict[str, dict[str, str]] = {}
         for input_, value, name in rows:
             names.setdefault(input_, {})[value] = name
@@ -245,13 +247,11 @@ class OnlineView:
     def rows_with(self, test: Callable[[str, str], bool]) -> int:
         """Return the number of rows and names of which a key fulfils a test of its name and its text."""
         count = 0
-        with closing(sqlite3.connect(self._uri, uri=True)) as connection:
-            for number, group in enumerate(self.described["groups"]):
-                for place, key in enumerate(group["keys"]):
-                    found = connection.execute(f"SELECT k{place}, count(*) FROM group_{number} GROUP BY k{place}").fetchall()  # noqa: S608
-                    count += sum(rows for text, rows in found if test(key, text))
-            named = connection.execute("SELECT input, value FROM named").fetchall()
-            count += sum(test(input_, value) for input_, value in named)
+        for number, group in enumerate(self.described["groups"]):
+            for place, key in enumerate(group["keys"]):
+                found = self._all(f"SELECT k{place}, count(*) FROM group_{number} GROUP BY k{place}")  # noqa: S608
+                count += sum(rows for text, rows in found if test(key, text))
+        count += sum(test(input_, value) for input_, value in self._all("SELECT input, value FROM named"))
         return count
 
 

@@ -168,8 +168,10 @@ def answered(view: OnlineView, content: ViewContent, row: Mapping[str, Any]) -> 
     for number, (timeline, exact) in enumerate(content.timelines):
         if not exact or row.get(timeline.time) is None or any(key not in row for key in timeline.keys):
             continue
-        keys = [key_text(row[key]) for key in timeline.keys]
-        values = None if None in keys else view.values(number, keys, row_micros(row[timeline.time]))  # type: ignore[arg-type]
+        keys = [text for key in timeline.keys if (text := key_text(row[key])) is not None]
+        if len(keys) < len(timeline.keys):  # rows without a key are one kind to features, and not found by servers
+            continue
+        values = view.values(number, keys, row_micros(row[timeline.time]))
         found |= dict(zip(timeline.columns, values or (None,) * len(timeline.columns), strict=True))
     return found
 
