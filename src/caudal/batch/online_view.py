@@ -21,7 +21,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from caudal.batch.steps.build import lookback_of
+from caudal.batch.steps.look_back import lookback_of
 from caudal.declarations.build_context import build_context
 from caudal.declarations.days import shifted
 from caudal.declarations.lookup import OnlineLookup
