@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.environment import python_with
 from benchmarks.serving.load import measure
-from benchmarks.serving.model import COMPILED, PIPELINE, make_home
+from benchmarks.serving.model import COMPILED, LOOKED_UP, PIPELINE, asked as asked_of, make_home
 
 HERE = Path(__file__).parent
 FASTAPI = "fastapi"
@@ -38,6 +38,7 @@ class Contender:
 
 CONTENDERS = (
     Contender("arrays, fast lane", COMPILED, f"/api/v1/bench/{COMPILED}/predict"),
+    Contender("arrays, fast lane, four of ten features looked up", LOOKED_UP, f"/api/v1/bench/{LOOKED_UP}/predict"),
     Contender("arrays, app", COMPILED, f"/api/v1/bench/{COMPILED}/predict?explain=false"),
     Contender("pipeline, fast lane", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict"),
     Contender("pipeline, app: as it was before", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict?explain=false"),
@@ -120,11 +121,15 @@ def main() -> None:
     asked = parser.parse_args()
     rounds: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        body = json.dumps(make_home(Path(folder))).encode()
+        row = make_home(Path(folder))
+        bodies = {LOOKED_UP: json.dumps(asked_of(row)).encode()}
+        body = json.dumps(row).encode()
         for number in range(asked.rounds):
             for contender in CONTENDERS:
                 if contender.server not in asked.without:
-                    figures = measured(contender, Path(folder), body, asked.connections, asked.seconds)
+                    figures = measured(
+                        contender, Path(folder), bodies.get(contender.server, body), asked.connections, asked.seconds
+                    )
                     rounds.setdefault(contender.name, []).append(figures)
                     print(json.dumps({"round": number, "name": contender.name, **figures}), flush=True)
     for name, of_name in rounds.items():

@@ -15,9 +15,12 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from caudal.registry import promote, register
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.tables.home import Home
+from caudal.tables.online import Described, ViewGroup, view_file, written_view
 
 ROWS = 20_000
-COMPILED, PIPELINE = "compiled", "pipeline"
+START_US = 1_672_531_200_000_000  # the beginning of 2023
+COMPILED, PIPELINE, LOOKED_UP = "compiled", "pipeline", "looked_up"
+KEYS, CHANGES = 250, 400  # of the online view: zones, and changes of each zone's features
 
 
 def trips(rows: int = ROWS) -> pd.DataFrame:
@@ -30,6 +33,31 @@ def trips(rows: int = ROWS) -> pd.DataFrame:
     frame["zone"] = [f"zone {number}" for number in random.integers(0, 250, rows)]
     frame["number_1"] = frame.number_1.where(random.random(rows) > 0.05)
     return frame
+
+
+def write_view(home: Path) -> None:
+    """Write an online view: two features of each zone that change over a month, and two parts of a time."""
+    random = np.random.default_rng(8)
+    group: ViewGroup = {"keys": ["zone"], "time": "at", "columns": ["number_2", "number_3"], "valid_us": None, "exact": True}
+    described: Described = {
+        "format": 1, "times": {"at": True}, "key_types": {"zone": "string"}, "named": [], "fields": {}, "tz": "UTC", "groups": [group],
+        "calendar": {"hour": ["at", "hour", None], "weekend": ["at", "is_weekend", None]}, "since_us": 0, "until_us": None, "built_at": 0.0, "versions": {}, "checked": 0,
+    }  # fmt: skip
+    rows: list[tuple[Any, ...]] = []
+    with written_view(view_file(Home(home).online("bench"), LOOKED_UP)) as writer:
+        for zone in range(KEYS):
+            moments = START_US + np.sort(random.integers(0, 30 * 86_400_000_000, CHANGES))
+            values = random.normal(0, 100.0, (CHANGES, 2))
+            rows.extend((f"zone {zone}", int(at), *map(float, pair)) for at, pair in zip(moments, values, strict=True))
+        writer.add_group(0, group, rows)
+        writer.finish(described)
+        writer.publish()
+
+
+def asked(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a caller sends of a row where the rest is looked up."""
+    found = ("number_2", "number_3", "hour", "weekend")
+    return {**{name: value for name, value in row.items() if name not in found}, "at": "2023-01-17T18:30"}
 
 
 def make_home(folder: Path) -> dict[str, Any]:
@@ -48,7 +76,7 @@ def make_home(folder: Path) -> dict[str, Any]:
     trained.results = [
         SimpleNamespace(name="boosting", baseline=False, score=1.0, spread=None, folds=[], seconds=0.0, parameters={}, metrics={}, error=None)
     ]  # fmt: skip
-    for model, training in ((COMPILED, frame), (PIPELINE, None)):
+    for model, training in ((COMPILED, frame), (PIPELINE, None), (LOOKED_UP, frame)):
         home = Home(folder / model)
         ledger = home.ledger()
         registered = register(
@@ -57,6 +85,7 @@ def make_home(folder: Path) -> dict[str, Any]:
         promote(ledger, "bench", model, registered.version, who="benchmark")
         print(json.dumps({"model": model, "compiled": registered.row["compiled"]}), flush=True)
         ledger.close()
+    write_view(folder / LOOKED_UP)
     joblib.dump(fitted.estimator, folder / "pipeline.joblib")
     (folder / "row.json").write_text(json.dumps(row))
     return row

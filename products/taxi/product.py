@@ -226,7 +226,10 @@ product.monitor(
 # Where a warehouse is set (CAUDAL_WAREHOUSE); nothing happens where none is.
 product.publish(trips, to=cd.warehouse(), key="trip_id", indexes=[["pickup_zone_id", "pickup_at"]])
 product.publish(pickups_hour, to=cd.warehouse(), key=["pickup_zone_id", "window_start"])
-product.serve(duration, fields={
+# A dispatcher knows zones, time and passengers: how long such trips have taken is looked up.
+ZONE_NAMES = {"table": "zones", "key": "zone_id", "name": "zone", "also": "borough"}
+product.serve(duration, lookup=True, names={("pickup_zone_id", "dropoff_zone_id"): ZONE_NAMES}, fields={
+    "pickup_at": {"label": "Pickup"},
     "pickup_zone_id": {"label": "From zone"},
     "dropoff_zone_id": {"label": "To zone"},
     "pickup_at_hour": {"label": "Hour of day", "minimum": 0, "maximum": 23, "unit": "h"},
@@ -235,4 +238,6 @@ product.serve(duration, fields={
     "pair_duration_min": {"label": "Mean duration of such trips", "unit": "min"},
     "pair_miles": {"label": "Mean distance of such trips", "unit": "mi"},
 })  # fmt: skip
-product.serve(forecast)
+product.serve(forecast, lookup=True, names={"pickup_zone_id": ZONE_NAMES}, fields={
+    "pickup_zone_id": {"label": "Zone"}, "window_start": {"label": "Quarter-hour", "description": "When it begins, local time."},
+})  # fmt: skip

@@ -37,7 +37,7 @@ from caudal.tables.home import Home
 
 BEGAN_S = 1_700_000_000
 TRACES = (
-    ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "_write_step"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
+    ("caudal.batch.execute", "perform"), ("caudal.batch.execute", "write_step"), ("caudal.tables.landing", "_copy"), ("caudal.storage.delta", "commit"),
     ("caudal.batch.publish", "_move_quarantined"), ("caudal.stages.enforce.judging.write", "write_judged"), ("caudal.batch.flow", "begin"), ("caudal.batch.flow", "end"), ("caudal.batch.flow", "store_manifest"),
 )  # fmt: skip
 

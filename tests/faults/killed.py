@@ -17,7 +17,7 @@ import time
 
 PLACES = (
     ("caudal.batch.execute", "perform"),
-    ("caudal.batch.execute", "_write_step"),
+    ("caudal.batch.execute", "write_step"),
     ("caudal.stages.ingest.sql.extract", "_write"),
     ("caudal.tables.landing", "_copy"),
     ("caudal.storage.delta", "commit"),

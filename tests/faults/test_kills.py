@@ -123,7 +123,7 @@ def finishes(folder, home, log, expected):
 
 def boundaries(events):
     """Return where to kill: before and after each act that leaves a trace, once where nothing is done between two of them."""
-    acts = ("commit", "_write_step", "_copy", "_move_quarantined", "_enter")
+    acts = ("commit", "write_step", "_copy", "_move_quarantined", "_enter")
     names = []
     for name, following in zip(events, [*events[1:], ""], strict=True):
         is_told_by_the_next = name.startswith("after ") and following.startswith("before ") and following.split()[1] in acts

@@ -104,7 +104,7 @@ def test_look_backs_of_a_chain_are_added_up_and_what_has_none_is_made_whole(smal
 
 
 def test_a_chain_reads_the_days_that_it_needs_and_no_more(spark: Any, tmp_path: Path) -> None:
-    from caudal.batch.steps.build import lookback_of
+    from caudal.batch.steps.look_back import lookback_of
     from caudal.runtime.product_tables import ProductTables
     from caudal.runtime.run_spark import RunSpark
 

@@ -6,26 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import insert
 from sqlalchemy.exc import DBAPIError
 
-from caudal.batch.measured import rows_measured
 from caudal.batch.reasons import lost_versions, step_reasons
 from caudal.batch.retry import Attempts, perform_with_retries
 from caudal.batch.run_state import RunState
-from caudal.batch.step import State, Step, StepResult, waits
+from caudal.batch.step import Step, StepResult, waits
+from caudal.batch.step_rows import write_step
 from caudal.batch.tasks import perform_in_order
-from caudal.declarations.product import Product
 from caudal.errors import CaudalError, StepFailed, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
-from caudal.ledger.measurements import write_measurements
-from caudal.ledger.records import checks, lineages, profiles, steps
-from caudal.ledger.rows import ExpectationDocument, StepDetail
+from caudal.ledger.rows import StepDetail
 from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
 from caudal.runtime.lifecycle import end, observed_step
 from caudal.runtime.progress import Progress
-from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.workspace import Workspace
 
@@ -36,7 +31,7 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
     for name, problem in perform_in_order(ws, plan, run_state, lambda step: perform(ws, step, run_state)).items():
         run_state.failed[name] = problem
         step = next(planned for planned in plan if planned.name == name)
-        _write_step(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
+        write_step(ws.record, ws.product, step, "failed", None, error=problem.as_dict())
         ws.reporting.progress.finished(
             name, "failed", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=problem.sentence()
         )
@@ -44,7 +39,7 @@ def execute(ws: Workspace, plan: Sequence[Step]) -> RunState:
         if not run_state.has_ended(step.name):
             why = "the run was asked to stop" if run_state.stopped else _reason_not_started(step, plan, run_state)
             run_state.waiting[step.name] = waits(why)
-            _write_step(ws.record, ws.product, step, "waiting", None, detail={"why": why})
+            write_step(ws.record, ws.product, step, "waiting", None, detail={"why": why})
             ws.reporting.progress.finished(
                 step.name, "waiting", rows_read=None, rows_written=None, quarantined=None, seconds=0.0, why=why
             )
@@ -72,7 +67,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
 
     def failed(problem: CaudalError) -> None:
         run_state.failed[step.name] = problem
-        _write_step(
+        write_step(
             ws.record, ws.product, step, "failed", None, seconds=time.perf_counter() - started_s, began=began, error=problem.as_dict(),
             detail=_attempts_detail(attempts) or None, broken=getattr(problem, "checks", ()),
         )  # fmt: skip
@@ -104,7 +99,7 @@ def perform(ws: Workspace, step: Step, run_state: RunState) -> None:
     result = replace(result, detail={**result.detail, **_attempts_detail(attempts), **explanation})
     (run_state.waiting if result.state == "waiting" else run_state.completed)[step.name] = result
     try:
-        _write_step(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
+        write_step(ws.record, ws.product, step, result.state, result, seconds=seconds, began=began)
     except DBAPIError as error:  # what the step has published, the next run finds
         run_state.completed.pop(step.name, None)
         run_state.failed[step.name] = ledger_problem(error, step.name)
@@ -138,39 +133,6 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
     return translate_machine_error(error, step.name) or StepFailed(
         f"Step '{step.name}' failed: {type(error).__name__}: {_first_line(error)}", step=step.name
     )
-
-
-def _write_step(
-    record: RunRecord, product: Product, step: Step, state: State, result: StepResult | None, *, seconds: float = 0.0, began: float | None = None,
-    error: dict[str, object] | None = None, detail: StepDetail | None = None, broken: Sequence[ExpectationDocument] = (),
-) -> None:  # fmt: skip
-    """Write a step's row, checks, profile, lineage and figures to the ledger in one transaction."""
-    row: dict[str, object] = {
-        "run_id": record.run_id, "product": product.name, "step": step.name, "kind": step.kind, "name": step.subject, "state": state,
-        "started_at": began, "finished_at": record.clock(), "seconds": round(seconds, 4), "error": error, "detail": detail,
-    }  # fmt: skip
-    if result is not None:
-        row |= {
-            "fingerprint": result.fingerprint, "inputs": dict(result.inputs), "output_version": result.output_version, "rows_read": result.rows_read,
-            "rows_written": result.rows_written, "rows_quarantined": result.rows_quarantined, "partitions": result.partitions,
-            "detail": dict(result.detail),
-        }  # fmt: skip
-    of_table = {"run_id": record.run_id, "product": product.name, "table": step.subject}
-    check_documents = broken if result is None else result.checks if result.state == "succeeded" else ()
-    lineage = None if result is None or result.state != "succeeded" else result.lineage
-    if lineage is not None:
-        stored_lineages = record.ledger.find(lineages, product=product.name, table=step.subject, newest=True, limit=1)
-        lineage = None if stored_lineages and stored_lineages[0]["document"] == lineage else lineage
-    with record.ledger.engine.begin() as connection:
-        connection.execute(insert(steps).values(row))
-        if result is not None:
-            write_measurements(connection, list(rows_measured(record, product, step, result)))
-        if result is not None and lineage is not None:
-            connection.execute(insert(lineages).values({**of_table, "version": result.output_version, "document": dict(lineage)}))
-        if check_documents:
-            connection.execute(insert(checks), [{**of_table, **check_document} for check_document in check_documents])
-        if result is not None and result.state == "succeeded" and result.profile is not None:
-            connection.execute(insert(profiles).values({**of_table, "version": result.output_version, **result.profile}))
 
 
 def _outcome_sentence(result: StepResult) -> str | None:

@@ -49,7 +49,8 @@ class Origin:
     """What a published version is made of: the step's code, its inputs' versions and, for a source, its files.
 
     ``segments`` are all files of the new version, ``fresh`` those that this step read. ``version_files`` names what belongs to it beside its rows;
-    ``reads`` says what the function read beside its inputs; ``let_in`` describes the undeclared columns, for the next reading.
+    ``reads`` says what the function read beside its inputs; ``let_in`` describes the undeclared columns, for the next reading;
+    ``look_back`` says how far back the function looks, for the next building.
     """
 
     step: str
@@ -62,6 +63,7 @@ class Origin:
     version_files: Mapping[str, str] = field(default_factory=dict)
     reads: Mapping[str, Any] = field(default_factory=dict)
     let_in: tuple[Mapping[str, Any], ...] | None = None
+    look_back: Mapping[str, Any] | None = None
 
 
 def publish(
@@ -79,7 +81,7 @@ def publish(
     EngineLacks : the engine is not known to give Spark's rows, and Spark can compute them instead; nothing is published
     ExpectationStopped : an expectation that stops was broken; nothing is published
     """
-    stage = tables.folder(node.name) / f"part-{record.run_id}-{origin.step.replace(':', '-')}"
+    stage = tables.folder(node.name) / record.stage(origin.step)
     judged, unequal = judge_and_write(spark, tables, node, storable(frame, node, tables.product.tz), stage, origin.fresh, own)
     outcome = _judgement_of(record, node, judged, stage)
     further_detail: StepDetail = {**detail, **notes(stage / GOOD)}
@@ -178,6 +180,7 @@ def _identity(record: RunRecord, origin: Origin) -> dict[str, Any]:
         "segments": list(origin.segments), "at": record.clock(), **({"kept": dict(origin.version_files)} if origin.version_files else {}),
         **({"reads": dict(origin.reads)} if origin.reads else {}),
         **({} if origin.let_in is None else {"let_in": list(origin.let_in)}),
+        **({} if origin.look_back is None else {"look_back": dict(origin.look_back)}),
     }  # fmt: skip
 
 

@@ -23,8 +23,9 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            monitor: Annotated[float, typer.Option(help="Seconds from one look of the monitors to the next.")] = 60.0,
            on: Annotated[Literal["here", "spark"], typer.Option("--on", "--platform", help="Who computes: this process, or a query of Spark Structured Streaming.")] = "here") -> None:  # fmt: skip
-    """Run a product's streams: statistics and capture as the samples come. Ctrl-C stops it; the same command goes on from there."""
+    """Run a product's streams: statistics and capture as the samples come, tables as the messages of topics come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.batch.batch import run_training
+    from caudal.batch.micro_batches import MicroBatches
     from caudal.batch.monitor_stream import stream_monitor
     from caudal.report.terminal import streams
     from caudal.streaming import stream
@@ -35,6 +36,7 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
             settings(home=home, lake=lake, data=data),
             train=run_training,
             watch=stream_monitor,
+            rows=MicroBatches,
             seconds=seconds,
             once=once,
             end=end,

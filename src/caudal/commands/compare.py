@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from caudal.commands.replay import run_replay
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.comparison import Comparison, ComparisonRequest
+from caudal.compare.comparison import ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
 from caudal.compare.platform import Platform, Workload
 from caudal.declarations.product import Product
@@ -87,7 +87,7 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
         _sources(product, settings, workload, messages), _machine(), options.repeats, options.warm_ups, options.limit_s, options.seed,
         _prices(options.prices),
     )  # fmt: skip
-    return Comparison(request, say).run()
+    return PlatformComparison(request, say).run()
 
 
 def is_sound(document: CompareDocument) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.event_log import MeasuredJob, read_event_log
-from caudal.compare.log_totals import different_settings, masked, seconds, span, stage_document, totals
+from caudal.compare.log_totals import different_settings, in_seconds, mask_if_known, span, stage_document, totals
 from caudal.inspection.masking import mask_setting, mask_text
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def event_log_measures(path: Path) -> MeasuresDocument:
         "log": str(path), "cut_off": log.cut_off, "events": log.events, "unreadable_lines": log.unreadable,
         "application": {
             "id": application.get("id"), "name": application.get("name"), "user": application.get("user"),
-            "spark_version": application.get("spark_version"), "started_at": seconds(started), "ended_at": seconds(ended),
+            "spark_version": application.get("spark_version"), "started_at": in_seconds(started), "ended_at": in_seconds(ended),
             "duration_ms": span(started, ended),
         },
         "executors": [{"executor": name, "host": each["host"], "cores": each["cores"]} for name, each in log.executors.items()],
@@ -43,7 +43,7 @@ def event_log_measures(path: Path) -> MeasuresDocument:
         "queries": [
             {
                 "query": query.query, "description": mask_text(query.description), "submitted_at": query.submitted_ms / 1000,
-                "duration_ms": span(query.submitted_ms, query.completed_ms), "jobs": query.jobs, "failure": masked(query.failure),
+                "duration_ms": span(query.submitted_ms, query.completed_ms), "jobs": query.jobs, "failure": mask_if_known(query.failure),
             }
             for query in log.queries.values()
         ],
@@ -72,8 +72,8 @@ def event_log_differences(path: Path, other: Path) -> DifferencesDocument:
 
 def _job(job: MeasuredJob) -> JobMeasures:
     return {
-        "job": job.job, "status": job.status, "description": masked(job.description), "query": job.query, "stages": list(job.stages),
-        "submitted_at": job.submitted_ms / 1000, "duration_ms": span(job.submitted_ms, job.completed_ms), "failure": masked(job.failure),
+        "job": job.job, "status": job.status, "description": mask_if_known(job.description), "query": job.query, "stages": list(job.stages),
+        "submitted_at": job.submitted_ms / 1000, "duration_ms": span(job.submitted_ms, job.completed_ms), "failure": mask_if_known(job.failure),
     }  # fmt: skip
 
 

@@ -116,7 +116,7 @@ class Attempt:
     def kill(self) -> None:
         """Kill the process and its Java, as a power cut would."""
         assert self.process is not None
-        java = children(self.process.pid)
+        java = descendants(self.process.pid)
         for number in (self.process.pid, *java):
             try:
                 os.kill(number, signal.SIGKILL)
@@ -147,7 +147,7 @@ class Attempt:
         return self.place / UI_MEASURES
 
 
-def children(number: int) -> list[int]:
+def descendants(number: int) -> list[int]:
     """Return the numbers of a process's descendants."""
     psutil = require("psutil", extra="compare", for_="caudal compare")
     try:

@@ -20,7 +20,7 @@ def spread(values: Sequence[float]) -> Spread:
     return {"values": list(values), "median": median(values), "low": min(values), "high": max(values)}
 
 
-def pairs(platforms: Sequence[PlatformDocument]) -> list[PairDocument]:
+def compare_pairs(platforms: Sequence[PlatformDocument]) -> list[PairDocument]:
     """Return each measured platform beside each that stands after it, for each of the measures that are compared."""
     measured = [each for each in platforms if each["state"] == "measured"]
     return [

@@ -86,7 +86,7 @@ class _PlatformWork:
         return self.state == "measured"
 
 
-class Comparison:
+class PlatformComparison:
     """Does what a request asks for; the document on disk always says what was measured so far."""
 
     def __init__(self, request: ComparisonRequest, say: Callable[[str], None]) -> None:
@@ -209,7 +209,7 @@ class Comparison:
             "product": request.product, "workload": request.order.workload, "at": self._began, "took_s": round(time.time() - self._began, 3),
             "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
             "repeats": request.repeats, "warm_ups": request.warm_ups, "machine": dict(request.machine), "sources": list(request.sources),
-            "platforms": platforms, "pairs": claims.pairs(platforms), "tables": tables, "faults": self._faults,
+            "platforms": platforms, "pairs": claims.compare_pairs(platforms), "tables": tables, "faults": self._faults,
             "differences": self._differences(), "scaling": [], "conclusions": [],
         }  # fmt: skip
         return document

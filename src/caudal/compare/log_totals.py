@@ -37,9 +37,9 @@ def stage_document(stage: StageMeasures) -> MeasuredStage:
     durations = stage.durations()
     count, longest = stage.stragglers(durations)
     return {
-        "stage": stage.stage, "attempt": stage.attempt, "name": mask_text(stage.name), "status": stage.status, "submitted_at": seconds(stage.submitted_ms),
+        "stage": stage.stage, "attempt": stage.attempt, "name": mask_text(stage.name), "status": stage.status, "submitted_at": in_seconds(stage.submitted_ms),
         "duration_ms": span(stage.submitted_ms, stage.completed_ms), "tasks": stage.tasks, "succeeded": stage.succeeded, "failed": stage.failed,
-        "killed": stage.killed, "failure": masked(stage.failure), "peak_task_memory_bytes": stage.peak_task_memory_bytes, "measures": dict(stage.sums),
+        "killed": stage.killed, "failure": mask_if_known(stage.failure), "peak_task_memory_bytes": stage.peak_task_memory_bytes, "measures": dict(stage.sums),
         "durations_ms": durations, "skew": round(durations["p100"] / durations["p50"], 3) if durations and durations["p50"] else None,
         "stragglers": count,
         "longest_stragglers": [{"task": task, "duration_ms": took, "executor": executor, "host": host} for took, task, executor, host in longest],
@@ -61,12 +61,12 @@ def different_settings(mine: Mapping[str, Mapping[str, str]], theirs: Mapping[st
     return rows
 
 
-def masked(text: str | None) -> str | None:
+def mask_if_known(text: str | None) -> str | None:
     """Return a text without secrets."""
     return None if text is None else mask_text(text)
 
 
-def seconds(milliseconds: int | None) -> float | None:
+def in_seconds(milliseconds: int | None) -> float | None:
     """Return a time in seconds."""
     return None if milliseconds is None else milliseconds / 1000
 

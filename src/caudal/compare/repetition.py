@@ -49,7 +49,7 @@ class Moments(NoProgress):
             file.write(json.dumps({"event": event, "at": time.time()}) + "\n")
 
 
-def main(task_file: Path) -> int:
+def do_task(task_file: Path) -> int:
     """Do a task and write its result; return the exit code."""
     task = json.loads(task_file.read_text())
     folder, place = Path(task["product"]), task_file.parent
@@ -174,7 +174,7 @@ def _stop_engines() -> None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]))
+    code = do_task(Path(sys.argv[1]))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -18,6 +18,7 @@ from caudal.errors import DeclarationProblem
 if TYPE_CHECKING:
     from caudal.declarations.audit import Audit
     from caudal.declarations.governance import About, Consumer, Retention, Subject
+    from caudal.declarations.lookup import OnlineLookup
     from caudal.declarations.monitor import Monitor
     from caudal.declarations.service_levels import Agreement
     from caudal.declarations.star import Star
@@ -35,6 +36,7 @@ class Declared:
         self.models: dict[str, Model] = {}
         self.predictions: dict[str, Prediction] = {}
         self.servings: dict[str, Serving] = {}
+        self.lookups: dict[str, OnlineLookup] = {}
         self.audits: dict[str, Audit] = {}
         self.detections: dict[str, Detection] = {}
         self.outlets: dict[str, Outlet] = {}
@@ -54,8 +56,8 @@ class Declared:
     def declarations_by_kind(self) -> tuple[Mapping[str, object], ...]:
         """The mappings of name to declaration, one for each kind: tables first, then what is built from them."""
         return (
-            self.nodes, self.models, self.audits, self.predictions, self.servings, self.detections, self.outlets, self.publications,
-            self.custom,
+            self.nodes, self.models, self.audits, self.predictions, self.servings, self.lookups, self.detections, self.outlets,
+            self.publications, self.custom,
             self.monitors,
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from caudal.declarations.governance import Governance
 from caudal.declarations.holdout import Holdout, holdout_of
 from caudal.declarations.images import COLUMNS, Images
 from caudal.declarations.location import Location, caller
+from caudal.declarations.lookup import HISTORY, Lookups, NamedInputs, lookup_of
 from caudal.declarations.model import Gate, Hashed, Model, Prediction, Selection, Serving, Task, Temporal, TemporalRows
 from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Partition, Source, Table, inputs_of, summary_of
@@ -284,15 +285,31 @@ class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitori
         return declared
 
     def serve(
-        self, model: Model | str, *, fields: Mapping[str, Mapping[str, object]] | None = None, sla: ServiceLevel | None = None
+        self,
+        model: Model | str,
+        *,
+        fields: Mapping[str, Mapping[str, object]] | None = None,
+        lookup: Lookups | None = None,
+        names: NamedInputs | None = None,
+        history: str | float = HISTORY,
+        sla: ServiceLevel | None = None,
     ) -> Serving:
         """Declare that a model is served; ``fields`` overrides labels, units, ranges and defaults of the form, which come from the data.
 
+        With ``lookup=True`` callers give keys and a time, and the server finds the features: parts of the time (``cd.calendar``) are computed from it, and what
+        ``cd.past_mean``, ``cd.rolling``, ``cd.lag`` and ``cd.as_of_join`` gave is as the features have it at that time. A mapping names what is to be
+        looked up: ``{("pair_duration_min", "pair_miles"): ("pickup_zone_id", "dropoff_zone_id")}``; what has another origin is the value of the newest row with
+        that key, in the features or in the table that is named in the place of columns: ``{customers: "customer_id"}``.
+        ``history`` is how long before the newest row times may lie for which features are looked up.
+        ``names`` has the form ask for names: ``{"zone_id": {"table": "zones", "key": "zone_id", "name": "zone"}}``, with ``also`` a column shown behind them.
         ``sla`` is what is promised of it: ``cd.sla(p95="50 ms", available=0.999)``.
         """
         of = model if isinstance(model, str) else model.name
         declared = Serving(of, dict(fields or {}), caller())
         self.servings[of] = declared
+        self.lookups.pop(of, None)
+        if (looked_up := lookup_of(of, lookup, names, history, caller())) is not None:
+            self.lookups[of] = looked_up
         if sla is not None:
             self._agree(of, sla, caller())
         return declared

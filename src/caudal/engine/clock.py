@@ -122,11 +122,17 @@ def time_axis(frame: DataFrame, times: Sequence[str], asking: str, step_s: float
     clock = Clock(zone())
     widths = [step_s or step_of(frame, time) for time in times]
     at = [micros(frame, time, asking) for time in times]
-    if not all(_follows_clock(clock, frame, time) for time in times) or not all(
-        width and clock.in_slots(width) for width in widths
-    ):
+    if is_elapsed(frame, times, step_s):
         return at
     return [clock.face(moment, width) for moment, width in zip(at, widths, strict=True)]
+
+
+def is_elapsed(frame: DataFrame, times: Sequence[str], step_s: float | None = None) -> bool:
+    """Return whether `time_axis` leaves times as they are, and does not count windows of wall time."""
+    clock = Clock(zone())
+    widths = [step_s or step_of(frame, time) for time in times]
+    follow = all(_follows_clock(clock, frame, time) for time in times)
+    return not follow or not all(width and clock.in_slots(width) for width in widths)
 
 
 def faces(frame: DataFrame, time: str, asking: str, step_s: float | None = None) -> Column | None:

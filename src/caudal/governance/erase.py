@@ -26,6 +26,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, StepFailed
 from caudal.governance.held import Occurrence
 from caudal.governance.identity import Person
+from caudal.governance.online_views import remove_views
 from caudal.governance.proof import write_proof
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.subject import (
@@ -56,7 +57,8 @@ from caudal.tables import changes, erased, lifespans
 from caudal.tables.home import Home
 from caudal.tables.landing import origin_of, store_path
 
-_KINDS = ("raw", "table", "quarantine")  # always reported; stream logs only if they hold rows
+_KINDS = ("raw", "table", "quarantine")  # always reported
+_FURTHER_KINDS = ("stream", "view")  # only if they hold rows
 
 
 def erase(
@@ -136,7 +138,7 @@ def _document(
     return {
         "product": product.name, "column": person_.column, "places": [occurrence.as_dict() for occurrence in occurrences], "searched": dict(searched),
         "not_searched": list(not_searched), "stays": [occurrence.where() for occurrence in occurrences if occurrence.stays is not None], "columns": {name: sorted(column) for name, column in columns_of_subject(product, home, ledger, person_).items()},
-        "rows": {kind: sum(occurrence.rows for occurrence in occurrences if occurrence.kind == kind) for kind in (*_KINDS, *(["stream"] if any(occurrence.kind == "stream" for occurrence in occurrences) else []))},
+        "rows": {kind: sum(occurrence.rows for occurrence in occurrences if occurrence.kind == kind) for kind in (*_KINDS, *(kind for kind in _FURTHER_KINDS if any(occurrence.kind == kind for occurrence in occurrences)))},
         "models": [
             {"model": row["model"], "version": row["version"], "training_table": row["training_table"], "training_version": row["training_version"]}
             for row in rows if _learned_from(home, product, row, occurrences)
@@ -240,6 +242,7 @@ def _erase_remaining(product: Product, home: Home, ledger: Ledger, person_: Pers
         ledger.add(deletions, {"product": product.name, "table": name, "kind": "erasure", "why": "held rows of an erased subject", "who": user_name(), "at": now,
                                "files": len(files), "bytes": sum(file.bytes for file in files), "document": deleted})  # fmt: skip
         lifespans.unlink(_folder(home, product, name), files)
+    remove_views(product, home, person_, columns)
     _figures(product, home, ledger, person_, columns)
 
 

@@ -17,6 +17,7 @@ from caudal.declarations.product import Product
 from caudal.errors import DeclarationProblem, EnvironmentProblem, NotThere, nearest
 from caudal.governance.held import Occurrence
 from caudal.governance.identity import TIMES, Person
+from caudal.governance.online_views import search_views
 from caudal.governance.raw_kinds import raw_kind, without_subject
 from caudal.governance.stream_logs import log_of
 from caudal.graph.registered import is_streamed
@@ -94,6 +95,7 @@ def search_subject(product: Product, home: Home, ledger: Ledger, who: Person) ->
         elif name in columns:
             occurrences += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
     occurrences += search_tables(product, home, who, columns, searched, not_searched)
+    occurrences += search_views(product, home, who, columns, searched)
     return occurrences, searched, not_searched
 
 

@@ -72,7 +72,8 @@ def problems_of_model_columns(product: Product, features: Features, names: Colle
             for column in gate.columns
         ]
         serving = product.servings.get(model.name)
-        named_columns += [(name, "in the fields= of product.serve", inputs, "") for name in (serving.fields if serving else ())]
+        asked = names if model.name in product.lookups else inputs  # keys and times are fields too
+        named_columns += [(name, "in the fields= of product.serve", asked, "") for name in (serving.fields if serving else ())]
         for name, place, among, fix in named_columns:
             if name not in among:
                 yield DeclarationProblem(

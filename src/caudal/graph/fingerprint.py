@@ -14,6 +14,7 @@ from types import FunctionType
 
 from caudal.declarations.audit import Audit
 from caudal.declarations.custom import CustomNode
+from caudal.declarations.lookup import OnlineLookup
 from caudal.declarations.model import Model
 from caudal.declarations.monitor import Monitor
 from caudal.declarations.node import Node
@@ -26,7 +27,7 @@ from caudal.graph.registered import declared_nodes, kind_of
 
 FORMAT = "2"  # raised when caudal itself computes a step differently, so that every step runs again
 
-Declared = Node | Model | Audit | Publication | Star | Monitor | CustomNode
+Declared = Node | Model | Audit | Publication | Star | Monitor | OnlineLookup | CustomNode
 
 _recorded: dict[int, tuple[Declared, dict[str, str]]] = {}
 _loaded: dict[int, tuple[Product, LoadedProduct]] = {}

@@ -9,6 +9,7 @@ from typing import cast
 from caudal.errors import NotThere, nearest
 from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger
+from caudal.ledger.minutes import whole_stream
 from caudal.ledger.records import runs, steps
 from caudal.ledger.rows import FileDocument, RunRow, StepDetail, StepRow
 from caudal.report.figures import plural
@@ -46,8 +47,11 @@ def run_row(ledger: Ledger, run_id: str) -> RunRow:
 
 
 def step_rows(ledger: Ledger, run_id: str) -> list[StepRow]:
-    """Return a run's steps in the order in which they ended; of a step that was recorded twice only the last record."""
-    return list({row["step"]: row for row in ledger.find(steps, run_id=run_id)}.values())
+    """Return a run's steps in the order in which they ended; of a step that was recorded twice only the last record, of a stream's their sum."""
+    rows = ledger.find(steps, run_id=run_id)
+    if any("micro_batches" in (row["detail"] or {}) for row in rows):
+        return whole_stream(rows)
+    return list({row["step"]: row for row in rows}.values())
 
 
 def seconds_of(run: RunRow, run_steps: Sequence[StepRow]) -> float | None:

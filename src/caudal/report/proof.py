@@ -17,7 +17,13 @@ def proof_page(proof: Mapping[str, Any]) -> str:
 
     environment = Environment(loader=FileSystemLoader(FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     before, after = proof["before"], proof["after"]
-    names = {"raw": "Raw files", "table": "Tables, features, predictions", "quarantine": "Quarantine", "stream": "Logs of streams"}
+    names = {
+        "raw": "Raw files",
+        "table": "Tables, features, predictions",
+        "quarantine": "Quarantine",
+        "stream": "Logs of streams",
+        "view": "Online views",
+    }
     return environment.get_template("proof.html").render(
         proof=proof,
         facts=[

@@ -22,6 +22,7 @@ class RunRecord:
     run_id : str, unique in the ledger (`caudal.runtime.lifecycle.new_run_id`)
     clock : returns the time, in seconds since 1970
     check_claim : raises LeaseHeld when another run has taken the product over; called before anything is published
+    micro_batch : int, the number of the micro-batch in a stream, whose steps are done again and again; None in a run
     """
 
     product_name: str
@@ -29,3 +30,9 @@ class RunRecord:
     run_id: str
     clock: Callable[[], float] = time.time
     check_claim: Callable[[], None] = _no_claim
+    micro_batch: int | None = None
+
+    def stage(self, step: str) -> str:
+        """Return the name of the folder that a step writes its files to before a version names them; no other step has it."""
+        micro_batch = "" if self.micro_batch is None else f"-{self.micro_batch}"
+        return f"part-{self.run_id}{micro_batch}-{step.replace(':', '-')}"

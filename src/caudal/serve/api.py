@@ -12,7 +12,6 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
-from caudal.serve.card import utc
 from caudal.serve.champion_cache import ChampionCache, Name
 from caudal.serve.document import SECURITY, openapi_document
 from caudal.serve.image_featurizer import FeaturizerOf
@@ -20,6 +19,7 @@ from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
 from caudal.serve.schemas import Failure, Health, Models, Readiness
 from caudal.serve.served import Served
+from caudal.serve.times import utc
 from caudal.web.access import is_admitted
 
 WITHOUT_KEY = "Show the key to read why."
@@ -31,7 +31,7 @@ class OperationsCache:
     def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
         self.app, self.champions, self.key, self.featurizer_of = app, champions, key, featurizer_of
         self._operations: dict[Name, tuple[Served, Operations]] = {}
-        self._document: tuple[list[int], dict[str, object]] | None = None
+        self._document: tuple[list[tuple[int, object]], dict[str, object]] | None = None
         self._lock = threading.Lock()
 
     def of(self, served: Served) -> Operations:
@@ -47,11 +47,11 @@ class OperationsCache:
     def document(self) -> dict[str, object]:
         """Return the OpenAPI document of the current champions."""
         served = self.champions.all()
-        decision_ids = [champion.decision["id"] for champion in served]
+        versions = [(champion.decision["id"], champion.view_state) for champion in served]
         with self._lock:
-            if self._document is None or self._document[0] != decision_ids:
+            if self._document is None or self._document[0] != versions:
                 self._document = (
-                    decision_ids,
+                    versions,
                     openapi_document(self.app, [self.of(champion) for champion in served], key=self.key),
                 )
             return self._document[1]
@@ -120,7 +120,7 @@ def offer_api(
 
 
 class ModelState(TypedDict):
-    """The state of a model: its version in memory, and why it has none or not the promoted one."""
+    """The state of a model: its version in memory, why it has none or not the promoted one, and the age of its online view."""
 
     product: str
     model: str
@@ -128,6 +128,7 @@ class ModelState(TypedDict):
     since: str | None
     ready: bool
     reason: str | None
+    view: dict[str, object] | None
 
 
 def states_of(champions: ChampionCache) -> list[ModelState]:
@@ -138,6 +139,7 @@ def states_of(champions: ChampionCache) -> list[ModelState]:
         reason = None
         if fault is not None:
             reason = f"Version {fault.decision['version']} cannot be loaded: {fault.reason}"
+        lookups = served.lookups if served else None
         states.append(
             {
                 "product": product,
@@ -146,6 +148,7 @@ def states_of(champions: ChampionCache) -> list[ModelState]:
                 "since": utc(served.decision["at"]) if served else None,
                 "ready": served is not None,
                 "reason": reason,
+                "view": None if lookups is None else lookups.age(),
             }
         )
     return states

@@ -22,6 +22,7 @@ from caudal.serve.served import PredictingModel
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
+from caudal.tables.online import view_file
 from caudal.web.access import guard
 from caudal.web.look import share_templates
 from caudal.web.refusals import register_error_handlers
@@ -59,7 +60,12 @@ def create_app(
     def from_registry(product: str, model: str, version: int) -> PredictingModel:
         return load_for_serving(home_, ledger, product, model, version, trust=trust)
 
-    champions = ChampionCache(ledger, loader or from_registry, product=product, model=model, every_s=refresh_s)
+    def file_of_view(product: str, model: str) -> Path:
+        return view_file(home_.online(product), model)
+
+    champions = ChampionCache(
+        ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, view_file=file_of_view
+    )
     meter = Meter()
     app = new_openapi_app(key is not None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES

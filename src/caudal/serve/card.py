@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 
 from caudal.ledger.json_ready import json_ready
 from caudal.ledger.ledger import Ledger
@@ -12,6 +11,7 @@ from caudal.ledger.rows import CandidateRow, DecisionRow
 from caudal.ledger.selection import later_scores
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import ModelInput
+from caudal.serve.times import utc
 
 # Metrics that are errors in the unit of the prediction.
 DISTANCES = {"mae": "mean absolute error", "rmse": "root mean squared error", "medae": "median absolute error"}
@@ -80,17 +80,6 @@ def typical_error(ledger: Ledger, served: Served) -> dict[str, object] | None:
         if row["metric"] in DISTANCES and row["score"] is not None and math.isfinite(row["score"]):
             return {"metric": row["metric"], "meaning": DISTANCES[row["metric"]], "score": row["score"], "spread": row["spread"]}
     return None
-
-
-def utc(seconds: float | None) -> str | None:
-    """Return seconds since 1970 as an ISO time.
-
-    Examples
-    --------
-    >>> utc(0)
-    '1970-01-01T00:00:00Z'
-    """
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _compared(rows: list[CandidateRow]) -> list[dict[str, object]]:

@@ -6,7 +6,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, Table, func, select
@@ -17,6 +18,7 @@ from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.serve.predicting import try_out
 from caudal.serve.served import NoChampion, PredictingModel, Served
+from caudal.tables.online import UNREADABLE, OnlineView, state_of
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class ChampionCache:
     product, model : str, optional, serve only these
     every_s : float, shortest time between two reads of the ledger
     retry_s : float, time after which a version that did not load is tried again
+    view_file : callable ``(product, model)``, optional, returns the file of a model's online view, which may not be there
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class ChampionCache:
         model: str | None = None,
         every_s: float = 0.5,
         retry_s: float = 30.0,
+        view_file: Callable[[str, str], Path] | None = None,
     ) -> None:
         self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
@@ -63,6 +67,8 @@ class ChampionCache:
         self.faults: dict[Name, LoadFailure] = {}
         self.ledger_fault: str | None = None
         self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
+        self._view_file = view_file
+        self._unreadable: dict[Name, object] = {}  # states of views that could not be read
         self._refreshed_at = -float("inf")
         self._refreshing = threading.Lock()
 
@@ -81,6 +87,7 @@ class ChampionCache:
             if first and self._refreshed_at >= 0:  # another thread was first
                 return
             self._update_from_ledger()
+            self._follow_views()
             self._refreshed_at = time.monotonic()
         finally:
             self._refreshing.release()
@@ -143,7 +150,7 @@ class ChampionCache:
         for decision in self._changed(newest):
             name = (decision["product"], decision["model"])
             try:
-                served = Served(*name, decision, self.load(*name, decision["version"]))
+                served = Served(*name, decision, self.load(*name, decision["version"]), self._view(name))
                 try_out(served)
             except Exception as error:  # whatever a stored model raises, the previous one is still served
                 reason = error.sentence() if isinstance(error, CaudalError) else f"{type(error).__name__}: {error}"
@@ -153,6 +160,29 @@ class ChampionCache:
                 log.info("serving version %s of %s/%s", served.version, *name)
                 self.cached = {**self.cached, name: served}
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
+
+    def _follow_views(self) -> None:
+        """Replace champions whose online view is a new one. A request uses one champion, and so the whole of the old or of the new view."""
+        for name, served in self.cached.items():
+            state = None if self._view_file is None else state_of(self._view_file(*name))
+            if state == served.view_state or state == self._unreadable.get(name):
+                continue
+            view = self._view(name)
+            if state is None or view is not None:
+                other = replace(served, view=view)
+                _ = other.inputs  # made now, and not when the next request comes
+                self.cached = {**self.cached, name: other}
+
+    def _view(self, name: Name) -> OnlineView | None:
+        """Return the online view of a model; None where there is none, or none that can be read."""
+        if self._view_file is None or (state := state_of(file := self._view_file(*name))) is None:
+            return None
+        try:
+            return OnlineView(file)
+        except UNREADABLE as error:
+            log.error("the online view %s cannot be read: %s", file, error)
+            self._unreadable[name] = state
+            return None
 
     def _newest(self) -> dict[Name, DecisionRow]:
         """Return the current decision on each model."""

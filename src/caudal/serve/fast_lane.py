@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from pydantic_core import from_json
 
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.inputs import validate_row
 from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
-from caudal.serve.predicting import Answer, answer_or_none
+from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.served import Served
 from caudal.web.access import HEADERS, Access
 
@@ -70,14 +69,14 @@ class FastLane:
             document = from_json(body, allow_inf_nan=True)
         except ValueError:
             return None
-        row = validate_row(document, served.signature, served.inputs)
+        row = served.row(document)
         answer: Answer | None = answer_or_none(served, row.values) if row.good else None
         if answer is None:
             return None
-        content = _encode(answer).encode() + b"\n"
+        content = _encode(with_lookups(answer, row)).encode() + b"\n"
         seconds = time.perf_counter() - started
         self._meter.count(ROUTE, 200, seconds)
-        self._log.count(served.product, served.model, 200, seconds, SentRows(served, (document,)))
+        self._log.count(served.product, served.model, 200, seconds, SentRows(served, (row.values,)))
         return content
 
     def _served(self, path: str) -> Served | None:

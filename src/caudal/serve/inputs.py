@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, cast
@@ -14,12 +13,16 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from caudal.errors import nearest
 from caudal.serve.signature import ModelInput, Signature
+from caudal.serve.times import PATTERN, TimeOf
 
 Problem = dict[str, object]
 
 # Trees compute in float32, where a larger number becomes infinite; whole numbers have 64 bits.
 LARGEST_NUMBER = 3.4e38
 LARGEST_WHOLE = 2**63 - 1
+
+ABSENT: Any = object()
+"""The value of an input that a caller left out, where the server may find it."""
 
 # The description of errors in an answer is limited: a body of 4 MB may contain some hundred thousand of them.
 MOST_PROBLEMS = 20  # of a row
@@ -41,9 +44,13 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
     fields: dict[str, Any] = {}
     for index, input_ in enumerate(signature.inputs):
         annotation = _annotation(input_)
-        description = " ".join(text for text in (input_.description, f"In {input_.unit}." if input_.unit else None) if text)
+        found = f"Found by {' and '.join(input_.found_by)} where it is left out." if input_.found_by else None
+        description = " ".join(text for text in (input_.description, f"In {input_.unit}." if input_.unit else None, found) if text)
+        default: dict[str, Any] = {"default": None if input_.nullable else ...}
+        if input_.found_by or input_.is_needed_by:
+            default = {"default_factory": _absent}
         field_ = Field(
-            default=None if input_.nullable else ...,
+            **default,
             alias=input_.name,
             title=input_.label,
             description=description or None,
@@ -51,9 +58,19 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
         fields[f"input_{index}"] = (annotation | None if input_.nullable else annotation, field_)
     start = signature.starting_values
     example: dict[str, Any] = {
-        input_.name: start[input_.name] for input_ in signature.inputs if input_.nullable or start[input_.name] is not None
+        input_.name: start[input_.name]
+        for input_ in signature.inputs
+        if not input_.found_by and (input_.nullable or start[input_.name] is not None)
     }
-    config = ConfigDict(strict=True, extra="forbid", json_schema_extra={"examples": [example]})
+    extra: dict[str, Any] = {"examples": [example]}
+    needed = [
+        {"anyOf": [{"required": [input_.name]}, {"required": list(input_.is_needed_by)}]}
+        for input_ in signature.inputs
+        if input_.is_needed_by
+    ]
+    if needed:
+        extra |= needed[0] if len(needed) == 1 else {"allOf": needed}
+    config = ConfigDict(strict=True, extra="forbid", json_schema_extra=extra)
     return cast(type[BaseModel], create_model(title, __config__=config, **fields))
 
 
@@ -66,11 +83,13 @@ class Row:
     values : by input name; empty if there are errors
     problems : the first errors
     more : number of further errors
+    looked_up : what an answer says of the values that the server found; None where it found none
     """
 
     values: dict[str, object] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
+    looked_up: dict[str, object] | None = None
 
     @property
     def good(self) -> bool:
@@ -117,21 +136,6 @@ def unusual(values: Mapping[str, object], signature: Signature) -> list[dict[str
     ]  # fmt: skip
 
 
-def from_text(texts: Mapping[str, str], signature: Signature) -> dict[str, object]:
-    """Return the values of a form's texts; a text that is not a value stays, and validation refuses it."""
-    values: dict[str, object] = {}
-    for name, text in texts.items():
-        input_ = signature.by_name.get(name)
-        text = text.strip()
-        if input_ is None:
-            values[name] = text
-        elif text != "":
-            values[name] = _value(text, input_)
-        elif input_.nullable:
-            values[name] = None
-    return values
-
-
 def input_problem(field: str | None, sentence: str, sent: object, allowed: str, nearest_value: str | None = None) -> Problem:
     """Return one error in the API's format."""
     return {"field": field, "problem": sentence, "got": _shortened(sent), "allowed": allowed, "nearest": nearest_value}
@@ -144,6 +148,9 @@ def _annotation(input_: ModelInput) -> Any:
         base: Any = {"double": float, "long": Annotated[int, BeforeValidator(_whole)], "boolean": bool}[input_.type]
         kind = {"double": "number", "long": "integer", "boolean": "boolean"}[input_.type]
         return Annotated[base, AfterValidator(_among(input_.values)), WithJsonSchema({"type": kind, "enum": list(input_.values)})]
+    if input_.time_of is not None:
+        schema = {"type": "string", "pattern": PATTERN}
+        return Annotated[int, BeforeValidator(_time(input_.time_of)), WithJsonSchema(schema)]
     if input_.type == "double":
         low = -LARGEST_NUMBER if input_.minimum is None else input_.minimum
         high = LARGEST_NUMBER if input_.maximum is None else input_.maximum
@@ -158,6 +165,22 @@ def _annotation(input_: ModelInput) -> Any:
 def _whole(value: object) -> object:
     # JSON has one number type: 3.0 is a whole number.
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _absent() -> object:
+    return ABSENT
+
+
+def _time(time_of: TimeOf) -> Callable[[object], object]:
+    def read(value: object) -> object:
+        if not isinstance(value, str):
+            raise PydanticCustomError("time", "The value is not text.")
+        try:
+            return time_of.micros(value)
+        except ValueError as error:
+            raise PydanticCustomError("time", "{sentence}", {"sentence": str(error)}) from None
+
+    return read
 
 
 def _among(values: tuple[object, ...]) -> Callable[[object], object]:
@@ -187,13 +210,13 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
         sentence, sent = "The value is missing.", None
     elif sent is None:
         sentence = "The value may not be null."
+    elif kind == "time":
+        sentence = error["msg"]
     elif isinstance(sent, float) and not math.isfinite(sent):
         sentence = "The value is not a finite number."
     elif input_.values is not None:
-        sentence, nearest_value = (
-            "The value is not one of those allowed.",
-            nearest(str(sent), [str(value) for value in input_.values]),
-        )
+        among = [*input_.choices, *map(str, input_.values)]
+        sentence, nearest_value = "The value is not one of those allowed.", nearest(str(sent)[:LONGEST_NAME], among)
     elif kind == "greater_than_equal":
         sentence = "The value is too small."
     elif kind == "less_than_equal" or (isinstance(sent, int) and abs(sent) > LARGEST_NUMBER):
@@ -209,18 +232,13 @@ def _listed(names: Collection[str]) -> str:
 
 
 def _noun(input_: ModelInput) -> str:
-    return {"double": "a number", "long": "a whole number", "boolean": "true or false", "string": "text"}[input_.type]
-
-
-def _value(text: str, input_: ModelInput) -> object:
-    if input_.type == "boolean":
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}.get(text.lower(), text)
-    # float() would also accept 1_000, nan and inf, which nobody means in a form.
-    if input_.type == "string" or not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", text, re.ASCII):
-        return text
-    if input_.type == "long" and re.fullmatch(r"[+-]?\d{1,19}", text, re.ASCII):
-        return int(text)
-    return float(text)
+    return {
+        "double": "a number",
+        "long": "a whole number",
+        "boolean": "true or false",
+        "string": "text",
+        "time": "a date and a time",
+    }[input_.type]
 
 
 def _shortened(value: object, length: int = 100) -> object:

@@ -12,9 +12,9 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
-from caudal.serve.inputs import input_problem, validate_row
+from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
-from caudal.serve.predicting import answers, explanation, is_problem
+from caudal.serve.predicting import answers, explanation, is_problem, with_lookups
 from caudal.serve.schemas import (
     Card,
     Failure,
@@ -60,12 +60,14 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
 
     def predict(body: object, query: PredictQuery) -> Response:
         g.sent = SentRows(served, (body,))
-        row = validate_row(body, served.signature, served.inputs)
+        row = served.row(body)
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
+        g.sent = SentRows(served, (row.values,))
         answer = answers(served, [row.values])[0]
         if is_problem(answer):
             return _json({"errors": [answer], "more_errors": 0}, 422)
+        answer = with_lookups(answer, row)
         return _json({**answer, "explanation": explanation(served, row.values)} if query.explain else answer)
 
     def predict_batch(body: object) -> Response:
@@ -76,7 +78,6 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
                 **input_problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows"),
             }
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
-        g.sent = SentRows(served, body)
         return _batch(served, body)
 
     def card() -> Response:
@@ -121,15 +122,16 @@ def _batch(served: Served, body: list[object]) -> Response:
     more = 0
     rows = []
     for index, values in enumerate(body):
-        row = validate_row(values, served.signature, served.inputs, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
+        row = served.row(values, most=min(MOST_ROW_ERRORS, MOST_ERRORS - len(errors)))
         rows.append(row)
         errors += [{"row": index, **problem} for problem in row.problems]
         more += row.more
     good = [index for index, row in enumerate(rows) if row.good]
+    g.sent = SentRows(served, [row.values if row.good else sent for row, sent in zip(rows, body, strict=True)])
     predictions: list[object] = [None] * len(body)
     for index, answer in zip(good, answers(served, [rows[index].values for index in good]), strict=True):
         if not is_problem(answer):
-            predictions[index] = answer
+            predictions[index] = with_lookups(answer, rows[index])
         elif len(errors) < MOST_ERRORS:
             errors.append({"row": index, **answer})
         else:

@@ -12,7 +12,7 @@ from flask import Flask, g, render_template, request
 from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.inputs import from_text, validate_row
+from caudal.serve.form_texts import from_text, joined_times, starting_texts
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.served import Served
@@ -50,23 +50,31 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
         served = champions.get(product, model)
         if app.jinja_env.globals["featurizer_of"](served) is not None:  # type: ignore[operator]
             return render_template("image.html", served=served)
-        return _form(champions, served, {name: _text(value) for name, value in served.signature.starting_values.items()})
+        return _form(champions, served, starting_texts(served))
 
     @app.route("/<product>/<model>/", methods=["POST"])
     def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
-        texts = {name: request.form[name] for name in request.form if name != EXPLAIN or name in served.signature.by_name}
-        values = from_text(texts, served.signature)
+        texts = {name: request.form[name] for name in request.form if name != EXPLAIN or name in served.asked.by_name}
+        values = from_text(joined_times(texts, served.asked), served.asked)
         g.sent = SentRows(served, (values,))
-        row = validate_row(values, served.signature, served.inputs)
+        row = served.row(values)
         problems = row.problems
         if row.good:
+            g.sent = SentRows(served, (row.values,))
             answer = answers(served, [row.values])[0]
             if not is_problem(answer):
-                wanted = EXPLAIN in request.form and EXPLAIN not in served.signature.by_name
+                wanted = EXPLAIN in request.form and EXPLAIN not in served.asked.by_name
                 explained = explanation(served, row.values) if wanted else None
                 return _form(
-                    champions, served, texts, answer=answer, call=_call(served, row.values), explanation=explained, wanted=wanted
+                    champions,
+                    served,
+                    texts,
+                    answer=answer,
+                    call=_call(served, values if row.looked_up else row.values),
+                    explanation=explained,
+                    wanted=wanted,
+                    looked_up=row.looked_up,
                 )
             problems = [answer]
         return _form(champions, served, texts, problems=problems), 422
@@ -134,15 +142,6 @@ def _call(served: Served, values: dict[str, object]) -> str:
     quoted = json.dumps(values, ensure_ascii=False).replace("'", "'\\''")
     address = f"{request.url_root}api/v1/{served.product}/{served.model}/predict"
     return f"curl {address} \\\n  -H 'Content-Type: application/json' \\\n  -d '{quoted}'"
-
-
-def _text(value: object) -> str:
-    """Return a value as text for the form; whole floats without a decimal point."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
 
 
 def _schema(document: Mapping[str, Any], body: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

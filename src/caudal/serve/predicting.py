@@ -9,7 +9,7 @@ from typing import cast
 
 from caudal.declarations.signature import RowPredictions
 from caudal.registry.row_frames import row_frame
-from caudal.serve.inputs import Problem, input_problem, unusual, validate_row
+from caudal.serve.inputs import Problem, Row, input_problem, unusual, validate_row
 from caudal.serve.served import NoChampion, Served
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,11 @@ def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] 
     return {"of": column, "typical": explained.typical, "contributions": contributions, "exact": explained.exact}
 
 
+def with_lookups(answer: Answer, row: Row) -> Answer:
+    """Return an answer that also says what the server has found."""
+    return answer if row.looked_up is None else {**answer, "looked_up": row.looked_up}
+
+
 def is_problem(answer: Answer | Problem) -> bool:
     """Return whether a row got a problem instead of an answer."""
     return "problem" in answer
@@ -131,5 +136,5 @@ def _healthy(served: Served) -> bool:
 def _example(served: Served) -> dict[str, object] | None:
     """Return a valid row; None if the signature has no complete example."""
     start = {name: value for name, value in served.signature.starting_values.items() if value is not None}
-    row = validate_row(start, served.signature, served.inputs)
+    row = validate_row(start, served.signature, served.own_inputs)
     return row.values if row.good else None

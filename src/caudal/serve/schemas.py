@@ -52,6 +52,21 @@ class Failure(BaseModel):
     fix: str | None
 
 
+class ViewAge(BaseModel):
+    """How old the online view is in which features are found."""
+
+    built_at: str | None = Field(description="When it was built, UTC.")
+    age_s: float = Field(description="Seconds since then.")
+    data_until: str | None = Field(description="The time of the newest row that it was made of.")
+
+
+class LookedUp(ViewAge):
+    """What the server found in the place of what was left out."""
+
+    values: dict[str, Scalar] = Field(description="The values that it found, by input.")
+    not_found: list[str] = Field(description="Inputs for which it found none; the model takes what it takes for missing values.")
+
+
 class State(BaseModel):
     """How one model is served."""
 
@@ -61,6 +76,7 @@ class State(BaseModel):
     since: str | None = Field(description="When it was promoted, UTC.")
     ready: bool
     reason: str | None = Field(description="Why the promoted version is not the one served.")
+    view: ViewAge | None = Field(description="The online view of its features; null where nothing is looked up.")
 
 
 class Health(BaseModel):
@@ -155,9 +171,11 @@ def answer_model(served: Served) -> type[BaseModel]:
         "warnings": (list[InputWarning], Field(description="Inputs outside the range of the training rows.")),
     }
     fields["explanation"] = (Explanation | None, Field(default=None, description="Where it was asked for with ?explain=true."))
+    if served.lookups is not None:
+        fields["looked_up"] = (LookedUp, Field(description="What was found by the keys and times that were sent."))
     if output.classes:
         fields["probabilities"] = (dict[str, float], Field(default={}, description="By class; they add up to 1."))
-    return cast(type[BaseModel], create_model(f"{served.title}.Prediction", **fields))
+    return cast(type[BaseModel], create_model(served.schema_name("Prediction"), **fields))
 
 
 class ImageBody(BaseModel):
@@ -177,22 +195,22 @@ class NearImage(BaseModel):
 def image_answer_model(served: Served) -> type[BaseModel]:
     """Return the shape of one prediction from an image."""
     near = (list[NearImage], Field(description="The nearest first."))
-    return cast(type[BaseModel], create_model(f"{served.title}.ImagePrediction", __base__=answer_model(served), nearest=near))
+    return cast(type[BaseModel], create_model(served.schema_name("ImagePrediction"), __base__=answer_model(served), nearest=near))
 
 
 def rows_model(served: Served, most: int) -> type[BaseModel]:
     """Return the shape of a batch."""
     rows: Any = list[served.inputs]  # type: ignore[name-defined]
     many = Field(min_length=1, max_length=most)
-    return cast(type[BaseModel], create_model(f"{served.title}.Rows", __base__=RootModel[rows], root=(rows, many)))
+    return cast(type[BaseModel], create_model(served.schema_name("Rows"), __base__=RootModel[rows], root=(rows, many)))
 
 
 def batch_models(served: Served) -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the shapes of a batch's answer: when all rows are good, and when some are not."""
     answer = answer_model(served)
-    every = create_model(f"{served.title}.Predictions", predictions=(list[answer], ...))  # type: ignore[valid-type]
+    every = create_model(served.schema_name("Predictions"), predictions=(list[answer], ...))  # type: ignore[valid-type]
     some = create_model(
-        f"{served.title}.SomePredictions",
+        served.schema_name("SomePredictions"),
         errors=(list[RowProblem], ...),
         more_errors=(int, Field(description="How many further things are wrong.")),
         predictions=(list[answer | None], Field(description="In the order of the rows; null where one has an error.")),  # type: ignore[valid-type]

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from caudal.errors import CaudalError
 from caudal.ledger.rows import DecisionRow
 from caudal.serve.input_watch import LearnedInputs
-from caudal.serve.inputs import input_model
+from caudal.serve.inputs import MOST_PROBLEMS, Row, input_model, validate_row
+from caudal.serve.lookup import Lookups
 from caudal.serve.signature import Signature, read_signature
+from caudal.tables.online import OnlineView
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +53,13 @@ class NoChampion(CaudalError):
 
 @dataclass(frozen=True)
 class Served:
-    """A champion in memory. It never changes; a promotion replaces it by another."""
+    """A champion in memory, with the online view of its features, if it has one. It never changes; a promotion or a new view replaces it by another."""
 
     product: str
     model: str
     decision: DecisionRow
     loaded: PredictingModel
+    view: OnlineView | None = None
 
     @property
     def version(self) -> int:
@@ -65,13 +68,32 @@ class Served:
 
     @property
     def title(self) -> str:
-        """The prefix of its OpenAPI schemas' names."""
+        """Its name in logs."""
         return f"{self.product}.{self.model}"
+
+    def schema_name(self, of: str) -> str:
+        """Return the name of one of its OpenAPI schemas; without dots, behind the last of which Pydantic would cut it where another schema names it."""
+        return f"{self.product}-{self.model}-{of}"
 
     @cached_property
     def signature(self) -> Signature:
         """The model's inputs and outputs."""
         return read_signature(self.loaded.signature)
+
+    @cached_property
+    def lookups(self) -> Lookups | None:
+        """What the server finds in the view; None without a view."""
+        return None if self.view is None else Lookups(self.signature, self.view)
+
+    @property
+    def view_state(self) -> object:
+        """By what its view is told from others."""
+        return None if self.view is None else self.view.state
+
+    @property
+    def asked(self) -> Signature:
+        """What callers are asked for: the model's inputs, or those by which the server finds the others."""
+        return self.signature if self.lookups is None else self.lookups.asked
 
     @cached_property
     def learned(self) -> LearnedInputs:
@@ -80,5 +102,15 @@ class Served:
 
     @cached_property
     def inputs(self) -> type[BaseModel]:
-        """The pydantic model that validates its rows."""
-        return input_model(self.signature, f"{self.title}.Inputs")
+        """The pydantic model that validates what callers send."""
+        return input_model(self.asked, self.schema_name("Inputs"))
+
+    @cached_property
+    def own_inputs(self) -> type[BaseModel]:
+        """The pydantic model that validates rows of the model itself."""
+        return self.inputs if self.lookups is None else input_model(self.signature, self.schema_name("OwnInputs"))
+
+    def row(self, sent: object, most: int = MOST_PROBLEMS) -> Row:
+        """Return the model's row from what a caller sent, with what the server has found, or what is wrong."""
+        row = validate_row(sent, self.asked, self.inputs, most)
+        return row if self.lookups is None or not row.good else self.lookups.row(row)

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, Literal
 
 from caudal.json_value import Scalar
+from caudal.serve.times import TimeOf
 
-Kind = Literal["double", "long", "string", "boolean"]
+Kind = Literal["double", "long", "string", "boolean", "time"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class ModelInput:
     """One input of a model.
 
     ``values`` are the only ones allowed; ``minimum`` and ``maximum`` are declared limits; ``seen`` is the range of the training rows, beyond which a
-    prediction comes with a warning; ``default`` only fills the form.
+    prediction comes with a warning; ``default`` only fills the form. ``names`` are those that people know its values by. ``found_by`` names the times and
+    keys by which the server finds it where a caller leaves it out; ``is_needed_by`` names the inputs that are found by it; ``time_of`` is how a time is read.
     """
 
     name: str
@@ -31,6 +33,20 @@ class ModelInput:
     default: Scalar = None
     values: tuple[Scalar, ...] | None = None
     seen: tuple[float, float] | None = None
+    names: Mapping[str, str] | None = None
+    found_by: tuple[str, ...] = ()
+    is_needed_by: tuple[str, ...] = ()
+    time_of: TimeOf | None = None
+
+    @cached_property
+    def choices(self) -> dict[str, str]:
+        """The allowed values by the name that people know them by, those without a name last; empty if its values have no names."""
+        names = self.names or {}
+        if not names:
+            return {}
+        allowed = None if self.values is None else {str(value) for value in self.values}
+        named = {name: value for value, name in names.items() if allowed is None or value in allowed}
+        return named | {value: value for value in sorted(allowed or ()) if value not in names}
 
     @property
     def seen_range(self) -> str:
@@ -66,6 +82,8 @@ class ModelInput:
             return _one_of(self.values)
         if self.type in ("double", "long"):
             return ("a number" if self.type == "double" else "a whole number") + _between(self.minimum, self.maximum)
+        if self.type == "time":
+            return "a date and a time such as 2024-01-31T18:30"
         return "true or false" if self.type == "boolean" else "text"
 
 

@@ -105,6 +105,16 @@ class StreamEngine(ABC):
     def _restore(self) -> None:
         """Restore what the executor keeps between micro-batches."""
 
+    @property
+    def label(self) -> str:
+        """What errors call the stream."""
+        return f"the stream '{self.source.name}'"
+
+    @property
+    def unavailable(self) -> SourceUnavailable | None:
+        """Why the source cannot be read at present; None while it answers."""
+        return self.tap.unavailable
+
     @abstractmethod
     def step(self) -> bool:
         """Process the messages that are available; return whether there were any."""

@@ -17,16 +17,22 @@ from caudal.streaming.checkpoint import newest
 from caudal.streaming.engine import StreamEngine
 from caudal.streaming.executor import EngineRequest
 from caudal.streaming.outlets import sender_of
+from caudal.streaming.rows import event_sources
 from caudal.tables.home import Home
 
 
 def stream_sources(product: Product) -> list[Source]:
-    """Return the product's stream sources."""
+    """Return the product's stream sources; none where only topics of rows are streamed.
+
+    Raises
+    ------
+    DeclarationProblem : the product has nothing that can be streamed
+    """
     sources: list[Source] = declarations_of_kind(product, "stream source")
-    if not sources:
+    if not sources and not event_sources(product):
         raise DeclarationProblem(
             f"Product '{product.name}' has no stream.",
-            fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...).",
+            fix="Declare a source with cd.stream(...), cd.kafka(...), cd.folder(...) or cd.socket(...), or a topic of rows with cd.events(...).",
             where=str(product.where),
         )
     return sources

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from caudal.declarations.settings import Settings
 from caudal.engine.session import is_running
@@ -28,7 +28,9 @@ from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.progress import NoProgress, Progress
 from caudal.runtime.run_record import RunRecord
 from caudal.runtime.run_reporting import RunReporting
+from caudal.runtime.run_request import RunRequest
 from caudal.runtime.workspace import Workspace
+from caudal.stages.ingest.streams.tap import SourceUnavailable
 from caudal.storage.lease import lease
 from caudal.streaming.engine import StreamEngine
 from caudal.streaming.faults import translate_errors, translate_stream_error
@@ -37,11 +39,12 @@ from caudal.streaming.live import Live
 from caudal.streaming.live_scorer import LiveScorer, live_predictions
 from caudal.streaming.minute_log import StreamMinuteLog, minute_logs
 from caudal.streaming.monitoring import EVERY_S, StreamMonitors, Update, streamed_monitors
+from caudal.streaming.rows import RowStream, event_sources
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
 
 if TYPE_CHECKING:
     from caudal.declarations.monitor import Monitor
-    from caudal.report.documents import StreamDocument, StreamedTable, WatchedDocument
+    from caudal.report.documents import StreamDocument, StreamedTable, TopicDocument, WatchedDocument
 
 
 log = logging.getLogger(__name__)
@@ -58,6 +61,7 @@ def run_streams(
     *,
     train: Callable[[Path, Settings], None],
     watch: Callable[[Workspace, Monitor], Update] | None = None,
+    rows: Callable[[Workspace, threading.Event], RowStream] | None = None,
     seconds: float | None = None,
     once: bool = False,
     end: bool = False,
@@ -73,6 +77,7 @@ def run_streams(
     ----------
     train : trains and promotes a model of a folder's product on the captured samples; called when there are enough of them and no champion
     watch : returns the function that brings a monitor up to date; None: nothing is watched
+    rows : returns what brings the tables of topics of rows (``cd.events``) up to date; called where the product has some
     once : bool, True ends when all available messages have been read
     end : bool, True closes the windows that are still open: nothing more will arrive
     every_s : float, seconds between the beginnings of two micro-batches
@@ -88,8 +93,9 @@ def run_streams(
     StepFailed : a stream broke; its results are kept, and the same command goes on from there
     """
     home, file = open_home(settings), product_file(folder)
+    given_settings = with_data(settings, file)
     # Whatever engine the settings name: PySpark speaks one kind of session at a time, and streams need Java.
-    settings = replace(with_data(settings, file), engine="spark")
+    settings = replace(given_settings, engine="spark")
     with translate_errors(_LEDGER):
         ledger = home.ledger()
     with contextlib.closing(ledger):
@@ -125,7 +131,13 @@ def run_streams(
                 counts_before, since = {engine.source.name: dict(engine.checkpoint.counts) for engine in engines}, ws.record.clock()
                 began = time.monotonic()
                 until = None if seconds is None else began + seconds
-                threads = [Thread(engine, stop_requested, every_s, until, once) for engine in engines]
+                row_stream = None
+                if rows is not None and event_sources(product):
+                    one_session = on != "here" or bool(followers)
+                    row_stream = rows(_with_settings(ws, settings if one_session else given_settings), stop_requested)
+                    open_.callback(row_stream.close)
+                stepping: list[Stepping] = [*engines, *([row_stream] if row_stream is not None else [])]
+                threads = [Thread(steps, stop_requested, every_s, until, once) for steps in stepping]
                 for thread in (*followers, *threads, joiner, monitors):
                     thread.start()
                 for thread in threads:
@@ -136,8 +148,10 @@ def run_streams(
                         thread.raise_error()
                     end = end and all(thread.read_all for thread in threads)
                     for engine in engines:
-                        with translate_errors(f"the stream '{engine.source.name}'"):
+                        with translate_errors(engine.label):
                             engine.end() if end else engine.finish()
+                    if row_stream is not None:
+                        row_stream.finish()
                 finally:  # after the engines, so that the windows closed at the end are classified too
                     for follower in followers:
                         follower.stop()
@@ -149,7 +163,10 @@ def run_streams(
                 for engine in engines:
                     _note(ws.record, ws.tables, engine, counts_before[engine.source.name], since)
                 _all_sent(engines)
-            return stream_document(engines, followers, time.monotonic() - began, joiner.documents(), monitors.documents())
+            topics = row_stream.documents() if row_stream is not None else {}
+            return stream_document(
+                product.name, engines, followers, time.monotonic() - began, joiner.documents(), monitors.documents(), topics
+            )
 
 
 @contextlib.contextmanager
@@ -192,6 +209,21 @@ def _all_sent(engines: list[StreamEngine]) -> None:
         )
 
 
+class Stepping(Protocol):
+    """What is done by micro-batches."""
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+
+    @property
+    def unavailable(self) -> SourceUnavailable | None:
+        """Why nothing can be read at present."""
+
+    def step(self) -> bool:
+        """Perform a micro-batch and return whether it had messages."""
+
+
 class Thread(threading.Thread):
     """Runs a source's micro-batches, one after another; an error ends the other sources too.
 
@@ -200,11 +232,9 @@ class Thread(threading.Thread):
     read_all : bool, True if, at the end, all requested messages had been read: only then may windows be closed for good
     """
 
-    def __init__(
-        self, engine: StreamEngine, stop_requested: threading.Event, every_s: float, until: float | None, once: bool
-    ) -> None:
-        super().__init__(name=f"stream {engine.source.name}", daemon=True)
-        self._engine, self._stop_requested, self._every_s, self._until, self._once = engine, stop_requested, every_s, until, once
+    def __init__(self, steps: Stepping, stop_requested: threading.Event, every_s: float, until: float | None, once: bool) -> None:
+        super().__init__(name=steps.label, daemon=True)
+        self._steps, self._stop_requested, self._every_s, self._until, self._once = steps, stop_requested, every_s, until, once
         self._broke: BaseException | None = None
         self._away_since: float | None = None
         self.read_all = False
@@ -214,7 +244,7 @@ class Thread(threading.Thread):
         try:
             while not self._stop_requested.is_set() and (self._until is None or time.monotonic() < self._until):
                 began = time.monotonic()
-                had_messages = self._engine.step()
+                had_messages = self._steps.step()
                 if self._source_is_away():
                     self._stop_requested.wait(_AWAY_S)
                     continue
@@ -232,10 +262,10 @@ class Thread(threading.Thread):
 
     def _source_is_away(self) -> bool:
         """Return whether the source does not answer; the stream waits for it, but not forever."""
-        away = self._engine.tap.unavailable
+        away = self._steps.unavailable
         if away is None:
             if self._away_since is not None:
-                log.warning("The source of '%s' answers again.", self._engine.source.name)
+                log.warning("The source of %s answers again.", self._steps.label)
             self._away_since = None
             return False
         if self._away_since is None:
@@ -251,7 +281,7 @@ class Thread(threading.Thread):
             return
         if isinstance(self._broke, CaudalError):
             raise self._broke
-        raise translate_stream_error(self._broke, f"the stream '{self._engine.source.name}'") from self._broke
+        raise translate_stream_error(self._broke, self._steps.label) from self._broke
 
 
 def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer], feed: Feed, logs: list[StreamMinuteLog]) -> None:
@@ -266,8 +296,8 @@ def _connect_onlookers(engines: list[StreamEngine], followers: list[LiveScorer],
 
 
 def stream_document(
-    engines: list[StreamEngine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None,
-    monitors: dict[str, WatchedDocument] | None = None,
+    product: str, engines: list[StreamEngine], followers: list[LiveScorer], seconds: float, joins: dict[str, JsonObject] | None = None,
+    monitors: dict[str, WatchedDocument] | None = None, topics: dict[str, TopicDocument] | None = None,
 ) -> StreamDocument:  # fmt: skip
     """Return the streams' results, JSON-ready; counts are those since each stream's beginning."""
     sources: dict[str, dict[str, int | dict[str, StreamedTable]]] = {}
@@ -286,14 +316,22 @@ def stream_document(
             },
         }
     return {
-        "product": engines[0].product.name,
+        "product": product,
         "seconds": round(seconds, 3),
         "sources": sources,
         "outlets": {outbox.declared.name: outbox.document() for engine in engines for outbox in engine.outboxes},
         "joins": joins or {},
         "models": {follower.name_of_model: follower.document() for follower in followers},
         "monitors": monitors or {},
+        "topics": topics or {},
     }
+
+
+def _with_settings(ws: Workspace, settings: Settings) -> Workspace:
+    """Return a workspace of the same run with a session of its own."""
+    return Workspace.compose(
+        ws.product, ws.tables.home, settings, ws.record, request=RunRequest(trains=not ws.product.models), reporting=ws.reporting
+    )
 
 
 @contextlib.contextmanager

@@ -64,6 +64,10 @@ class Home:
         """Folder of a model's versions."""
         return self.path / "models" / product / model
 
+    def online(self, product: str) -> Path:
+        """Folder of the online views of a product's models, a file for each."""
+        return self.path / "online" / product
+
     def page(self, product: str, run_id: str) -> Path:
         """File of a run's page."""
         return self.path / "runs" / product / f"{run_id}.html"

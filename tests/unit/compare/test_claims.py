@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from caudal.compare.claims import pairs, ratio_interval, spread
+from caudal.compare.claims import compare_pairs, ratio_interval, spread
 
 
 def platform(name: str, times: list[float], state: str = "measured") -> dict[str, object]:
@@ -25,12 +25,12 @@ def platform(name: str, times: list[float], state: str = "measured") -> dict[str
     ],
 )
 def test_what_may_be_claimed(times: list[float], claim: str) -> None:
-    (pair,) = pairs([platform("a", times), platform("b", [10.0, 10.2, 9.9])])  # type: ignore[list-item]
+    (pair,) = compare_pairs([platform("a", times), platform("b", [10.0, 10.2, 9.9])])  # type: ignore[list-item]
     assert pair["claim"] == claim
 
 
 def test_only_what_was_measured_is_compared() -> None:
-    assert pairs([platform("a", [1.0]), platform("b", [], "failed"), platform("c", [], "refused")]) == []  # type: ignore[list-item]
+    assert compare_pairs([platform("a", [1.0]), platform("b", [], "failed"), platform("c", [], "refused")]) == []  # type: ignore[list-item]
 
 
 def test_the_interval_holds_the_true_ratio_as_often_as_it_says() -> None:

@@ -9,7 +9,8 @@ import jsonschema_rs
 import pytest
 from hypothesis import given, strategies as st
 
-from caudal.serve.inputs import Row, from_text, input_model, validate_row
+from caudal.serve.form_texts import from_text
+from caudal.serve.inputs import Row, input_model, validate_row
 from caudal.serve.signature import read_signature
 
 # Written out here, apart from the models of conftest.py: the gate needs no model.

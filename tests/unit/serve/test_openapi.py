@@ -17,10 +17,12 @@ def document_of(app: Any) -> dict[str, Any]:
 def test_the_document_is_openapi_3_1_and_names_each_input(served: Any, example: dict[str, Any]) -> None:
     document = document_of(served.app())
     assert document["openapi"].startswith("3.1")
-    row = document["components"]["schemas"]["taxi.duration.Inputs"]
+    row = document["components"]["schemas"]["taxi-duration-Inputs"]
     assert list(row["properties"]) == list(example)
     assert row["required"] == ["trip_distance_mi", "hour", "borough", "zone", "weekend"]
     assert row["additionalProperties"] is False
+    rows = document["components"]["schemas"]["taxi-duration-Rows"]
+    assert rows["items"] == {"$ref": "#/components/schemas/taxi-duration-Inputs"}, "a batch has rows of its own model"
     assert row["properties"]["borough"]["enum"] == ["Bronx", "Brooklyn", "Manhattan", "Queens", "Staten Island"]
     assert row["examples"] == [example]
     assert set(document["paths"]) == {

@@ -11,33 +11,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType, TimestampType
 
 from caudal.batch.lineage import lineage_document
 from caudal.batch.publish import Origin, Replace, adopt, day_of, publish
 from caudal.batch.step import StepResult, up_to_date
 from caudal.batch.steps.columns import other_columns
+from caudal.batch.steps.look_back import KnownLookBack, lookback_of
 from caudal.declarations.build_context import PUT_OFF, Fits, build_context, is_fit
 from caudal.declarations.days import shifted
 from caudal.declarations.node import Table
 from caudal.declarations.product import Product
-from caudal.declarations.zone import first_day_seen, in_zone
-from caudal.engine.capability import Capability
-from caudal.engine.protocol import require_capability
-from caudal.engine.reach import FrameInput, LookBack, reach
+from caudal.declarations.zone import first_day_seen
+from caudal.engine.reach import LookBack
 from caudal.engine.reader import record_reads
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest, loaded_of
 from caudal.graph.reads import Reads, Recorder
 from caudal.ledger.rows import StepDetail
 from caudal.runtime.manifest import reads_of
-from caudal.runtime.product_tables import ProductTables, mark_event_time
+from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.run_spark import RunSpark
 from caudal.runtime.table_frame import frame_of
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables import changes
-from caudal.tables.frames import empty_frame
 from caudal.tables.version_files import read_version_files, version_hashes, write_version_files
 
 if TYPE_CHECKING:
@@ -72,13 +69,14 @@ def work(ws: Workspace, table: Table) -> StepResult:
             return earlier_result
     before = read_version_files(tables.folder(table.name), tables.version(table.name)) if _same_code(tables, table, code) else {}
     fits: Fits = "anew" if request.trains else "keep"
+    known = KnownLookBack.of(tables, table, code)
     with build_context(before, "keep"):  # the function may be called to find its lookback
         if refit:
             extent = Extent(why="whole table: what it fits is fitted anew")
         elif table.name in request.tables_again:
             extent = Extent(why="whole table: it was to be made again")
         else:
-            extent = extent_of(tables, ws.spark, request.days_again, table, code, inputs)
+            extent = extent_of(tables, ws.spark, request.days_again, table, code, inputs, known)
     if request.trains and any(map(is_fit, before)) and _partial(extent):
         extent = Extent(why="whole table: it is fitted to all of its rows")  # two fits must not meet in one table
     if extent.days is not None and not extent.days:
@@ -102,7 +100,7 @@ def work(ws: Workspace, table: Table) -> StepResult:
             frame = _rows_of_days(frame, table, extent.days, ws.product.tz)
         origin = Origin(
             step, code, digest(code, inputs), inputs, fresh=tuple(sorted(extent.segments or ())),
-            rows_read=_rows_read(tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {},
+            rows_read=_rows_read(tables, table, extent), version_files=write_version_files(folder, context.kept), reads=reads.document() if reads else {}, look_back=known.document(code),
         )  # fmt: skip
         detail: StepDetail = {
             "note": extent.why,
@@ -199,8 +197,9 @@ def input_versions(tables: ProductTables, table: Table) -> dict[str, int]:
 
 
 def extent_of(
-    tables: ProductTables, run_spark: RunSpark, days_again: frozenset[str], table: Table, code: str, inputs: Mapping[str, int]
-) -> Extent:
+    tables: ProductTables, run_spark: RunSpark, days_again: frozenset[str], table: Table, code: str, inputs: Mapping[str, int],
+    known: KnownLookBack | None = None,
+) -> Extent:  # fmt: skip
     """Return the days to build: those whose inputs changed since the last version, and those that look back on them."""
     number = tables.version(table.name)
     if table.by_file:
@@ -221,7 +220,7 @@ def extent_of(
                 continue
             return Extent(why=f"whole table: '{name}' changed")
         changed |= changes.changed_days(tables.folder(name), old_inputs[name], version)
-    return extent_of_changes(tables, run_spark, table, changed)
+    return extent_of_changes(tables, run_spark, table, changed, known)
 
 
 def _by_file(tables: ProductTables, table: Table, code: str, inputs: Mapping[str, int]) -> Extent:
@@ -260,9 +259,11 @@ def days_to_build_again(tables: ProductTables, days_again: frozenset[str], table
     return {day for day in days_again if day in published_days or _inputs_have_day(tables, table, day)}
 
 
-def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None]) -> Extent:
+def extent_of_changes(
+    tables: ProductTables, run_spark: RunSpark, table: Table, changed: set[str | None], known: KnownLookBack | None = None
+) -> Extent:
     """Return the days to build when these days of the inputs have changed: the same days, and those that look back on them."""
-    reach = lookback_of(tables, run_spark, table) if changed else LookBack()
+    reach = lookback_of(tables, run_spark, table, known) if changed else LookBack()
     if math.isinf(reach.seconds):
         return Extent(why=f"whole table: {_why_whole(reach)}", unbounded=bool(reach.unbounded))
     tz = tables.product.tz
@@ -270,12 +271,6 @@ def extent_of_changes(tables: ProductTables, run_spark: RunSpark, table: Table, 
     days = {day for day in days if day in changed or _inputs_have_day(tables, table, day)}
     read_days = {dependent_day for day in days for dependent_day in _days_looked_back_on(day, reach.seconds, tz)}
     return Extent(days, read_days, f"{len(days)} day{'' if len(days) == 1 else 's'}")
-
-
-def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
-    """Return how far a table looks back: the declared lookback or that of its function, whichever is longer."""
-    own_reach = _lookback_of_function(tables, run_spark, table)
-    return own_reach if own_reach.seconds >= table.lookback_s else LookBack(table.lookback_s)
 
 
 def _why_whole(reach: LookBack) -> str:
@@ -308,31 +303,6 @@ def _days_looked_back_on(day: str | None, back_s: float, tz: str) -> Iterator[st
 
 def _days_of(product: Product, name: str, extent: Extent) -> set[str | None] | None:
     return extent.read_days if product.nodes[name].partition else None
-
-
-def _lookback_of_function(tables: ProductTables, run_spark: RunSpark, table: Table) -> LookBack:
-    """Return how far a function or query looks back, by Spark's plan of it for empty frames."""
-    if table.function is None and table.sql is None:
-        return LookBack()
-    if (
-        table.sql is not None and run_spark.engine is not run_spark.engines[-1]
-    ):  # Spark makes some days; another engine, which cannot tell, all
-        require_capability(run_spark.engine, Capability.ANALYSED_PLAN, f"How far back the query of table '{table.name}' looks")
-    frames, inputs = {}, {}
-    for name in table.inputs:
-        fields = [
-            field
-            for field in StructType.fromJson(dict(delta.read_version(tables.folder(name)).schema)).fields
-            if field.name != delta.DAY
-        ]
-        node = tables.product.nodes[name]
-        frames[name] = mark_event_time(empty_frame(run_spark.session, StructType(fields)), node).alias(name)
-        kinds = {field.name: field.dataType for field in fields}
-        time = node.event_time if node.partition else None
-        inputs[name] = FrameInput(tuple(kinds), time, time is not None and isinstance(kinds.get(time), TimestampType))
-    frame = frame_of(tables.product, run_spark.session, table, frames)
-    with in_zone(tables.product.tz):
-        return reach(frame, inputs, declared=table.lookback_s > 0)
 
 
 def _rows_of_days(frame: DataFrame, table: Table, days: set[str | None], tz: str) -> DataFrame:

@@ -124,7 +124,7 @@ def _publish(
     table = pa.Table.from_pandas(predictions, preserve_index=False)
     partitioned = features.partition is not None
     folder = tables.folder(prediction.name)
-    stage = folder / f"part-{record.run_id}-predict-{prediction.name}"
+    stage = folder / record.stage(f"predict:{prediction.name}")
     _write(table, stage, features, tables.product.tz if partitioned else None)
     files = delta.staged(folder, stage)
     result = StepResult(

@@ -13,6 +13,7 @@ from caudal.batch.steps.own_fit import ByOwnFit, Champion, champion_by_own_fit, 
 from caudal.declarations.build_context import fit_label
 from caudal.declarations.model import Model
 from caudal.declarations.node import Features
+from caudal.declarations.product import Product
 from caudal.errors import CaudalError, NotThere
 from caudal.graph.check_holdouts import problems_of_fits
 from caudal.graph.fingerprint import code_of
@@ -57,7 +58,6 @@ def work(ws: Workspace, model: Model) -> StepResult:
     ):
         raise problem
     warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
-    serving = product.servings.get(model.name)
     frame = arrow(published).to_pandas()
     counting = None if audit is None else Counting.of(audit, model, frame)
     trained = train(
@@ -66,7 +66,7 @@ def work(ws: Workspace, model: Model) -> StepResult:
         frame,
         champion=_champion(ws, model, features),
         spark=lambda: ws.spark.session,
-        fields=serving.fields if serving else None,
+        fields=_fields(product, model, features, published),
         held_out=arrow(held_out).to_pandas() if held_out is not None else None,
         examine=counting.count if counting is not None else None,
         progress=ws.reporting.progress.awaited,
@@ -88,6 +88,18 @@ def work(ws: Workspace, model: Model) -> StepResult:
     return StepResult(
         fingerprint=fingerprint, inputs=inputs, output_version=registered.version, rows_read=published.rows, detail=detail
     )
+
+
+def _fields(
+    product: Product, model: Model, features: Features, published: delta.Version
+) -> Mapping[str, Mapping[str, object]] | None:
+    """Return what a product declares of a model's inputs; what it declares of keys and times that are looked up by is not of the model."""
+    serving = product.servings.get(model.name)
+    if serving is None or model.name not in product.lookups:
+        return serving.fields if serving else None
+    columns = {field["name"] for field in published.schema["fields"]}
+    asked = columns.intersection(features.not_inputs)
+    return {name: declared for name, declared in serving.fields.items() if name not in asked}
 
 
 def _holdout_document(figures: Mapping[str, Any] | None) -> HoldoutDocument | None:

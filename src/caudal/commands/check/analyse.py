@@ -20,6 +20,7 @@ from caudal.engine.choice import analysing_engines
 from caudal.errors import CaudalError, DeclarationProblem, nearest
 from caudal.graph.build import build
 from caudal.graph.check_holdouts import problems_of_column_types, problems_of_fits
+from caudal.graph.check_lookups import problems_of_lookup_columns
 from caudal.graph.check_monitors import problems_of_monitor_columns
 from caudal.graph.registered import kind_of
 from caudal.stages.enforce.declared import DeclaredExpectation
@@ -49,6 +50,7 @@ def analyse(
     verdicts = NodeVerdicts(product, files or {}, settings.spark, [settings.engine, *(engine.title for engine in engines)])
     columns: dict[str, Columns] = {}
     fits: dict[str, tuple[str, ...]] = {}
+    origins: dict[str, Mapping[str, Sequence[str]]] = {}
     problems: list[CaudalError] = []
     unknown: list[str] = []
     for name in [name for name in build(product).order() if name in product.nodes]:
@@ -74,7 +76,7 @@ def analyse(
         problems += missing
         if missing and name not in product.sources:
             continue
-        columns[name], fits[name] = result.columns, result.fits
+        columns[name], fits[name], origins[name] = result.columns, result.fits, result.origins
         problems += analysis.foresight
         # What Sail has left open is said by each check.
         if (
@@ -97,6 +99,7 @@ def analyse(
     problems += _expectation_problems(product, columns)
     problems += _missing_governed_columns(product, names)
     problems += problems_of_monitor_columns(product, names)
+    problems += problems_of_lookup_columns(product, names, origins)
     if unknown:
         note(
             f"The columns of {', '.join(unknown)} are known when data arrive; what reads {'it' if len(unknown) == 1 else 'them'} was not analysed."

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from caudal.commands.check.headers import Note, is_declared
+from caudal.commands.check.stream_executors import refusals_on_spark
 from caudal.commands.check.verdict import keep, kept_remarks, key_of
 from caudal.declarations.connection import Files
 from caudal.declarations.product import Product
@@ -45,7 +46,7 @@ def check_product(folder: Path, settings: Settings, *, static: bool = False, not
             note(remark)
         return []
     engines(settings.engine, master=settings.master, conf=settings.spark)[0].start_ahead(settings.cores)
-    remarks: list[str] = []
+    remarks: list[str] = [*refusals_on_spark(product)]
     needs_spark: list[str] = []
     for remark in _engine_remarks(product, settings):
         (remarks if has_spark() or settings.engine != "auto" else needs_spark).append(remark)

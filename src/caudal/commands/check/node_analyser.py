@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
@@ -22,6 +23,7 @@ from caudal.declarations.settings import Settings
 from caudal.engine.classic import CLASSIC
 from caudal.engine.exact import common_magnitudes
 from caudal.engine.marks import marked_schema
+from caudal.engine.origins import FeatureOrigins, collected_origins, fields_found_by, unmarked
 from caudal.engine.protocol import unequal_rows
 from caudal.engine.reader import record_reads
 from caudal.errors import CaudalError, DeclarationProblem
@@ -123,19 +125,25 @@ class NodeAnalyser:
     def table(self, table: Table, columns: Mapping[str, Columns]) -> Analysis:
         """Return the columns that a table's function or query gives for empty frames, what it fits, and whether its features see the future."""
         analysis = Analysis()
-        with build_context() as context, common_magnitudes():  # smaller plans with the same columns; no sums are computed
+        features = self.product.feature_tables.get(table.name)
+        collecting = nullcontext(FeatureOrigins()) if features is None else collected_origins()
+        # Common magnitudes: smaller plans with the same columns; no sums are computed.
+        with build_context() as context, common_magnitudes(), collecting as origins:
             frames = self._frames(table, columns)
             frame = self._record_reads(analysis.reads, frame_of, self.product, self._spark, table, frames)
             try:
                 frame.schema  # noqa: B018 — Sail analyses a frame when its columns are asked for
             except PySparkException as error:
                 raise translate_table_error(error, table) from error
-            schema = marked_schema(frame).jsonValue()
-        analysis.verdict = NodeVerdict(schema, fits=tuple(sorted(context.fit_names)))
+            marked = marked_schema(frame)
+        found = {name: [*fields_found_by(origin)] for name, origin in origins.of(marked).items()}
+        schema = marked.jsonValue()
+        for column in schema["fields"]:
+            column["metadata"] = unmarked(column["metadata"])
+        analysis.verdict = NodeVerdict(schema, fits=tuple(sorted(context.fit_names)), origins=found)
         if not self.is_spark:
             _, parts = self.engine.prepared(frame, own=list(frames.values()))
             analysis.unequal = unequal_rows(self.engine, parts) if parts else None
-        features = self.product.feature_tables.get(table.name)
         # Not tested: features of images, for random bytes are no images, and features without as_of, which have no time.
         if features is None or not features.as_of or comes_from_images(self.product, table.name):
             return analysis

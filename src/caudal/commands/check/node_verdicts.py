@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +40,14 @@ class NodeVerdict:
     file : str, optional, the name of the file that the columns of a source were read from
     fits : the names of the objects that the node's function fits to rows
     remarks : sentences for the user, such as the engine that has to do the node's step
+    origins : by column of features whose values a server can find, the time and the keys by which it does
     """
 
     columns: Columns
     file: str | None = None
     fits: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    origins: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class NodeVerdicts:
@@ -88,7 +90,9 @@ class NodeVerdicts:
             if reads.unseen or reads.current() != reads:
                 return None
             file.touch()
-            return NodeVerdict(document["columns"], document["file"], tuple(document["fits"]), tuple(document["remarks"]))
+            return NodeVerdict(
+                document["columns"], document["file"], tuple(document["fits"]), tuple(document["remarks"]), document["origins"]
+            )
         except (OSError, ValueError, KeyError, TypeError):  # missing, or written by another version
             return None
 
@@ -100,7 +104,7 @@ class NodeVerdicts:
         if all_reads.unseen:
             return
         document = {
-            "columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "remarks": verdict.remarks, "reads": all_reads.document(),
+            "columns": verdict.columns, "file": verdict.file, "fits": verdict.fits, "remarks": verdict.remarks, "origins": dict(verdict.origins), "reads": all_reads.document(),
         }  # fmt: skip
         with contextlib.suppress(OSError):  # a cache that cannot be written makes the next check slow, not wrong
             folder = _folder()

@@ -44,7 +44,8 @@ def key_of(product: Product, files: Mapping[str, object], settings: Settings) ->
         for declaration in group.values()
     ]
     other_parts = [
-        describe(part) for part in (product.servings, product.predictions, product.subjects, product.retentions, product.tz)
+        describe(part)
+        for part in (product.servings, product.lookups, product.predictions, product.subjects, product.retentions, product.tz)
     ]
     descriptions = {table: sorted(columns) for table, columns in product.abouts.items()}
     known_times = {name: dict(getattr(node, "known", {})) for name, node in product.nodes.items()}

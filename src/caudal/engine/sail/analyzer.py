@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyspark.sql.connect.proto as pb
@@ -32,6 +35,24 @@ if TYPE_CHECKING:
     from pyspark.sql.connect.client import SparkConnectClient
 
 Variables = Mapping[str, DataType]
+_KEPT, _LARGEST_BYTES = 4096, 1 << 16  # answers that are kept, and the size of a relation whose answer is
+_ANSWERS: OrderedDict[tuple[object, ...], StructType] = OrderedDict()
+_PLAN_ID = re.compile(r"\bplan_id: \d+")
+_OUTSIDE = re.compile(r"^\s*(read|sql|catalog|with_relations|cached_remote_relation|extension) \{", re.MULTILINE)
+
+
+def known_as(relation: pb.Relation) -> str | None:
+    """Return a relation as text with its plans numbered in order, equal for equal plans; None where its columns depend on what lies outside of it.
+
+    Outside lie files, tables and views, and queries in SQL, which may name some.
+    """
+    if relation.ByteSize() > _LARGEST_BYTES:
+        return None
+    text = str(relation)
+    if _OUTSIDE.search(text):
+        return None
+    numbers: dict[str, str] = {}
+    return _PLAN_ID.sub(lambda found: numbers.setdefault(found[0], f"plan_id: #{len(numbers)}"), text)
 
 
 @dataclass
@@ -41,10 +62,29 @@ class Analyzer:
     client: SparkConnectClient
 
     def schema(self, relation: pb.Relation) -> StructType:
-        """Return the columns of a relation; Sail's error if there are none."""
+        """Return the columns of a relation; Sail's error if there are none.
+
+        What was answered for the same relation before, in this session with its present settings, is not asked again: the plans of a table that is
+        built again and again differ in the files that they read, and what is asked stands on empty relations with their columns.
+        """
+        text = known_as(relation)
+        key = None if text is None else (self.client._session_id, self._settings, text)
+        if key is not None and key in _ANSWERS:
+            _ANSWERS.move_to_end(key)
+            return _ANSWERS[key]
         answer: Any = self.client._analyze(method="schema", plan=pb.Plan(root=relation))
         schema: StructType = answer.schema
+        if key is not None:
+            _ANSWERS[key] = schema
+            if len(_ANSWERS) > _KEPT:
+                _ANSWERS.popitem(last=False)
         return schema
+
+    @cached_property
+    def _settings(self) -> tuple[tuple[str, str | None], ...]:
+        """The session's settings, on some of which types depend."""
+        operation = pb.ConfigRequest.Operation(get_all=pb.ConfigRequest.GetAll())
+        return tuple(sorted(self.client.config(operation).pairs))
 
     def types(self, make: Any, messages: Sequence[Any]) -> list[DataType | None]:
         """Return the types of expressions, None where Sail cannot tell; ``make`` returns the relation that selects them."""

@@ -101,6 +101,7 @@ class StepDetail(_Span, total=False):
     waiting: list[str]
     notes: list[str]
     read_days: list[str] | None
+    micro_batches: int  # of a stream that this row adds up
     messages: int
     samples: int
     unreadable_messages: int

@@ -113,6 +113,7 @@ from caudal.report.documents.streams import (
     StreamDocument,
     StreamedTable,
     TableParity,
+    TopicDocument,
     WatchedDocument,
 )
 from caudal.report.documents.tables import ExportDocument, QuarantineCount, QuarantinedRow
@@ -211,6 +212,7 @@ __all__ = [
     "TableParity",
     "TableStatus",
     "TimesDocument",
+    "TopicDocument",
     "TraceDocument",
     "UpLine",
     "UpStatus",

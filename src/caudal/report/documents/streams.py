@@ -57,6 +57,15 @@ class WatchedDocument(TypedDict):
     trouble: str | None
 
 
+class TopicDocument(TypedDict):
+    """A topic whose messages are rows; counts are those since the stream began."""
+
+    topic: str
+    micro_batches: int
+    rows: int
+    set_aside: int
+
+
 class StreamDocument(TypedDict):
     """``caudal stream``; a source has ``batches``, its ``tables`` and the counts of its kind."""
 
@@ -67,6 +76,7 @@ class StreamDocument(TypedDict):
     joins: dict[str, JsonObject]
     models: dict[str, FollowerDocument]
     monitors: dict[str, WatchedDocument]
+    topics: dict[str, TopicDocument]
 
 
 class ParityExample(TypedDict):

@@ -35,6 +35,10 @@ def streams(document: Mapping[str, Any]) -> str:
                 f"    {table}: {figures['readings']:,} readings, {figures['late']:,} samples late, {figures['duplicates']:,} came again, "
                 f"{plural(figures['open_windows'], 'window')} open"
             )
+    for name, topic in document.get("topics", {}).items():
+        aside = f", {topic['set_aside']:,} set aside: caudal quarantine show {name}" if topic["set_aside"] else ""
+        count = plural(topic["micro_batches"], "micro-batch", "micro-batches")
+        lines.append(f"  {name}: {plural(topic['rows'], 'row')} of topic {topic['topic']} in {count}{aside}")
     for name, outlet in document.get("outlets", {}).items():
         lines.append(f"  {name}: {outlet['sent']:,} rows of {outlet['of']} sent to {outlet['to']}, {outlet['delivery']}")
         if outlet["lost"]:

@@ -13,6 +13,7 @@ from caudal.declarations.duration import seconds
 from caudal.engine import marks
 from caudal.engine.marks import KNOWN, quoted
 from caudal.engine.moments import micros, to_micros
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
@@ -91,7 +92,25 @@ def as_of_join(
         for field in marks.marked_schema(left).fields
     ]
     right_schema = marks.marked_schema(right)
-    columns += [F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right_schema[name])) for name in added]
+
+    def timeline() -> Timeline | None:
+        local = is_wall_time(right, right_column)
+        if local is None:
+            return None
+
+        def rows() -> DataFrame:
+            newest_first = Window.partitionBy(*(F.col(quoted(name)) for name in group), time).orderBy(F.desc("__tie"))
+            tied = right.withColumn(time, micros(right, right_column, caller)).withColumn("__tie", _tie_order(right, added))
+            chosen = tied.withColumn("__place", F.row_number().over(newest_first)).where("__place = 1")
+            return timeline_rows(chosen, group, F.col(time), [F.col(quoted(name)) for name in added], local)
+
+        valid_us = None if tolerance is None else to_micros(seconds(tolerance))
+        return Timeline(tuple(group), left_column, local, tuple(added), valid_us, rows)
+
+    found_values = [
+        (name, F.col(f"__found.{quoted(name)}").alias(name, metadata=_without_marks(right_schema[name]))) for name in added
+    ]
+    columns += [value.alias(name) for name, value in from_timeline(found_values, timeline).items()]
     return joined.where(F.col("__asks") == 1).select(*columns)
 
 

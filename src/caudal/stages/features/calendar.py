@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.types import TimestampType
 
+from caudal.declarations.online import CalendarPart
 from caudal.declarations.zone import zone
 from caudal.engine import marks
 from caudal.engine.marks import quoted
 from caudal.engine.moments import micros
+from caudal.engine.origins import from_part
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.features.registered import feature
 
@@ -63,7 +65,8 @@ def calendar(
             raise DeclarationProblem(
                 f"calendar has no part '{part}'.", nearest=nearest(part, PARTS), fix=f"There are {', '.join(PARTS)}.", part=part
             )
-        added[f"{column}_{part}"] = PARTS[part](moment)
+        name = f"{column}_{part}"
+        added[name] = from_part(PARTS[part](moment), name, CalendarPart(column, part, tz))
     return frame.withColumns(added)
 
 

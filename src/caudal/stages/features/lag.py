@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window, functions as F
@@ -10,15 +11,16 @@ from pyspark.sql import Window, functions as F
 from caudal.declarations.duration import seconds, text
 from caudal.declarations.zone import DAY_S
 from caudal.engine import marks
-from caudal.engine.clock import faces, time_axis
+from caudal.engine.clock import faces, is_elapsed, time_axis
 from caudal.engine.marks import quoted
-from caudal.engine.moments import to_micros
+from caudal.engine.moments import micros, to_micros
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem
 from caudal.stages.features.registered import feature
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 Steps = int | str
 
@@ -85,10 +87,31 @@ def lag(
             earlier = F.min_by(quoted(column), F.col(instant)).over(window) if name in days else F.last(quoted(column)).over(window)
             value = F.when(clash, duplicate.cast(kind)).otherwise(earlier)
             added[f"{column}_lag_{name}"] = F.when(F.col(instant).isNotNull(), value)
+    marked_columns: dict[str, Column] = {}
+    for name, length_s in lengths.items():
+        of_length = [(f"{column}_lag_{name}", added[f"{column}_lag_{name}"]) for column in names]
+        counts_days = name in days or not is_elapsed(frame, [time], grid_s)
+        rows = None if counts_days else partial(_timeline, frame, key_columns, time, names, name, length_s)
+        marked_columns |= dict(of_length) if rows is None else from_timeline(of_length, rows)
     with_axes = frame.withColumn(instant, time_axis(frame, [time], caller, grid_s)[0])
     if wall is not None and days:
         with_axes = with_axes.withColumn(face, wall)
-    return with_axes.withColumns(added).drop(instant, face)
+    return with_axes.withColumns(marked_columns).drop(instant, face)
+
+
+def _timeline(
+    frame: DataFrame, keys: Sequence[str], time: str, columns: Sequence[str], name: str, length_s: float
+) -> Timeline | None:
+    """Return the timeline of a lag: a row's values hold at the time that lies so long after it, and at no other."""
+    local = is_wall_time(frame, time)
+    if local is None:
+        return None
+
+    def rows() -> DataFrame:
+        at = micros(frame, time, "lag") + to_micros(length_s)
+        return timeline_rows(frame, keys, at, [F.col(quoted(column)) for column in columns], local)
+
+    return Timeline(tuple(keys), time, local, tuple(f"{column}_lag_{name}" for column in columns), 0, rows)
 
 
 def _lengths(frame: DataFrame, time: str, steps: Sequence[Steps], step: str | float | None) -> dict[str, float]:

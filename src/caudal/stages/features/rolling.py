@@ -10,10 +10,11 @@ from pyspark.sql.types import BooleanType, NumericType
 
 from caudal.declarations.duration import seconds
 from caudal.engine import marks
-from caudal.engine.clock import time_axis
+from caudal.engine.clock import is_elapsed, time_axis
 from caudal.engine.exact import addends, finite, mean, sorted_std, total
 from caudal.engine.marks import quoted
 from caudal.engine.moments import to_micros
+from caudal.engine.origins import Timeline, from_timeline, is_wall_time, timeline_rows
 from caudal.engine.reach import looks_back
 from caudal.errors import DeclarationProblem, nearest
 from caudal.stages.features.registered import feature
@@ -113,8 +114,28 @@ def rolling(
             running |= sums
         added[name or f"{value_column}_{stat}_{marks.duration_name(window)}"] = F.when(F.col(at).isNotNull(), result)
     with_time = frame.withColumn(at, time_axis(frame, [time], caller)[0])
+
+    def timeline() -> Timeline | None:
+        local = is_wall_time(frame, time)
+        if local is None or not is_elapsed(frame, [time]):
+            return None
+
+        def rows() -> DataFrame:
+            # A value counts from its time on, or after it, until the window's length has passed: then each time the statistic is asked for.
+            known = with_time.where(F.col(at).isNotNull())
+            change = F.col(at) + (1 if closed == "left" else 0)
+            moments = F.explode(F.array(change, change + length)).alias(at)
+            given = [F.col(quoted(name)) for name in dict.fromkeys((*key_columns, *columns))]
+            nothing = [F.lit(None).cast(frame.schema[name].dataType).alias(name) for name in columns if name not in key_columns]
+            questions = known.select(*(F.col(quoted(key)) for key in key_columns), *nothing, moments, F.lit(True).alias("__asks"))
+            asked = known.select(*given, at, F.lit(False).alias("__asks")).unionByName(questions.distinct())
+            answered = (asked.withColumns(running) if running else asked).withColumns(added).where("__asks")
+            return timeline_rows(answered, key_columns, F.col(at), [F.col(quoted(name)) for name in added], local)
+
+        return Timeline(tuple(key_columns), time, local, tuple(added), None, rows)
+
     summed = with_time.withColumns(running) if running else with_time  # a client of Connect refuses to add nothing
-    return summed.withColumns(added).drop(at, *running)
+    return summed.withColumns(from_timeline(list(added.items()), timeline)).drop(at, *running)
 
 
 def _scan(value: Column, stat: str, window: WindowSpec) -> Column:

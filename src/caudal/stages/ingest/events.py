@@ -7,9 +7,10 @@ lands nothing, or all that it notes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from caudal.stages.ingest.web import Client
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
-__all__ = ["events", "fetch"]
+__all__ = ["EventReader", "events", "fetch", "kept_open"]
 
 FILE_BYTES = 64 << 20
 _ANEW = "Raise epoch= of cd.events, and the source is what the topic holds now; what was landed before is kept in the lake."
@@ -39,56 +40,118 @@ def fetch(
 ) -> list[Arrival]:
     """Return files of the messages that have come since the last landing, up to those that are there now."""
     assert isinstance(connection, Events)
-    folder = f"kafka:{connection.topic}/{_declaration_key(connection)}"
-    noted = _newest_notes(folder, landed)
-    topic = Kafka(connection.topic, (), servers=connection.servers, options=connection.client)
+    kept = next((reader for reader in _KEPT if reader.connection == connection), None)
+    with contextlib.nullcontext(kept) if kept is not None else closing(EventReader(connection)) as reader:
+        return reader.arrivals(landed, scratch, int(clock() * 1e9))
+
+
+class EventReader:
+    """Reads a topic's messages, again and again by the same connection to its brokers.
+
+    Parameters
+    ----------
+    connection : the topic
+    """
+
+    def __init__(self, connection: Events) -> None:
+        self.connection = connection
+        self._folder = f"kafka:{connection.topic}/{_declaration_key(connection)}"
+        self._schemas = _Schemas(connection.registry)
+        self._tap: KafkaTap | None = None
+        self._looked_at: tuple[Offsets | None, Offsets] | None = None  # what was landed, and up to where nothing followed
+
+    def close(self) -> None:
+        """Leave the brokers; the next use connects again, and sees partitions that were added."""
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.close()
+
+    def has_messages(self, landed: Mapping[str, KnownFile]) -> bool:
+        """Return whether the topic holds what was not landed; also where its messages are gone, which `arrivals` tells.
+
+        Raises
+        ------
+        SourceUnavailable : the brokers do not answer
+        """
+        noted = _newest_notes(self._folder, landed)
+        start: Offsets | None = None if noted is None else tuple(noted["offsets"])
+        if self._looked_at is not None and self._looked_at[0] == start:
+            start = self._looked_at[1]
+        try:
+            first, last = _ends(self._open(), start, 1 << 62)
+        except EnvironmentProblem as problem:
+            if "offset" in problem.facts:
+                return True
+            raise
+        return first != last
+
+    def arrivals(self, landed: Mapping[str, KnownFile], scratch: Path, at_ns: int) -> list[Arrival]:
+        """Return files of the messages beyond those that were landed, up to those that are there now."""
+        noted = _newest_notes(self._folder, landed)
+        topic = self.connection.topic
+        try:
+            return self._read(self._open(), noted, scratch, at_ns)
+        except EnvironmentProblem as problem:
+            fix = (
+                f"Messages were deleted before they were landed: retain them longer. {_ANEW}"
+                if "offset" in problem.facts
+                else problem.fix
+            )
+            is_away = isinstance(problem, SourceUnavailable)
+            raise SourceProblem(problem.what, fix=fix, topic=topic, transient=is_away) from None
+
+    def _open(self) -> KafkaTap:
+        if self._tap is None:
+            self._tap = KafkaTap(Kafka(self.connection.topic, (), servers=self.connection.servers, options=self.connection.client))
+        return self._tap
+
+    def _read(self, tap: KafkaTap, noted: Mapping[str, Any] | None, scratch: Path, at_ns: int) -> list[Arrival]:
+        connection = self.connection
+        noted_offsets: Offsets | None = None if noted is None else tuple(noted["offsets"])
+        start, identity = noted_offsets, _identity(tap)
+        if noted is not None and identity and noted["topic"] and noted["topic"] != identity:
+            raise SourceProblem(
+                f"Kafka's topic '{connection.topic}' was deleted and made anew since its messages were landed.",
+                fix=_ANEW,
+                topic=connection.topic,
+            )
+        if start is None and connection.since is not None:
+            start = tap.offsets_since(int(connection.since.timestamp() * 1000))
+        start, last = _ends(tap, start, 1 << 62)
+        arrivals: list[Arrival] = []
+        first = start
+        while first != last:
+            part = scratch / "messages.part"
+            end, lines = _write(part, connection, tap, first, last, self._schemas)
+            if not lines:  # only tombstones, or markers of transactions
+                part.unlink()
+                break
+            path = part.replace(scratch / f"{sum(first):015d}-{sum(end):015d}.ndjson")
+            notes = json.dumps({"offsets": end, "topic": identity})
+            arrivals.append(Arrival(f"{self._folder}/{path.name}", path, path.stat().st_size, at_ns, notes))
+            first = end
+        if _identity(tap) != identity:
+            raise SourceProblem(
+                f"Kafka's topic '{connection.topic}' was deleted and made anew while its messages were read; none of them is landed.",
+                topic=connection.topic,
+                transient=True,
+            )
+        self._looked_at = (noted_offsets if not arrivals else first, last)
+        return arrivals
+
+
+_KEPT: list[EventReader] = []
+
+
+@contextlib.contextmanager
+def kept_open(reader: EventReader) -> Iterator[EventReader]:
+    """Let `fetch` read by this reader within the block, so that each look does not connect anew."""
+    _KEPT.append(reader)
     try:
-        with closing(KafkaTap(topic)) as tap:
-            return _fetch(connection, tap, folder, noted, scratch, int(clock() * 1e9))
-    except EnvironmentProblem as problem:
-        fix = (
-            f"Messages were deleted before they were landed: retain them longer. {_ANEW}"
-            if "offset" in problem.facts
-            else problem.fix
-        )
-        is_away = isinstance(problem, SourceUnavailable)
-        raise SourceProblem(problem.what, fix=fix, topic=connection.topic, transient=is_away) from None
-
-
-def _fetch(
-    connection: Events, tap: KafkaTap, folder: str, noted: Mapping[str, Any] | None, scratch: Path, at_ns: int
-) -> list[Arrival]:
-    start: Offsets | None = None if noted is None else tuple(noted["offsets"])
-    identity = _identity(tap)
-    if noted is not None and identity and noted["topic"] and noted["topic"] != identity:
-        raise SourceProblem(
-            f"Kafka's topic '{connection.topic}' was deleted and made anew since its messages were landed.",
-            fix=_ANEW,
-            topic=connection.topic,
-        )
-    if start is None and connection.since is not None:
-        start = tap.offsets_since(int(connection.since.timestamp() * 1000))
-    start, last = _ends(tap, start, 1 << 62)
-    arrivals: list[Arrival] = []
-    schemas = _Schemas(connection.registry)
-    first = start
-    while first != last:
-        part = scratch / "messages.part"
-        end, lines = _write(part, connection, tap, first, last, schemas)
-        if not lines:  # only tombstones, or markers of transactions
-            part.unlink()
-            break
-        path = part.replace(scratch / f"{sum(first):015d}-{sum(end):015d}.ndjson")
-        notes = json.dumps({"offsets": end, "topic": identity})
-        arrivals.append(Arrival(f"{folder}/{path.name}", path, path.stat().st_size, at_ns, notes))
-        first = end
-    if _identity(tap) != identity:
-        raise SourceProblem(
-            f"Kafka's topic '{connection.topic}' was deleted and made anew while its messages were read; none of them is landed.",
-            topic=connection.topic,
-            transient=True,
-        )
-    return arrivals
+        yield reader
+    finally:
+        _KEPT.remove(reader)
+        reader.close()
 
 
 def _identity(tap: KafkaTap) -> list[str]:

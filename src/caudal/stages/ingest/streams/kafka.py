@@ -180,8 +180,9 @@ class KafkaTap(Tap):
         self._go_to(start)
         messages_by_partition = {number: self._ahead.get(number, []) for number in range(len(start))}
         idle, waited = 0, 0.05
-        while any(self._at[number] < high for number, (_, high) in spans.items()):
-            messages = self._consumer.consume(10_000, timeout=waited)
+        # Not more than are wanted: the consumer would wait for further ones until its time is over.
+        while wanted := sum(max(high - self._at[number], 0) for number, (_, high) in spans.items()):
+            messages = self._consumer.consume(min(wanted, 10_000), timeout=waited)
             idle = 0 if messages else idle + 1
             for message in messages:
                 partition, offset = int(message.partition() or 0), int(message.offset() or 0)
