@@ -11,7 +11,6 @@ import typer
 from caudal.cli.app import (
     DataOption,
     EngineOption,
-    Folder,
     HomeOption,
     JsonOption,
     LakeOption,
@@ -93,8 +92,8 @@ def measures_command(log: Annotated[Path, typer.Argument(help="An event log of S
 
 
 @app.command("compare")
-def compare_command(folder: Folder,
-                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT.", show_default=False)],
+def compare_command(folder: Annotated[Path, typer.Argument(help="The product's folder; or the comparison.json of a comparison, whose report is then written anew.", show_default=False)],
+                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT.", show_default=False)] = "",
                     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions on each platform; a claim needs two.")] = 3,
                     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
                     fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
@@ -105,33 +104,53 @@ def compare_command(folder: Folder,
                     limit: Annotated[float, typer.Option("--limit", min=1.0, help="Seconds until work that does not end is stopped.")] = 900.0,
                     seed: Annotated[int, typer.Option("--seed", help="Of the order of the repetitions, and of the simulator.")] = 0,
                     prices: Annotated[Path | None, typer.Option("--prices", help="JSON file: the price of an hour of a core, by platform.")] = None,
+                    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report into the folder, as page and PDF.")] = True,
+                    language: Annotated[str, typer.Option("--language", help="Of the report: en, es, or both with a comma.")] = "en",
                     out: Annotated[Path | None, typer.Option("--out", help="Folder that keeps logs, results and the document.  [default: HOME/comparisons/…]")] = None,
                     data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared.
 
     Exit code 1: a platform failed or could not be reached, tables differ, or a fault lost or doubled rows.
     """
-    from caudal.commands.compare import CompareOptions, compare_product, is_sound
+    from caudal.commands.compare import (
+        CompareOptions,
+        check_languages,
+        compare_product,
+        is_sound,
+        read_comparison,
+        report_comparison,
+    )
+
+    def say(line: str) -> None:
+        if not as_json:
+            print(printable(line), flush=True)
 
     with exit_on_error(as_json):
-        options = CompareOptions(
-            [part.strip() for part in on.split(",") if part.strip()], fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit,
-            seed, out, prices,
-        )  # fmt: skip
-        document = compare_product(
-            folder,
-            settings(home=home, lake=lake, data=data),
-            options,
-            (lambda _: None) if as_json else (lambda line: print(printable(line), flush=True)),
-        )
+        check_languages(_listed(language))
+        if folder.is_file() and folder.suffix == ".json":
+            document = read_comparison(folder)
+            place = out or folder.parent
+        else:
+            options = CompareOptions(
+                _listed(on), fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit, seed, out, prices,
+            )  # fmt: skip
+            document = compare_product(folder, settings(home=home, lake=lake, data=data), options, say)
+            place = Path(document["folder"])
+        files = report_comparison(document, place, _listed(language), say) if report else []
         if as_json:
             print_json(document)
         else:
             from caudal.report.terminal.comparison import print_comparison
 
             print_comparison(document)
+            if files:
+                print(printable(f"The report: {', '.join(str(file) for file in files)}"))
         if not is_sound(document):
             raise typer.Exit(1)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _shares(text: str) -> list[float]:

@@ -7,6 +7,7 @@ import platform as python_platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ from caudal.compare.attempt import WorkOrder
 from caudal.compare.comparison import ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
 from caudal.compare.platform import Platform, Workload
+from caudal.compare.report.language import LANGUAGES
+from caudal.compare.report.screenshots import ui_screenshots
+from caudal.compare.report.write import write_report
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.settings import usable_cores, usable_memory
@@ -70,6 +74,8 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
     file = product_file(folder)
     settings = with_data(settings, file)
     product = checked_product(load(file))
+    if not options.on:
+        raise DeclarationProblem("No platform is named.", fix="Add --on, for example --on sail,local[2].")
     platforms = [read_platform(text) for text in options.on]
     if len({each.text for each in platforms}) != len(platforms):
         raise DeclarationProblem("A platform stands twice in --on.", fix="Name each once.")
@@ -88,6 +94,46 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
         _prices(options.prices),
     )  # fmt: skip
     return PlatformComparison(request, say).run()
+
+
+def read_comparison(file: Path) -> CompareDocument:
+    """Return a document that a comparison has written.
+
+    Raises
+    ------
+    NotThere : there is none, or it is no document of a comparison
+    """
+    try:
+        document: CompareDocument = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise NotThere(f"'{file}' cannot be read as a comparison: {error}.", fix="Give the comparison.json of one.") from None
+    if not isinstance(document, dict) or "platforms" not in document:
+        raise NotThere(f"'{file}' holds no comparison.", fix="Give the comparison.json of one.")
+    return document
+
+
+def report_comparison(document: CompareDocument, folder: Path, languages: Sequence[str], say: Callable[[str], None]) -> list[Path]:
+    """Write the report in each language as a page and, where the library that sets it is installed, as PDF, with pictures of Spark's UI."""
+    pictures, none = ui_screenshots(document)
+    sets_pdf = find_spec("typst") is not None
+    files = write_report(document, folder, languages, pictures, no_screenshots=none, pdf=sets_pdf)
+    if not sets_pdf:
+        say("No PDF is written, since typst is not installed: pip install 'caudal[pdf]'.")
+    return files
+
+
+def check_languages(languages: Sequence[str]) -> None:
+    """Raise where a report is not written in a language.
+
+    Raises
+    ------
+    DeclarationProblem : it is not
+    """
+    for language in languages:
+        if language not in LANGUAGES:
+            raise DeclarationProblem(
+                f"The report is not written in '{language}'.", nearest=nearest(language, LANGUAGES), fix=f"Choose from {', '.join(LANGUAGES)}."
+            )  # fmt: skip
 
 
 def is_sound(document: CompareDocument) -> bool:

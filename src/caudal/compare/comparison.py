@@ -6,6 +6,8 @@ import contextlib
 import json
 import random
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from caudal.compare import claims
 from caudal.compare.attempt import WorkOrder
+from caudal.compare.conclusions import draw_conclusions
 from caudal.compare.diagram import with_executors
 from caudal.compare.event_log import EventLog
 from caudal.compare.fault import Fault
 from caudal.compare.log_totals import different_settings, stage_document
 from caudal.compare.platform import Platform, RunningPlatform
 from caudal.compare.published import against_truth, compare_tables
+from caudal.compare.scaling import fit_scaling
 from caudal.compare.work import Broken, Done, Ordered, break_work, counted, measures, repeat
 from caudal.declarations.settings import Settings
 from caudal.engine.cache import put_file
@@ -100,7 +104,8 @@ class PlatformComparison:
         self._complete = False
 
     def run(self) -> CompareDocument:
-        """Do all of it; Ctrl-C ends it, and what was measured is kept."""
+        """Do all of it; Ctrl-C and SIGTERM end it and what it has started, and what was measured is kept."""
+        before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
         try:
             with contextlib.ExitStack() as started:
                 for work in self._works:
@@ -111,7 +116,10 @@ class PlatformComparison:
                         self._break(fault, work)
             self._complete = True
         except KeyboardInterrupt:
-            self._stopped_by = "Ctrl-C"
+            self._stopped_by = "a signal"
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGTERM, before)
         self._remove_homes()
         return self._written()
 
@@ -186,6 +194,9 @@ class PlatformComparison:
         except CaudalError as error:
             self._faults.append(_not_applicable(fault, platform, error.what))
             return
+        except OSError as error:
+            self._faults.append(_not_applicable(fault, platform, f"It could not be made to happen: {error}."))
+            return
         self._faults.append(_fault_document(fault, platform, broken, undisturbed))
         self._written()
 
@@ -210,8 +221,10 @@ class PlatformComparison:
             "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
             "repeats": request.repeats, "warm_ups": request.warm_ups, "machine": dict(request.machine), "sources": list(request.sources),
             "platforms": platforms, "pairs": claims.compare_pairs(platforms), "tables": tables, "faults": self._faults,
-            "differences": self._differences(), "scaling": [], "conclusions": [],
+            "differences": self._differences(), "scaling": fit_scaling(platforms) if finished else [], "conclusions": [],
         }  # fmt: skip
+        if finished:
+            document["conclusions"] = draw_conclusions(document)
         return document
 
     def _platform_document(self, work: _PlatformWork) -> PlatformDocument:
@@ -255,6 +268,10 @@ class PlatformComparison:
             for folder in (self._request.folder / _name(work.platform)).glob("*/home"):
                 if folder not in work.homes:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _fault_document(fault: Fault, platform: Platform, broken: Broken, undisturbed: float) -> InjectedFaultDocument:

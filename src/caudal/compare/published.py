@@ -28,7 +28,7 @@ def table_folders(home: Path) -> dict[str, Path]:
     }
 
 
-def newest_rows(folder: Path) -> pa.Table:
+def published_rows(folder: Path) -> pa.Table:
     """Return a table's newest rows."""
     return arrow(delta.read_version(folder))
 
@@ -37,7 +37,7 @@ def published_tables(home: Path) -> dict[str, str]:
     """Return a text for each table of a home, which is the same for the same rows in any order."""
     found = {}
     for name, folder in table_folders(home).items():
-        rows = hashed_rows(newest_rows(folder))
+        rows = hashed_rows(published_rows(folder))
         found[name] = rows.digest(list(rows.columns))
     return found
 
@@ -56,7 +56,9 @@ def compare_tables(homes: Mapping[str, Path], repeated: Mapping[str, Sequence[Pa
 
 def _compare_table(name: str, homes: Mapping[str, Path], repeated: Mapping[str, Sequence[Path]]) -> ComparedTable:
     hashed = {
-        platform: hashed_rows(newest_rows(folder)) for platform, home in homes.items() if (folder := table_folders(home).get(name))
+        platform: hashed_rows(published_rows(folder))
+        for platform, home in homes.items()
+        if (folder := table_folders(home).get(name))
     }
     columns = sorted({column for rows in hashed.values() for column in rows.columns})
     unsteady = unsteady_columns(name, repeated)
@@ -68,7 +70,7 @@ def _compare_table(name: str, homes: Mapping[str, Path], repeated: Mapping[str, 
             if column not in rows.columns or column not in others.columns:
                 differences.append({"platform": platform, "beside": beside, "column": column, "rows": rows.count, "largest": None})
             elif count := differing_rows(rows, others, column):
-                both = (newest_rows(table_folders(homes[each])[name]).column(column) for each in (platform, beside))
+                both = (published_rows(table_folders(homes[each])[name]).column(column) for each in (platform, beside))
                 differences.append(
                     {"platform": platform, "beside": beside, "column": column, "rows": count, "largest": largest_difference(*both)}
                 )
@@ -94,7 +96,7 @@ def unsteady_columns(name: str, repeated: Mapping[str, Iterable[Path]]) -> set[s
     """Return the columns of a table that differ between repetitions on one platform."""
     unsteady: set[str] = set()
     for homes in repeated.values():
-        hashed = [hashed_rows(newest_rows(folder)) for home in homes if (folder := table_folders(home).get(name))]
+        hashed = [hashed_rows(published_rows(folder)) for home in homes if (folder := table_folders(home).get(name))]
         for first, second in combinations(hashed, 2):
             unsteady |= {
                 column
@@ -110,9 +112,9 @@ def against_truth(truth: Path, home: Path, repeated: Mapping[str, Sequence[Path]
     other = table_folders(home)
     for name, folder in table_folders(truth).items():
         unsteady = unsteady_columns(name, repeated)
-        expected = hashed_rows(newest_rows(folder))
+        expected = hashed_rows(published_rows(folder))
         steady = [column for column in expected.columns if column not in unsteady]
-        found: HashedRows | None = hashed_rows(newest_rows(other[name])) if name in other else None
+        found: HashedRows | None = hashed_rows(published_rows(other[name])) if name in other else None
         if found is None or not set(steady) <= set(found.columns):
             lost += expected.count
             continue
