@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from tests.flow.commands import caudal
 
@@ -110,6 +114,27 @@ def test_work_that_does_not_end_is_stopped_and_the_rest_is_kept(tmp_path: Path) 
     (platform,) = told["platforms"]
     assert (platform["state"], platform["why"]) == ("failed", "It did not end within 1 s.")
     assert platform["repetitions"][0]["state"] == "stopped"
+
+
+def test_a_signal_ends_what_was_started_and_keeps_what_was_measured(tmp_path: Path) -> None:
+    options = ("--home", str(tmp_path), "--on", "here", "--repeat", "2", "--warm-up", "0", "--seconds", "2000")
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen([sys.executable, "-m", "caudal", "compare", str(EEG), *options], stdout=output, stderr=output)
+    try:
+        until = time.monotonic() + 240
+        while not list(tmp_path.glob("comparisons/*/here/002/work/moments.jsonl")):
+            assert process.poll() is None, (tmp_path / "output").read_text()
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+    (file,) = tmp_path.glob("comparisons/*/comparison.json")
+    told = json.loads(file.read_text())
+    assert (told["complete"], told["stopped_by"]) == (False, "a signal")
+    assert [each["state"] for each in told["platforms"][0]["repetitions"]] == ["done"]
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(each.info["cmdline"] or ())]
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
                     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
                     fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
                     workload: Annotated[Literal["run", "stream"] | None, typer.Option("--workload", help="What is done.  [default: stream where the product has one]")] = None,
-                    seconds: Annotated[float, typer.Option("--seconds", help="Of the simulated stream, where the home has no messages.")] = 300.0,
+                    seconds: Annotated[float, typer.Option("--seconds", help="Of the simulated stream, where the home has no messages.")] = 120.0,
                     devices: Annotated[int, typer.Option("--devices", min=1, help="Of the simulated stream.")] = 8,
                     share: Annotated[str, typer.Option("--share", help="Further shares of the simulated stream, with commas, for the scaling model: 0.25,0.5.", show_default=False)] = "",
                     limit: Annotated[float, typer.Option("--limit", min=1.0, help="Seconds until work that does not end is stopped.")] = 900.0,
@@ -136,7 +136,8 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
             )  # fmt: skip
             document = compare_product(folder, settings(home=home, lake=lake, data=data), options, say)
             place = Path(document["folder"])
-        files = report_comparison(document, place, _listed(language), say) if report else []
+        stopped = document["stopped_by"] is not None
+        files = report_comparison(document, place, _listed(language), say) if report and not stopped else []
         if as_json:
             print_json(document)
         else:

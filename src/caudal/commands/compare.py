@@ -55,7 +55,7 @@ class CompareOptions:
     workload: Workload | None = None
     repeats: int = 3
     warm_ups: int = 1
-    seconds: float = 300.0
+    seconds: float = 120.0
     devices: int = 8
     shares: Sequence[float] = ()
     limit_s: float = 900.0

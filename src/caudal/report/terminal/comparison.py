@@ -31,7 +31,12 @@ def print_comparison(document: CompareDocument, to: Console | None = None) -> No
         )
     )
     if document["stopped_by"]:
-        out.print(Text(f"… Stopped by {document['stopped_by']}; what was measured is kept.", style="yellow"))
+        out.print(
+            Text(
+                f"… Stopped by {document['stopped_by']}; what was measured is kept, and given the comparison.json the same command writes its report.",
+                style="yellow",
+            )
+        )
     out.print(inset(_platforms(document["platforms"])))
     for platform in document["platforms"]:
         if platform["why"]:
