@@ -79,6 +79,20 @@ def test_a_run_on_sail_and_on_spark(shop: Path, tmp_path: Path) -> None:
     assert (Path(told["folder"]) / "report.en.html").stat().st_size > 10_000
 
 
+def test_sources_that_change_meanwhile_are_not_the_same_work(shop: Path, tmp_path: Path) -> None:
+    code = (shop / "product.py").read_text()
+    grows = """
+import pathlib, time
+another = pathlib.Path(__file__).parents[1] / f"orders_{time.time_ns()}.csv"  # each time that the product is loaded
+another.write_text(f"id,customer,eur,at\\n{time.time_ns() % 10**12},c1,1.0,2026-01-01T08:00:00Z\\n")
+"""
+    (shop / "product.py").write_text(grows + code)
+    told = compare(shop, tmp_path, "--on", "sail", "--repeat", "2", "--warm-up", "0", "--no-report", code=1)
+    (platform,) = told["platforms"]
+    assert platform["state"] == "failed"
+    assert "the sources have changed meanwhile" in platform["why"]
+
+
 def test_a_stream_whose_process_dies(tmp_path: Path) -> None:
     told = compare(
         EEG,

@@ -114,12 +114,12 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
     """
     from caudal.commands.compare import (
         CompareOptions,
-        check_languages,
         compare_product,
         is_sound,
         read_comparison,
         report_comparison,
     )
+    from caudal.compare.report.language import check_languages
 
     def say(line: str) -> None:
         if not as_json:

@@ -16,7 +16,6 @@ from caudal.compare.attempt import WorkOrder
 from caudal.compare.comparison import ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
 from caudal.compare.platform import Platform, Workload
-from caudal.compare.report.language import LANGUAGES
 from caudal.compare.report.screenshots import ui_screenshots
 from caudal.compare.report.write import write_report
 from caudal.declarations.product import Product
@@ -120,20 +119,6 @@ def report_comparison(document: CompareDocument, folder: Path, languages: Sequen
     if not sets_pdf:
         say("No PDF is written, since typst is not installed: pip install 'caudal[pdf]'.")
     return files
-
-
-def check_languages(languages: Sequence[str]) -> None:
-    """Raise where a report is not written in a language.
-
-    Raises
-    ------
-    DeclarationProblem : it is not
-    """
-    for language in languages:
-        if language not in LANGUAGES:
-            raise DeclarationProblem(
-                f"The report is not written in '{language}'.", nearest=nearest(language, LANGUAGES), fix=f"Choose from {', '.join(LANGUAGES)}."
-            )  # fmt: skip
 
 
 def is_sound(document: CompareDocument) -> bool:

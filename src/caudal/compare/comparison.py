@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         EnvironmentDifferences,
         InjectedFaultDocument,
         PlatformDocument,
+        RepetitionDocument,
         Spread,
     )
 
@@ -98,6 +99,7 @@ class PlatformComparison:
         self._began = time.time()
         self._works = [_PlatformWork(platform) for platform in request.platforms]
         self._faults: list[InjectedFaultDocument] = []
+        self._rows: dict[float, tuple[str, int]] = {}
         self._number = 0
         self._chance = random.Random(request.seed)
         self._stopped_by: str | None = None
@@ -154,6 +156,7 @@ class PlatformComparison:
         done = repeat(ordered, work.running)
         work.done.append(done)
         repetition = done.document
+        self._check_rows(repetition, work.platform)
         if repetition["state"] != "done":
             work.state, work.why = "failed", repetition["why"]
             self._say(f"{work.platform.text}: {repetition['why']}")
@@ -164,6 +167,17 @@ class PlatformComparison:
             if not warm_up and share == 1.0:
                 work.homes.append(ordered.home)
         self._written()
+
+    def _check_rows(self, repetition: RepetitionDocument, platform: Platform) -> None:
+        """Let a repetition that read other rows than the first one of its size fail: the work was not the same."""
+        if repetition["state"] != "done" or repetition["rows"] is None:
+            return
+        first, rows = self._rows.setdefault(repetition["share"], (platform.text, repetition["rows"]))
+        if rows != repetition["rows"]:
+            repetition["state"] = "failed"
+            repetition["why"] = (
+                f"It read {repetition['rows']:,} rows, and '{first}' had read {rows:,}: the sources have changed meanwhile."
+            )
 
     def _ordered(self, platform: Platform, share: float, warm_up: bool) -> Ordered:
         self._number += 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from caudal.compare.report.words import english, spanish
+from caudal.errors import DeclarationProblem, nearest
 from caudal.report.figures import NONE, duration, number_text, size, time_text
 
 if TYPE_CHECKING:
@@ -102,3 +103,19 @@ LANGUAGES: Mapping[str, ReportLanguage] = {
     "en": ReportLanguage("en", english.TEXTS, comma=False, phrases={}),
     "es": ReportLanguage("es", spanish.TEXTS, comma=True, phrases=spanish.PHRASES),
 }
+
+
+def check_languages(languages: Sequence[str]) -> None:
+    """Raise where a report is not written in a language.
+
+    Raises
+    ------
+    DeclarationProblem : it is not
+    """
+    for code in languages:
+        if code not in LANGUAGES:
+            raise DeclarationProblem(
+                f"The report is not written in '{code}'.",
+                nearest=nearest(code, LANGUAGES),
+                fix=f"Choose from {', '.join(LANGUAGES)}.",
+            )

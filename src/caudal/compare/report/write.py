@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.report.content import Pictures, build_report
-from caudal.compare.report.language import LANGUAGES
+from caudal.compare.report.language import LANGUAGES, check_languages
 from caudal.compare.report.page import report_page
 from caudal.compare.report.pdf import report_pdf
 from caudal.engine.cache import put_file
-from caudal.errors import DeclarationProblem, nearest
 from caudal.report.page_file import write_page
 
 if TYPE_CHECKING:
@@ -39,13 +38,7 @@ def write_report(
     DeclarationProblem : there is no such language
     EnvironmentProblem : ``pdf``, and the library that sets it is not installed; the pages are written
     """
-    for code in languages:
-        if code not in LANGUAGES:
-            raise DeclarationProblem(
-                f"The report is not written in '{code}'.",
-                nearest=nearest(code, LANGUAGES),
-                fix=f"Choose from {', '.join(LANGUAGES)}.",
-            )
+    check_languages(languages)
     reports = [build_report(document, LANGUAGES[code], screenshots, no_screenshots) for code in languages]
     folder.mkdir(parents=True, exist_ok=True)
     written = []

@@ -35,7 +35,7 @@ class Form(IntFlag):
 
     SMALL_INTEGER = 1  # up to nine digits, no leading zero
     INTEGER = 2  # 10 to 15 digits
-    LONG_INTEGER = 4  # 16 to 18 digits
+    LONG_INTEGER = 4  # 16 to 18 digits, or 19 that fit a long for certain: they begin with 1 to 8
     ZERO_FRACTION = 8  # '17850.0', up to 15 characters
     FRACTION = 16  # '17850.5', up to 15 characters
     EXACT_FRACTION = 32  # more characters, and the shortest text of the double has the same digits
@@ -156,7 +156,7 @@ _PATTERNS = {
     Form.CODE: r"^0[0-9]+$",
     Form.QUANTITY: r"^-?[0-9]+(?:\.[0-9]+)? +[A-Za-z%][A-Za-z%/]*$",
     Form.ZERO_FRACTION: r"^(?:0|-?[1-9][0-9]*)\.0+$",
-    Form.LONG_INTEGER: r"^-?[1-9][0-9]{15,17}$",
+    Form.LONG_INTEGER: r"^-?(?:[1-9][0-9]{15,17}|[1-8][0-9]{18})$",
     Form.SCIENTIFIC: r"^-?[1-9](?:\.[0-9]+)?[eE][-+][0-9]{1,2}$",
 }
 _BOOLEAN = r"^(?i:true|false)$"
