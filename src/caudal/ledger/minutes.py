@@ -70,8 +70,8 @@ def _sum(earlier: int | None, later: int | None) -> int | None:
 
 
 def whole_stream(rows: Sequence[StepRow]) -> list[StepRow]:
-    """Return the steps of a stream, each once, in the order in which they first ended."""
+    """Return the steps of a stream, each once, in the order in which they first began."""
     steps: dict[str, StepRow] = {}
     for row in rows:
         steps[row["step"]] = cast(StepRow, sum_steps(steps[row["step"]], row)) if row["step"] in steps else row
-    return list(steps.values())
+    return sorted(steps.values(), key=lambda row: row["started_at"] or 0.0)
