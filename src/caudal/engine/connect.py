@@ -184,7 +184,21 @@ class ConnectEngine:
         if session is not None:
             ENGINES.pop(session.session_id, None)  # type: ignore[attr-defined]
             with contextlib.suppress(Exception):  # the server may be gone
+                _forget_releases()
                 session.stop()
+
+
+def _forget_releases() -> None:
+    """Let no session wait for answers of a server that may be gone.
+
+    PySpark tells servers in threads, shared by all sessions of the process, which results it has read. A session that is stopped waits for
+    these threads and holds a lock that each query of another session needs. A server frees what it is not told of by itself.
+    """
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator as Results
+
+    threads, Results._release_thread_pool_instance = Results._release_thread_pool_instance, None
+    if threads is not None:
+        threads.shutdown(wait=False)
 
 
 def query_over(spark: SparkSession, query: str, frames: Mapping[str, DataFrame]) -> DataFrame:
