@@ -45,8 +45,9 @@ def shop(tmp_path: Path) -> Path:
     return folder
 
 
-def compare(folder: Path, home: Path, *options: object, code: int = 0) -> dict[str, object]:
-    return caudal("compare", folder, "--home", home, "--data", home, *options, code=code)
+def compare(folder: Path, home: Path, *options: object, code: int = 0, **environment: str) -> dict[str, object]:
+    data = () if "--data" in options else ("--data", home)
+    return caudal("compare", folder, "--home", home, *data, *options, code=code, **environment)
 
 
 def test_a_run_on_sail_and_on_spark(shop: Path, tmp_path: Path) -> None:
@@ -120,7 +121,45 @@ def test_a_stream_whose_process_dies(tmp_path: Path) -> None:
     assert len(rows) == 1
     assert rows.pop() == pytest.approx(200 * 256 * 16 * 8, rel=0.01)  # a headset loses some samples, and repeats some
     assert platform["missing"]
-    assert not list(Path(told["folder"]).glob("*/003/home"))  # of three homes the two that figures rest on are kept
+    assert len(list(Path(told["folder"]).glob("*/*/home"))) == 1
+
+
+def test_messages_of_a_home_are_read_from_the_first_one_whatever_its_stream_has_read(tmp_path: Path) -> None:
+    caudal("replay", EEG, "--home", tmp_path, "--rate", "0", "--seconds", "60", "--devices", "2")
+    before = caudal("stream", EEG, "--home", tmp_path, "--once")
+    told = compare(EEG, tmp_path, "--on", "here", "--repeat", "1", "--warm-up", "0", "--no-report")
+    (repetition,) = told["platforms"][0]["repetitions"]
+    assert repetition["rows"] == before["sources"]["samples"]["samples"] * 16 > 0
+    assert (
+        caudal("stream", EEG, "--home", tmp_path, "--once")["sources"] == before["sources"]
+    )  # and the stream's own state is as it was
+
+
+def test_nothing_outside_of_the_comparison_is_touched(shop: Path, tmp_path: Path) -> None:
+    real = {"CAUDAL_LEDGER": f"sqlite:///{tmp_path}/real_ledger.db", "CAUDAL_LAKE": str(tmp_path / "real_lake"), "CAUDAL_WAREHOUSE": "postgresql://127.0.0.1:1/real"}  # fmt: skip
+    caudal("run", shop, "--home", tmp_path / "home", "--data", tmp_path, **real)
+    places = [tmp_path / "real_ledger.db", *(tmp_path / "real_lake").rglob("*")]
+    assert len(places) > 10
+    files = {place: place.stat().st_mtime_ns for place in places}
+    options = ("--data", tmp_path, "--on", "sail", "--repeat", "1", "--warm-up", "0", "--no-report")
+    told = compare(shop, tmp_path / "home", *options, **real)
+    assert told["platforms"][0]["repetitions"][0]["rows"] == 1000
+    assert {file: file.stat().st_mtime_ns for file in files} == files
+    assert {table["table"] for table in told["tables"]} == {"customers", "orders", "orders_raw"}
+
+
+@pytest.mark.parametrize(
+    ("line", "acts"),
+    [
+        ("product.alert(cd.webhook('http://127.0.0.1:1/'))", "alerts somebody"),
+        ("product.publish(customers, to=cd.warehouse('postgresql://127.0.0.1:1/real'), key='customer')", "publishes 'customers' to a warehouse of its own"),
+    ],
+)  # fmt: skip
+def test_a_product_that_acts_outside_is_compared_only_where_it_may(shop: Path, tmp_path: Path, line: str, acts: str) -> None:
+    (shop / "product.py").write_text(f"{(shop / 'product.py').read_text()}\n{line}\n")
+    refused = compare(shop, tmp_path, "--on", "sail", code=2)
+    assert acts in refused["what"]
+    assert "--send" in refused["fix"]
 
 
 def test_work_that_does_not_end_is_stopped_and_the_rest_is_kept(tmp_path: Path) -> None:

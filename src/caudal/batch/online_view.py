@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
     from pyspark.sql.types import DataType
 
-Found = Mapping[str, CalendarPart | tuple[Timeline, int]]
+Origins = Mapping[str, CalendarPart | tuple[Timeline, int]]
 _KEY_TYPES = {
     StringType: "string",
     LongType: "long",
@@ -99,12 +99,12 @@ def content_of(
     with build_context(fits="keep"), collected_origins() as origins:
         frame = _frame(tables, run_spark, features, lookup.history_s)
         schema = marked_schema(frame)
-        found = origins.of(schema)
+        origin_of = origins.of(schema)
     content = ViewContent()
     if lookup.inferred:
-        _add_found(content, schema, found, [name for name in inputs if name in found], lookup)
+        _add_with_origin(content, schema, origin_of, [name for name in inputs if name in origin_of], lookup)
     for of, keys in lookup.given.items():
-        _add_given(content, tables, run_spark, schema, found, lookup, features, of, keys, inputs)
+        _add_given(content, tables, run_spark, schema, origin_of, lookup, features, of, keys, inputs)
     if (lookup.inferred or lookup.given) and not content.calendar and not content.timelines:
         raise StepFailed(
             f"The lookup of model '{lookup.model}' binds to nothing: no input of features '{features.name}' comes from {ORIGINS} as it is.",
@@ -134,12 +134,14 @@ def _days(tables: ProductTables, name: str) -> set[str] | None:
     return {day for day in delta.read_version(tables.folder(name)).days if day is not None}
 
 
-def _add_found(content: ViewContent, schema: StructType, found: Found, names: Sequence[str], lookup: OnlineLookup) -> None:
+def _add_with_origin(
+    content: ViewContent, schema: StructType, origin_of: Origins, names: Sequence[str], lookup: OnlineLookup
+) -> None:
     """Add inputs whose origin is known."""
     places: dict[int, dict[str, int]] = {}
     timelines: dict[int, Timeline] = {}
     for name in names:
-        origin = found[name]
+        origin = origin_of[name]
         if isinstance(origin, CalendarPart):
             content.calendar[name] = origin
             _add_time(content, origin.time, origin.tz is None, lookup)
@@ -164,22 +166,22 @@ def _narrowed(timeline: Timeline, places: Mapping[str, int]) -> Timeline:
 
 
 def _add_given(
-    content: ViewContent, tables: ProductTables, run_spark: RunSpark, schema: StructType, found: Found,
+    content: ViewContent, tables: ProductTables, run_spark: RunSpark, schema: StructType, origin_of: Origins,
     lookup: OnlineLookup, features: Features, of: tuple[str, ...], keys: tuple[str, ...], inputs: Sequence[str],
 ) -> None:  # fmt: skip
     """Add inputs that are found by a key that is given: as the features have them where their origin is known, else from the newest row with that key."""
     table = of[0] if len(of) == 1 and of[0] in tables.product.nodes else features.name
     frame = tables.frame(run_spark.session, table)
     columns = of if table not in of else tuple(name for name in inputs if name in frame.columns and name not in keys)
-    known = [name for name in columns if table == features.name and name in found]
+    known = [name for name in columns if table == features.name and name in origin_of]
     for name in known:
-        origin = found[name]
+        origin = origin_of[name]
         if isinstance(origin, tuple) and set(origin[0].keys) != set(keys):
             raise StepFailed(
                 f"The lookup of model '{lookup.model}' finds '{name}' by {', '.join(keys)}, and the features have made it by {', '.join(origin[0].keys)}.",
                 fix=f"Give the key ({', '.join(origin[0].keys)}).", where=str(lookup.where),
             )  # fmt: skip
-    _add_found(content, schema, found, known, lookup)
+    _add_with_origin(content, schema, origin_of, known, lookup)
     others = [name for name in columns if name not in known]
     if not others:
         return

@@ -13,7 +13,6 @@ from caudal.cli.app import (
     EngineOption,
     HomeOption,
     JsonOption,
-    LakeOption,
     app,
     exit_on_error,
     print_json,
@@ -103,11 +102,12 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
                     share: Annotated[str, typer.Option("--share", help="Further shares of the simulated stream, with commas, for the scaling model: 0.25,0.5.", show_default=False)] = "",
                     limit: Annotated[float, typer.Option("--limit", min=1.0, help="Seconds until work that does not end is stopped.")] = 900.0,
                     seed: Annotated[int, typer.Option("--seed", help="Of the order of the repetitions, and of the simulator.")] = 0,
+                    send: Annotated[bool, typer.Option("--send", help="Each repetition may send rows, publish to warehouses and alert, as the product declares.")] = False,
                     prices: Annotated[Path | None, typer.Option("--prices", help="JSON file: the price of an hour of a core, by platform.")] = None,
                     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report into the folder, as page and PDF.")] = True,
                     language: Annotated[str, typer.Option("--language", help="Of the report: en, es, or both with a comma.")] = "en",
                     out: Annotated[Path | None, typer.Option("--out", help="Folder that keeps logs, results and the document.  [default: HOME/comparisons/…]")] = None,
-                    data: DataOption = None, home: HomeOption = None, lake: LakeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+                    data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared.
 
     Exit code 1: a platform failed or could not be reached, tables differ, or a fault lost or doubled rows.
@@ -132,9 +132,9 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
             place = out or folder.parent
         else:
             options = CompareOptions(
-                _listed(on), fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit, seed, out, prices,
+                _listed(on), fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit, seed, out, prices, send,
             )  # fmt: skip
-            document = compare_product(folder, settings(home=home, lake=lake, data=data), options, say)
+            document = compare_product(folder, settings(home=home, data=data), options, say)
             place = Path(document["folder"])
         stopped = document["stopped_by"] is not None
         files = report_comparison(document, place, _listed(language), say) if report and not stopped else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform as python_platform
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from caudal.commands.replay import run_replay
 from caudal.compare.attempt import WorkOrder
 from caudal.compare.comparison import ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
+from caudal.compare.messages import take_messages
 from caudal.compare.platform import Platform, Workload
 from caudal.compare.report.screenshots import ui_screenshots
 from caudal.compare.report.write import write_report
@@ -22,11 +24,11 @@ from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.engine.settings import usable_cores, usable_memory
 from caudal.errors import DeclarationProblem, NotThere, nearest
+from caudal.extras import require
 from caudal.graph.load import load, product_file, with_data
 from caudal.graph.registered import declarations_of_kind
 from caudal.kinds import FAULTS, PLATFORMS
 from caudal.runtime.opening import checked_product
-from caudal.tables.home import Home
 
 if TYPE_CHECKING:
     from caudal.report.documents.comparison import CompareDocument, ComparedSource
@@ -47,6 +49,7 @@ class CompareOptions:
     shares : further shares of the simulated stream, for the scaling model
     folder : where all is kept; a folder of the home unless given
     prices : a JSON file with the price of an hour of a core by platform
+    sends : whether each repetition may send rows, publish to warehouses and alert, as the product declares
     """
 
     on: Sequence[str]
@@ -61,6 +64,7 @@ class CompareOptions:
     seed: int = 0
     folder: Path | None = None
     prices: Path | None = None
+    sends: bool = False
 
 
 def compare_product(folder: Path, settings: Settings, options: CompareOptions, say: Callable[[str], None]) -> CompareDocument:
@@ -80,6 +84,9 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
         raise DeclarationProblem("A platform stands twice in --on.", fix="Name each once.")
     faults = [_fault(name) for name in options.faults]
     workload = options.workload or _workload(product)
+    if not options.sends:
+        _check_stays_at_home(product)
+    require("psutil", extra="compare", for_="caudal compare")
     place = options.folder or settings.home / "comparisons" / f"{product.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     if place.exists() and any(place.iterdir()):
         raise DeclarationProblem(f"'{place}' holds something already.", fix="Give a folder that is empty, or none.")
@@ -143,9 +150,9 @@ def read_platform(text: str) -> Platform:
     DeclarationProblem : none has this form
     """
     for kind in PLATFORMS.values():
-        found: Platform | None = kind.read(text)
-        if found is not None:
-            return found
+        platform: Platform | None = kind.read(text)
+        if platform is not None:
+            return platform
     forms = ", ".join(kind.form for kind in PLATFORMS.values())
     raise DeclarationProblem(
         f"There is no platform '{text}'.", nearest=nearest(text.partition(":")[0].partition("[")[0], list(PLATFORMS)), fix=f"Write one of: {forms}."
@@ -159,6 +166,26 @@ def _fault(name: str) -> Fault:
         )
     fault: Fault = FAULTS[name]
     return fault
+
+
+def _check_stays_at_home(product: Product) -> None:
+    """Raise where the work would act outside of its home.
+
+    Raises
+    ------
+    DeclarationProblem : it would send rows, publish to a warehouse or alert somebody
+    """
+    acts = [f"sends rows to '{name}'" for name in product.outlets]
+    acts += [
+        f"publishes '{name}' to a warehouse of its own" for name, each in product.publications.items() if each.to.url is not None
+    ]
+    acts += ["alerts somebody"] * bool(product.alerts)
+    if acts:
+        raise DeclarationProblem(
+            f"Product '{product.name}' {', '.join(acts)}, and each repetition would.",
+            fix="Compare a product without that; or add --send, if each repetition may.",
+            where=str(product.where),
+        )
 
 
 def _workload(product: Product) -> Workload:
@@ -178,38 +205,41 @@ def _messages(
                 fix="Compare the product with a log or a topic as its source.",
             )
         return {}
-    there = settings.home / "streams"
-    if any(Home(settings.home).stream(product.name, source.name).is_dir() for source in logs):
+    streams = settings.home / "streams" / product.name
+    if any((streams / source.name).is_dir() for source in logs):
         if options.shares:
             raise DeclarationProblem("--share divides simulated messages, and the home holds real ones.", fix="Leave --share out.")
-        return {1.0: there.absolute()}
-    found = {}
+        take_messages(streams, place / "messages")
+        return {1.0: place / "messages"}
+    messages = {}
     for share in sorted({1.0, *options.shares}):
-        home = place / f"messages-{share:g}"
+        home = place / f"simulated-{share:g}"
         seconds = options.seconds * share
         say(f"{product.name}: {seconds:g} s of {options.devices} devices are simulated")
         run_replay(
             str(folder), replace(settings, home=home), into=None, to=None, rate=0.0, seconds=seconds, speed=1.0, devices=options.devices, wire=None,
             labels=False, source_name=None, seed=options.seed, at=_AT, say=lambda _: None,
         )  # fmt: skip
-        found[share] = home / "streams"
-    return found
+        messages[share] = place / f"messages-{share:g}"
+        take_messages(home / "streams" / product.name, messages[share])
+        shutil.rmtree(home)
+    return messages
 
 
 def _sources(product: Product, settings: Settings, workload: Workload, messages: Mapping[float, Path]) -> list[ComparedSource]:
     """Return what is known of the sources before the work: files and bytes of those on this machine."""
-    found: list[ComparedSource] = []
+    sources: list[ComparedSource] = []
     for source in product.sources.values():
         files: list[Path] = []
         if workload == "stream" and 1.0 in messages:
-            files = [file for file in (messages[1.0] / product.name / source.name).rglob("*") if file.is_file()]
+            files = [file for file in (messages[1.0] / source.name).rglob("*") if file.is_file()]
         elif isinstance(pattern := getattr(source.connection, "pattern", None), str) and "://" not in pattern:
             files = [file for file in (settings.data or Path.cwd()).glob(pattern) if file.is_file()]
-        found.append({
+        sources.append({
             "source": source.name, "kind": source.connection.kind, "files": len(files) or None,
             "bytes": sum(file.stat().st_size for file in files) or None, "rows": None,
         })  # fmt: skip
-    return found
+    return sources
 
 
 def _machine() -> dict[str, str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.event_log import MeasuredJob, read_event_log
-from caudal.compare.log_totals import different_settings, in_seconds, mask_if_known, span, stage_document, totals
-from caudal.inspection.masking import mask_setting, mask_text
+from caudal.compare.log_totals import (
+    different_settings,
+    in_seconds,
+    mask_if_known,
+    masked_environment,
+    span,
+    stage_document,
+    totals,
+)
+from caudal.inspection.masking import mask_text
 
 if TYPE_CHECKING:
     from caudal.report.documents import (
@@ -47,7 +54,7 @@ def event_log_measures(path: Path) -> MeasuresDocument:
             }
             for query in log.queries.values()
         ],
-        "environment": {part: _settings(values) for part, values in log.environment.items()},
+        "environment": masked_environment(log),
     }  # fmt: skip
 
 
@@ -75,7 +82,3 @@ def _job(job: MeasuredJob) -> JobMeasures:
         "job": job.job, "status": job.status, "description": mask_if_known(job.description), "query": job.query, "stages": list(job.stages),
         "submitted_at": job.submitted_ms / 1000, "duration_ms": span(job.submitted_ms, job.completed_ms), "failure": mask_if_known(job.failure),
     }  # fmt: skip
-
-
-def _settings(values: Mapping[str, str]) -> dict[str, str]:
-    return {name: str(mask_setting(name, value)) for name, value in sorted(values.items())}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caudal.compare.repetition import EVENT_LOGS, UI_MEASURES
+from caudal.compare.repetition import EVENT_LOGS, MOMENTS, UI_MEASURES
 from caudal.extras import require
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Attempt:
         self.started_at = time.time()
         task = {
             "product": str(self.order.product), "workload": self.order.workload, "flags": dict(self.order.flags), "home": str(self.home),
-            "changes": dict(self.platform.changes), "executor": kind.executor, "spark": dict(self.spark), "writes_log": not kind.lacks,
+            "changes": dict(self.platform.changes), "executor": kind.executor, "spark": dict(self.spark), "writes_log": kind.writes_event_log,
             "started_at": self.started_at,
         }  # fmt: skip
         file = self.place / "task.json"
@@ -93,18 +93,19 @@ class Attempt:
         assert self.process is not None
         while True:
             ended = self.process.poll() is not None
-            for moment in self.moments():
-                if moment["event"] in events:
-                    return float(moment["at"])
+            for event in events:
+                if (moment := self.moment(event)) is not None:
+                    return moment
             if ended or time.monotonic() > until:
                 return None
             time.sleep(_LOOK_S)
 
-    def moments(self) -> list[dict[str, Any]]:
-        """Return the events that the process has noted."""
-        file = self.place / "moments.jsonl"
+    def moment(self, event: str) -> float | None:
+        """Return when the process noted an event first, seconds since 1970; None where it has not."""
+        file = self.place / MOMENTS
         lines = file.read_text().splitlines() if file.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+        noted = (json.loads(line) for line in lines if line.endswith("}"))
+        return next((float(each["at"]) for each in noted if each["event"] == event), None)
 
     def stop(self) -> None:
         """End the process in order, or else at once."""

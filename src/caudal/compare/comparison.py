@@ -16,24 +16,25 @@ from typing import TYPE_CHECKING
 
 from caudal.compare import claims
 from caudal.compare.attempt import WorkOrder
+from caudal.compare.broken_work import break_work
 from caudal.compare.conclusions import draw_conclusions
 from caudal.compare.diagram import with_executors
 from caudal.compare.event_log import EventLog
 from caudal.compare.fault import Fault
-from caudal.compare.log_totals import different_settings, stage_document
+from caudal.compare.log_totals import different_settings, masked_environment, stage_document
 from caudal.compare.platform import Platform, RunningPlatform
 from caudal.compare.published import against_truth, compare_tables
 from caudal.compare.scaling import fit_scaling
-from caudal.compare.work import Broken, Done, Ordered, break_work, counted, measures, repeat
+from caudal.compare.work import MeasuredRepetition, PlannedRepetition, measures, repeat
 from caudal.declarations.settings import Settings
 from caudal.engine.cache import put_file
 from caudal.errors import CaudalError
-from caudal.inspection.masking import mask_setting
 
 if TYPE_CHECKING:
     from caudal.report.documents.comparison import (
         CompareDocument,
         ComparedSource,
+        ComparedTable,
         EnvironmentDifferences,
         InjectedFaultDocument,
         PlatformDocument,
@@ -52,7 +53,7 @@ class ComparisonRequest:
     ----------
     platforms : in the order in which they are shown
     folder : keeps all that is measured
-    messages : by share of the data, the folder of streams that the work reads; empty for runs
+    messages : by share of the data, the logs that the work reads, one folder a source; empty where it reads none
     repeats, warm_ups : times that the work is done on each platform for its figures, and before them
     limit_s : seconds until work that does not end is stopped
     seed : of the order of the repetitions
@@ -83,8 +84,9 @@ class _PlatformWork:
     running: RunningPlatform | None = None
     state: str = "measured"
     why: str | None = None
-    done: list[Done] = field(default_factory=list)
+    done: list[MeasuredRepetition] = field(default_factory=list)
     homes: list[Path] = field(default_factory=list)
+    """Of the whole work, warm-ups included; what they hold is the same."""
 
     @property
     def measured(self) -> bool:
@@ -122,8 +124,9 @@ class PlatformComparison:
         finally:
             if before is not None:
                 signal.signal(signal.SIGTERM, before)
+        document = self._written()
         self._remove_homes()
-        return self._written()
+        return document
 
     def _start(self, work: _PlatformWork, started: contextlib.ExitStack) -> None:
         platform = work.platform
@@ -152,10 +155,10 @@ class PlatformComparison:
 
     def _once(self, work: _PlatformWork, share: float, warm_up: bool) -> None:
         assert work.running is not None
-        ordered = self._ordered(work.platform, share, warm_up)
-        done = repeat(ordered, work.running)
-        work.done.append(done)
-        repetition = done.document
+        planned = self._planned(work.platform, share, warm_up)
+        measured = repeat(planned, work.running)
+        work.done.append(measured)
+        repetition = measured.document
         self._check_rows(repetition, work.platform)
         if repetition["state"] != "done":
             work.state, work.why = "failed", repetition["why"]
@@ -164,8 +167,8 @@ class PlatformComparison:
             seconds = "" if repetition["work_s"] is None else f"{repetition['work_s']:.2f} s of work, "
             what = "warm-up" if warm_up else "repetition" if share == 1.0 else f"{share:.0%} of the data"
             self._say(f"{work.platform.text}: {what} {seconds}{repetition['total_s']:.2f} s in all")
-            if not warm_up and share == 1.0:
-                work.homes.append(ordered.home)
+            if share == 1.0:
+                work.homes.append(planned.home)
         self._written()
 
     def _check_rows(self, repetition: RepetitionDocument, platform: Platform) -> None:
@@ -179,44 +182,38 @@ class PlatformComparison:
                 f"It read {repetition['rows']:,} rows, and '{first}' had read {rows:,}: the sources have changed meanwhile."
             )
 
-    def _ordered(self, platform: Platform, share: float, warm_up: bool) -> Ordered:
+    def _planned(self, platform: Platform, share: float, warm_up: bool) -> PlannedRepetition:
         self._number += 1
         place = self._request.folder / _name(platform) / f"{self._number:03d}"
         place.mkdir(parents=True)
-        return Ordered(
-            self._request.order, self._request.messages.get(share), place, self._number, warm_up, self._request.limit_s, share
+        request = self._request
+        return PlannedRepetition(
+            request.order, request.product, request.messages.get(share), place, self._number, warm_up, request.limit_s, share
         )
 
     def _break(self, fault: Fault, work: _PlatformWork) -> None:
-        platform, running = work.platform, work.running
-        refused = (
-            "it was not measured there"
-            if not work.measured or running is None
-            else fault.refuses(platform, self._request.order.workload)
-        )
-        undisturbed = self._undisturbed(work)
-        if refused is not None or running is None or undisturbed is None:
-            self._faults.append(_not_applicable(fault, platform, _sentence(refused or "no repetition was done there")))
+        platform, running, undisturbed = work.platform, work.running, self._undisturbed(work)
+        if running is None or not work.measured or undisturbed is None:
+            self._faults.append(_not_applicable(fault, platform, "It was not measured there."))
+            return
+        if (refused := fault.refuses(platform, self._request.order.workload)) is not None:
+            self._faults.append(_not_applicable(fault, platform, f"{_capital(refused)}."))
             return
         self._say(f"{platform.text}: {fault.name}: {fault.about}")
-        ordered = self._ordered(platform, 1.0, False)
         try:
-            homes = work.homes
-            broken = break_work(
-                ordered, running, fault, undisturbed, lambda home: against_truth(homes[0], home, {platform.text: homes})
+            outcome = break_work(
+                self._planned(platform, 1.0, False), running, fault, undisturbed, lambda home: against_truth(work.homes, home)
             )
-        except CaudalError as error:
-            self._faults.append(_not_applicable(fault, platform, error.what))
+        except (CaudalError, OSError) as error:
+            why = error.what if isinstance(error, CaudalError) else f"It could not be made to happen: {error}."
+            self._faults.append(_not_applicable(fault, platform, why))
             return
-        except OSError as error:
-            self._faults.append(_not_applicable(fault, platform, f"It could not be made to happen: {error}."))
-            return
-        self._faults.append(_fault_document(fault, platform, broken, undisturbed))
+        self._faults.append(outcome.document(fault, platform, undisturbed))
         self._written()
 
     def _undisturbed(self, work: _PlatformWork) -> float | None:
-        times = [each["work_s"] for each in counted([done.document for done in work.done]) if each["work_s"] is not None]
-        return claims.spread(times)["median"] if times else None
+        typical = _typical(work)
+        return None if typical is None else typical.document["work_s"]
 
     def _written(self) -> CompareDocument:
         """Write the document as it stands, and return it."""
@@ -227,9 +224,8 @@ class PlatformComparison:
     def _document(self) -> CompareDocument:
         request = self._request
         platforms = [self._platform_document(work) for work in self._works]
-        homes = {work.platform.text: work.homes[0] for work in self._works if work.homes and work.measured}
         finished = self._complete or self._stopped_by is not None
-        tables = compare_tables(homes, {work.platform.text: work.homes for work in self._works}) if finished and homes else []
+        tables = self._compared_tables() if finished else []
         document: CompareDocument = {
             "product": request.product, "workload": request.order.workload, "at": self._began, "took_s": round(time.time() - self._began, 3),
             "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
@@ -241,35 +237,39 @@ class PlatformComparison:
             document["conclusions"] = draw_conclusions(document)
         return document
 
+    def _compared_tables(self) -> list[ComparedTable]:
+        works = [work for work in self._works if work.homes and work.measured]
+        digests = {
+            work.platform.text: [each.document["tables"] for each in work.done if each.document["share"] == 1.0] for work in works
+        }
+        return compare_tables({work.platform.text: work.homes for work in works}, digests)
+
     def _platform_document(self, work: _PlatformWork) -> PlatformDocument:
         platform, settings = work.platform, self._request.settings
-        repetitions = [done.document for done in work.done]
-        figures = counted(repetitions)
-        typical = self._typical(work)
+        typical = _typical(work)
         log = typical.log if typical is not None else None
-        diagram = platform.diagram(settings)
         spark = _part(log, "Spark Properties")
-        price = self._request.price.get(platform.text)
-        spreads = claims.spreads([measures(each) for each in figures])
+        spreads = claims.spreads([measures(each.document) for each in _counted(work)])
+        state, why = work.state, work.why
+        if work.measured and typical is None:
+            state, why = "failed", "No repetition was finished."
         return {
             "platform": platform.text, "kind": platform.kind, "title": platform.title, "engine": platform.engine if platform.executor != "here" else "here",
             "master": spark.get("spark.master"), "cores": platform.cores, "memory": spark.get("spark.executor.memory") or spark.get("spark.driver.memory"),
-            "state": work.state if work.done or work.state != "measured" else "failed", "why": work.why, "missing": list(platform.lacks),
-            "diagram": diagram if log is None or platform.kind == "local" else with_executors(diagram, log.executors, spark.get("spark.executor.memory")),
-            "versions": _versions(log), "environment": _environment(log), "repetitions": repetitions, "spreads": spreads,
+            "state": state, "why": why, "missing": list(platform.lacks),
+            "diagram": with_executors(platform.diagram(settings), {} if log is None else log.executors, spark.get("spark.executor.memory")),
+            "versions": _versions(log), "environment": {} if log is None else masked_environment(log),
+            "repetitions": [each.document for each in work.done], "spreads": spreads,
             "stages": [] if log is None else [stage_document(log.stages[key]) for key in sorted(log.stages)],
-            "cost_per_million_rows": _cost(price, platform.cores, spreads),
+            "cost_per_million_rows": _cost(self._request.price.get(platform.text), platform.cores, spreads),
         }  # fmt: skip
 
-    def _typical(self, work: _PlatformWork) -> Done | None:
-        """Return the repetition whose time is the median."""
-        done = [each for each in work.done if each.document in counted([each.document for each in work.done])]
-        ordered = sorted(done, key=lambda each: each.document["work_s"] or 0.0)
-        return ordered[(len(ordered) - 1) // 2] if ordered else None
-
     def _differences(self) -> list[EnvironmentDifferences]:
-        typical = [(work.platform.text, done.log) for work in self._works if (done := self._typical(work)) is not None]
-        logs = [(name, log) for name, log in typical if log is not None]
+        logs = [
+            (work.platform.text, typical.log)
+            for work in self._works
+            if (typical := _typical(work)) is not None and typical.log is not None
+        ]
         return [
             {"platform": name, "other": other, "settings": different_settings(log.environment, another.environment)}
             for place, (name, log) in enumerate(logs)
@@ -277,35 +277,30 @@ class PlatformComparison:
         ]
 
     def _remove_homes(self) -> None:
-        """Remove homes that no figure needs any more; logs and results stay."""
+        """Keep one home of each platform, for who wants to look; logs and results stay too."""
+        kept = [work.homes[-1] for work in self._works if work.homes]
         for work in self._works:
             for folder in (self._request.folder / _name(work.platform)).glob("*/home"):
-                if folder not in work.homes:
+                if folder not in kept:
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _counted(work: _PlatformWork) -> list[MeasuredRepetition]:
+    """Return the repetitions that figures rest on: done, no warm-up, of the whole data."""
+    documents = ((each, each.document) for each in work.done)
+    return [
+        each for each, document in documents if document["state"] == "done" and not document["warm_up"] and document["share"] == 1.0
+    ]
+
+
+def _typical(work: _PlatformWork) -> MeasuredRepetition | None:
+    """Return the repetition whose time is the median, the lower one of two."""
+    ordered = sorted(_counted(work), key=lambda each: each.document["work_s"] or 0.0)
+    return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _fault_document(fault: Fault, platform: Platform, broken: Broken, undisturbed: float) -> InjectedFaultDocument:
-    has_logs = bool(broken.logs)
-    state, why = broken.state, broken.why
-    if fault.strikes and broken.struck_at is None:
-        state, why = "not applicable", "The work had ended before the fault struck: give it more data."
-    resubmitted = [stage for log in broken.logs for (_, attempt), stage in log.stages.items() if attempt]
-    return {
-        "fault": fault.name, "platform": platform.text, "state": state, "why": why,
-        "at_s": None if broken.struck_at is None else round(broken.struck_at - broken.work_began_at, 3), "work_s": round(broken.work_s, 3),
-        "undisturbed_s": undisturbed,
-        "recovery_s": None if broken.struck_at is None or broken.back_at is None else round(broken.back_at - broken.struck_at, 3),
-        "commands": broken.commands,
-        "recomputed_ms": sum(log.lost_ms for log in broken.logs) + sum(stage.sums["run_ms"] for stage in resubmitted) if has_logs and broken.commands == 1 else None,
-        "failed_tasks": sum(stage.failed + stage.killed for log in broken.logs for stage in log.stages.values()) if has_logs else None,
-        "resubmitted_stages": len(resubmitted) if has_logs else None,
-        "executors_lost": sum(each.kind == "executor_lost" for log in broken.logs for each in log.incidents) if has_logs else None,
-        "rows_lost": broken.rows_lost, "rows_doubled": broken.rows_doubled, "timeline": broken.timeline, "event_logs": [str(log.path) for log in broken.logs],
-    }  # fmt: skip
 
 
 def _not_applicable(fault: Fault, platform: Platform, why: str) -> InjectedFaultDocument:
@@ -320,18 +315,12 @@ def _part(log: EventLog | None, name: str) -> Mapping[str, str]:
     return {} if log is None else log.environment.get(name, {})
 
 
-def _environment(log: EventLog | None) -> dict[str, dict[str, str]]:
-    return {} if log is None else {
-        part: {name: str(mask_setting(name, value)) for name, value in sorted(values.items())} for part, values in log.environment.items()
-    }  # fmt: skip
-
-
 def _versions(log: EventLog | None) -> dict[str, str]:
     if log is None:
         return {}
     java = log.environment.get("JVM Information", {})
-    found = {"Spark": log.application.get("spark_version"), "Java": java.get("Java Version"), "Scala": java.get("Scala Version")}
-    return {name: str(version) for name, version in found.items() if version}
+    versions = {"Spark": log.application.get("spark_version"), "Java": java.get("Java Version"), "Scala": java.get("Scala Version")}
+    return {name: str(version) for name, version in versions.items() if version}
 
 
 def _cost(price: float | None, cores: int | None, spreads: Mapping[str, Spread]) -> float | None:
@@ -348,7 +337,3 @@ def _name(platform: Platform) -> str:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _sentence(text: str) -> str:
-    return f"{_capital(text).rstrip('.')}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING
 
 from caudal.compare.scaling import best_cores
@@ -26,11 +26,11 @@ def draw_conclusions(document: CompareDocument) -> list[ConclusionDocument]:
     ``scaling`` must have been fitted before, if it is to be among the conclusions.
     """
     measured = [platform for platform in document["platforms"] if platform["state"] == "measured"]
-    found = [*_fastest(document, measured), *_start(document, measured), *_tables(document), *_faults(document)]
+    conclusions = [*_fastest(document, measured), *_start(document, measured), *_tables(document), *_faults(document)]
     for platform in measured:
-        found += [*_driver(platform), *stage_conclusions(platform)]
-    found += [*_scaling(document), *_costs(measured), *_latencies(measured), *_unmeasured(document)]
-    return found or [conclusion("nothing", None, OPEN)]
+        conclusions += [*_driver(platform), *stage_conclusions(platform)]
+    conclusions += [*_scaling(document), *_costs(measured), *_latencies(measured), *_unmeasured(document)]
+    return conclusions or [conclusion("nothing", None, OPEN)]
 
 
 def conclusion(key: str, of: str | None, certainty: str, /, **figures: str | float | int | None) -> ConclusionDocument:
@@ -67,17 +67,19 @@ def _fastest(document: CompareDocument, measured: list[PlatformDocument]) -> Ite
         if all(pair["low"] is None or pair["high"] is None for pair in pairs.values()):
             yield conclusion("too_few_repetitions", None, OPEN, measure=measure, repeats=document["repeats"])
             continue
-        winner = next((one for one in names if all(_is_faster(pairs.get((one, other))) for other in names if other != one)), None)
+        winner = next(
+            (name for name in names if all(_is_faster(pairs.get((name, other))) for other in names if other != name)), None
+        )
         if winner is not None and len(names) > 2:
             yield conclusion("fastest", winner, SHOWN, measure=measure, platform=winner, others=len(names) - 1)
         elif winner is None and len(names) > 2:
             yield conclusion("no_fastest", None, OPEN, measure=measure)
-        for one, other in combinations(names, 2):
-            pair = pairs.get((one, other))
+        for name, other in combinations(names, 2):
+            pair = pairs.get((name, other))
             if pair is None or pair["low"] is None or pair["high"] is None:
                 continue
             if pair["ratio"] > 1:
-                pair = pairs[other, one]
+                pair = pairs[other, name]
             key = "faster" if _is_faster(pair) else "no_difference"
             yield conclusion(
                 key, pair["platform"], SHOWN if key == "faster" else OPEN, measure=measure, platform=pair["platform"], beside=pair["beside"],
@@ -98,12 +100,12 @@ def _start(document: CompareDocument, measured: list[PlatformDocument]) -> Itera
                 "mostly_start", name, SHOWN, platform=name, start_s=start_s, work_s=work_s, start_share=start_s / (start_s + work_s)
             )
     pairs = _directed(document, "work_s")
-    for one, other in [(one, other) for one in medians for other in medians if one != other]:
-        (start_s, work_s), (other_start_s, other_work_s) = medians[one], medians[other]
-        if start_s > other_start_s and work_s < other_work_s and _is_faster(pairs.get((one, other))):
+    for name, other in permutations(medians, 2):
+        (start_s, work_s), (other_start_s, other_work_s) = medians[name], medians[other]
+        if start_s > other_start_s and work_s < other_work_s and _is_faster(pairs.get((name, other))):
             times = (start_s - other_start_s) / (other_work_s - work_s)
             yield conclusion(
-                "pays", one, LIKELY, platform=one, beside=other, times=times, start_s=start_s, beside_start_s=other_start_s, work_s=work_s, beside_work_s=other_work_s
+                "pays", name, LIKELY, platform=name, beside=other, times=times, start_s=start_s, beside_start_s=other_start_s, work_s=work_s, beside_work_s=other_work_s
             )  # fmt: skip
 
 

@@ -32,13 +32,13 @@ def architecture(nodes: list[DiagramNode], edges: list[DiagramEdge], computing: 
 
 def with_executors(diagram: Diagram, executors: Mapping[str, Mapping[str, Any]], memory: str | None) -> Diagram:
     """Return an architecture with the executors that an event log names in the place of those that were declared."""
-    found = {name: each for name, each in executors.items() if name != "driver"}
-    if not found:
+    apart = {name: each for name, each in executors.items() if name != "driver"}
+    if not apart:
         return diagram
     nodes = [each for each in diagram["nodes"] if each["kind"] != "executor"]
     gone = {each["id"] for each in diagram["nodes"] if each["kind"] == "executor"}
     edges = [each for each in diagram["edges"] if not {each["source"], each["target"]} & gone]
-    for name, each in found.items():
+    for name, each in apart.items():
         nodes.append(
             node(
                 "executor",

@@ -61,6 +61,14 @@ def different_settings(mine: Mapping[str, Mapping[str, str]], theirs: Mapping[st
     return rows
 
 
+def masked_environment(log: EventLog) -> dict[str, dict[str, str]]:
+    """Return the environment of a log by its parts, without secrets."""
+    return {
+        part: {name: str(mask_setting(name, value)) for name, value in sorted(values.items())}
+        for part, values in log.environment.items()
+    }
+
+
 def mask_if_known(text: str | None) -> str | None:
     """Return a text without secrets."""
     return None if text is None else mask_text(text)

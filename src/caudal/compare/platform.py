@@ -61,6 +61,8 @@ class Platform:
     """The engine of runs there (`Settings.engine`)."""
     executor = "spark"
     """The executor of streams there (``caudal stream --on``)."""
+    writes_event_log = True
+    """Whether Spark computes in a process that this machine starts, so that its event log is here."""
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def table_folders(home: Path) -> dict[str, Path]:
-    """Return the folders of a home's tables by ``product.table`` (of one product, by table)."""
+    """Return the folders of the tables of a home that holds one product, by their names."""
     lake = home / "lake"
     return {
         folder.name: folder
@@ -28,96 +28,100 @@ def table_folders(home: Path) -> dict[str, Path]:
     }
 
 
-def published_rows(folder: Path) -> pa.Table:
-    """Return a table's newest rows."""
-    return arrow(delta.read_version(folder))
-
-
 def published_tables(home: Path) -> dict[str, str]:
     """Return a text for each table of a home, which is the same for the same rows in any order."""
-    found = {}
+    digests = {}
     for name, folder in table_folders(home).items():
-        rows = hashed_rows(published_rows(folder))
-        found[name] = rows.digest(list(rows.columns))
-    return found
+        rows = hashed_rows(_published_rows(folder))
+        digests[name] = rows.digest(list(rows.columns))
+    return digests
 
 
-def compare_tables(homes: Mapping[str, Path], repeated: Mapping[str, Sequence[Path]]) -> list[ComparedTable]:
-    """Compare the tables of several platforms, column by column.
+def compare_tables(homes: Mapping[str, Sequence[Path]], digests: Mapping[str, Sequence[Mapping[str, str]]]) -> list[ComparedTable]:
+    """Compare the tables of several platforms, column by column where their rows are not all the same.
 
     Parameters
     ----------
-    homes : by platform, a home whose work was done
-    repeated : by platform, the homes of all its repetitions: a column that differs between them (a moment, a random number) says nothing of platforms
+    homes : by platform, those of its repetitions. A column that differs between them (a moment, a random number) says nothing of platforms
+    digests : by platform, what `published_tables` says of each repetition
     """
-    names = sorted({name for home in homes.values() for name in table_folders(home)})
-    return [_compare_table(name, homes, repeated) for name in names]
+    names = sorted({name for of_platform in digests.values() for each in of_platform for name in each})
+    compared = []
+    for name in names:
+        texts = {each.get(name) for of_platform in digests.values() for each in of_platform}
+        compared.append(_same_table(name, homes) if len(texts) == 1 and None not in texts else _compare_table(name, homes))
+    return compared
 
 
-def _compare_table(name: str, homes: Mapping[str, Path], repeated: Mapping[str, Sequence[Path]]) -> ComparedTable:
-    hashed = {
-        platform: hashed_rows(published_rows(folder))
-        for platform, home in homes.items()
-        if (folder := table_folders(home).get(name))
-    }
-    columns = sorted({column for rows in hashed.values() for column in rows.columns})
-    unsteady = unsteady_columns(name, repeated)
-    differences: list[ColumnDifference] = []
-    for (platform, rows), (beside, others) in combinations(hashed.items(), 2):
-        for column in columns:
-            if column in unsteady:
-                continue
-            if column not in rows.columns or column not in others.columns:
-                differences.append({"platform": platform, "beside": beside, "column": column, "rows": rows.count, "largest": None})
-            elif count := differing_rows(rows, others, column):
-                both = (published_rows(table_folders(homes[each])[name]).column(column) for each in (platform, beside))
-                differences.append(
-                    {"platform": platform, "beside": beside, "column": column, "rows": count, "largest": largest_difference(*both)}
-                )
-        steady = [column for column in columns if column not in unsteady]
-        if not differences and steady and any(lost_and_doubled(rows, others, steady)):
-            differences.append(
-                {
-                    "platform": platform,
-                    "beside": beside,
-                    "column": ", ".join(steady),
-                    "rows": lost_and_doubled(rows, others, steady)[0],
-                    "largest": None,
-                }
-            )
+def against_truth(truths: Sequence[Path], home: Path) -> tuple[int, int]:
+    """Return the rows that the tables of a home lack and that they have beyond those of homes where the same work was not disturbed."""
+    lost = doubled = 0
+    folders = table_folders(home)
+    for name, folder in table_folders(truths[0]).items():
+        expected, unsteady = hashed_rows(_published_rows(folder)), unsteady_columns(name, truths)
+        steady = [column for column in expected.columns if column not in unsteady]
+        rows = hashed_rows(_published_rows(folders[name])) if name in folders else None
+        if rows is None or not expected.same_types(rows, steady):
+            lost += expected.count
+            continue
+        missing, beyond = lost_and_doubled(expected, rows, steady)
+        lost, doubled = lost + missing, doubled + beyond
+    return lost, doubled
+
+
+def unsteady_columns(name: str, homes: Sequence[Path]) -> set[str]:
+    """Return the columns of a table that differ between repetitions of the same work."""
+    unsteady: set[str] = set()
+    first: HashedRows | None = None
+    for home in homes:
+        if (folder := table_folders(home).get(name)) is None:
+            continue
+        rows = hashed_rows(_published_rows(folder))
+        if first is None:
+            first = rows
+            continue
+        unsteady |= {column for column in {*first.columns, *rows.columns} if differing_rows(first, rows, column)}
+    return unsteady
+
+
+def _same_table(name: str, homes: Mapping[str, Sequence[Path]]) -> ComparedTable:
+    """Return the comparison of a table that is the same in each home; its rows are not read again."""
+    versions = {platform: delta.read_version(table_folders(of_platform[0])[name]) for platform, of_platform in homes.items()}
+    columns = next(iter(versions.values())).schema["fields"]
     return {
-        "table": name, "columns": [column for column in columns if column not in unsteady],
-        "rows": {platform: rows.count for platform, rows in hashed.items()},
+        "table": name, "columns": sorted(field["name"] for field in columns if not field["name"].startswith("_")),
+        "rows": {platform: version.rows for platform, version in versions.items()}, "equal": True, "differences": [],
+    }  # fmt: skip
+
+
+def _compare_table(name: str, homes: Mapping[str, Sequence[Path]]) -> ComparedTable:
+    unsteady = set[str]().union(*(unsteady_columns(name, of_platform) for of_platform in homes.values()))
+    tables = {platform: _published_rows(folder) for platform, each in homes.items() if (folder := table_folders(each[0]).get(name))}
+    hashed = {platform: hashed_rows(table) for platform, table in tables.items()}
+    steady = sorted({column for rows in hashed.values() for column in rows.columns} - unsteady)
+    differences: list[ColumnDifference] = []
+    for platform, beside in combinations(hashed, 2):
+        rows, others = hashed[platform], hashed[beside]
+        between: list[ColumnDifference] = [
+            {"platform": platform, "beside": beside, "column": column, "rows": count, "largest": _largest(tables[platform], tables[beside], column)}
+            for column in steady
+            if (count := differing_rows(rows, others, column))
+        ]  # fmt: skip
+        # Values may be the same in each column, and stand in other rows.
+        if not between and (count := max(lost_and_doubled(rows, others, steady))):
+            between = [{"platform": platform, "beside": beside, "column": ", ".join(steady), "rows": count, "largest": None}]
+        differences += between
+    return {
+        "table": name, "columns": steady, "rows": {platform: rows.count for platform, rows in hashed.items()},
         "equal": not differences and len(hashed) == len(homes), "differences": differences,
     }  # fmt: skip
 
 
-def unsteady_columns(name: str, repeated: Mapping[str, Iterable[Path]]) -> set[str]:
-    """Return the columns of a table that differ between repetitions on one platform."""
-    unsteady: set[str] = set()
-    for homes in repeated.values():
-        hashed = [hashed_rows(published_rows(folder)) for home in homes if (folder := table_folders(home).get(name))]
-        for first, second in combinations(hashed, 2):
-            unsteady |= {
-                column
-                for column in {*first.columns, *second.columns}
-                if column not in first.columns or column not in second.columns or differing_rows(first, second, column)
-            }
-    return unsteady
+def _largest(table: pa.Table, other: pa.Table, column: str) -> float | None:
+    if column not in table.column_names or column not in other.column_names:
+        return None
+    return largest_difference(table.column(column), other.column(column))
 
 
-def against_truth(truth: Path, home: Path, repeated: Mapping[str, Sequence[Path]]) -> tuple[int, int]:
-    """Return the rows that the tables of a home lack and that they have beyond those of another home."""
-    lost = doubled = 0
-    other = table_folders(home)
-    for name, folder in table_folders(truth).items():
-        unsteady = unsteady_columns(name, repeated)
-        expected = hashed_rows(published_rows(folder))
-        steady = [column for column in expected.columns if column not in unsteady]
-        found: HashedRows | None = hashed_rows(published_rows(other[name])) if name in other else None
-        if found is None or not set(steady) <= set(found.columns):
-            lost += expected.count
-            continue
-        missing, beyond = lost_and_doubled(expected, found, steady)
-        lost, doubled = lost + missing, doubled + beyond
-    return lost, doubled
+def _published_rows(folder: Path) -> pa.Table:
+    return arrow(delta.read_version(folder))

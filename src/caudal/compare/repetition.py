@@ -20,7 +20,6 @@ from caudal.declarations.settings import Settings, settings
 from caudal.errors import CaudalError
 from caudal.messaging.feed import Feed
 from caudal.runtime.progress import NoProgress
-from caudal.streaming.stream import run_streams
 from caudal.tables.home import Home
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from caudal.report.run_document import RunDocument
 
 EVENT_LOGS = "event-logs"
+MOMENTS = "moments.jsonl"
 UI_MEASURES = "ui.json"
 
 
@@ -53,7 +53,7 @@ def do_task(task_file: Path) -> int:
     """Do a task and write its result; return the exit code."""
     task = json.loads(task_file.read_text())
     folder, place = Path(task["product"]), task_file.parent
-    moments = Moments(place / "moments.jsonl")
+    moments = Moments(place / MOMENTS)
     chosen = _settings(task, place)
     result: dict[str, Any] = {"state": "done", "why": None}
     moments.mark("work begins")
@@ -81,18 +81,23 @@ def do_task(task_file: Path) -> int:
 
 
 def _settings(task: dict[str, Any], place: Path) -> Settings:
-    """Return the settings of the work: those of the user, in them those of the platform, and an event log."""
-    given = {name: Path(value) if name in ("home", "data") else value for name, value in task["flags"].items() if value is not None}
-    chosen = settings(Path(task["product"]), None, **given)
+    """Return the settings of the work: those of the user, in them those of the platform, and an event log.
+
+    Whatever the user's settings name outside of the home is left out: a comparison touches no lake, ledger, catalog or warehouse.
+    """
+    given = {name: Path(value) for name, value in task["flags"].items() if value is not None}
+    chosen = settings(None, None, **given)  # of the folder in which the comparison was started, as in its own process
     changes = dict(task["changes"])
-    logs = place / EVENT_LOGS
-    logs.mkdir(exist_ok=True)
-    spark = {
-        **chosen.spark, **changes.pop("spark", {}), **task["spark"], "spark.eventLog.enabled": "true", "spark.eventLog.dir": logs.absolute().as_uri(),
-        "spark.eventLog.rolling.enabled": "false", "spark.eventLog.compress": "false", "spark.ui.enabled": "true", "spark.ui.port": "0",
-        "spark.ui.showConsoleProgress": "false", "spark.eventLog.logStageExecutorMetrics": "true",
-    }  # fmt: skip
-    return replace(chosen, home=Path(task["home"]), **changes, spark=spark if task["writes_log"] else chosen.spark)
+    spark = {**chosen.spark, **changes.pop("spark", {}), **task["spark"]}
+    if task["writes_log"]:
+        logs = place / EVENT_LOGS
+        logs.mkdir(exist_ok=True)
+        spark |= {
+            "spark.eventLog.enabled": "true", "spark.eventLog.dir": logs.absolute().as_uri(), "spark.eventLog.rolling.enabled": "false",
+            "spark.eventLog.compress": "false", "spark.ui.enabled": "true", "spark.ui.port": "0", "spark.ui.showConsoleProgress": "false",
+        }  # fmt: skip
+    alone: dict[str, Any] = {**dict.fromkeys(("ledger", "lake", "metastore", "warehouse", "luigi")), "openlineage": {}}
+    return replace(chosen, **alone, home=Path(task["home"]), **changes, spark=spark)
 
 
 def _run(folder: Path, chosen: Settings, moments: Moments) -> dict[str, Any]:
@@ -121,6 +126,7 @@ def _steps(document: RunDocument) -> list[dict[str, Any]]:
 def _stream(folder: Path, chosen: Settings, executor: str, moments: Moments) -> dict[str, Any]:
     from caudal.batch.batch import run_training
     from caudal.batch.monitor_stream import stream_monitor
+    from caudal.streaming.stream import run_streams
 
     document = run_streams(
         folder, chosen, train=run_training, watch=stream_monitor, once=True, end=True, on=executor, progress=moments
@@ -159,11 +165,11 @@ def _ask_ui(file: Path) -> None:
         return
     context._jsc.sc().listenerBus().waitUntilEmpty()
     address = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}"
-    found = {}
+    answers = {}
     for part in ("stages?withSummaries=false", "allexecutors"):
         with urllib.request.urlopen(f"{address}/{part}", timeout=20) as answer:
-            found[part.partition("?")[0]] = json.load(answer)
-    file.write_text(json.dumps(found))
+            answers[part.partition("?")[0]] = json.load(answer)
+    file.write_text(json.dumps(answers))
 
 
 def _stop_engines() -> None:

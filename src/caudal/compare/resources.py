@@ -16,8 +16,7 @@ class Resources:
 
     Parameters
     ----------
-    roots : returns the numbers of the processes whose descendants count with them
-    beside : numbers of processes that ran before; only what they use from now on counts
+    roots : returns the numbers of the processes whose descendants count with them; of those that ran before only what they use from now on
 
     Attributes
     ----------

@@ -152,8 +152,8 @@ def _coefficients(parameters: Mapping[str, float]) -> dict[str, float]:
     alone = parameters.get("serial_s", 0.0) + parameters.get("parallel_s", 0.0)
     if not alone:
         return {}
-    found = {"sigma": parameters["serial_s"] / alone}
-    return found | ({"kappa": parameters["coherence_s"] / alone} if "coherence_s" in parameters else {})
+    shares = {"sigma": parameters["serial_s"] / alone}
+    return shares | ({"kappa": parameters["coherence_s"] / alone} if "coherence_s" in parameters else {})
 
 
 def _predictions(parameters: Mapping[str, float], points: Sequence[_Point], varied: tuple[bool, bool]) -> list[ScalingPoint]:

@@ -50,12 +50,8 @@ def stage_shares(platform: PlatformDocument) -> list[StageShares]:
 
 
 def counted_repetitions(platform: PlatformDocument) -> list[RepetitionDocument]:
-    """Return the repetitions that count: done, not to warm up, of the whole size and on all the platform's cores."""
-    return [
-        each
-        for each in platform["repetitions"]
-        if not each["warm_up"] and each["state"] == "done" and each["share"] == 1.0 and each["cores"] in (None, platform["cores"])
-    ]
+    """Return the repetitions that count: done, not to warm up, of the whole size."""
+    return [each for each in platform["repetitions"] if not each["warm_up"] and each["state"] == "done" and each["share"] == 1.0]
 
 
 def median_repetition(platform: PlatformDocument) -> RepetitionDocument | None:
@@ -103,11 +99,11 @@ def _parts(stage: MeasuredStage, task_ms: float) -> dict[str, float]:
         "scheduler_delay": measures.get("scheduler_delay_ms", 0),
         "deserialize": sum(measures.get(name, 0) for name in ("deserialize_ms", "result_serialize_ms", "getting_result_ms")),
     }
-    # A thread that writes a shuffle uses the processor too: what is counted_repetitions twice is taken from the CPU time.
+    # A thread that writes a shuffle uses the processor too: what is counted twice is taken from the CPU time.
     left = max(run - parts["gc"] - parts["fetch_wait"] - parts["shuffle_write"], 0.0)
     cpu = min(measures.get("cpu_ns", 0) / 1e6, left)
-    found = {"cpu": cpu, **parts, "other": max(left - cpu, 0.0)}
-    return {name: float(found[name]) for name in PARTS}
+    all_parts = {"cpu": cpu, **parts, "other": max(left - cpu, 0.0)}
+    return {name: float(all_parts[name]) for name in PARTS}
 
 
 def _utilisation(stage: MeasuredStage, task_ms: float, cores: int | None) -> float | None:

@@ -26,9 +26,11 @@ class HashedRows:
     Parameters
     ----------
     columns : by name, 64 bits a row
+    types : of the columns, by name
     """
 
     columns: Mapping[str, NDArray[np.uint64]]
+    types: Mapping[str, str]
     count: int
 
     def rows(self, names: Sequence[str]) -> NDArray[np.uint64]:
@@ -40,15 +42,22 @@ class HashedRows:
         return combined
 
     def digest(self, names: Sequence[str]) -> str:
-        """Return a text that is the same for the same rows in any order."""
+        """Return a text that is the same for the same rows, of the same types, in any order."""
         ordered = np.sort(self.rows(names))
-        return hashlib.sha256(",".join(names).encode() + ordered.tobytes()).hexdigest()[:16]
+        header = repr([(name, self.types[name]) for name in names]).encode()
+        return hashlib.sha256(header + ordered.tobytes()).hexdigest()[:16]
+
+    def same_types(self, other: HashedRows, names: Sequence[str]) -> bool:
+        """Return whether another table has these columns, of the same types."""
+        return all(other.types.get(name) == self.types[name] for name in names)
 
 
 def hashed_rows(table: pa.Table) -> HashedRows:
     """Return a table's rows as numbers; columns of caudal's own, whose names begin with ``_``, are left out."""
     names = sorted(name for name in table.column_names if not name.startswith("_"))
-    return HashedRows({name: _hashed(table.column(name)) for name in names}, table.num_rows)
+    return HashedRows(
+        {name: _hashed(table.column(name)) for name in names}, {name: str(table.schema.field(name).type) for name in names}, table.num_rows
+    )  # fmt: skip
 
 
 def lost_and_doubled(truth: HashedRows, other: HashedRows, names: Sequence[str]) -> tuple[int, int]:
@@ -58,7 +67,9 @@ def lost_and_doubled(truth: HashedRows, other: HashedRows, names: Sequence[str])
 
 
 def differing_rows(first: HashedRows, second: HashedRows, name: str) -> int:
-    """Return how many values of a column one table has more than the other."""
+    """Return how many values of a column one table has more than the other: all of them where types differ."""
+    if first.types.get(name) != second.types.get(name):
+        return max(first.count, second.count)
     lost, doubled = lost_and_doubled(first, second, (name,))
     return max(lost, doubled)
 
@@ -87,6 +98,8 @@ def _hashed(column: pa.ChunkedArray) -> NDArray[np.uint64]:
         hashed = pd.util.hash_array(bits)
     elif pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         hashed = pd.util.hash_array(column.cast(pa.int64()).fill_null(0).to_numpy())
+    elif pa.types.is_date32(kind):
+        hashed = pd.util.hash_array(column.cast(pa.int32()).cast(pa.int64()).fill_null(0).to_numpy())
     elif pa.types.is_timestamp(kind):
         hashed = pd.util.hash_array(column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64()).fill_null(0).to_numpy())
     elif pa.types.is_string(kind) or pa.types.is_large_string(kind):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ ROWS = {
     "text": ["a", None, ""],
     "truth": [True, None, False],
     "at": [datetime(2026, 1, 1, tzinfo=UTC), None, datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)],
+    "day": [date(2026, 1, 1), None, date(2026, 1, 2)],
     "money": [Decimal("1.10"), None, Decimal("2.20")],
     "list": [[1.0, 2.0], None, []],
 }
@@ -35,7 +36,7 @@ def test_the_order_of_rows_says_nothing() -> None:
     ("column", "place", "value"),
     [
         ("whole", 0, 2), ("whole", 1, 0), ("real", 0, 1.5000000000000002), ("real", 1, 0.0), ("text", 1, ""), ("text", 0, "A"), ("truth", 1, False),
-        ("at", 2, datetime(2026, 1, 2, 3, 4, 5, 7, tzinfo=UTC)), ("money", 0, Decimal("1.11")), ("list", 0, [2.0, 1.0]), ("list", 1, []),
+        ("at", 2, datetime(2026, 1, 2, 3, 4, 5, 7, tzinfo=UTC)), ("day", 0, date(2026, 1, 3)), ("money", 0, Decimal("1.11")), ("list", 0, [2.0, 1.0]), ("list", 1, []),
     ],
 )  # fmt: skip
 def test_every_value_counts(column: str, place: int, value: object) -> None:
@@ -75,3 +76,16 @@ def test_the_largest_difference_is_relative() -> None:
     assert largest_difference(first, second) == pytest.approx(0.000999, rel=1e-3)
     assert largest_difference(pa.chunked_array([["a"]]), pa.chunked_array([["b"]])) is None
     assert largest_difference(first, pa.chunked_array([[1.0]])) is None
+
+
+def test_types_count_and_not_only_values() -> None:
+    small, large = (hashed_rows(pa.table({"a": pa.array([1, 2], kind)})) for kind in (pa.int32(), pa.int64()))
+    assert small.digest(["a"]) != large.digest(["a"])
+    assert differing_rows(small, large, "a") == 2
+    assert not small.same_types(large, ["a"])
+
+
+def test_a_column_that_one_table_lacks_differs() -> None:
+    with_column, without = hashed_rows(pa.table({"a": [1], "b": [2]})), hashed_rows(pa.table({"a": [1]}))
+    assert differing_rows(with_column, without, "b") == differing_rows(without, with_column, "b") == 1
+    assert not with_column.same_types(without, ["b"])

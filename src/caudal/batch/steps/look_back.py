@@ -30,11 +30,11 @@ class KnownLookBack:
     Parameters
     ----------
     inputs : digest of the inputs' columns
-    found : LookBack, None until it is found
+    look_back : LookBack, None until it is found
     """
 
     inputs: str
-    found: LookBack | None = None
+    look_back: LookBack | None = None
 
     @classmethod
     def of(cls, tables: ProductTables, table: Table, code: str) -> Self:
@@ -48,11 +48,11 @@ class KnownLookBack:
 
     def document(self, code: str) -> dict[str, Any] | None:
         """Return what a version is to keep; None where nothing is known."""
-        if self.found is None:
+        if self.look_back is None:
             return None
-        seconds = None if math.isinf(self.found.seconds) else self.found.seconds
+        seconds = None if math.isinf(self.look_back.seconds) else self.look_back.seconds
         return {
-            "code": code, "inputs": self.inputs, "by": caudal.__version__, "seconds": seconds, "unbounded": list(self.found.unbounded),
+            "code": code, "inputs": self.inputs, "by": caudal.__version__, "seconds": seconds, "unbounded": list(self.look_back.unbounded),
         }  # fmt: skip
 
 
@@ -63,11 +63,11 @@ def lookback_of(tables: ProductTables, run_spark: RunSpark, table: Table, known:
     ----------
     known : what is known of the function; it receives what is found
     """
-    own_reach = known.found if known is not None else None
+    own_reach = known.look_back if known is not None else None
     if own_reach is None:
         own_reach = _lookback_of_function(tables, run_spark, table)
         if known is not None:
-            known.found = own_reach
+            known.look_back = own_reach
     return own_reach if own_reach.seconds >= table.lookback_s else LookBack(table.lookback_s)
 
 

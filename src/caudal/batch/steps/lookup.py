@@ -161,10 +161,10 @@ def _compare(
 
 def answered(view: OnlineView, content: ViewContent, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a view finds for a published row: its exact features, as far as the row has their time and keys."""
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for name, part in content.calendar.items():
         if row.get(part.time) is not None:
-            found[name] = part.of(row_micros(row[part.time]))
+            answers[name] = part.of(row_micros(row[part.time]))
     for number, (timeline, exact) in enumerate(content.timelines):
         if not exact or row.get(timeline.time) is None or any(key not in row for key in timeline.keys):
             continue
@@ -172,8 +172,8 @@ def answered(view: OnlineView, content: ViewContent, row: Mapping[str, Any]) -> 
         if len(keys) < len(timeline.keys):  # rows without a key are one kind to features, and not found by servers
             continue
         values = view.values(number, keys, row_micros(row[timeline.time]))
-        found |= dict(zip(timeline.columns, values or (None,) * len(timeline.columns), strict=True))
-    return found
+        answers |= dict(zip(timeline.columns, values or (None,) * len(timeline.columns), strict=True))
+    return answers
 
 
 def _add_names(tables: ProductTables, lookup: OnlineLookup, writer: ViewWriter) -> None:

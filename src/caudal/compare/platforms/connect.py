@@ -22,6 +22,7 @@ class Connect(Platform):
     """A server of Spark Connect."""
 
     kind = "connect"
+    writes_event_log = False
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002

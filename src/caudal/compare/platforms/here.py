@@ -18,6 +18,7 @@ class Here(Platform):
 
     kind = "here"
     engine, executor = "auto", "here"
+    writes_event_log = False
 
     def diagram(self, settings: Settings) -> Diagram:  # noqa: ARG002
         """Return one process and its store."""

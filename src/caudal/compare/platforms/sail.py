@@ -18,6 +18,7 @@ class Sail(Platform):
 
     kind = "sail"
     engine = "sail"
+    writes_event_log = False
 
     def diagram(self, settings: Settings) -> Diagram:  # noqa: ARG002
         """Return the run, the Sail server beside it, and the store."""

@@ -232,10 +232,10 @@ def _method(document: CompareDocument, language: ReportLanguage) -> list[Block]:
         platform["platform"]: [each["ui_check"] for each in platform["repetitions"] if each["ui_check"] is not None]
         for platform in document["platforms"]
     }
-    for name, found in checks.items():
-        if found:
-            differing = [line for each in found for line in each["differing"]]
-            stages, compared = (sum(each[part] for each in found) for part in ("stages", "compared"))
+    for name, of_platform in checks.items():
+        if of_platform:
+            differing = [line for each in of_platform for line in each["differing"]]
+            stages, compared = (sum(each[part] for each in of_platform) for part in ("stages", "compared"))
             text = language.text("method.ui", platform=name, stages=stages, compared=compared, differing=len(differing))
             blocks.append(Paragraph(" ".join([text, *differing[:5]])))
     if not any(checks.values()):

@@ -52,8 +52,8 @@ def measure_blocks(document: CompareDocument, language: ReportLanguage) -> list[
 
 def time_blocks(document: CompareDocument, language: ReportLanguage) -> list[Block]:
     """Return for each platform what its median repetition's time was made of."""
-    found = [(each, median_repetition(each)) for each in document["platforms"]]
-    timed = [(platform, repetition) for platform, repetition in found if repetition is not None]
+    typical = [(each, median_repetition(each)) for each in document["platforms"]]
+    timed = [(platform, repetition) for platform, repetition in typical if repetition is not None]
     names = list(dict.fromkeys(step["step"] for _, repetition in timed for step in repetition["steps"]))
     if not names and not any(repetition["start_s"] for _, repetition in timed):
         return [Paragraph(language.text("times.none"))]

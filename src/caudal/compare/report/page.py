@@ -39,8 +39,8 @@ def _section(part: ReportPart) -> str:
     body = ""
     # Plots of measures stand beside one another where there is room.
     for beside, blocks in groupby(part.blocks, lambda block: isinstance(block, Plot) and block.width is None):
-        found = [_block(block) for block in blocks]
-        body += f'<div class="plots">{"".join(found)}</div>' if beside and len(found) > 1 else "".join(found)
+        drawn = [_block(block) for block in blocks]
+        body += f'<div class="plots">{"".join(drawn)}</div>' if beside and len(drawn) > 1 else "".join(drawn)
     return f'<section id="{part.name}"><h2>{_text(part.title)}</h2>{body}</section>\n'
 
 

@@ -52,19 +52,19 @@ def report_pdf(report: Report) -> bytes:
         }  # fmt: skip
         (folder / "content.json").write_text(json.dumps(content))
         (folder / "main.typ").write_bytes((FOLDER / "comparison.typ").read_bytes())
-        made: bytes = typst.compile(str(folder / "main.typ"), root=str(folder), format="pdf", timestamp=int(report.at))
-        return made
+        pdf: bytes = typst.compile(str(folder / "main.typ"), root=str(folder), format="pdf", timestamp=int(report.at))
+        return pdf
 
 
 def _blocks(part: ReportPart, folder: Path) -> list[Mapping[str, object]]:
     """Return the blocks of a section; plots that follow one another stand two in a row."""
-    found: list[Mapping[str, object]] = []
+    shown: list[Mapping[str, object]] = []
     for beside, blocks in groupby(enumerate(part.blocks), lambda each: _is_narrow(each[1])):
         numbered = list(blocks)
         sheet = _WIDTH * 0.48 if beside and len(numbered) > 1 else _WIDTH
         items = [_block(block, folder, f"{part.name}-{number}", sheet) for number, block in numbered]
-        found += [{"kind": "plots", "items": items}] if sheet < _WIDTH else items
-    return found
+        shown += [{"kind": "plots", "items": items}] if sheet < _WIDTH else items
+    return shown
 
 
 def _is_narrow(block: Block) -> bool:

@@ -59,13 +59,13 @@ def ui_screenshots(document: CompareDocument) -> tuple[dict[str, list[tuple[str,
 
 def _logs(document: CompareDocument) -> dict[str, Path]:
     """Return the event log of each platform that is still there: that of the median repetition, else of any."""
-    found = {}
+    logs = {}
     for platform in document["platforms"]:
         repetitions = [each for each in (median_repetition(platform), *counted_repetitions(platform)) if each is not None]
         there = [Path(each["event_log"]) for each in repetitions if each["event_log"] and Path(each["event_log"]).exists()]
         if there:
-            found[platform["platform"]] = there[0]
-    return found
+            logs[platform["platform"]] = there[0]
+    return logs
 
 
 def _copy(log: Path, folder: Path) -> None:
@@ -83,7 +83,7 @@ def _application(log: Path) -> str:
 
 
 def _chromium() -> str:
-    path = os.environ.get("CAUDAL_CHROMIUM") or next((found for name in _CHROMIUM if (found := shutil.which(name))), None)
+    path = os.environ.get("CAUDAL_CHROMIUM") or next(filter(None, map(shutil.which, _CHROMIUM)), None)
     if path is None:
         raise EnvironmentProblem("No Chromium was found here.", fix="Install it, or set CAUDAL_CHROMIUM to its path.")
     return path
@@ -125,5 +125,5 @@ def _picture(page: Any) -> bytes:
 
 def _get(address: str) -> list[dict[str, Any]]:
     with urlopen(address, timeout=30) as answer:
-        found: list[dict[str, Any]] = json.load(answer)
-    return found
+        answered: list[dict[str, Any]] = json.load(answer)
+    return answered

@@ -41,6 +41,14 @@ def print_comparison(document: CompareDocument, to: Console | None = None) -> No
     for platform in document["platforms"]:
         if platform["why"]:
             out.print(Text(f"  {platform['platform']}: {platform['why']}", style="yellow"))
+    for platform in document["platforms"]:
+        checks = [each["ui_check"] for each in platform["repetitions"] if each["ui_check"] is not None]
+        if differing := [line for check in checks for line in check["differing"]]:
+            out.print(
+                Text(
+                    f"  {platform['platform']}: the event log and Spark's UI differ, for example in {differing[0]}.", style="yellow"
+                )
+            )
     _print_claims(document["pairs"], out)
     _print_tables(document, out)
     _print_faults(document, out)
