@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyspark.sql.connect.proto as pb
+from pyspark.sql import functions as F
 from pyspark.sql.connect.types import pyspark_types_to_proto_types
 from pyspark.sql.types import ArrayType, DataType, IntegerType, MapType, NullType, StructType
 
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 Variables = Mapping[str, DataType]
 _KEPT, _LARGEST_BYTES = 4096, 1 << 16  # answers that are kept, and the size of a relation whose answer is
 _ANSWERS: OrderedDict[tuple[object, ...], StructType] = OrderedDict()
+_LOCK = threading.Lock()
+_FUNCTION = re.compile(r'\bfunction_name: "(\w+)"')
+_WORDS = frozenset({"and", "or", "not", "in"})  # operators whose names are words
 _PLAN_ID = re.compile(r"\bplan_id: \d+")
 _OUTSIDE = re.compile(r"^\s*(read|sql|catalog|with_relations|cached_remote_relation|extension) \{", re.MULTILINE)
 
@@ -44,12 +49,12 @@ _OUTSIDE = re.compile(r"^\s*(read|sql|catalog|with_relations|cached_remote_relat
 def known_as(relation: pb.Relation) -> str | None:
     """Return a relation as text with its plans numbered in order, equal for equal plans; None where its columns depend on what lies outside of it.
 
-    Outside lie files, tables and views, and queries in SQL, which may name some.
+    Outside lie files, tables and views, queries in SQL, which may name some, and functions that were registered by name.
     """
     if relation.ByteSize() > _LARGEST_BYTES:
         return None
     text = str(relation)
-    if _OUTSIDE.search(text):
+    if _OUTSIDE.search(text) or any(name not in _WORDS and not hasattr(F, name) for name in _FUNCTION.findall(text)):
         return None
     numbers: dict[str, str] = {}
     return _PLAN_ID.sub(lambda found: numbers.setdefault(found[0], f"plan_id: #{len(numbers)}"), text)
@@ -69,15 +74,18 @@ class Analyzer:
         """
         text = known_as(relation)
         key = None if text is None else (self.client._session_id, self._settings, text)
-        if key is not None and key in _ANSWERS:
-            _ANSWERS.move_to_end(key)
-            return _ANSWERS[key]
+        if key is not None:
+            with _LOCK:
+                if (known := _ANSWERS.get(key)) is not None:
+                    _ANSWERS.move_to_end(key)
+                    return known
         answer: Any = self.client._analyze(method="schema", plan=pb.Plan(root=relation))
         schema: StructType = answer.schema
         if key is not None:
-            _ANSWERS[key] = schema
-            if len(_ANSWERS) > _KEPT:
-                _ANSWERS.popitem(last=False)
+            with _LOCK:
+                _ANSWERS[key] = schema
+                if len(_ANSWERS) > _KEPT:
+                    _ANSWERS.popitem(last=False)
         return schema
 
     @cached_property

@@ -55,13 +55,14 @@ def test_columns_of_either_side_are_told_apart(sail):
 
 def test_another_setting_asks_again(sail):
     frame = sail.createDataFrame([(1, "a")], "id int, x string").select(F.upper("x"))
+    before = sail.conf.get("spark.sql.session.timeZone")
     with counted(sail.client) as asked:
         Analyzer(sail.client).schema(relation_of(frame))
         sail.conf.set("spark.sql.session.timeZone", "Europe/Berlin")
         try:
             Analyzer(sail.client).schema(relation_of(frame))
         finally:
-            sail.conf.unset("spark.sql.session.timeZone")
+            sail.conf.set("spark.sql.session.timeZone", before)
     assert asked == ["schema", "schema"]
 
 
@@ -72,6 +73,15 @@ def test_files_tables_and_queries_are_asked_for_each_time(sail, tmp_path):
     outside = [sail.read.parquet(str(tmp_path / "rows")), sail.table("held"), sail.sql("SELECT id FROM held")]
     assert [known_as(relation_of(each.where("id > 0"))) for each in outside] == [None] * 3
     assert known_as(relation_of(frame.where("x = '\\n read {'"))) is not None
+
+
+def test_a_function_that_was_registered_by_name_is_asked_for_each_time(sail):
+    frame = sail.createDataFrame([(1, "a")], "id int, x string")
+    assert known_as(relation_of(frame.select(F.call_function("ours", "x")))) is None
+    built_in = frame.where((F.col("id") + 1 > 0) & ~F.col("x").isin("b")).select(
+        F.upper("x"), F.col("id") % 2, F.coalesce("x", F.lit("y"))
+    )
+    assert known_as(relation_of(built_in)) is not None
 
 
 def test_no_more_than_a_bound_is_kept(sail, monkeypatch):
