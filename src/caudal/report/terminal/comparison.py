@@ -91,7 +91,7 @@ def _print_claims(pairs: list[PairDocument], out: Console) -> None:
 
 
 def _print_tables(document: CompareDocument, out: Console) -> None:
-    tables = document["tables"]
+    tables = [table for table in document["tables"] if len(table["rows"]) > 1 or not table["equal"]]
     if not tables:
         return
     equal = sum(table["equal"] for table in tables)
