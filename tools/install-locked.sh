@@ -20,7 +20,8 @@ with_uv() {
 
 if ! with_uv 2>"$venv/uv.log"; then
   echo "Installing with pip ..."
-  "$python" -m pip install --quiet --no-compile --require-hashes -r "$lock"
+  # Without --use-pep517 pip before 23.1 installs source distributions by setup.py, with a warning and without a list of their files.
+  "$python" -m pip install --quiet --no-compile --use-pep517 --require-hashes -r "$lock"
 fi
 # On all cores, and without the packages' own tests, which are a fifth of what there is; what some package brings for another Python is left as it is.
 "$python" -m compileall -qq -j 0 -x 'site-packages/.*/tests?/' "$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
