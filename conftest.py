@@ -21,6 +21,7 @@ from tests.here import INTERPRETED, has_session, session_options
 
 import caudal.storage.delta  # noqa: F401 — its word to Delta's library is in the environment from the beginning, as those below
 from caudal.engine import session, stop
+from caudal.engine.jvm import BRIEF_OPTIONS
 from caudal.registry.track import QUIET
 from caudal.secret.value import forget_secrets
 
@@ -46,8 +47,7 @@ settings.load_profile("caudal")
 # Most Java processes of tests live for seconds and see a few rows: to compile thoroughly, or a plan at all, costs them more than it gives.
 # Tests that want Spark's usual way have the fixture `compiled`.
 _BRIEF = [
-    "-XX:TieredStopAtLevel=1",
-    "-XX:+UseSerialGC",
+    *BRIEF_OPTIONS,
     "-XX:MetaspaceSize=256m",
     *(f"-D{name}={value}" for name, value in INTERPRETED.items()),
 ]

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from caudal.engine.connectors import SCALA
 from caudal.engine.java import java_home
-from caudal.engine.jvm import common_options, spark_home
+from caudal.engine.jvm import BRIEF_OPTIONS, common_options, spark_home
 from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 
@@ -139,7 +139,7 @@ class Cluster:
     def _launch(self, name: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
         java = java_home(on_cluster=True)  # that of a session whose master this is
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
-        options = [f"-Xmx{_HEAP}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", *opened, *common_options(java)]
+        options = [f"-Xmx{_HEAP}", *BRIEF_OPTIONS, "-Xshare:auto", *opened, *common_options(java)]
         command = [str(java.java), *options, "-cp", str(spark_home() / "jars" / "*"), f"org.apache.spark.deploy.{main}", *arguments]
         environment = {
             **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": HOST,

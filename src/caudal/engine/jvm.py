@@ -80,6 +80,11 @@ def start_java(conf: Mapping[str, str]) -> None:
         SparkContext._jvm = SparkContext._gateway.jvm
 
 
+# For processes of seconds: Java compiles quickly and not thoroughly. Where it stops at this level it keeps 48 MB for compiled code, which some hours of queries
+# fill; then the compiler stops, and Java soon after ("Out of space in CodeCache for adapters"). Space is taken only as it is used.
+BRIEF_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=192m", "-XX:+UseSerialGC")
+
+
 def common_options(java: JavaHome) -> list[str]:
     """Return the options of every Java process of caudal; ``CAUDAL_JAVA_OPTIONS`` come last, so they win."""
     options = [f"-Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"]
