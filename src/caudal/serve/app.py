@@ -81,5 +81,6 @@ def create_app(
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)
-    app.wsgi_app = FastLane(app.wsgi_app, champions, access, meter, log)  # type: ignore[method-assign]
+    lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log)
+    app.wsgi_app = lane  # type: ignore[method-assign]
     return app

@@ -20,6 +20,8 @@ from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.served import Served
 from caudal.web.access import HEADERS, Access
+from caudal.web.connections import Headers
+from caudal.web.threads import TRIED
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -28,11 +30,15 @@ ROUTE = "/api/v1/<product>/<model>/predict"
 LONGEST_BODY = 64 * 1024  # of a body; a longer one is the app's
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
+_SEEN = {
+    b"host": "HTTP_HOST", b"cookie": "HTTP_COOKIE", b"authorization": "HTTP_AUTHORIZATION", b"x-api-key": "HTTP_X_API_KEY", b"content-type": "CONTENT_TYPE",
+}  # fmt: skip
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode  # as Flask writes JSON
 
 
 class FastLane:
-    """A WSGI layer over the app.
+    """A WSGI layer over the app, which connections of caudal's own server ask before there is a WSGI request.
 
     Parameters
     ----------
@@ -45,25 +51,37 @@ class FastLane:
         if access.key:  # the app has looked for a session then
             headers["Vary"] = "Cookie"
         self._headers = list(headers.items())
+        self._head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode("latin-1") + b"content-length: "
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or have the app answer it."""
         path: str = environ.get("PATH_INFO", "")
-        if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST":
-            content = self._answer(path, environ)
+        if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST" and not environ.get(TRIED):
+            content = None if environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") else self._answer(path, environ)
             if content is not None:
                 start_response("200 OK", [*self._headers, ("Content-Length", str(len(content)))])
                 return [content]
         return self.app(environ, start_response)
 
-    def _answer(self, path: str, environ: WSGIEnvironment) -> bytes | None:
+    def connection_answer(self, url: bytes, headers: Headers, body: bytes, address: str) -> bytes | None:
+        """Answer a request on a connection of the server, in its event loop: a `caudal.web.connections.Lane`."""
+        environ: WSGIEnvironment = {"REMOTE_ADDR": address}
+        for name, value in headers:
+            key = _SEEN.get(name)
+            if key is not None:
+                if key in environ:  # twice
+                    return None
+                environ[key] = value.decode("latin-1")
+        content = self._answer(url.decode("latin-1"), environ, body)
+        return None if content is None else b"%b%d\r\n\r\n%b" % (self._head, len(content), content)
+
+    def _answer(self, path: str, environ: WSGIEnvironment, body: bytes | None = None) -> bytes | None:
         """Return the answer to a prediction; None, with the body to be read again, where the app has to answer."""
         started = time.perf_counter()
         served = self._served(path)
-        if served is None or environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") or not self._access.admits_program(environ):
+        if served is None or not self._access.admits_program(environ) or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
             return None
-        body = _body(environ)
-        if body is None:
+        if body is None and (body := _body(environ)) is None:
             return None
         try:
             document = from_json(body, allow_inf_nan=True)
@@ -89,9 +107,9 @@ class FastLane:
 
 
 def _body(environ: WSGIEnvironment) -> bytes | None:
-    """Return the body of a request, which can be read once more; None where it is not JSON, long, or of unknown length."""
+    """Return the body of a request, which can be read once more; None where it is long, or of unknown length."""
     length: str = environ.get("CONTENT_LENGTH") or ""
-    if environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES or not length.isdecimal() or int(length) > LONGEST_BODY:
+    if not length.isdecimal() or int(length) > LONGEST_BODY:
         return None
     read: Callable[[int], bytes] = environ["wsgi.input"].read
     body = read(int(length))

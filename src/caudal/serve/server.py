@@ -54,7 +54,7 @@ def serve(
     def follow(url: str, stopped: threading.Event) -> None:
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
 
-    serve_until_signal(app, host=host, port=port, threads=threads, begin=follow)
+    serve_until_signal(app, host=host, port=port, threads=threads, begin=follow, lane=app.extensions["fast lane"].connection_answer)
     app.extensions["minute log"].finish()
 
 

@@ -1,23 +1,78 @@
-"""The server: waitress on one address, from a free port to a clean stop."""
+"""The server: uvicorn on one address, from a free port to a clean stop."""
 
 from __future__ import annotations
 
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import cast
 
+import uvicorn
 from flask import Flask
 
 from caudal.errors import EnvironmentProblem
-from caudal.web.connections import server
+from caudal.web import connections
+from caudal.web.connections import LOOK_EVERY_S, Lane, TimedConnection
+from caudal.web.threads import ThreadedApp
 
 MOST_BYTES = 4 * 2**20  # of a request's body
+STOP_S = 30.0  # for current requests, once the server stops
 
 
-def serve_until_signal(app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None]) -> None:
+class Server(uvicorn.Server):
+    """A server of an app.
+
+    Parameters
+    ----------
+    app : what answers, on threads
+    threads : most requests that are answered by threads at a time
+    lane : what answers predictions before they get to the app, if anything does
+    stopped : set when the server begins to stop
+    """
+
+    def __init__(self, app: Flask, *, threads: int, lane: Lane | None = None, stopped: threading.Event | None = None) -> None:
+        # The app answers a body that is too large with a document; what is far larger does not get to it.
+        self.threaded = ThreadedApp(app, threads=threads, most_bytes=4 * MOST_BYTES)
+        self.stopped = stopped or threading.Event()
+        connection = type("Connection", (TimedConnection,), {"most": connections.most_connections(), "lane": staticmethod(lane) if lane else None})
+        super().__init__(
+            uvicorn.Config(
+                self.threaded, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
+                server_header=False, timeout_keep_alive=86_400, timeout_graceful_shutdown=round(STOP_S),
+            )
+        )  # fmt: skip
+
+    async def on_tick(self, counter: int) -> bool:
+        """Close the connections that have exceeded their time."""
+        if counter % round(LOOK_EVERY_S / 0.1) == 0:
+            now = time.monotonic()
+            for connection in list(cast("set[TimedConnection]", self.server_state.connections)):
+                if connection.overdue(now):
+                    connection.transport.abort()
+        return await super().on_tick(counter) or self.stopped.is_set()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop at the first signal after the current requests, at the second at once."""
+        self.force_exit = self.force_exit or self.should_exit
+        self.should_exit = True
+        self.stopped.set()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until a signal comes or ``stopped`` is set."""
+        try:
+            super().run(sockets)
+        finally:
+            self.stopped.set()
+            self.threaded.executor.shutdown(wait=not self.force_exit, cancel_futures=True)
+
+
+def serve_until_signal(
+    app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None], lane: Lane | None = None
+) -> None:
     """Serve an app until SIGINT or SIGTERM.
 
     Parameters
@@ -25,28 +80,22 @@ def serve_until_signal(app: Flask, *, host: str, port: int, threads: int, begin:
     begin : called with the address once the server listens, and the event that is set when it stops; the event is also the app's
         extension ``stopped``, for answers that last as long as the server
     """
-    listening = _listen(host, port)
-    # The app answers a body that is too large with a document; the server refuses far larger ones.
-    http_server = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
+    listening = listen(host, port)
     stopped = app.extensions.setdefault("stopped", threading.Event())
-
-    def exit_on_signal(_number: int, _frame: FrameType | None) -> None:
-        stopped.set()
-        raise SystemExit(0)
-
-    handlers = {number: signal.signal(number, exit_on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    http_server = Server(app, threads=threads, lane=lane, stopped=stopped)
+    handlers = {number: signal.signal(number, http_server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        begin(_url(host, listening), stopped)
-        http_server.run()  # returns on SystemExit, after the current requests are finished
+        begin(url_of(host, listening), stopped)
+        http_server.run([listening])
     finally:
         stopped.set()
-        http_server.close()
+        listening.close()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
 
 @contextmanager
-def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[str]:
+def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4, lane: Lane | None = None) -> Iterator[str]:
     """Serve an app in a thread on a local port (0: a free one) and yield its address.
 
     Examples
@@ -57,22 +106,25 @@ def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4) -> Iterator[
     True
     """
     host = "127.0.0.1"
-    listening = _listen(host, port)
-    # The app answers a body that is too large with a document; the server refuses far larger ones.
-    http_server = server(app, listening, threads=threads, most_bytes=4 * MOST_BYTES)
-    thread = threading.Thread(target=http_server.run, daemon=True)
+    listening = listen(host, port)
+    http_server = Server(app, threads=threads, lane=lane, stopped=app.extensions.setdefault("stopped", threading.Event()))
+    thread = threading.Thread(target=http_server.run, args=([listening],), daemon=True)
     thread.start()
     try:
-        yield _url(host, listening)
+        yield url_of(host, listening)
     finally:
-        app.extensions.setdefault("stopped", threading.Event()).set()
-        # Only its own thread may close its sockets; then its loop is empty and ends.
-        http_server.trigger.pull_trigger(lambda: http_server.asyncore.close_all(http_server._map))
-        thread.join(timeout=10)
-        http_server.task_dispatcher.shutdown()
+        http_server.stopped.set()
+        thread.join(timeout=STOP_S)
+        listening.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Raises
+    ------
+    EnvironmentProblem : the address is taken or not one of this machine's
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -95,6 +147,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _url(host: str, listening: socket.socket) -> str:
+def url_of(host: str, listening: socket.socket) -> str:
+    """Return the address of a listening socket, as a browser takes it."""
     named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  printed, not bound
     return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"
