@@ -108,8 +108,10 @@ def validate_row(values: object, signature: Signature, model: type[BaseModel], m
         problems = [input_problem(None, "The row is not a JSON object.", values, "an object with one member for each input")]
         return Row(problems=problems[:most], more=len(problems[most:]))
     # An answer describes few of the unknown members: the others are counted without validation.
-    foreign = [name for name in values if name not in signature.by_name]
-    uncounted = max(0, len(foreign) - most)
+    uncounted = 0
+    if not values.keys() <= signature.by_name.keys():
+        foreign = [name for name in values if name not in signature.by_name]
+        uncounted = max(0, len(foreign) - most)
     if uncounted:
         described = set(foreign[:most])
         values = {name: value for name, value in values.items() if name in signature.by_name or name in described}
@@ -120,19 +122,23 @@ def validate_row(values: object, signature: Signature, model: type[BaseModel], m
         return Row(problems=[_problem(error, signature) for error in errors[:most]], more=len(errors[most:]) + uncounted)
     if uncounted:
         return Row(more=uncounted)
-    fields = row.__dict__
-    return Row({input_.name: fields[f"input_{index}"] for index, input_ in enumerate(signature.inputs)})
+    # The values stand in the order of the fields, which is that of the inputs.
+    return Row(dict(zip(signature.by_name, row.__dict__.values(), strict=True)))
 
 
 def unusual(values: Mapping[str, object], signature: Signature) -> list[dict[str, object]]:
     """Return a warning for each number outside the training range, the first ``MOST_PROBLEMS`` of them."""
-    outside = (input_ for input_ in signature.inputs if input_.unusual(values.get(input_.name)))
+    outside = []
+    for name, low, high in signature.ranges:
+        value = values.get(name)
+        if isinstance(value, int | float) and not low <= value <= high and not isinstance(value, bool):
+            outside.append(name)
     return [
         {
-            "field": input_.name, "warning": "The value lies outside what the model was trained on.", "got": _shortened(values[input_.name]),
-            "seen": input_.seen_range,
+            "field": name, "warning": "The value lies outside what the model was trained on.", "got": _shortened(values[name]),
+            "seen": signature.by_name[name].seen_range,
         }
-        for input_ in itertools.islice(outside, MOST_PROBLEMS)
+        for name in outside[:MOST_PROBLEMS]
     ]  # fmt: skip
 
 

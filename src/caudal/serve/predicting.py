@@ -96,8 +96,7 @@ def _answers_from(served: Served, predicted: RowPredictions, rows: Sequence[Mapp
     output = served.signature.output
     results: list[Answer | Problem] = []
     for index, value in enumerate(values):
-        numbers = [value, *(column[index] for column in shares.values())]
-        if any(number is None or (isinstance(number, float) and not math.isfinite(number)) for number in numbers):
+        if not _is_finite(value) or (shares and not all(_is_finite(column[index]) for column in shares.values())):
             results.append(
                 input_problem(None, "The prediction is not a finite number.", None, "values like those the model was trained on")
             )
@@ -116,6 +115,10 @@ def _answers_from(served: Served, predicted: RowPredictions, rows: Sequence[Mapp
             answer["probabilities"] = {label: column[index] for label, column in shares.items()}
         results.append(answer)
     return results
+
+
+def _is_finite(number: object) -> bool:
+    return number is not None and (not isinstance(number, float) or math.isfinite(number))
 
 
 def try_out(served: Served) -> None:

@@ -106,6 +106,11 @@ class Signature:
     example: Mapping[str, Scalar]
 
     @cached_property
+    def ranges(self) -> tuple[tuple[str, float, float], ...]:
+        """Name, least and greatest number of training of the inputs that have such a range."""
+        return tuple((input_.name, *input_.seen) for input_ in self.inputs if input_.seen is not None)
+
+    @cached_property
     def by_name(self) -> dict[str, ModelInput]:
         """The inputs by name."""
         return {input_.name: input_ for input_ in self.inputs}

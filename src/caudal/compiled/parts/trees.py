@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -59,12 +60,24 @@ class TreeScores:
             search, search.leaves, start, combination, bool(document["single_precision"]), bool(document["missing"]), start.size
         )
 
+    @cached_property
+    def _single(self) -> NDArray[np.float64] | None:
+        """The leaves in one dimension, where each tree gives one number to one sum."""
+        return self.leaves[:, 0].copy() if self.width == self.leaves.shape[1] == 1 and self.combination != "one" else None
+
     def values(self, row: list[Any]) -> list[Any]:
         """Return one number for each group, or class."""
         if self.single_precision:
             row = array("f", row).tolist()  # rounds as C does, to infinity where a number is too large
             require_finite(row, missing=self.missing)
-        picked = self.leaves[self.search.places(row)]
+        places = self.search.places(row)
+        if self._single is not None:
+            terms = np.empty(len(places) + 1)
+            terms[0] = self.start[0]
+            terms[1:] = self._single.take(places)
+            last = np.add.accumulate(terms)[-1].item()
+            return [last / len(places) if self.combination == "mean" else last]
+        picked = self.leaves[places]
         if self.combination == "one":
             return list(picked[0].tolist())
         groups = picked.reshape(-1, self.width)
