@@ -1,6 +1,6 @@
 """A stream of rows: what follows from a product's topics (``cd.events``) is brought up to date by the steps of a run, one micro-batch after another.
 
-A micro-batch lands the messages that have come, and performs the steps that follow from them: reading, tables, features. Whatever makes a run
+A micro-batch lands the messages that have come, and performs the steps that follow from them: reading, tables, features, online views. Whatever makes a run
 exact makes it exact too, since it is the same: files named by their offsets, commits that carry what the ledger has to record. What does not
 belong to each micro-batch (predictions, monitors, publications, other sources) is done every minute, and when the stream ends. Nothing is trained.
 """
@@ -80,9 +80,9 @@ class MicroBatches:
         spark = replace(self.ws.spark, progress=progress)
         self.ws = replace(self.ws, spark=spark, reporting=replace(self.ws.reporting, progress=progress))
         self.label = f"the topics of '{product.name}'"
-        self._steps = _untrained(plan(product, metastore=self.ws.settings.metastore is not None))
+        self._steps = untrained_steps(plan(product, metastore=self.ws.settings.metastore is not None))
         self._sources = event_sources(product)
-        self._following = _following(self._steps, {f"land:{source.name}" for source in self._sources})
+        self._following = following_steps(self._steps, {f"land:{source.name}" for source in self._sources})
         self._open = contextlib.ExitStack()
         self._readers: dict[str, EventReader] = {}
         for source in self._sources:
@@ -194,7 +194,7 @@ class MicroBatches:
         return has_landed
 
 
-def _untrained(steps: Sequence[Step]) -> list[Step]:
+def untrained_steps(steps: Sequence[Step]) -> list[Step]:
     """Return the steps without those that train or judge a model, and what needs these."""
     left_out: set[str] = set()
     for step in steps:
@@ -204,14 +204,14 @@ def _untrained(steps: Sequence[Step]) -> list[Step]:
     return [step for step in steps if step.name not in left_out]
 
 
-def _following(steps: Sequence[Step], first: set[str]) -> list[Step]:
-    """Return the steps that follow from others and write tables that no model makes and no stream writes."""
+def following_steps(steps: Sequence[Step], first: set[str]) -> list[Step]:
+    """Return the steps that follow from others: those of tables that no model makes and no stream writes, and what is to be as new as these."""
     names = set(first)
     following = []
     for step in steps:
         kind = step_kind(step.kind)
         is_of_tables = kind_of_step(step.kind).pipelines == {"all"} and kind.writes == "table" and not kind.by_stream
-        if step.name in first or (is_of_tables and not names.isdisjoint(step.needs)):
+        if step.name in first or ((is_of_tables or kind.follows_messages) and not names.isdisjoint(step.needs)):
             names.add(step.name)
             following.append(step)
     return following

@@ -32,6 +32,7 @@ class StepKind:
     judged : whether expectations are applied to the rows that it writes
     in_backfill : whether a backfill runs it
     by_stream : whether a stream may do it instead of a run
+    follows_messages : whether a stream of rows does it with each micro-batch that changes its inputs, though it writes no table
     fingerprinted : whether its declaration decides whether it runs
     in_zone, runs_function : whether the product's time zone, and what the user's function reads, decide too
     when_unchanged : str, the reason that is reported when it ran although none of its inputs changed
@@ -45,6 +46,7 @@ class StepKind:
     judged: bool = False
     in_backfill: bool = True
     by_stream: bool = False
+    follows_messages: bool = False
     fingerprinted: bool = True
     in_zone: bool = False
     runs_function: bool = False

@@ -9,6 +9,7 @@ import json
 import os
 import sqlite3
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,6 +19,7 @@ from typing import Any, TypedDict
 from caudal.declarations.online import CalendarPart
 from caudal.json_value import Scalar
 
+KEPT_ROWS, KEPT_ROWS_OF_KEY = 50_000, 1_000  # in memory, of a view and of one of its keys
 SUFFIX = ".sqlite"
 FORMAT = 1
 Row = tuple[Any, ...]
@@ -205,6 +207,12 @@ class OnlineView:
         if self.described.get("format") != FORMAT:
             raise ValueError(f"{file} is of another format")
         self._queries = [_query(number, group) for number, group in enumerate(self.described["groups"])]
+        self._all_of_key = [_query(number, group, timed=False) for number, group in enumerate(self.described["groups"])]
+        self._valid_us = [group["valid_us"] for group in self.described["groups"]]
+        # A view never changes, so the rows of keys that were asked for stay right; what is found here takes no lock.
+        self._kept: dict[tuple[int | str, ...], tuple[list[int], list[Row]]] = {}
+        self._kept_rows = 0
+        self._too_long: set[tuple[int | str, ...]] = set()  # keys of the view, so there are no more than it has
 
     def _ask(self, query: str, values: Sequence[object]) -> Row | None:
         with self._lock:
@@ -229,11 +237,32 @@ class OnlineView:
         keys : as text
         at_us : microseconds since 1970
         """
-        group = self.described["groups"][number]
-        row = self._ask(self._queries[number], (*keys, at_us))
-        if row is None or (group["valid_us"] is not None and at_us - row[0] > group["valid_us"]):
-            return None
-        return row[1:]
+        valid_us = self._valid_us[number]
+        key: tuple[int | str, ...] = (number, *keys)
+        if (rows_of_key := self._kept.get(key)) is None and key not in self._too_long:
+            rows_of_key = self._keep(key)
+        if rows_of_key is None:
+            row = self._ask(self._queries[number], (*keys, at_us))
+            return None if row is None or (valid_us is not None and at_us - row[0] > valid_us) else row[1:]
+        ats, values = rows_of_key
+        place = bisect_right(ats, at_us) - 1
+        return None if place < 0 or (valid_us is not None and at_us - ats[place] > valid_us) else values[place]
+
+    def _keep(self, key: tuple[int | str, ...]) -> tuple[list[int], list[Row]] | None:
+        """Keep the rows of a group's key in memory, and return their times and values; None for a key with too many. One without rows is not kept."""
+        number, *keys = key
+        with self._lock:
+            rows = self._connection.execute(self._all_of_key[int(number)], (*keys, KEPT_ROWS_OF_KEY + 1)).fetchall()
+            if len(rows) > KEPT_ROWS_OF_KEY:
+                self._too_long.add(key)
+                return None
+            rows_of_key = [row[0] for row in rows], [row[1:] for row in rows]
+            if rows and key not in self._kept:
+                if self._kept_rows + len(rows) > KEPT_ROWS:
+                    self._kept, self._kept_rows = {}, 0
+                self._kept_rows += len(rows)
+                self._kept[key] = rows_of_key
+        return rows_of_key
 
     @cached_property
     def names(self) -> Mapping[str, Mapping[str, str]]:
@@ -281,7 +310,9 @@ def _columns(letter: str, count: int) -> list[str]:
     return [f"{letter}{place}" for place in range(count)]
 
 
-def _query(number: int, group: ViewGroup) -> str:
-    values = _columns("v", len(group["columns"]))
-    conditions = [*(f"{key} = ?" for key in _columns("k", len(group["keys"]))), "at <= ?"]
-    return f"SELECT {', '.join(['at', *values])} FROM group_{number} WHERE {' AND '.join(conditions)} ORDER BY at DESC LIMIT 1"  # noqa: S608
+def _query(number: int, group: ViewGroup, *, timed: bool = True) -> str:
+    """Return the query of the newest row of a key at or before a time; without a time, that of so many rows of a key in order."""
+    values, keys = _columns("v", len(group["columns"])), _columns("k", len(group["keys"]))
+    conditions = " AND ".join([*(f"{key} = ?" for key in keys), *(["at <= ?"] if timed else [])]) or "true"
+    order = "at DESC LIMIT 1" if timed else "at LIMIT ?"
+    return f"SELECT {', '.join(['at', *values])} FROM group_{number} WHERE {conditions} ORDER BY {order}"  # noqa: S608

@@ -49,6 +49,7 @@ def test_what_is_asked_of_kinds() -> None:
         "train",
         "predict",
     }
+    assert steps_where(follows_messages=True) == ("lookup",)
     assert steps_of_label("table") == ("table", "statistics")
     assert steps_of_label("of another package") == ("of another package",)
     assert labels_with_table() == ("source", "table", "join", "features", "prediction")

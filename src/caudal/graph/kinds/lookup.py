@@ -20,7 +20,7 @@ class LookupKind(NodeKind[OnlineLookup]):
     rank = 82
     style = Style("⌕", "#2f6f73", "#84c7cb")
     prefix = "lookup:"
-    steps = (StepKind("lookup"),)
+    steps = (StepKind("lookup", follows_messages=True),)
     pipelines = frozenset({"all", "predict"})
     follows = True
 
