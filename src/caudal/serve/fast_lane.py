@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import from_json
 
+from caudal.registry.load import LoadedCompiledModel
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
@@ -51,20 +52,32 @@ class FastLane:
         if access.key:  # the app has looked for a session then
             headers["Vary"] = "Cookie"
         self._headers = list(headers.items())
-        self._head = "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode("latin-1") + b"content-length: "
+        self._head = (
+            "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode("latin-1") + b"content-length: "
+        )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or have the app answer it."""
         path: str = environ.get("PATH_INFO", "")
         if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST" and not environ.get(TRIED):
-            content = None if environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") else self._answer(path, environ)
+            self._champions.refresh()
+            content = (
+                None if environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") else self._answer(self._served(path), environ)
+            )
             if content is not None:
                 start_response("200 OK", [*self._headers, ("Content-Length", str(len(content)))])
                 return [content]
         return self.app(environ, start_response)
 
     def connection_answer(self, url: bytes, headers: Headers, body: bytes, address: str) -> bytes | None:
-        """Answer a request on a connection of the server, in its event loop: a `caudal.web.connections.Lane`."""
+        """Answer a request on a connection of the server, in its event loop: a `caudal.web.connections.Lane`.
+
+        All other requests wait meanwhile. So only compiled models predict here, and nothing looks for promotions: another thread has to.
+        """
+        path = url.decode("latin-1")
+        served = self._served(path)
+        if served is None or not isinstance(served.loaded, LoadedCompiledModel):
+            return None
         environ: WSGIEnvironment = {"REMOTE_ADDR": address}
         for name, value in headers:
             key = _SEEN.get(name)
@@ -72,13 +85,12 @@ class FastLane:
                 if key in environ:  # twice
                     return None
                 environ[key] = value.decode("latin-1")
-        content = self._answer(url.decode("latin-1"), environ, body)
+        content = self._answer(served, environ, body)
         return None if content is None else b"%b%d\r\n\r\n%b" % (self._head, len(content), content)
 
-    def _answer(self, path: str, environ: WSGIEnvironment, body: bytes | None = None) -> bytes | None:
+    def _answer(self, served: Served | None, environ: WSGIEnvironment, body: bytes | None = None) -> bytes | None:
         """Return the answer to a prediction; None, with the body to be read again, where the app has to answer."""
         started = time.perf_counter()
-        served = self._served(path)
         if served is None or not self._access.admits_program(environ) or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
             return None
         if body is None and (body := _body(environ)) is None:
@@ -102,7 +114,6 @@ class FastLane:
         parts = path.split("/")
         if len(parts) != 6 or parts[:3] != ["", "api", "v1"]:
             return None
-        self._champions.refresh()
         return self._champions.cached.get((parts[3], parts[4]))
 
 

@@ -12,7 +12,7 @@ import os
 import time
 from asyncio import Transport
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -72,7 +72,7 @@ class TimedConnection(HttpToolsProtocol):
 
     most: int
     lane: Lane | None
-    warning = [-WARN_EVERY_S]  # when somebody was sent away last
+    warning: ClassVar[list[float]] = [-WARN_EVERY_S]  # when somebody was sent away last
 
     def __init__(self, *positional: Any, **named: Any) -> None:
         super().__init__(*positional, **named)

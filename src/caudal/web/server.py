@@ -38,7 +38,9 @@ class Server(uvicorn.Server):
         # The app answers a body that is too large with a document; what is far larger does not get to it.
         self.threaded = ThreadedApp(app, threads=threads, most_bytes=4 * MOST_BYTES)
         self.stopped = stopped or threading.Event()
-        connection = type("Connection", (TimedConnection,), {"most": connections.most_connections(), "lane": staticmethod(lane) if lane else None})
+        connection = type(
+            "Connection", (TimedConnection,), {"most": connections.most_connections(), "lane": staticmethod(lane) if lane else None}
+        )
         super().__init__(
             uvicorn.Config(
                 self.threaded, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
@@ -55,7 +57,7 @@ class Server(uvicorn.Server):
                     connection.transport.abort()
         return await super().on_tick(counter) or self.stopped.is_set()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's names
         """Stop at the first signal after the current requests, at the second at once."""
         self.force_exit = self.force_exit or self.should_exit
         self.should_exit = True

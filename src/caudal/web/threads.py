@@ -55,9 +55,11 @@ class ThreadedApp:
         if body is None:  # the client has gone
             return
         if len(body) > self.most_bytes:
-            return await _refuse(send, 413, "RequestEntityTooLarge", f"A request has {self.most_bytes} bytes at most.", None)
+            await _refuse(send, 413, "RequestEntityTooLarge", f"A request has {self.most_bytes} bytes at most.", None)
+            return
         if self._current >= self._most_waiting:
-            return await _refuse(send, 429, "TooManyRequests", "The server has as many requests as it can take.", RETRY_AFTER_S)
+            await _refuse(send, 429, "TooManyRequests", "The server has as many requests as it can take.", RETRY_AFTER_S)
+            return
         self._current += 1
         gone = threading.Event()
         watch = asyncio.ensure_future(_watch(receive, gone))
@@ -93,7 +95,9 @@ class ThreadedApp:
             await send(message)
 
 
-def _run(app: WSGIApplication, environ: WSGIEnvironment, forward: Callable[[Message], None], gone: threading.Event) -> list[Message]:
+def _run(
+    app: WSGIApplication, environ: WSGIEnvironment, forward: Callable[[Message], None], gone: threading.Event
+) -> list[Message]:
     """Run the app in this thread, and return the messages that are left to be sent; all others are forwarded, each when the one before has been."""
     start: list[Message] = []
     written: list[bytes] = []
@@ -162,7 +166,11 @@ async def _refuse(send: Send, status: int, kind: str, sentence: str, retry_after
     """Refuse a request before the app has seen it, with the document by which the app refuses."""
     fix = None if retry_after_s is None else "Send it once more a little later."
     content = json.dumps({"error": kind, "what": sentence, "nearest": None, "fix": fix}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode()), (b"cache-control", b"no-store")]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
     if retry_after_s is not None:
         headers.append((b"retry-after", str(retry_after_s).encode()))
     else:

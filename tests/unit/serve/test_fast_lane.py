@@ -90,6 +90,26 @@ def test_both_lanes_give_the_same_answers(lanes: dict[str | None, FastLane], exa
     slow = Client(lane.app).post(**request)
     assert (fast.status_code, fast.get_data()) == (slow.status_code, slow.get_data())
     assert sorted(fast.headers) == sorted(slow.headers)
+    lane._access.wrong_keys._tries.clear()
+    sent = {**request["headers"], "Content-Type": request["content_type"]}
+    in_connection = lane.connection_answer(
+        request["path"].encode(),
+        [(name.lower().encode(), value.encode()) for name, value in sent.items()],
+        request["data"],
+        "10.0.0.1",
+    )
+    if in_connection is not None:
+        head, _, content = in_connection.partition(b"\r\n\r\n")
+        assert (200, content) == (slow.status_code, slow.get_data())
+        assert sorted(line.partition(b": ")[0].decode() for line in head.split(b"\r\n")) == sorted(
+            name.lower() for name in dict(slow.headers)
+        )
+
+
+def test_inputs_may_stand_in_any_order(served: Any, example: dict[str, Any]) -> None:
+    row = served.app().extensions["caudal"].get("taxi", "duration").row(dict(reversed(example.items())))
+    assert row.values == {**row.values, **example}
+    assert list(row.values) == list(served.app().extensions["caudal"].get("taxi", "duration").signature.by_name)
 
 
 @pytest.mark.parametrize("key", [None, KEY])

@@ -144,3 +144,27 @@ def test_a_thread_serves_for_as_long_as_its_block(served: Any, example: dict[str
     with pytest.raises(urllib.error.URLError):
         urllib.request.urlopen(url, timeout=2)
     assert threading.active_count() == before
+
+
+def test_a_model_that_takes_long_keeps_no_probe_waiting(place: Any) -> None:
+    process, url = start(place.home)
+    try:
+        place.promote("taxi", "duration", 1)
+        until = time.monotonic() + 60
+        while ask(f"{url}/ready")[0] != 200 and time.monotonic() < until:
+            time.sleep(0.1)
+        done = threading.Event()
+
+        def predict() -> None:
+            ask(f"{url}/api/v1/taxi/duration/predict", {"x": 4.0})
+            done.set()
+
+        asking = threading.Thread(target=predict)
+        asking.start()
+        time.sleep(0.5)
+        assert ask(f"{url}/health")[0] == 200
+        assert not done.is_set()
+        asking.join()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
