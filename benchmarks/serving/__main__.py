@@ -34,11 +34,14 @@ class Contender:
     name: str
     server: str  # for caudal's own the home
     path: str
+    processes: int = 1
 
 
 CONTENDERS = (
     Contender("arrays, fast lane", COMPILED, f"/api/v1/bench/{COMPILED}/predict"),
     Contender("arrays, fast lane, four of ten features looked up", LOOKED_UP, f"/api/v1/bench/{LOOKED_UP}/predict"),
+    Contender("arrays, fast lane, two processes", COMPILED, f"/api/v1/bench/{COMPILED}/predict", processes=2),
+    Contender("looked up, two processes", LOOKED_UP, f"/api/v1/bench/{LOOKED_UP}/predict", processes=2),
     Contender("arrays, app", COMPILED, f"/api/v1/bench/{COMPILED}/predict?explain=false"),
     Contender("pipeline, fast lane", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict"),
     Contender("pipeline, app: as it was before", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict?explain=false"),
@@ -46,20 +49,31 @@ CONTENDERS = (
 )
 
 
-def command_of(server: str, folder: Path, port: int) -> list[str]:
+def command_of(server: str, folder: Path, port: int, processes: int) -> list[str]:
     """Return the command of a server."""
     if server == FASTAPI:
         return [str(python_with(HERE / "fastapi.txt")), "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--log-level", "error", "--no-access-log"]  # fmt: skip
-    return [sys.executable, "-m", "caudal", "serve", "--home", str(folder / server), "--port", str(port)]
+    return [
+        sys.executable,
+        "-m",
+        "caudal",
+        "serve",
+        "--home",
+        str(folder / server),
+        "--port",
+        str(port),
+        "--processes",
+        str(processes),
+    ]
 
 
 @contextmanager
-def running(server: str, folder: Path, body: bytes, path: str) -> Iterator[tuple[int, int, float]]:
+def running(server: str, folder: Path, body: bytes, path: str, processes: int) -> Iterator[tuple[int, int, float]]:
     """Yield port, process and seconds until the first prediction of a server, which is stopped afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = command_of(server, folder, port)  # makes the environment of a peer
+    command = command_of(server, folder, port, processes)  # makes the environment of a peer
     began = time.perf_counter()
     environment = {**os.environ, "CAUDAL_KEY": KEY, "PIPELINE": str(folder / "pipeline.joblib"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
@@ -88,6 +102,11 @@ def megabytes(pid: int) -> float:
     return int(pss_kb[1]) / 1024 if pss_kb else float("nan")
 
 
+def with_children(pid: int) -> list[int]:
+    """Return a process and those that it has started."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def processor_s(pid: int) -> float:
     """Return the processor time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -96,16 +115,17 @@ def processor_s(pid: int) -> float:
 
 def measured(contender: Contender, folder: Path, body: bytes, connections: int, seconds: float) -> dict[str, float]:
     """Return the figures of one server, started for them."""
-    with running(contender.server, folder, body, contender.path) as (port, pid, start_s):
-        before = processor_s(pid)
+    with running(contender.server, folder, body, contender.path, contender.processes) as (port, pid, start_s):
+        pids = with_children(pid)
+        before = sum(map(processor_s, pids))
         headers = {} if contender.server == FASTAPI else {"X-API-Key": KEY}
         load = measure(port, contender.path, body, headers, connections=connections, seconds=seconds)
-        used_us = (processor_s(pid) - before) / (load.per_second * seconds) * 1e6
+        used_us = (sum(map(processor_s, pids)) - before) / (load.per_second * seconds) * 1e6
         figures = {
             **vars(load),
             "processor_us": used_us,
             "start_s": start_s,
-            "MB": megabytes(pid),
+            "MB": sum(map(megabytes, pids)),
             "machine_load": os.getloadavg()[0],
         }
     return {name: round(value, 2) for name, value in figures.items()}

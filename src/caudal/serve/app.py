@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flask import Flask
+from prometheus_client.registry import Collector
 
 from caudal.ledger.ledger import open_ledger
 from caudal.registry import load_for_serving
@@ -25,6 +26,7 @@ from caudal.tables.home import Home
 from caudal.tables.online import view_file
 from caudal.web.access import guard
 from caudal.web.look import share_templates
+from caudal.web.processes import SharedState
 from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 
@@ -40,6 +42,7 @@ def create_app(
     loader: Load | None = None,
     refresh_s: float = 0.5,
     lake: Place | None = None,
+    shared: SharedState | None = None,
 ) -> Flask:
     """Return the web app of the champions that a ledger names.
 
@@ -53,6 +56,7 @@ def create_app(
     loader : callable ``(product, model, version)``, optional, used instead of the registry
     refresh_s : float, shortest time between two reads of promotions from the ledger
     lake : Place, optional, the lake if it is not in the home
+    shared : SharedState, optional, what this process has in common with others that serve the same
     """
     ledger = open_ledger(ledger_url)
     home_ = Home(home, ledger_url, lake)
@@ -66,7 +70,7 @@ def create_app(
     champions = ChampionCache(
         ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, view_file=file_of_view
     )
-    meter = Meter()
+    meter = Meter(shared.metrics if shared else None)
     app = new_openapi_app(key is not None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json.sort_keys = False  # type: ignore[attr-defined]
@@ -74,10 +78,14 @@ def create_app(
     share_templates(app)
     log = app.extensions["minute log"] = ServingMinuteLog(champions)
     count_requests(app, meter, log)
-    access = guard(app, key)
+    access = guard(app, key, shared)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
-    collectors = (ServiceLevelGauges(log), InputCounters(log.inputs))
+    collectors: list[Collector] = [ServiceLevelGauges(log)]
+    if shared:
+        app.extensions["input totals"] = meter.input_totals()
+    else:
+        collectors.append(InputCounters(log.inputs))
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)

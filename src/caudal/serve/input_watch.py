@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry, Counter as RequestCounter
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
@@ -15,6 +16,9 @@ from caudal.ledger.served import MISSING, RANGE, UNKNOWN, learned_range
 
 if TYPE_CHECKING:
     from caudal.declarations.signature import SignatureDocument
+
+_ROWS = "Rows that were sent for predictions."
+_ODD = "Inputs that the model has not learned from: beyond its range, of an unknown category, or missing."
 
 Name = tuple[str, str]
 Odd = tuple[str, str]
@@ -107,10 +111,10 @@ class InputCounters(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         """Yield the number of rows of each model, and of odd inputs of each kind."""
-        rows = CounterMetricFamily("caudal_input_rows", "Rows that were sent for predictions.", labels=("product", "model"))
+        rows = CounterMetricFamily("caudal_input_rows", _ROWS, labels=("product", "model"))
         odd = CounterMetricFamily(
             "caudal_input_out_of_range",
-            "Inputs that the model has not learned from: beyond its range, of an unknown category, or missing.",
+            _ODD,
             labels=("product", "model", "input", "kind"),
         )
         for name, tally in list(self._totals.items()):
@@ -119,6 +123,20 @@ class InputCounters(Collector):
                 odd.add_metric((*name, input_, kind), count)
         if rows.samples:
             yield from (rows, odd)
+
+
+class InputTotals:
+    """The same as `InputCounters`, as counters that are added to: those of several server processes add up."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rows = RequestCounter("caudal_input_rows", _ROWS, ("product", "model"), registry=registry)
+        self._odd = RequestCounter("caudal_input_out_of_range", _ODD, ("product", "model", "input", "kind"), registry=registry)
+
+    def add(self, name: Name, tally: InputTally) -> None:
+        """Add what has been sent for a model."""
+        self._rows.labels(*name).inc(tally.rows)
+        for odd, count in tally.odd.items():
+            self._odd.labels(*name, *odd).inc(count)
 
 
 def input_measurements(name: Name, version: int, tally: InputTally, start: float, end: float) -> Iterator[Measurement]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from flask import Flask, Response, g, request
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from caudal.serve.champion_cache import ChampionCache
+from caudal.serve.input_watch import InputTotals
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.monitored import MonitorGauges
 
@@ -20,9 +24,18 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # no second series p
 
 
 class Meter:
-    """Requests by route and status, and their latency as a histogram by route."""
+    """Requests by route and status, and their latency as a histogram by route.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    folder : Path, optional, where several server processes count together; set before the first is made, for all of a process
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        if folder is not None:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        self._folder = folder
         self._registry = CollectorRegistry()
         self._monitors: MonitorGauges | None = None
         self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
@@ -30,6 +43,10 @@ class Meter:
         self._seconds = Histogram(
             "caudal_request_seconds", "Seconds that a request took.", ("route",), buckets=BOUNDS_S, registry=self._registry
         )
+
+    def input_totals(self) -> InputTotals:
+        """Return counters of rows and of odd inputs, which all server processes count together."""
+        return InputTotals(self._registry)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -50,7 +67,11 @@ class Meter:
         for collector in (_Versions(champions), *collectors):
             versions.register(collector)
         versions.register(self._monitors_of(champions))
-        return (generate_latest(self._registry) + generate_latest(versions)).decode()
+        counted = self._registry
+        if self._folder is not None:
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted, str(self._folder))  # type: ignore[no-untyped-call]
+        return (generate_latest(counted) + generate_latest(versions)).decode()
 
 
 class _Versions(Collector):

@@ -7,18 +7,19 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.errors import CaudalError
+from caudal.ledger.ledger import Ledger
 from caudal.ledger.measurements import Measurement, add_measurements
 from caudal.ledger.served import KIND, REQUESTS
-from caudal.serve.champion_cache import ChampionCache, Name
+from caudal.serve.champion_cache import Name
 from caudal.serve.input_watch import InputTally, Odd, input_measurements
 from caudal.serve.served import Served
 from caudal.service_levels.agreed import Agreed, stored_agreed
@@ -38,6 +39,44 @@ class _Tally:
     seconds: list[float] = field(default_factory=list)
     errors: int = 0
     inputs: dict[int, InputTally] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HandedOver:
+    """What a server process has counted since it last handed over, and the models that it has in memory or cannot load."""
+
+    tallies: dict[tuple[int, Name], _Tally]
+    cached: frozenset[Name]
+    faults: frozenset[Name]
+
+
+class ServedModels(Protocol):
+    """The models that are served: those in memory, and those that are promoted and cannot be loaded."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where their figures are written."""
+
+    @property
+    def cached(self) -> Collection[Name]:
+        """The names of those in memory."""
+
+    @property
+    def faults(self) -> Collection[Name]:
+        """The names of those that cannot be loaded."""
+
+
+class ReportedModels:
+    """The models that server processes have, as each has reported them last."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.cached: frozenset[Name] = frozenset()
+        self.faults: frozenset[Name] = frozenset()
+
+    def report(self, handed: HandedOver) -> None:
+        """Note what a process has."""
+        self.cached, self.faults = handed.cached, handed.faults
 
 
 @dataclass(frozen=True)
@@ -62,7 +101,7 @@ class ServingMinuteLog:
     inputs : the rows that were sent since the server began, by model
     """
 
-    def __init__(self, champions: ChampionCache, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, champions: ServedModels, clock: Callable[[], float] = time.time) -> None:
         self._champions, self._ledger, self._clock = champions, champions.ledger, clock
         self._agreed: list[Agreed] = []
         self._watched: frozenset[Name] = frozenset()
@@ -97,6 +136,32 @@ class ServingMinuteLog:
             tally.errors += status >= 500
             if sent is not None:
                 _tally_of(tally.inputs, sent.served.version).add(rows, odd)
+
+    def hand_over(self) -> tuple[HandedOver, dict[Name, InputTally]]:
+        """Return what has been counted since the last time, for the process that writes it, and the rows that were sent meanwhile."""
+        self._written = True
+        with self._lock:
+            tallies, self._tallies = self._tallies, {}
+            inputs = dict(self.inputs)
+            self.inputs.clear()
+        return HandedOver(tallies, frozenset(self._champions.cached), frozenset(self._champions.faults)), inputs
+
+    def merge(self, handed: HandedOver) -> None:
+        """Add what another process has counted."""
+        with self._lock:
+            for key, other in handed.tallies.items():
+                tally = self._tallies.setdefault(key, _Tally())
+                tally.seconds += other.seconds
+                tally.errors += other.errors
+                for version, inputs in other.inputs.items():
+                    mine = _tally_of(tally.inputs, version)
+                    mine.rows += inputs.rows
+                    mine.odd.update(inputs.odd)
+
+    def learn(self) -> None:
+        """See which models have an SLA now, and assess them."""
+        with self._logged():
+            self._learn()
 
     def look(self) -> None:
         """Write the figures of the minutes that are over, see which models have an SLA now, and assess them."""

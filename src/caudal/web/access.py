@@ -16,7 +16,8 @@ from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthor
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
-from caudal.web.visitors import Sessions, WrongKeys
+from caudal.web.processes import SharedState
+from caudal.web.visitors import Sessions, SharedSessions, WrongKeys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -93,7 +94,7 @@ class Access:
     """Who has access: the key, those who have signed in, and those who have to wait."""
 
     key: str | None
-    sessions: Sessions
+    sessions: Sessions | SharedSessions
     wrong_keys: WrongKeys
 
     def admits_program(self, environ: WSGIEnvironment) -> bool:
@@ -115,20 +116,20 @@ class Access:
         return True
 
 
-def guard(app: Flask, key: str | None) -> Access:
+def guard(app: Flask, key: str | None, shared: SharedState | None = None) -> Access:
     """Make an app require the key, and protect browsers from being used against it.
 
-    A visitor who signs in gets a cookie that is valid for twelve hours, until logout, or until the server ends: sessions live in this process.
-    An address that repeatedly sends wrong keys has to wait, longer each time.
+    A visitor who signs in gets a cookie that is valid for twelve hours, until logout, or until the server ends: sessions live in this process, or in what server processes share.
+    An address that repeatedly sends wrong keys has to wait, longer each time; each server process counts for itself.
 
     Raises
     ------
     DeclarationProblem : the key is too short
     """
     check_key_length(key)
-    app.secret_key = secrets.token_bytes(32)
+    app.secret_key = shared.secret if shared else secrets.token_bytes(32)
     app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
-    access = Access(key, Sessions(SESSION_S), WrongKeys())
+    access = Access(key, SharedSessions(SESSION_S, shared.sessions) if shared else Sessions(SESSION_S), WrongKeys())
     sessions, wrong_keys = access.sessions, access.wrong_keys
 
     @app.before_request
@@ -181,7 +182,7 @@ def guard(app: Flask, key: str | None) -> Access:
     return access
 
 
-def _has_access(key: str, sessions: Sessions, wrong_keys: WrongKeys) -> bool:
+def _has_access(key: str, sessions: Sessions | SharedSessions, wrong_keys: WrongKeys) -> bool:
     if sessions.holds(session.get("id")):
         return True
     sent = sent_key(request.headers.get("Authorization"), request.headers.get("X-API-Key"))

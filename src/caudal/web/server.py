@@ -17,6 +17,7 @@ from flask import Flask
 from caudal.errors import EnvironmentProblem
 from caudal.web import connections
 from caudal.web.connections import LOOK_EVERY_S, Lane, TimedConnection
+from caudal.web.processes import parent_is_gone
 from caudal.web.threads import ThreadedApp
 
 MOST_BYTES = 4 * 2**20  # of a request's body
@@ -32,9 +33,19 @@ class Server(uvicorn.Server):
     threads : most requests that are answered by threads at a time
     lane : what answers predictions before they get to the app, if anything does
     stopped : set when the server begins to stop
+    parent : the process that has forked this one to serve; when it has ended, so does the server, which leaves Ctrl-C to it
     """
 
-    def __init__(self, app: Flask, *, threads: int, lane: Lane | None = None, stopped: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        *,
+        threads: int,
+        lane: Lane | None = None,
+        stopped: threading.Event | None = None,
+        parent: int | None = None,
+    ) -> None:
+        self.parent = parent
         # The app answers a body that is too large with a document; what is far larger does not get to it.
         self.threaded = ThreadedApp(app, threads=threads, most_bytes=4 * MOST_BYTES)
         self.stopped = stopped or threading.Event()
@@ -55,10 +66,13 @@ class Server(uvicorn.Server):
             for connection in list(cast("set[TimedConnection]", self.server_state.connections)):
                 if connection.overdue(now):
                     connection.transport.abort()
-        return await super().on_tick(counter) or self.stopped.is_set()
+        orphaned = self.parent is not None and parent_is_gone(self.parent)
+        return await super().on_tick(counter) or self.stopped.is_set() or orphaned
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's names
         """Stop at the first signal after the current requests, at the second at once."""
+        if self.parent is not None and sig == signal.SIGINT:
+            return
         self.force_exit = self.force_exit or self.should_exit
         self.should_exit = True
         self.stopped.set()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 from werkzeug.exceptions import TooManyRequests
 
@@ -60,6 +63,49 @@ class Sessions:
         if isinstance(identifier, str):
             with self._lock:
                 self._ends.pop(identifier, None)
+
+
+class SharedSessions:
+    """Sessions that several server processes know: an empty file for each, named by its hash, whose time of change is when it ends.
+
+    Parameters
+    ----------
+    folder : Path, where the files are
+    """
+
+    def __init__(self, lasting_s: float, folder: Path, clock: Callable[[], float] = time.time) -> None:
+        self.lasting_s, self._folder, self._clock = lasting_s, folder, clock
+
+    def begin(self) -> str:
+        """Return the identifier of a new session; if there are too many, those that end first are ended."""
+        identifier = secrets.token_urlsafe(24)
+        file, ends = self._file(identifier), self._clock() + self.lasting_s
+        file.touch(mode=0o600)
+        os.utime(file, (ends, ends))
+        files = list(self._folder.iterdir())
+        if len(files) > MOST_SESSIONS:
+            for oldest in sorted(files, key=_ends)[: len(files) - MOST_SESSIONS]:
+                oldest.unlink(missing_ok=True)
+        return identifier
+
+    def holds(self, identifier: object) -> bool:
+        """Return whether a session is valid."""
+        return isinstance(identifier, str) and self._clock() < _ends(self._file(identifier))
+
+    def end(self, identifier: object) -> None:
+        """End a session for every holder of its cookie."""
+        if isinstance(identifier, str):
+            self._file(identifier).unlink(missing_ok=True)
+
+    def _file(self, identifier: str) -> Path:
+        return self._folder / hashlib.sha256(identifier.encode()).hexdigest()
+
+
+def _ends(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return -float("inf")
 
 
 class WrongKeys:
