@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from caudal.serve.served import Served
-from caudal.serve.signature import ModelInput, Signature
+from caudal.serve.signature import ModelInput, Signature, shown_number
 
 DATE, CLOCK = ":date", ":time"  # a time is asked for by two fields
 FRESH_S = timedelta(days=1).total_seconds()  # a view whose data are newer is asked about now, an older one about its end
@@ -67,6 +67,24 @@ def entered_text(value: object, input_: ModelInput) -> str:
         return "true" if value else "false"
     text = str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)
     return next((name for name, of in input_.choices.items() if of == text), text)
+
+
+def shown_value(value: object, input_: ModelInput) -> str:
+    """Return a value as people read it: by its name, where it has one, and with its unit.
+
+    Examples
+    --------
+    >>> shown_value(74, ModelInput("zone", "long", names={"74": "East Harlem North"})), shown_value(1234.5, ModelInput("distance", "double", unit="m"))
+    ('East Harlem North', '1,234.5 m')
+    >>> shown_value(None, ModelInput("distance", "double")), shown_value(True, ModelInput("weekend", "boolean"))
+    ('none', 'yes')
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = shown_number(value) if isinstance(value, float) and not input_.choices else entered_text(value, input_)
+    return f"{text} {input_.unit}" if input_.unit else text
 
 
 def _value(text: str, input_: ModelInput) -> object:

@@ -16,6 +16,7 @@ from tests.unit.serve.test_openapi import conforms
 from werkzeug.test import Client
 
 from caudal.declarations.online import micros_of, moment_of
+from caudal.serve.pages import EXPLAIN
 from caudal.serve.times import TimeOf
 from caudal.tables.online import Described, OnlineView, ViewGroup, view_file, written_view
 
@@ -209,6 +210,10 @@ def test_the_form_asks_for_names_a_date_and_a_time(looked_up: Any) -> None:
     assert answered.status_code == 200
     assert "Recent mean speed" in answered.text
     assert "12.5" in answered.text
+    explained = client.post("/taxi/duration/", data={**sent, EXPLAIN: "yes"}).text.partition("What made it so")[2]
+    assert "12.5 mi/h" in explained
+    assert ">yes <" in explained  # and not True
+    assert "looked up" in explained
     assert "Did you mean <strong>Jamaica</strong>" in client.post("/taxi/duration/", data={**sent, "zone": "Jamaika"}).text
 
 
