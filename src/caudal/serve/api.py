@@ -63,7 +63,7 @@ def offer_api(
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
     operations_cache = OperationsCache(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
-    failures: dict[int | str, type[BaseModel]] = {401: Failure, 429: Failure, 503: Failure} if key else {503: Failure}
+    failures: dict[int | str, type[BaseModel]] = {429: Failure, 503: Failure} | ({401: Failure} if key else {})
 
     @app.get("/health", tags=[{"name": "server"}], summary="Whether the process answers", responses={200: Health})
     def health() -> Response:
@@ -91,7 +91,7 @@ def offer_api(
     text: dict[str, object] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
     @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
-             responses={200: text, **({401: Failure, 429: Failure} if key else {})})  # fmt: skip
+             responses={200: text, 429: Failure, **({401: Failure} if key else {})})  # fmt: skip
     def metrics() -> Response:
         return Response(meter.text(champions, *collectors), content_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -52,7 +52,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         url_prefix=f"/api/v1/{name}",
         abp_tags=[{"name": name, "description": f"{output.name}, version {served.version}"}],
         abp_security=security,
-        abp_responses={code: Failure for code in (401, 404, 429, 503) if security or code not in (401, 429)},
+        abp_responses={code: Failure for code in (401, 404, 429, 503) if security or code != 401},
     )
     unit = f" in {output.unit}" if output.unit else ""
     all_good, with_errors = batch_models(served)
