@@ -69,14 +69,14 @@ def entered_text(value: object, input_: ModelInput) -> str:
     return next((name for name, of in input_.choices.items() if of == text), text)
 
 
-def shown_value(value: object, input_: ModelInput) -> str:
+def readable_value(value: object, input_: ModelInput) -> str:
     """Return a value as people read it: by its name, where it has one, and with its unit.
 
     Examples
     --------
-    >>> shown_value(74, ModelInput("zone", "long", names={"74": "East Harlem North"})), shown_value(1234.5, ModelInput("distance", "double", unit="m"))
+    >>> readable_value(74, ModelInput("zone", "long", names={"74": "East Harlem North"})), readable_value(1234.5, ModelInput("distance", "double", unit="m"))
     ('East Harlem North', '1,234.5 m')
-    >>> shown_value(None, ModelInput("distance", "double")), shown_value(True, ModelInput("weekend", "boolean"))
+    >>> readable_value(None, ModelInput("distance", "double")), readable_value(True, ModelInput("weekend", "boolean"))
     ('none', 'yes')
     """
     if value is None:

@@ -12,7 +12,7 @@ from flask import Flask, g, render_template, request
 from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
-from caudal.serve.form_texts import from_text, joined_times, shown_value, starting_texts
+from caudal.serve.form_texts import from_text, joined_times, readable_value, starting_texts
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.served import Served
@@ -32,7 +32,7 @@ EXPLAIN = "explain"  # the button of the form that asks for contributions
 def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache, *, key: bool) -> None:
     """Add the pages to an app, by ``route``: ``get`` and ``post`` would describe them as operations of the API."""
     app.jinja_env.filters["number"] = shown_number
-    app.jinja_env.filters["shown"] = shown_value
+    app.jinja_env.filters["shown"] = readable_value
     app.jinja_env.filters["moment"] = readable_time
     app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
     app.jinja_env.globals.update(
