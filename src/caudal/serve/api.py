@@ -63,7 +63,7 @@ def offer_api(
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
     operations_cache = OperationsCache(app, champions, key, featurizer_of)
     secured = SECURITY if key else None
-    failures: dict[int | str, type[BaseModel]] = {429: Failure, 503: Failure} | ({401: Failure} if key else {})
+    failures: dict[int | str, type[BaseModel]] = {429: Failure, 503: Failure, **({401: Failure} if key else {})}
 
     @app.get("/health", tags=[{"name": "server"}], summary="Whether the process answers", responses={200: Health})
     def health() -> Response:
