@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from caudal.batch.execute import perform
+from caudal.batch.pace import Pace
 from caudal.batch.plan import plan
 from caudal.batch.run_state import RunState
 from caudal.batch.step import Step, StepResult
@@ -72,6 +73,7 @@ class MicroBatches:
     _rest_is_due: bool = False
     _all_steps_at: float = 0.0
     _waiting: frozenset[str] = frozenset()
+    _pace: Pace = field(default_factory=Pace)
     _landed: dict[str, dict[str, KnownFile]] = field(default_factory=dict)
     _topics: dict[str, TopicDocument] = field(default_factory=dict)
 
@@ -102,7 +104,7 @@ class MicroBatches:
             if all_steps:
                 for reader in self._readers.values():
                     reader.close()  # it sees partitions that were added, once it is open again
-            if not self._messages_wait() and not all_steps:
+            if not self._messages_wait() and not all_steps and not self._pace.something_is_due():
                 self.unavailable = None
                 return False
             self.unavailable = None
@@ -177,9 +179,20 @@ class MicroBatches:
                 break
             if any(need in without or need in run_state.failed or need in run_state.waiting for need in step.needs):
                 without.add(step.name)
-            elif every_step or not step.needs or any(_changed(run_state.completed.get(need)) for need in step.needs):
-                perform(ws, step, run_state)
+            elif every_step or self._is_due(step, run_state):
+                self._do(ws, step, run_state)
         return run_state
+
+    def _is_due(self, step: Step, run_state: RunState) -> bool:
+        """Return whether a micro-batch does a step: something before it has changed, and it has not just taken long."""
+        changed = not step.needs or any(_changed(run_state.completed.get(need)) for need in step.needs)
+        return (changed or self._pace.is_owed(step.name)) and not self._pace.put_off(step.name)
+
+    def _do(self, ws: Workspace, step: Step, run_state: RunState) -> None:
+        began = self._pace.clock()
+        perform(ws, step, run_state)
+        if step_kind(step.kind).follows_messages:
+            self._pace.done(step.name, began)
 
     def _count(self, run_state: RunState) -> bool:
         has_landed = False

@@ -15,6 +15,7 @@ from caudal.console.parts import notice
 from caudal.console.site import Ledgers, Site
 from caudal.kinds import PAGES
 from caudal.web.access import POLICY, guard
+from caudal.web.bodies import BodyReader
 from caudal.web.look import STATIC, share_templates
 from caudal.web.refusals import HINTS, register_error_handlers
 
@@ -37,6 +38,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
     viewers : most pages that follow a stream at a time
     """
     app = Flask("caudal.console", static_folder=STATIC)
+    app.json = BodyReader(app)
     share_templates(app)
     server: Any = app  # Dash's types do not allow a given server
     app.jinja_env.globals.update(

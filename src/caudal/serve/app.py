@@ -25,10 +25,11 @@ from caudal.storage.place import Place
 from caudal.tables.home import Home
 from caudal.tables.online import view_file
 from caudal.web.access import guard
+from caudal.web.bodies import BodyReader
 from caudal.web.look import share_templates
-from caudal.web.processes import SharedState
 from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
+from caudal.web.shared_state import SharedState
 
 
 def create_app(
@@ -73,7 +74,8 @@ def create_app(
     meter = Meter(shared.metrics if shared else None)
     app = new_openapi_app(key is not None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
-    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.json = BodyReader(app)
+    app.json.sort_keys = False
     app.extensions["caudal"] = champions
     share_templates(app)
     log = app.extensions["minute log"] = ServingMinuteLog(champions)

@@ -21,14 +21,12 @@ from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.served import Served
 from caudal.web.access import HEADERS, Access
-from caudal.web.connections import Headers
-from caudal.web.threads import TRIED
+from caudal.web.connections import LONGEST_LANE_BODY, Headers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 ROUTE = "/api/v1/<product>/<model>/predict"
-LONGEST_BODY = 64 * 1024  # of a body; a longer one is the app's
 JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 
 _SEEN = {
@@ -59,7 +57,7 @@ class FastLane:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or have the app answer it."""
         path: str = environ.get("PATH_INFO", "")
-        if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST" and not environ.get(TRIED):
+        if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST":
             self._champions.refresh()
             content = (
                 None if environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") else self._answer(self._served(path), environ)
@@ -120,7 +118,7 @@ class FastLane:
 def _body(environ: WSGIEnvironment) -> bytes | None:
     """Return the body of a request, which can be read once more; None where it is long, or of unknown length."""
     length: str = environ.get("CONTENT_LENGTH") or ""
-    if not length.isdecimal() or int(length) > LONGEST_BODY:
+    if not length.isdecimal() or int(length) > LONGEST_LANE_BODY:
         return None
     read: Callable[[int], bytes] = environ["wsgi.input"].read
     body = read(int(length))

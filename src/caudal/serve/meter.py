@@ -23,18 +23,21 @@ BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 disable_created_metrics()  # type: ignore[no-untyped-call]  # no second series per metric with its creation time
 
 
+def share_counters(folder: Path) -> None:
+    """Have all counters that are made from now on in this process kept in files of a folder, where those of several processes add up."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+
+
 class Meter:
     """Requests by route and status, and their latency as a histogram by route.
 
     Parameters
     ----------
-    folder : Path, optional, where several server processes count together; set before the first is made, for all of a process
+    folder : Path, optional, where several server processes count together, after `share_counters`
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        if folder is not None:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
         self._folder = folder
         self._registry = CollectorRegistry()
         self._monitors: MonitorGauges | None = None

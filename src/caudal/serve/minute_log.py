@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -43,8 +44,16 @@ class _Tally:
 
 @dataclass(frozen=True)
 class HandedOver:
-    """What a server process has counted since it last handed over, and the models that it has in memory or cannot load."""
+    """What a server process has counted since it last handed over, and the models that it has in memory or cannot load.
 
+    Parameters
+    ----------
+    process : its number
+    at : until when it has counted, in seconds since 1970
+    """
+
+    process: int
+    at: float
     tallies: dict[tuple[int, Name], _Tally]
     cached: frozenset[Name]
     faults: frozenset[Name]
@@ -141,13 +150,19 @@ class ServingMinuteLog:
         """Return what has been counted since the last time, for the process that writes it, and the rows that were sent meanwhile."""
         self._written = True
         with self._lock:
-            tallies, self._tallies = self._tallies, {}
+            at, tallies, self._tallies = self._clock(), self._tallies, {}
             inputs = dict(self.inputs)
             self.inputs.clear()
-        return HandedOver(tallies, frozenset(self._champions.cached), frozenset(self._champions.faults)), inputs
+        return HandedOver(os.getpid(), at, tallies, frozenset(self._champions.cached), frozenset(self._champions.faults)), inputs
 
     def merge(self, handed: HandedOver) -> None:
-        """Add what another process has counted."""
+        """Add what another process has counted.
+
+        Of minutes whose figures are written already, the requests are written beside them, and count; levels of SLAs are without them.
+        """
+        late = sum(len(tally.seconds) for (minute, _), tally in handed.tallies.items() if minute < self._written_until)
+        if late:
+            _LOG.warning("%d requests were counted too late for the SLA figures of their minute", late)
         with self._lock:
             for key, other in handed.tallies.items():
                 tally = self._tallies.setdefault(key, _Tally())
@@ -163,10 +178,15 @@ class ServingMinuteLog:
         with self._logged():
             self._learn()
 
-    def look(self) -> None:
-        """Write the figures of the minutes that are over, see which models have an SLA now, and assess them."""
+    def look(self, end: int | None = None) -> None:
+        """Write the figures of the minutes that are over, see which models have an SLA now, and assess them.
+
+        Parameters
+        ----------
+        end : minutes since 1970 before which all has been counted; the current minute when left out
+        """
         self._written = True
-        if self._write(int(self._clock() // _MINUTE_S)):
+        if self._write(int(self._clock() // _MINUTE_S) if end is None else end):
             with self._logged():
                 self._learn()
 

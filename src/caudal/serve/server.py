@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import socket
+import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 from flask import Flask
 
-from caudal.ledger.ledger import open_ledger
 from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
-from caudal.serve.input_watch import InputTotals
-from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.serve.minute_log import ServingMinuteLog
+from caudal.serve.processes import serve_by_processes
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
-from caudal.web.processes import ServerProcesses, SharedState, can_fork, shared_state
-from caudal.web.server import Server, listen, serve_until_signal, url_of
+from caudal.web.processes import can_fork
+from caudal.web.server import serve_until_signal
+from caudal.web.shared_state import SharedState
 
-HAND_OVER_S = 1.0
-LATEST_S = 5.0  # after a minute has ended, what has been counted in it has been handed over
+log = logging.getLogger(__name__)
 
 
 def serve(
@@ -70,8 +65,12 @@ def serve(
             home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared
         )
 
-    if processes > 1 and can_fork():
-        _serve_by_processes(new_app, ledger_url, host, port, threads, processes, announce or _print)
+    if processes > 1 and not can_fork():
+        log.warning("server processes cannot be forked on this system: one serves in place of %d", processes)
+    elif processes > 1:
+        serve_by_processes(
+            new_app, ledger_url, host=host, port=port, threads=threads, processes=processes, announce=announce or _print
+        )
         return
     app = new_app()
 
@@ -88,103 +87,10 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
     announce(url)
-    log: ServingMinuteLog = app.extensions["minute log"]
-    threading.Thread(target=log.work, args=(stopped,), name="minute log", daemon=True).start()
+    minute_log: ServingMinuteLog = app.extensions["minute log"]
+    threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
     while not stopped.wait(champions.every_s):
         champions.refresh()
-
-
-def _serve_by_processes(
-    new_app: Callable[[SharedState], Flask],
-    ledger_url: str,
-    host: str,
-    port: int,
-    threads: int,
-    processes: int,
-    announce: Callable[[str], None],
-) -> None:
-    """Serve by several processes; this one writes what they have counted."""
-    listening = listen(host, port)
-    url = url_of(host, listening)
-    announced = False
-    log: ServingMinuteLog | None = None
-    models: ReportedModels | None = None
-    written_until = time.time() // 60
-
-    def receive(message: HandedOver) -> None:
-        nonlocal announced, log, models
-        if log is None or models is None:  # not before the first processes are forked
-            models = ReportedModels(open_ledger(ledger_url))
-            log = ServingMinuteLog(models)
-            log.look()
-        models.report(message)
-        log.merge(message)
-        if not announced:
-            announced = True
-            announce(url)
-
-    def tick() -> None:
-        nonlocal written_until
-        minute = (time.time() - LATEST_S) // 60
-        if log is not None and minute > written_until:
-            log.look()
-            written_until = minute
-
-    with shared_state() as shared:
-        gc.freeze()  # what is imported is not looked through in each process, and stays shared
-        ServerProcesses(processes, partial(_work, new_app, shared, listening, threads), receive, tick).run()
-    listening.close()
-    if log is not None:
-        log.finish()
-
-
-def _work(
-    new_app: Callable[[SharedState], Flask],
-    shared: SharedState,
-    listening: socket.socket,
-    threads: int,
-    send: Callable[[HandedOver], None],
-) -> None:
-    """Serve in a process of several."""
-    app = new_app(shared)
-    champions: ChampionCache = app.extensions["caudal"]
-    log: ServingMinuteLog = app.extensions["minute log"]
-    totals: InputTotals = app.extensions["input totals"]
-    lane: FastLane = app.extensions["fast lane"]
-    sending = threading.Lock()
-    http_server = Server(
-        app,
-        threads=threads,
-        lane=lane.connection_answer,
-        stopped=app.extensions.setdefault("stopped", threading.Event()),
-        parent=os.getppid(),
-    )
-
-    def hand_over() -> None:
-        with sending:
-            handed, inputs = log.hand_over()
-            for name, tally in inputs.items():
-                totals.add(name, tally)
-            send(handed)
-
-    def count() -> None:
-        learned_at = -float("inf")
-        while not http_server.stopped.wait(HAND_OVER_S):
-            hand_over()
-            if time.time() - learned_at >= 60:
-                learned_at = time.time()
-                log.learn()
-
-    def follow() -> None:
-        champions.refresh()
-        hand_over()
-        threading.Thread(target=count, name="minute log", daemon=True).start()
-        while not http_server.stopped.wait(champions.every_s):
-            champions.refresh()
-
-    threading.Thread(target=follow, name="promotions", daemon=True).start()
-    http_server.run([listening])
-    hand_over()
 
 
 def _print(url: str) -> None:

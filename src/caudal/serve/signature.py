@@ -53,12 +53,6 @@ class ModelInput:
         """The range of the training rows in words; empty if there is none."""
         return "" if self.seen is None else _between(*self.seen).strip()
 
-    def unusual(self, value: object) -> bool:
-        """Return whether a number is outside the training range."""
-        if self.seen is None or isinstance(value, bool) or not isinstance(value, int | float):
-            return False
-        return not self.seen[0] <= value <= self.seen[1]
-
     @property
     def allowed(self) -> str:
         """The allowed values, in words.

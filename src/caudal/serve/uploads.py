@@ -38,7 +38,7 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
     def predict_image(product: str, model: str) -> Response:
         request.max_content_length = MOST_IMAGE_BYTES
         served, featurizer = image_model(product, model)
-        answer = _predict_image(served, featurizer, _content())
+        answer = _predict_image(served, featurizer, image_of_request())
         response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
         response.status_code = 422 if is_problem(answer) else 200
         return response
@@ -81,7 +81,7 @@ def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) 
     return {**answer, "nearest": near}
 
 
-def _content() -> bytes:
+def image_of_request() -> bytes:
     """Return a request's image: a file of a form, JSON with base64, or the body itself."""
     if request.mimetype == "multipart/form-data":
         file = request.files.get("image")

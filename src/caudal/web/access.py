@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthor
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
-from caudal.web.processes import SharedState
+from caudal.web.shared_state import SharedState
 from caudal.web.visitors import Sessions, SharedSessions, WrongKeys
 
 if TYPE_CHECKING:

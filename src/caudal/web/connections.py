@@ -16,8 +16,6 @@ from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from caudal.web.threads import TRIED
-
 log = logging.getLogger(__name__)
 # It tells of every request that is no HTTP, which anyone can send.
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
@@ -27,6 +25,7 @@ REQUEST_S = 90.0  # for a whole request with its body: 12 MB at 1 Mbit/s
 IDLE_S = 75.0  # between two requests of one connection, and for a client that reads nothing of its answer
 MOST_CONNECTIONS = 1000
 MOST_HEAD_BYTES = 64 * 1024  # of a request line and its headers
+LONGEST_LANE_BODY = 64 * 1024  # a longer one is the app's
 SPARE_FILES = 40  # the ledger's connections, loaded models, pictures, the log
 LEAST_CONNECTIONS = 8
 LOOK_EVERY_S = 1.0
@@ -38,7 +37,6 @@ Lane = Callable[[bytes, Headers, bytes, str], bytes | None]
 
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _LONG_HEAD = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_LONGEST_BODY = 64 * 1024  # that the lane takes
 
 
 def most_connections(most: int = MOST_CONNECTIONS) -> int:
@@ -79,14 +77,15 @@ class TimedConnection(HttpToolsProtocol):
         self.has_asked = False
         self.waiting_since = time.monotonic()
         self._arriving = self._head_done = self._in_lane = self._is_last = False
-        self._head_bytes = 0
+        self._head_bytes = self._unanswered = 0
         self._lane_body: list[bytes] = []
         self._unread, self._unread_since = 0, 0.0
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request of this connection is being processed."""
-        return self._arriving or self.cycle is None or self.cycle.response_complete
+        """Whether no request of this connection is being processed; one that is still arriving may have been handed to the app already."""
+        handed_over = self._arriving and self._head_done and not self._in_lane and not self.cycle.response_complete
+        return self._unanswered == handed_over
 
     def overdue(self, now: float) -> bool:
         """Return whether the connection has exceeded its time for a head, a request, the next request, or to read its answer."""
@@ -131,7 +130,7 @@ class TimedConnection(HttpToolsProtocol):
             self._in_lane = True
             self._lane_body = []
         else:
-            super().on_headers_complete()
+            self._hand_over()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -150,8 +149,7 @@ class TimedConnection(HttpToolsProtocol):
         body = self._lane_body[0] if len(self._lane_body) == 1 else b"".join(self._lane_body)
         answer = cast(Lane, self.lane)(self.url, self.headers, body, self.client[0] if self.client else "")
         if answer is None:
-            super().on_headers_complete()
-            self.scope[TRIED] = True  # type: ignore[literal-required]
+            self._hand_over()
             if body:
                 super().on_body(body)
             super().on_message_complete()
@@ -169,6 +167,7 @@ class TimedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request; `overdue` closes connections in place of uvicorn's timer."""
         self.waiting_since = time.monotonic()
+        self._unanswered -= 1
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -188,6 +187,11 @@ class TimedConnection(HttpToolsProtocol):
         else:
             super().shutdown()
 
+    def _hand_over(self) -> None:
+        """Have the app answer the request; its body may still come."""
+        super().on_headers_complete()
+        self._unanswered += 1
+
     def _fits_lane(self) -> bool:
         """Return whether the lane may answer: a short ``POST`` whose answer has to wait for no other."""
         if (
@@ -202,7 +206,7 @@ class TimedConnection(HttpToolsProtocol):
         ):
             return False
         lengths = [value for name, value in self.headers if name == b"content-length"]
-        return len(lengths) == 1 and lengths[0].isdigit() and int(lengths[0]) <= _LONGEST_BODY
+        return len(lengths) == 1 and lengths[0].isdigit() and int(lengths[0]) <= LONGEST_LANE_BODY
 
     def _make_room(self) -> bool:
         others = cast("set[TimedConnection]", self.connections)

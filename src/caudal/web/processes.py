@@ -5,19 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import multiprocessing
-import os
-import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -29,43 +23,6 @@ LOOK_EVERY_S = 0.2
 STOP_S = 40.0  # longer than a server takes for its current requests
 BRIEF_S = 5.0  # a process that ends sooner has a reason that the next one will have too
 MOST_BRIEF = 5
-
-
-@dataclass(frozen=True)
-class SharedState:
-    """What server processes have in common.
-
-    Parameters
-    ----------
-    folder : of files that all of them read and write, removed when the server ends; only the server's user can read it
-    secret : signs cookies
-    """
-
-    folder: Path
-    secret: bytes = field(repr=False)
-
-    @property
-    def sessions(self) -> Path:
-        """The folder of signed-in sessions."""
-        return self.folder / "sessions"
-
-    @property
-    def metrics(self) -> Path:
-        """The folder of counters."""
-        return self.folder / "metrics"
-
-
-@contextmanager
-def shared_state() -> Iterator[SharedState]:
-    """Yield what processes that are forked in the block have in common."""
-    folder = Path(tempfile.mkdtemp(prefix="caudal-serve-"))
-    try:
-        state = SharedState(folder, secrets.token_bytes(32))
-        for each in (state.sessions, state.metrics):
-            each.mkdir()
-        yield state
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def can_fork() -> bool:
@@ -88,11 +45,15 @@ class ServerProcesses:
     count : number of processes
     work : run in each process, with a function that sends a message to this one
     receive : called here with each message
-    tick : called here some times a second
+    tick : called here some times a second, once all messages that have come are taken, with the numbers of the processes
     """
 
     def __init__(
-        self, count: int, work: Callable[[Callable[[Any], None]], None], receive: Callable[[Any], None], tick: Callable[[], None]
+        self,
+        count: int,
+        work: Callable[[Callable[[Any], None]], None],
+        receive: Callable[[Any], None],
+        tick: Callable[[Collection[int]], None],
     ) -> None:
         self.count, self._work, self._receive, self._tick = count, work, receive, tick
         self._fork = multiprocessing.get_context("fork")
@@ -112,7 +73,7 @@ class ServerProcesses:
             self._members = [self._start() for _ in range(self.count)]
             while not self._stopping:
                 self._look(LOOK_EVERY_S)
-                self._tick()
+                self._tick({member.process.pid or 0 for member in self._members})
         finally:
             self._end()
             for number, handler in handlers.items():
@@ -145,11 +106,12 @@ class ServerProcesses:
         sending.close()
 
     def _look(self, seconds: float) -> None:
-        """Take the messages that come within some time, and replace processes that have ended."""
-        ready = wait([member.messages for member in self._members], seconds)
-        for member in list(self._members):
-            if member.messages in ready:
-                self._take(member)
+        """Take all messages that come within some time, and replace processes that have ended."""
+        while ready := wait([member.messages for member in self._members], seconds):
+            for member in list(self._members):
+                if member.messages in ready:
+                    self._take(member)
+            seconds = 0.0
 
     def _take(self, member: _Member) -> None:
         try:
@@ -183,8 +145,3 @@ class ServerProcesses:
         for member in self._members:
             member.process.kill()
             member.process.join()
-
-
-def parent_is_gone(parent: int) -> bool:
-    """Return whether the process that forked this one has ended."""
-    return os.getppid() != parent

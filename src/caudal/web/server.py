@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -17,7 +18,6 @@ from flask import Flask
 from caudal.errors import EnvironmentProblem
 from caudal.web import connections
 from caudal.web.connections import LOOK_EVERY_S, Lane, TimedConnection
-from caudal.web.processes import parent_is_gone
 from caudal.web.threads import ThreadedApp
 
 MOST_BYTES = 4 * 2**20  # of a request's body
@@ -66,7 +66,7 @@ class Server(uvicorn.Server):
             for connection in list(cast("set[TimedConnection]", self.server_state.connections)):
                 if connection.overdue(now):
                     connection.transport.abort()
-        orphaned = self.parent is not None and parent_is_gone(self.parent)
+        orphaned = self.parent is not None and os.getppid() != self.parent
         return await super().on_tick(counter) or self.stopped.is_set() or orphaned
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002  uvicorn's names

@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 WAITING_PER_THREAD = 64  # requests; with more a newcomer is told to come back
 RETRY_AFTER_S = 1
-TRIED = "caudal.lane"  # in scope and environ: whether a connection's lane has left the request to the app
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -150,7 +149,6 @@ def environ_of(scope: Message, body: bytes) -> WSGIEnvironment:
         "SERVER_NAME": host, "SERVER_PORT": str(port or 0), "REMOTE_ADDR": (scope.get("client") or ("",))[0],
         "wsgi.version": (1, 0), "wsgi.url_scheme": scope.get("scheme") or "http", "wsgi.input": io.BytesIO(body), "wsgi.errors": sys.stderr,
         "wsgi.multithread": True, "wsgi.multiprocess": True, "wsgi.run_once": False, "wsgi.input_terminated": True,
-        TRIED: scope.get(TRIED, False),
     }  # fmt: skip
     for raw_name, raw_value in scope["headers"]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")

@@ -235,3 +235,8 @@ def test_monitors_and_service_levels_have_pages(tmp_path: Path) -> None:
     shown = page(app, "/service-levels")
     for part in ("trips", "1 hour, 99 %", "30 days", "no figures"):
         assert part in shown
+
+
+def test_a_body_of_any_depth_is_refused_and_no_fault(fed: Path) -> None:
+    client = create_console(fed).test_client()
+    assert client.post("/_dash-update-component", data="[" * 50_000, content_type="application/json").status_code == 400

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from werkzeug.exceptions import BadRequest
 
 from caudal.errors import DeclarationProblem
+from caudal.serve.uploads import image_of_request
 from caudal.web.access import demand_key, is_loopback
 from caudal.web.visitors import Sessions, WrongKeys
 
@@ -178,3 +180,28 @@ def test_without_the_key_a_probe_learns_whether_and_no_more(served: Any) -> None
     whole = app.test_client().get("/ready", headers={"X-API-Key": KEY.encode().decode("latin-1")}).json
     assert {state["model"] for state in whole["models"]} >= {"duration"}
     assert served.app().test_client().get("/ready").json["models"]
+
+
+def test_who_has_signed_in_can_sign_out(served):
+    client = served.app(key=KEY).test_client()
+    client.post("/login", data={"key": KEY})
+    page = client.get("/").text
+    assert '<form method="post" action="/logout">' in page
+    client.post("/logout")
+    assert client.get("/", headers={"Accept": "text/html"}).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["/api/v1/taxi/duration/predict", "/api/v1/taxi/duration/predict/batch"])
+@pytest.mark.parametrize("body", ["[" * 50_000, '{"image":' * 50_000, '{"image": "\\ud800"}'])
+def test_a_body_of_any_depth_is_refused_and_no_fault(served, path, body):
+    answer = served.app().test_client().post(path, data=body, content_type="application/json")
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("body", ["[" * 50_000, '{"image":' * 50_000, '{"image": "\\ud800"}', "[]", '{"image": 1}'])
+def test_an_image_in_json_of_any_depth_is_refused_and_no_fault(served, body):
+    with (
+        served.app().test_request_context("/", method="POST", data=body, content_type="application/json"),
+        pytest.raises(BadRequest),
+    ):
+        image_of_request()

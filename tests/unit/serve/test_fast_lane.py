@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from werkzeug.test import Client
 
-from caudal.serve.fast_lane import LONGEST_BODY, ROUTE, FastLane
+from caudal.serve.fast_lane import ROUTE, FastLane
+from caudal.web.connections import LONGEST_LANE_BODY
 
 PREDICT = "/api/v1/taxi/duration/predict"
 KEY = "not-to-be-guessed"
@@ -155,7 +156,7 @@ def test_wrong_keys_make_an_address_wait_in_both_lanes(lanes: dict[str | None, F
 
 def test_a_long_body_is_the_apps(served: Any, example: dict[str, Any]) -> None:
     client = served.app().test_client()
-    spaced = json.dumps(example).encode() + b" " * LONGEST_BODY
+    spaced = json.dumps(example).encode() + b" " * LONGEST_LANE_BODY
     assert client.post(PREDICT, data=spaced, content_type="application/json").status_code == 200
 
 

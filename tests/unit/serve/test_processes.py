@@ -21,7 +21,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from caudal.web.processes import SharedState, can_fork
+from caudal.web.processes import can_fork
+from caudal.web.shared_state import SharedState
 from caudal.web.visitors import SharedSessions
 
 PATIENCE_S = 60.0

@@ -95,6 +95,26 @@ def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, 
 
 
 @pytest.mark.parametrize(
+    "behind", [b"GET /health HTTP/1.1\r\nX-A: ", b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc"]
+)
+def test_half_a_request_behind_one_that_is_worked_for_ends_neither(
+    app: Flask, monkeypatch: pytest.MonkeyPatch, behind: bytes
+) -> None:
+    for name in ("HEAD_S", "REQUEST_S"):
+        monkeypatch.setattr(connections, name, 0.3)
+    with serve_in_thread(app) as url, connect(url) as working:
+        working.sendall(b"GET /long HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + behind)
+        working.settimeout(3.0)
+        with pytest.raises(TimeoutError):  # it is neither answered nor closed
+            working.recv(1)
+        working.settimeout(PATIENCE_S)
+        app.extensions["go on"].set()
+        assert working.recv(12) == b"HTTP/1.1 200"
+        while not is_closed_by_server(working):  # the half one has its deadline again
+            pass
+
+
+@pytest.mark.parametrize(
     "sent",
     [b"", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ", b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n"],
 )
