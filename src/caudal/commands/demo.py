@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import shutil
@@ -10,6 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from caudal.batch.batch import run
 from caudal.declarations.settings import Settings
 from caudal.errors import CaudalError, EnvironmentProblem
 from caudal.extras import require
-from caudal.ledger.records import model_versions
 from caudal.report.terminal import TerminalProgress, print_summary
 from caudal.runtime.opening import open_home
 from caudal.runtime.progress import NoProgress, Progress
 from caudal.serve.app import create_app
+from caudal.serve.champion_cache import ChampionCache
 from caudal.web.server import serve_in_thread
 
 # NYC Taxi & Limousine Commission, trip record data.
@@ -78,10 +78,10 @@ def product_folder() -> Path:
 def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
     """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
     home = open_home(settings)
-    with serve_in_thread(
-        create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere), port=port
-    ) as url:
-        answers = [_request_prediction(url, product, name, example) for name, example in _examples(settings, product).items()]
+    app = create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere)
+    champions: ChampionCache = app.extensions["caudal"]
+    with serve_in_thread(app, port=port) as url:
+        answers = [_request_prediction(url, product, served.model, served.asked.example_row) for served in champions.all()]
         on_answers(url, answers)
         while keep:
             time.sleep(3600)
@@ -131,14 +131,7 @@ def demo(settings: Settings, *, as_json: bool, keep: bool, port: int, simulate: 
         print(f"\nEnded. Serve again with: caudal serve --home {settings.home}")
 
 
-def _examples(settings: Settings, product: str) -> dict[str, dict[str, object]]:
-    with contextlib.closing(open_home(settings).ledger()) as ledger:
-        names = sorted({row["model"] for row in ledger.find(model_versions, product=product)})
-        champions = {name: ledger.champion(product, name) for name in names}
-    return {name: dict(row["signature"]["example"]) for name, row in champions.items() if row is not None}
-
-
-def _request_prediction(url: str, product: str, model: str, example: dict[str, object]) -> dict[str, object]:
+def _request_prediction(url: str, product: str, model: str, example: Mapping[str, object]) -> dict[str, object]:
     address = f"{url.rstrip('/')}/api/v1/{product}/{model}/predict"
     request = urllib.request.Request(address, json.dumps(example).encode(), {"Content-Type": "application/json"})
     try:

@@ -56,13 +56,7 @@ def input_model(signature: Signature, title: str) -> type[BaseModel]:
             description=description or None,
         )
         fields[f"input_{index}"] = (annotation | None if input_.nullable else annotation, field_)
-    start = signature.starting_values
-    example: dict[str, Any] = {
-        input_.name: start[input_.name]
-        for input_ in signature.inputs
-        if not input_.found_by and (input_.nullable or start[input_.name] is not None)
-    }
-    extra: dict[str, Any] = {"examples": [example]}
+    extra: dict[str, Any] = {"examples": [signature.example_row]}
     needed = [
         {"anyOf": [{"required": [input_.name]}, {"required": list(input_.is_needed_by)}]}
         for input_ in signature.inputs

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from caudal.json_value import Scalar
 from caudal.serve.inputs import ABSENT, Problem, Row, input_problem
 from caudal.serve.signature import ModelInput, Signature
 from caudal.serve.times import TimeOf, utc
@@ -82,6 +83,10 @@ class Lookups:
             is_needed_by=self._needing(name),
         )  # fmt: skip
 
+    def _key_value(self, name: str, text: str) -> Scalar:
+        kind = self.view.described["key_types"].get(name, "string")
+        return text == "true" if kind == "boolean" else int(text) if kind == "long" else text
+
     def _declared(self, name: str) -> dict[str, Any]:
         return self.view.described["fields"].get(name, {})
 
@@ -112,8 +117,13 @@ class Lookups:
             if any(name == column for column, _, _ in group.columns)
         )
 
-    def _example(self, times: Mapping[str, None]) -> dict[str, Any]:
-        example = {name: value for name, value in self.signature.example.items() if name not in self.found_inputs}
+    def _example(self, times: Mapping[str, None]) -> dict[str, Scalar]:
+        example: dict[str, Scalar] = {
+            name: value for name, value in self.signature.example.items() if name not in self.found_inputs
+        }
+        for group in self.groups:  # a key that is no input of the model has no value in its example
+            if any(key not in example for key in group.keys) and (texts := self.view.newest_key(group.number)) is not None:
+                example = {key: self._key_value(key, text) for key, text in zip(group.keys, texts, strict=True)} | example
         until_us = self.view.described["until_us"]
         return example | ({} if until_us is None else {name: self.times[name].text(until_us) for name in times})
 

@@ -117,6 +117,16 @@ class Signature:
         }
         return {input_.name: _within(start[input_.name], input_) for input_ in self.inputs}
 
+    @cached_property
+    def example_row(self) -> dict[str, Scalar]:
+        """What a caller may send: a value for each input that the server does not find itself."""
+        start = self.starting_values
+        return {
+            input_.name: start[input_.name]
+            for input_ in self.inputs
+            if not input_.found_by and (input_.nullable or start[input_.name] is not None)
+        }
+
 
 def read_signature(document: Mapping[str, Any]) -> Signature:
     """Return the signature in a model version's JSON document."""

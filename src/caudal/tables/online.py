@@ -264,6 +264,11 @@ class OnlineView:
                 self._kept[key] = rows_of_key
         return rows_of_key
 
+    def newest_key(self, number: int) -> Row | None:
+        """Return the key, as text, of the newest row of a group; None for a group without rows."""
+        keys = _columns("k", len(self.described["groups"][number]["keys"]))
+        return self._ask(f"SELECT {', '.join(keys)} FROM group_{number} ORDER BY at DESC LIMIT 1", ()) if keys else ()  # noqa: S608
+
     @cached_property
     def names(self) -> Mapping[str, Mapping[str, str]]:
         """The names of values, by input and value, in their order."""

@@ -190,6 +190,22 @@ def test_the_document_says_what_is_asked_for(looked_up: Any) -> None:
     assert "looked_up" in document["components"]["schemas"]["taxi-duration-Prediction"]["properties"]
 
 
+def test_the_example_of_a_key_that_is_no_input_is_one_that_is_found(served: Any) -> None:
+    group: ViewGroup = {**BY_ZONE, "keys": ["station"]}
+    rows = [
+        ("8", micros("2023-01-28T00:00"), 12.5),
+        ("17", micros("2023-01-29T00:00"), 9.5),
+        ("9", micros("2023-01-20T00:00"), 7.0),
+    ]
+    write_view(served.home, rows, group, key_types={"station": "long"})
+    app = served.app()
+    (example,) = app.test_client().get("/openapi.json").json["components"]["schemas"]["taxi-duration-Inputs"]["examples"]
+    assert example["station"] == 17
+    answer = app.test_client().post(PREDICT, json=example).json
+    assert answer["looked_up"]["values"]["mean_speed_past"] == 9.5
+    assert answer["looked_up"]["not_found"] == []
+
+
 def test_every_operation_keeps_its_promises_with_lookups(looked_up: Any) -> None:
     assert conforms(looked_up.app(refresh_s=5.0), 15) > 100
 
