@@ -24,6 +24,7 @@ from caudal.engine.cluster import Cluster
 from caudal.messaging.broker import Broker
 from caudal.tables.home import Home
 
+_CLUSTER_PATIENCE_S = 600.0  # a master, two workers and their Python share two cores, with whatever else runs there: only whether it comes says something
 _ALL = ("--once", "--end", "--publish", "0.2")
 
 
@@ -79,15 +80,15 @@ def worker_killed(place: Path, seconds: float = 75, batch_bytes: int = 512 << 10
     with Cluster(place / "cluster") as cluster:
         (place / "caudal.toml").write_text(_toml(cluster))
         with Streaming(home, *_ALL, "--on", "spark", batch_bytes=batch_bytes, cwd=place) as stream:
-            stream.wait_for(2, patience_s=240)
+            stream.wait_for(2, patience_s=_CLUSTER_PATIENCE_S)
             died = _in_a_task(lambda: cluster.kill_worker(0))
-            _slower(told, "the worker's death", stream.wait_for(since=died)["at"] - died)
+            _slower(told, "the worker's death", stream.wait_for(since=died, patience_s=_CLUSTER_PATIENCE_S)["at"] - died)
             cluster.start_worker(0)
-            stream.wait_for(2, since=time.time())
+            stream.wait_for(2, since=time.time(), patience_s=_CLUSTER_PATIENCE_S)
             _in_a_task(lambda: [cluster.kill_worker(number) for number in (0, 1)])
             began = time.time()
             cluster.start()
-            _slower(told, "both workers started again", stream.wait_for(since=began)["at"] - began)
+            _slower(told, "both workers started again", stream.wait_for(since=began, patience_s=_CLUSTER_PATIENCE_S)["at"] - began)
             document = stream.ended()
     told.facts["micro_batches"] = document["sources"][SOURCE]["batches"]
     told.wrong = differences(tables(home), tables(place / "worker-truth")) + parity(home)
