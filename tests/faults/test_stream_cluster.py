@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 from benchmarks.stream import faults
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults(minutes=8), pytest.mark.timeout(1500), pytest.mark.usefixtures("forked_benchmarks")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults(minutes=8),
+    pytest.mark.timeout(1500),
+    pytest.mark.usefixtures("forked_benchmarks"),
+]
 
 
 def test_workers_killed_in_the_middle_of_micro_batches(tmp_path: Path) -> None:
