@@ -11,7 +11,7 @@ from pathlib import Path
 from jsonschema import Draft202012Validator
 
 FOLDER = Path(__file__).parents[1] / "docs" / "schemas"
-GROUPS = ("quarantine", "model", "catalog", "audit")
+GROUPS = ("quarantine", "model", "catalog", "audit", "key")
 
 
 def check_printed(command: Sequence[str | os.PathLike[str]], printed: str | bytes | None) -> None:

@@ -26,6 +26,7 @@ from caudal.cli.app import (
     show_progress,
     writing_to,
 )
+from caudal.cli.certificate import CertificateOption, TlsKeyOption, certificate
 from caudal.declarations.settings import settings
 
 
@@ -249,7 +250,8 @@ def sla_command(product: Annotated[str | None, typer.Argument(help="The product'
 def serve_command(folder: Annotated[Path | None, typer.Argument(help="The product's folder; every product of the home when left out.")] = None,
           home: HomeOption = None, lake: LakeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
-          key: Annotated[str | None, typer.Option(help="Key that callers must give.  [env: CAUDAL_KEY]")] = None,
+          key: Annotated[str | None, typer.Option(help="A key that callers may give besides those of 'caudal key'.  [env: CAUDAL_KEY]")] = None,
+          tls_certificate: CertificateOption = None, tls_key: TlsKeyOption = None,
           processes: Annotated[int, typer.Option(min=1, max=256, help="Server processes; each has the models in memory.")] = 1) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
     from caudal.graph.product_name import product_name
@@ -269,4 +271,5 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
             processes=processes,
             product=product_name(folder) if folder else None,
             lake=served_home.elsewhere,
+            certificate=certificate(tls_certificate, tls_key),
         )

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from caudal.cli.app import DataOption, Folder, HomeOption, JsonOption, LakeOption, app, exit_on_error, print_result
+from caudal.cli.certificate import CertificateOption, TlsKeyOption, certificate
 from caudal.declarations.settings import settings
 from caudal.errors import printable
 
@@ -128,10 +129,18 @@ def replay_command(what: Annotated[str, typer.Argument(help="A simulator (eeg, w
 @app.command("console")
 def console_command(home: HomeOption = None, host: Annotated[str, typer.Option(help="Address to listen on; any but loopback demands a key.")] = "127.0.0.1",
             port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8001,
-            key: Annotated[str | None, typer.Option(help="Key that visitors must give.  [env: CAUDAL_KEY]")] = None) -> None:  # fmt: skip
+            key: Annotated[str | None, typer.Option(help="A key that visitors may give besides those of 'caudal key'.  [env: CAUDAL_KEY]")] = None,
+            tls_certificate: CertificateOption = None, tls_key: TlsKeyOption = None) -> None:  # fmt: skip
     """Show the streams of a home as they run (signals, statistics, anomalies, classes, latency), and its runs."""
     with exit_on_error(False):
         from caudal import console
 
         set_to = settings(home=home, key=key)
-        console.serve_console(set_to.home, ledger=set_to.ledger, host=host, port=port, key=set_to.key)
+        console.serve_console(
+            set_to.home,
+            ledger=set_to.ledger,
+            host=host,
+            port=port,
+            key=set_to.key,
+            certificate=certificate(tls_certificate, tls_key),
+        )

@@ -16,6 +16,7 @@ from caudal.console.site import Ledgers, Site
 from caudal.kinds import PAGES
 from caudal.web.access import POLICY, guard
 from caudal.web.bodies import BodyReader
+from caudal.web.keys import KeyRing
 from caudal.web.look import STATIC, share_templates
 from caudal.web.refusals import HINTS, register_error_handlers
 
@@ -27,24 +28,27 @@ class _Console(Dash):
         return render_template("console.html", **parts)
 
 
-def create_console(home: Path, *, ledger: str | None = None, key: str | None = None, viewers: int = VIEWERS) -> Flask:
+def create_console(
+    home: Path, *, ledger: str | None = None, key: str | None = None, viewers: int = VIEWERS, tls: bool = False
+) -> Flask:
     """Return the web app that shows a home's streams and runs.
 
     Parameters
     ----------
     home : Path, the folder with the live feeds
     ledger : str, optional, the ledger's database URL; SQLite in the home when left out
-    key : str, optional, the key that visitors must give
+    key : str, optional, a key that visitors may give, besides those of the ledger
+    tls : whether the server encrypts
     viewers : most pages that follow a stream at a time
     """
     app = Flask("caudal.console", static_folder=STATIC)
     app.json = BodyReader(app)
     share_templates(app)
     server: Any = app  # Dash's types do not allow a given server
-    app.jinja_env.globals.update(
-        has_key=key is not None, pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=()
-    )
-    guard(app, key)
+    app.jinja_env.globals.update(pages=[(page.path, page.title) for page in PAGES.values() if page.title], below=())
+    ledgers = Ledgers(home, ledger)
+    ring = app.extensions["keys"] = KeyRing(key, ledgers.keys)
+    guard(app, ring, otherwise="observe", tls=tls, record=ledgers.record_event)
     register_error_handlers(app, {**HINTS, 404: "See the list of streams at /."}, translate_request_error)
     offer_events(app, home, viewers)
     dash = _Console(
@@ -56,7 +60,7 @@ def create_console(home: Path, *, ledger: str | None = None, key: str | None = N
         suppress_callback_exceptions=True,  # a page's controls exist only while it is shown
     )
     dash.layout = html.Div([dcc.Location(id="address"), html.Div(id="page")])
-    site = Site(home, Ledgers(home, ledger), app)
+    site = Site(home, ledgers, app)
     for page in PAGES.values():
         page.offer(dash, site)
 

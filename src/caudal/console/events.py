@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -14,6 +14,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from caudal.console.feeds import feed_of
 from caudal.messaging.feed import Feed
+from caudal.web.access import key_holds
 
 VIEWERS = 32
 LOOK_EVERY_S = 0.01
@@ -44,14 +45,16 @@ def offer_events(app: Flask, home: Path, viewers: int = VIEWERS) -> None:
             return Response(mimetype="text/event-stream")
         if not seats.acquire(blocking=False):
             raise ServiceUnavailable(f"{viewers} pages follow streams already, as many as this console allows.")
-        answer = Response(_events(feed, after, history_s, stopped), mimetype="text/event-stream")
+        answer = Response(_events(feed, after, history_s, stopped, key_holds(app)), mimetype="text/event-stream")
         answer.headers["X-Accel-Buffering"] = "no"  # a proxy must not buffer live events
         answer.call_on_close(seats.release)
         return answer
 
 
-def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.Event) -> Iterator[bytes]:
-    """Yield the events until the server stops; a browser that disconnects closes the generator."""
+def _events(
+    feed: Feed, after: int | None, history_s: float, stopped: threading.Event, holds: Callable[[], bool]
+) -> Iterator[bytes]:
+    """Yield the events until the server stops or the viewer's key ends; a browser that disconnects closes the generator."""
     yield b"retry: 500\n\n"
     end = feed.end()
     if after is not None and (after > end or end - after > _MOST_UPDATES):
@@ -59,7 +62,7 @@ def _events(feed: Feed, after: int | None, history_s: float, stopped: threading.
         after = None
     number = next(iter(recent_numbers(feed, history_s)), end + 1) - 1 if after is None else after
     idle_at: float | None = None
-    while not stopped.is_set():
+    while not stopped.is_set() and holds():
         news = feed.lines(number)
         for begin in range(0, len(news), _TOGETHER):
             yield b"".join(b"id: %d\ndata: %b\n\n" % new for new in news[begin : begin + _TOGETHER])

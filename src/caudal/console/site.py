@@ -10,7 +10,9 @@ from dash import Dash
 from dash.development.base_component import Component
 from flask import Flask
 
+from caudal.ledger.access import keys, record_event
 from caudal.ledger.ledger import Ledger
+from caudal.ledger.rows import AccessEvent, AccessKeyRow
 from caudal.tables.home import Home
 
 
@@ -27,6 +29,17 @@ class Ledgers:
         if self._opened is None and (self._url or (self.home.path / "ledger.db").is_file()):
             self._opened = self.home.ledger()
         return self._opened
+
+    def keys(self) -> list[AccessKeyRow]:
+        """Return the keys of the ledger."""
+        ledger = self.get()
+        return [] if ledger is None else keys(ledger)
+
+    def record_event(self, event: AccessEvent, key_name: str | None, address: str) -> None:
+        """Keep what a visitor did, where there is a ledger."""
+        ledger = self.get()
+        if ledger is not None:
+            record_event(ledger, "console", event, key_name, address)
 
 
 @dataclass(frozen=True)

@@ -366,3 +366,33 @@ measurements = _table(
     Index("measurements_by_metric", "product", "metric", "id"),
     Index("measurements_by_run", "run_id"),
 )  # fmt: skip
+
+access_keys = _table(
+    rows.AccessKeyRow, "access_keys",
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(100), nullable=False),  # of one valid key at a time
+    Column("sha256", String(64), nullable=False),  # of the key, which is kept nowhere
+    Column("start", String(20), nullable=False),  # the key's first characters, to tell keys apart
+    Column("role", String(20), nullable=False),  # predict | observe | admin
+    Column("rate_count", Integer),  # most requests within rate_s seconds; null: any number
+    Column("rate_s", Float),
+    Column("created_at", Float, nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("expires_at", Float),  # null: it does not expire
+    Column("revoked_at", Float),
+    Column("revoked_by", String(100)),
+    Column("reason", Words),  # why it was revoked
+    Index("access_keys_by_hash", "sha256", unique=True),
+)  # fmt: skip
+
+access_events = _table(
+    rows.AccessEventRow, "access_events",
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Float, nullable=False),  # seconds since 1970, UTC
+    Column("event", String(20), nullable=False),  # signed in | signed out | held back (for wrong keys)
+    Column("key_name", String(100)),  # null for an address that is held back
+    Column("address", String(100), nullable=False),
+    Column("server", String(20), nullable=False),  # serve | console
+    Column("host", String(200), nullable=False),  # the server's machine
+    Index("access_events_by_time", "at"),
+)  # fmt: skip

@@ -13,14 +13,15 @@ from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
 
 from caudal.serve.champion_cache import ChampionCache, Name
-from caudal.serve.document import SECURITY, openapi_document
+from caudal.serve.document import openapi_document
 from caudal.serve.image_featurizer import FeaturizerOf
 from caudal.serve.meter import Meter
 from caudal.serve.operations import Operations, operations
-from caudal.serve.schemas import Failure, Health, Models, Readiness
+from caudal.serve.schemas import SECURITY, Failure, Health, Models, Readiness
 from caudal.serve.served import Served
 from caudal.serve.times import utc
 from caudal.web.access import is_admitted
+from caudal.web.keys import KeyRing
 
 WITHOUT_KEY = "Show the key to read why."
 
@@ -28,10 +29,10 @@ WITHOUT_KEY = "Show the key to read why."
 class OperationsCache:
     """The operations of the champions, created once for each champion in the cache."""
 
-    def __init__(self, app: OpenAPI, champions: ChampionCache, key: bool, featurizer_of: FeaturizerOf) -> None:
-        self.app, self.champions, self.key, self.featurizer_of = app, champions, key, featurizer_of
+    def __init__(self, app: OpenAPI, champions: ChampionCache, keys: KeyRing, featurizer_of: FeaturizerOf) -> None:
+        self.app, self.champions, self.keys, self.featurizer_of = app, champions, keys, featurizer_of
         self._operations: dict[Name, tuple[Served, Operations]] = {}
-        self._document: tuple[list[tuple[int, object]], dict[str, object]] | None = None
+        self._document: tuple[object, dict[str, object]] | None = None
         self._lock = threading.Lock()
 
     def of(self, served: Served) -> Operations:
@@ -40,30 +41,32 @@ class OperationsCache:
         entry = self._operations.get(name)
         if entry is None or entry[0] is not served:
             images = self.featurizer_of(served) is not None
-            entry = (served, operations(served, self.champions.ledger, SECURITY if self.key else [], images=images))
+            entry = (served, operations(served, self.champions.ledger, images=images))
             self._operations[name] = entry
         return entry[1]
 
     def document(self) -> dict[str, object]:
         """Return the OpenAPI document of the current champions."""
         served = self.champions.all()
-        versions = [(champion.decision["id"], champion.view_state) for champion in served]
+        key = self.keys.required
+        state = [key, *((champion.decision["id"], champion.view_state) for champion in served)]
         with self._lock:
-            if self._document is None or self._document[0] != versions:
-                self._document = (
-                    versions,
-                    openapi_document(self.app, [self.of(champion) for champion in served], key=self.key),
-                )
+            if self._document is None or self._document[0] != state:
+                self._document = (state, openapi_document(self.app, [self.of(champion) for champion in served], key=key))
             return self._document[1]
 
 
 def offer_api(
-    app: OpenAPI, champions: ChampionCache, meter: Meter, collectors: Sequence[Collector], featurizer_of: FeaturizerOf, *, key: bool
+    app: OpenAPI,
+    champions: ChampionCache,
+    meter: Meter,
+    collectors: Sequence[Collector],
+    featurizer_of: FeaturizerOf,
+    keys: KeyRing,
 ) -> OperationsCache:
     """Add the API to an app, and return the cache of operations that dispatches to the models."""
-    operations_cache = OperationsCache(app, champions, key, featurizer_of)
-    secured = SECURITY if key else None
-    failures: dict[int | str, type[BaseModel]] = {429: Failure, 503: Failure, **({401: Failure} if key else {})}
+    operations_cache = OperationsCache(app, champions, keys, featurizer_of)
+    failures: dict[int | str, type[BaseModel]] = {401: Failure, 403: Failure, 429: Failure, 503: Failure}
 
     @app.get("/health", tags=[{"name": "server"}], summary="Whether the process answers", responses={200: Health})
     def health() -> Response:
@@ -90,12 +93,12 @@ def offer_api(
 
     text: dict[str, object] = {"description": "OK", "content": {"text/plain": {"schema": {"type": "string"}}}}
 
-    @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=secured,
-             responses={200: text, 429: Failure, **({401: Failure} if key else {})})  # fmt: skip
+    @app.get("/metrics", tags=[{"name": "server"}], summary="Counts and latencies, for Prometheus", security=SECURITY,
+             responses={200: text, 401: Failure, 403: Failure, 429: Failure})  # fmt: skip
     def metrics() -> Response:
         return Response(meter.text(champions, *collectors), content_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=secured,
+    @app.get("/api/v1/models", tags=[{"name": "server"}], summary="The models served here", security=SECURITY,
              responses={200: Models, **failures})  # fmt: skip
     def models() -> Response:
         champions.refresh()

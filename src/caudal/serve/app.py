@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
 from prometheus_client.registry import Collector
 
+from caudal.ledger.access import keys, record_event
 from caudal.ledger.ledger import open_ledger
+from caudal.ledger.rows import Role
 from caudal.registry import load_for_serving
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
@@ -26,10 +29,21 @@ from caudal.tables.home import Home
 from caudal.tables.online import view_file
 from caudal.web.access import guard
 from caudal.web.bodies import BodyReader
+from caudal.web.keys import KeyRing
 from caudal.web.look import share_templates
 from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 from caudal.web.shared_state import SharedState
+
+ROLES: Mapping[str, Role] = {
+    "api predict": "predict",
+    "api predict/batch": "predict",
+    "predict_image": "predict",
+    "predict_from_form": "predict",
+    "image_page": "predict",
+    "metrics": "observe",
+}
+"""The role that an endpoint needs; any key suffices for the others: cards, pages, the list of models."""
 
 
 def create_app(
@@ -44,6 +58,7 @@ def create_app(
     refresh_s: float = 0.5,
     lake: Place | None = None,
     shared: SharedState | None = None,
+    tls: bool = False,
 ) -> Flask:
     """Return the web app of the champions that a ledger names.
 
@@ -52,12 +67,13 @@ def create_app(
     home : Path, the folder with the stored models
     ledger_url : str, where the ledger is
     product, model : str, optional, serve only these
-    key : str, optional, the key that callers must give
+    key : str, optional, a key that callers may give, besides those of the ledger
     trust : types that a stored model may contain besides the known safe ones
     loader : callable ``(product, model, version)``, optional, used instead of the registry
     refresh_s : float, shortest time between two reads of promotions from the ledger
     lake : Place, optional, the lake if it is not in the home
     shared : SharedState, optional, what this process has in common with others that serve the same
+    tls : whether the server encrypts: browsers are told to ask no other way
     """
     ledger = open_ledger(ledger_url)
     home_ = Home(home, ledger_url, lake)
@@ -72,7 +88,7 @@ def create_app(
         ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, view_file=file_of_view
     )
     meter = Meter(shared.metrics if shared else None)
-    app = new_openapi_app(key is not None)
+    app = new_openapi_app()
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json = BodyReader(app)
     app.json.sort_keys = False
@@ -80,7 +96,8 @@ def create_app(
     share_templates(app)
     log = app.extensions["minute log"] = ServingMinuteLog(champions)
     count_requests(app, meter, log)
-    access = guard(app, key, shared)
+    ring = app.extensions["keys"] = KeyRing(key, partial(keys, ledger), shared, every_s=refresh_s)
+    access = guard(app, ring, shared, roles=ROLES, tls=tls, record=partial(record_event, ledger, "serve"))
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
     collectors: list[Collector] = [ServiceLevelGauges(log)]
@@ -88,9 +105,9 @@ def create_app(
         app.extensions["input totals"] = meter.input_totals()
     else:
         collectors.append(InputCounters(log.inputs))
-    operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
+    operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, ring)
     offer_uploads(app, champions, featurizer_of)
-    offer_pages(app, champions, operations_cache, key=key is not None)
+    offer_pages(app, champions, operations_cache)
     lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log)
     app.wsgi_app = lane  # type: ignore[method-assign]
     return app

@@ -13,20 +13,19 @@ from caudal.serve.operations import Operations
 from caudal.serve.schemas import Problems
 from caudal.web.look import STATIC
 
-SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
 SCHEMES: dict[str, Any] = {
-    "bearer": SecurityScheme.model_validate({"type": "http", "scheme": "bearer", "description": "The server's key."}),
+    "bearer": SecurityScheme.model_validate({"type": "http", "scheme": "bearer", "description": "A key to the server."}),
     "header": SecurityScheme.model_validate({"type": "apiKey", "name": "X-API-Key", "in": "header"}),
 }
 
 
-def new_openapi_app(key: bool) -> OpenAPI:
+def new_openapi_app() -> OpenAPI:
     """Return an app that describes its API; the serving app is created by it too."""
     api_app = OpenAPI(
         "caudal.serve",
         static_folder=STATIC,
         info=Info(title="caudal", version="1", description="Predictions by the models in production."),
-        security_schemes=SCHEMES if key else None,
+        security_schemes=SCHEMES,
         validation_error_model=Problems,
         doc_ui=False,
     )
@@ -35,8 +34,13 @@ def new_openapi_app(key: bool) -> OpenAPI:
 
 
 def openapi_document(app: OpenAPI, operations: Iterable[Operations], *, key: bool) -> dict[str, object]:
-    """Return the OpenAPI document of an app and of the champions that it serves now."""
-    api_app = new_openapi_app(key)
+    """Return the OpenAPI document of an app and of the champions that it serves now.
+
+    Parameters
+    ----------
+    key : whether a key is required
+    """
+    api_app = new_openapi_app()
     api_app.paths.update(app.paths)
     api_app.components_schemas.update(app.components_schemas)
     for operation_set in operations:
@@ -46,4 +50,10 @@ def openapi_document(app: OpenAPI, operations: Iterable[Operations], *, key: boo
         for method, operation in path.items():
             if method == "get":
                 operation["responses"].pop("422", None)  # the library adds it to all operations; these take no input
+            if not key:
+                operation.pop("security", None)
+                for status in ("401", "403"):
+                    operation["responses"].pop(status, None)
+    if not key:
+        openapi.get("components", {}).pop("securitySchemes", None)
     return openapi

@@ -1,6 +1,6 @@
 """The fast lane: single predictions answered in front of the app, without routing, hooks and response objects of Flask.
 
-It answers what is plain: a right key or a local host, one JSON object that is a valid row, a champion in memory that predicts from it. All else goes to the
+It answers what is plain: a valid key or a local host, one JSON object that is a valid row, a champion in memory that predicts from it. All else goes to the
 app with its body, so that the app alone decides on refusals. A request is counted by whichever lane answers it.
 """
 
@@ -20,7 +20,7 @@ from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.served import Served
-from caudal.web.access import HEADERS, Access
+from caudal.web.access import Access
 from caudal.web.connections import LONGEST_LANE_BODY, Headers
 
 if TYPE_CHECKING:
@@ -46,9 +46,7 @@ class FastLane:
 
     def __init__(self, app: WSGIApplication, champions: ChampionCache, access: Access, meter: Meter, log: ServingMinuteLog) -> None:
         self.app, self._champions, self._access, self._meter, self._log = app, champions, access, meter, log
-        headers = {"Content-Type": "application/json", **HEADERS, "Cache-Control": "no-store"}
-        if access.key:  # the app has looked for a session then
-            headers["Vary"] = "Cookie"
+        headers = {"Content-Type": "application/json", **access.headers, "Cache-Control": "no-store"}
         self._headers = list(headers.items())
         self._head = (
             "".join(f"{name.lower()}: {value}\r\n" for name, value in headers.items()).encode("latin-1") + b"content-length: "
@@ -59,6 +57,7 @@ class FastLane:
         path: str = environ.get("PATH_INFO", "")
         if path.endswith("/predict") and environ.get("REQUEST_METHOD") == "POST":
             self._champions.refresh()
+            self._access.keys.refresh()
             content = (
                 None if environ.get("QUERY_STRING") or environ.get("SCRIPT_NAME") else self._answer(self._served(path), environ)
             )
@@ -70,7 +69,7 @@ class FastLane:
     def connection_answer(self, url: bytes, headers: Headers, body: bytes, address: str) -> bytes | None:
         """Answer a request on a connection of the server, in its event loop: a `caudal.web.connections.Lane`.
 
-        All other requests wait meanwhile. So only compiled models predict here, and nothing looks for promotions: another thread has to.
+        All other requests wait meanwhile. So only compiled models predict here, and nothing looks for promotions or new keys: another thread has to.
         """
         path = url.decode("latin-1")
         served = self._served(path)
@@ -89,7 +88,10 @@ class FastLane:
     def _answer(self, served: Served | None, environ: WSGIEnvironment, body: bytes | None = None) -> bytes | None:
         """Return the answer to a prediction; None, with the body to be read again, where the app has to answer."""
         started = time.perf_counter()
-        if served is None or not self._access.admits_program(environ) or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
+        if served is None or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
+            return None
+        key = self._access.key_of_program(environ, "predict")
+        if key is None:
             return None
         if body is None and (body := _body(environ)) is None:
             return None
@@ -99,7 +101,7 @@ class FastLane:
             return None
         row = served.row(document)
         answer: Answer | None = answer_or_none(served, row.values) if row.good else None
-        if answer is None:
+        if answer is None or (key.limit is not None and not key.limit.take()):
             return None
         content = _encode(with_lookups(answer, row)).encode() + b"\n"
         seconds = time.perf_counter() - started

@@ -15,6 +15,7 @@ from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem, with_lookups
 from caudal.serve.schemas import (
+    SECURITY,
     Card,
     Failure,
     ImageBody,
@@ -26,6 +27,7 @@ from caudal.serve.schemas import (
     rows_model,
 )
 from caudal.serve.served import Served
+from caudal.web.access import count_rows
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100  # that the answer to a batch describes in full
@@ -42,7 +44,7 @@ class Operations:
     api: APIBlueprint
 
 
-def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str]]], *, images: bool = False) -> Operations:
+def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Operations:
     """Return the operations of a champion; an image operation is only described here, and answered in ``serve/uploads.py``."""
     name, output = f"{served.product}/{served.model}", served.signature.output
     api = APIBlueprint(
@@ -50,8 +52,8 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         __name__,
         url_prefix=f"/api/v1/{name}",
         abp_tags=[{"name": name, "description": f"{output.name}, version {served.version}"}],
-        abp_security=security,
-        abp_responses={code: Failure for code in (401, 404, 429, 503) if security or code != 401},
+        abp_security=SECURITY,
+        abp_responses=dict.fromkeys((401, 403, 404, 429, 503), Failure),
     )
     unit = f" in {output.unit}" if output.unit else ""
     all_good, with_errors = batch_models(served)
@@ -77,6 +79,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
                 **input_problem(None, "The body is not a list of rows.", sent, f"a list of 1 to {MOST_ROWS} rows"),
             }
             return _json({"errors": [error], "more_errors": 0, "predictions": []}, 422)
+        count_rows(len(body) - 1)
         return _batch(served, body)
 
     def card() -> Response:

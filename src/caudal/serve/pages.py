@@ -17,6 +17,7 @@ from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
+from caudal.web.form_token import FIELD
 
 # Not strftime's names, which follow the machine's language.
 MONTHS = (
@@ -29,12 +30,12 @@ LONG_LIST = 12
 EXPLAIN = "explain"  # the button of the form that asks for contributions
 
 
-def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache, *, key: bool) -> None:
+def offer_pages(app: Flask, champions: ChampionCache, operations_cache: OperationsCache) -> None:
     """Add the pages to an app, by ``route``: ``get`` and ``post`` would describe them as operations of the API."""
     app.jinja_env.filters["number"] = shown_number
     app.jinja_env.filters["shown"] = readable_value
     app.jinja_env.filters["moment"] = readable_time
-    app.jinja_env.globals.update(has_key=key, LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
+    app.jinja_env.globals.update(LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
     app.jinja_env.globals.update(
         pages=(("/", "Models"), ("/docs", "API")),
         below=(("/ready", "Readiness"), ("/metrics", "Metrics"), ("/openapi.json", "OpenAPI 3.1")),
@@ -56,7 +57,7 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
     @app.route("/<product>/<model>/", methods=["POST"])
     def predict_from_form(product: str, model: str) -> str | tuple[str, int]:
         served = champions.get(product, model)
-        texts = {name: request.form[name] for name in request.form if name != EXPLAIN or name in served.asked.by_name}
+        texts = {name: request.form[name] for name in request.form if name not in (EXPLAIN, FIELD) or name in served.asked.by_name}
         values = from_text(joined_times(texts, served.asked), served.asked)
         g.sent = SentRows(served, (values,))
         row = served.row(values)

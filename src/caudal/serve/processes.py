@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from functools import partial
 
 from flask import Flask
@@ -18,9 +19,11 @@ from caudal.serve.fast_lane import FastLane
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.meter import share_counters
 from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.web.keys import KeyRing
 from caudal.web.processes import ServerProcesses
 from caudal.web.server import Server, listen, url_of
 from caudal.web.shared_state import SharedState, shared_state
+from caudal.web.tls import Certificate
 
 HAND_OVER_S = 1.0
 LEARN_S = 60.0  # between two looks at which models have an SLA
@@ -30,8 +33,9 @@ NewApp = Callable[[SharedState], Flask]
 
 
 def serve_by_processes(
-    new_app: NewApp, ledger_url: str, *, host: str, port: int, threads: int, processes: int, announce: Callable[[str], None]
-) -> None:
+    new_app: NewApp, ledger_url: str, *, host: str, port: int, threads: int, processes: int, announce: Callable[[str], None],
+    certificate: Certificate | None = None,
+) -> None:  # fmt: skip
     """Serve the champions by several processes until SIGINT or SIGTERM; see `caudal.serve.serve`.
 
     Parameters
@@ -39,11 +43,13 @@ def serve_by_processes(
     new_app : makes the app of a process, in that process
     """
     listening = listen(host, port)
-    writer = FigureWriter(ledger_url, partial(announce, url_of(host, listening)))
+    writer = FigureWriter(ledger_url, partial(announce, url_of(host, listening, tls=certificate is not None)))
     try:
-        with shared_state() as shared:
+        with shared_state(processes) as shared:
             gc.freeze()  # what is imported is not looked through in each process, and stays shared
-            ServerProcesses(processes, partial(_serve, new_app, shared, listening, threads), writer.receive, writer.tick).run()
+            ServerProcesses(
+                processes, partial(_serve, new_app, shared, listening, threads, certificate), writer.receive, writer.tick
+            ).run()
     finally:
         listening.close()
         writer.finish()
@@ -99,17 +105,27 @@ class FigureWriter:
 
 
 def _serve(
-    new_app: NewApp, shared: SharedState, listening: socket.socket, threads: int, send: Callable[[HandedOver], None]
+    new_app: NewApp,
+    shared: SharedState,
+    listening: socket.socket,
+    threads: int,
+    certificate: Certificate | None,
+    number: int,
+    send: Callable[[HandedOver], None],
 ) -> None:
     """Serve in one of the processes."""
+    shared = replace(shared, process=number)
     share_counters(shared.metrics)
     app = new_app(shared)
     champions: ChampionCache = app.extensions["caudal"]
     log: ServingMinuteLog = app.extensions["minute log"]
+    keys: KeyRing = app.extensions["keys"]
     totals: InputTotals = app.extensions["input totals"]
     lane: FastLane = app.extensions["fast lane"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
-    server = Server(app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid())
+    server = Server(
+        app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid(), certificate=certificate
+    )
     sending = threading.Lock()
 
     def hand_over() -> None:
@@ -133,6 +149,7 @@ def _serve(
         threading.Thread(target=count, name="minute log", daemon=True).start()
         while not stopped.wait(champions.every_s):
             champions.refresh()
+            keys.refresh()
 
     threading.Thread(target=follow, name="promotions", daemon=True).start()
     server.run([listening])

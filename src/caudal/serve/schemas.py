@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from caudal.serve.served import Served
 
 Scalar = bool | int | float | str
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"header": []}]
+"""How an operation takes a key."""
 
 
 class Problem(BaseModel):

@@ -5,20 +5,26 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
 
+from caudal.ledger.access import keys
+from caudal.ledger.ledger import open_ledger
 from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import serve_by_processes
 from caudal.storage.place import Place
-from caudal.web.access import demand_key
+from caudal.web.access import demand_key, is_loopback
+from caudal.web.keys import KeyRing
 from caudal.web.processes import can_fork
 from caudal.web.server import serve_until_signal
 from caudal.web.shared_state import SharedState
+from caudal.web.tls import Certificate
 
 log = logging.getLogger(__name__)
 
@@ -38,39 +44,47 @@ def serve(
     announce: Callable[[str], None] | None = None,
     loader: Load | None = None,
     lake: Place | None = None,
+    certificate: Certificate | None = None,
 ) -> None:
     """Serve the champions until SIGINT or SIGTERM; current requests are finished.
 
     Parameters
     ----------
     host, port : the address; port 0 takes a free one
-    key : str, optional, the key that callers must give; required unless only this machine can reach the host
+    key : str, optional, a key that callers may give besides those of the ledger; one must be there unless only this machine can reach the host
     threads : most requests of a process that are answered at a time, beside predictions of compiled models
     processes : server processes, of which each has the models in memory; one where processes cannot be forked
     trust : types that a stored model may contain besides the known safe ones
     announce : callable, called with the address once the champions are loaded; prints it by default
     lake : Place, optional, the lake if it is not in the home
+    certificate : Certificate, optional, with which the server encrypts
 
     Raises
     ------
     DeclarationProblem
-        others reach the host and no key is set
+        others reach the host and neither the settings nor the ledger have a key
     EnvironmentProblem
         the address is taken or not one of this machine's
     """
-    demand_key(host, key)
+    # Closed before processes are forked, which would share the connection.
+    with closing(open_ledger(ledger_url)) as ledger:
+        demand_key(host, KeyRing(key, partial(keys, ledger)))
+    if certificate is None and not is_loopback(host):
+        log.warning("keys and predictions travel unencrypted to %s: give --tls-certificate, or put a proxy with TLS in front", host)
 
     def new_app(shared: SharedState | None = None) -> Flask:
         return create_app(
-            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared
-        )
+            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared,
+            tls=certificate is not None,
+        )  # fmt: skip
 
     if processes > 1 and not can_fork():
         log.warning("server processes cannot be forked on this system: one serves in place of %d", processes)
     elif processes > 1:
         serve_by_processes(
-            new_app, ledger_url, host=host, port=port, threads=threads, processes=processes, announce=announce or _print
-        )
+            new_app, ledger_url, host=host, port=port, threads=threads, processes=processes, announce=announce or _print,
+            certificate=certificate,
+        )  # fmt: skip
         return
     app = new_app()
 
@@ -78,7 +92,9 @@ def serve(
         threading.Thread(target=_follow, args=(app, url, announce or _print, stopped), daemon=True).start()
 
     lane: FastLane = app.extensions["fast lane"]
-    serve_until_signal(app, host=host, port=port, threads=threads, begin=follow, lane=lane.connection_answer)
+    serve_until_signal(
+        app, host=host, port=port, threads=threads, begin=follow, lane=lane.connection_answer, certificate=certificate
+    )
     app.extensions["minute log"].finish()
 
 
@@ -89,8 +105,10 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     announce(url)
     minute_log: ServingMinuteLog = app.extensions["minute log"]
     threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
+    ring: KeyRing = app.extensions["keys"]
     while not stopped.wait(champions.every_s):
         champions.refresh()
+        ring.refresh()
 
 
 def _print(url: str) -> None:

@@ -24,6 +24,7 @@ MOST_IMAGE_BYTES = 3 * MOST_BYTES  # of a request; base64 is a third larger than
 def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: FeaturizerOf) -> None:
     """Add the routes for predictions from images to an app."""
     app.jinja_env.globals["featurizer_of"] = featurizer_of
+    app.extensions["body limits"] = {"predict_image": MOST_IMAGE_BYTES, "image_page": MOST_IMAGE_BYTES}
 
     def image_model(product: str, model: str) -> tuple[Served, ImageFeaturizer]:
         served = champions.get(product, model)
@@ -36,7 +37,6 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
     @app.route("/api/v1/<product>/<model>/predict/image", methods=["POST"])
     def predict_image(product: str, model: str) -> Response:
-        request.max_content_length = MOST_IMAGE_BYTES
         served, featurizer = image_model(product, model)
         answer = _predict_image(served, featurizer, image_of_request())
         response = jsonify({"errors": [answer], "more_errors": 0} if is_problem(answer) else answer)
@@ -45,7 +45,6 @@ def offer_uploads(app: Flask, champions: ChampionCache, featurizer_of: Featurize
 
     @app.route("/<product>/<model>/image", methods=["POST"])
     def image_page(product: str, model: str) -> str | tuple[str, int]:
-        request.max_content_length = MOST_IMAGE_BYTES
         served, featurizer = image_model(product, model)
         file = request.files.get("image")
         content = file.read() if file else b""

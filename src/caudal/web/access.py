@@ -1,34 +1,38 @@
-"""Access: the key, the session cookie, and the headers that restrict browsers."""
+"""Access: keys and their roles, the session cookie, and the headers that restrict browsers."""
 
 from __future__ import annotations
 
-import hmac
 import ipaddress
+import math
 import re
 import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, TooManyRequests, Unauthorized
+from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
+from caudal.ledger.rows import AccessEvent, Role
+from caudal.web.form_token import demand_form_token, form_token
+from caudal.web.keys import NO_KEY, AccessKey, KeyRing
 from caudal.web.shared_state import SharedState
 from caudal.web.visitors import Sessions, SharedSessions, WrongKeys
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-SHORTEST_KEY = 12  # characters
 SESSION_S = 12 * 3600
 
 # A probe has no key, and the login page needs its style.
 OPEN = {"health", "ready", "static", "login"}
 
-_ADMITTED = "caudal.admitted"
+KEY = "caudal.key"
+"""The place of the caller's key in a request's environment; none is there where the caller has no access."""
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 
 POLICY = (
@@ -42,7 +46,10 @@ HEADERS = {
     "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send forms with 'Origin: null'
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Vary": "Cookie",
 }
+TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 def is_loopback(host: str) -> bool:
@@ -59,99 +66,170 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def demand_key(host: str, key: str | None) -> None:
-    """Refuse an address that others can reach without a key, and a key that can be guessed."""
-    check_key_length(key)
-    if not is_loopback(host) and not key:
+def demand_key(host: str, keys: KeyRing) -> None:
+    """Refuse an address that others can reach where no key is required.
+
+    Raises
+    ------
+    DeclarationProblem : neither the settings nor the ledger have a key
+    """
+    if not is_loopback(host) and not keys.required:
         raise DeclarationProblem(
             f"Serving on '{host}' would let anyone on the network in, and no key is set.",
-            fix=f"Set one, for instance CAUDAL_KEY={secrets.token_urlsafe(24)}, or serve on 127.0.0.1.",
+            fix=f"Add one with 'caudal key add NAME', set CAUDAL_KEY={secrets.token_urlsafe(24)}, or serve on 127.0.0.1.",
             host=host,
         )
 
 
-def check_key_length(key: str | None) -> None:
-    """Refuse a key that is too short to be safe.
+def is_admitted() -> bool:
+    """Return whether this request has access: it has a valid key, its visitor has signed in, or no key is required."""
+    return request.environ.get(KEY) is not None
+
+
+def caller_name() -> str | None:
+    """Return the name of the key that this request has; None where it has none."""
+    key: AccessKey | None = request.environ.get(KEY)
+    return None if key is None else key.name
+
+
+def key_holds(app: Flask) -> Callable[[], bool]:
+    """Return what says whether this request's key is still valid, for answers that last: a revoked key ends them too."""
+    ring: KeyRing = app.extensions["keys"]
+    key: AccessKey | None = request.environ.get(KEY)
+
+    def holds() -> bool:
+        ring.refresh()
+        return key is not None and (not ring.required if key is NO_KEY else ring.numbered(key.number) is not None)
+
+    return holds
+
+
+def count_rows(number: int) -> None:
+    """Count further rows of a request that has several, against the limit of its key; the request has counted for one.
 
     Raises
     ------
-    DeclarationProblem : the key has fewer than ``SHORTEST_KEY`` characters
+    TooManyRequests : the limit is reached; ``Retry-After`` says for how long
+    RequestEntityTooLarge : the request has more rows than the key may ever send in one
     """
-    if key and len(key) < SHORTEST_KEY:
-        raise DeclarationProblem(
-            f"The key has {len(key)} character{'s' if len(key) > 1 else ''}; it needs {SHORTEST_KEY} at least.",
-            fix=f"Take one that cannot be guessed, for instance CAUDAL_KEY={secrets.token_urlsafe(24)}.",
-        )
-
-
-def is_admitted() -> bool:
-    """Return whether this request has full access: it has the key, its visitor has signed in, or there is no key."""
-    return request.environ.get(_ADMITTED) is True
+    key: AccessKey | None = request.environ.get(KEY)
+    if key is None or key.limit is None or number <= 0:
+        return
+    if number >= key.limit.count:
+        raise RequestEntityTooLarge(f"The key '{key.name}' may send {key.limit.text()}, and the request has {number + 1} rows.")
+    _count(key, number)
 
 
 @dataclass(frozen=True)
 class Access:
-    """Who has access: the key, those who have signed in, and those who have to wait."""
+    """Who has access: the keys, those who have signed in, and those who have to wait."""
 
-    key: str | None
+    keys: KeyRing
     sessions: Sessions | SharedSessions
     wrong_keys: WrongKeys
+    headers: Mapping[str, str]  # of every answer
 
-    def admits_program(self, environ: WSGIEnvironment) -> bool:
-        """Return whether a program's request is admitted without question; False where the app has to look at it, which may admit it still.
+    def key_of_program(self, environ: WSGIEnvironment, role: Role) -> AccessKey | None:
+        """Return the key of a program's request that is admitted without question; None where the app has to look at it, which may admit it still.
 
-        That is one with the right key from an address that does not have to wait, or without a key one to a plain local host; and no cookie in either case.
+        That is one with a valid key of a sufficient role from an address that does not have to wait, or where no key is required one to a plain
+        local host; and no cookie in either case. The request is not counted against the key's limit.
         """
         if "HTTP_COOKIE" in environ:
-            return False
-        if not self.key:
-            return _LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
+            return None
+        if not self.keys.required:
+            return NO_KEY if _LOCAL_HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None else None
         sent = sent_key(environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"))
-        if sent is None or not _keys_equal(sent, self.key):
-            return False
-        caller = caller_of(environ.get("REMOTE_ADDR"))
-        if self.wrong_keys.wait_s(caller) > 0:
-            return False
-        self.wrong_keys.forget(caller)
-        return True
+        key = None if sent is None else self.keys.find(sent)
+        if key is None or not key.may(role):
+            return None
+        address = caller_of(environ.get("REMOTE_ADDR"))
+        if self.wrong_keys.wait_s(address) > 0:
+            return None
+        self.wrong_keys.forget(address)
+        return key
 
 
-def guard(app: Flask, key: str | None, shared: SharedState | None = None) -> Access:
-    """Make an app require the key, and protect browsers from being used against it.
+Record = Callable[[AccessEvent, str | None, str], None]
 
-    A visitor who signs in gets a cookie that is valid for twelve hours, until logout, or until the server ends: sessions live in this process, or in what server processes share.
-    An address that repeatedly sends wrong keys has to wait, longer each time; each server process counts for itself.
 
-    Raises
-    ------
-    DeclarationProblem : the key is too short
+def guard(
+    app: Flask,
+    keys: KeyRing,
+    shared: SharedState | None = None,
+    *,
+    roles: Mapping[str, Role] | None = None,
+    otherwise: Role | None = None,
+    tls: bool = False,
+    record: Record | None = None,
+) -> Access:
+    """Make an app require a key, and protect browsers from being used against it.
+
+    A visitor who signs in gets a cookie that is valid for twelve hours, until logout, until the key ends, or until the server ends: sessions live in
+    this process, or in what server processes share. An address that repeatedly sends wrong keys has to wait, longer each time; each server process
+    counts for itself.
+
+    Parameters
+    ----------
+    roles : the role that an endpoint needs, by its name
+    otherwise : the role that other endpoints need; None: any key
+    tls : whether the server encrypts
+    record : callable ``(event, name of the key, address)``, keeps who signs in and out, and which address is held back
     """
-    check_key_length(key)
+    roles, record = roles or {}, record or (lambda *_: None)
     app.secret_key = shared.secret if shared else secrets.token_bytes(32)
-    app.config.update(SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict")
-    access = Access(key, SharedSessions(SESSION_S, shared.sessions) if shared else Sessions(SESSION_S), WrongKeys())
+    app.config.update(
+        SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=tls
+    )
+    headers = {**HEADERS, **(TLS_HEADERS if tls else {})}
+    access = Access(keys, SharedSessions(SESSION_S, shared.sessions) if shared else Sessions(SESSION_S), WrongKeys(), headers)
     sessions, wrong_keys = access.sessions, access.wrong_keys
+    app.jinja_env.globals.update(form_token=form_token)
+
+    @app.context_processor
+    def key_state() -> dict[str, object]:
+        return {"has_key": keys.required}
 
     @app.before_request
     def enter() -> AnyResponse | None:
-        if not key:
+        keys.refresh()
+        request.max_content_length = app.extensions.get("body limits", {}).get(request.endpoint, app.config["MAX_CONTENT_LENGTH"])
+        if not keys.required:
             _refuse_foreign_host()
-        if request.method == "POST" and not request.path.startswith("/api/"):
+        is_write = request.method not in ("GET", "HEAD", "OPTIONS")
+        if is_write and not request.path.startswith("/api/"):
             _refuse_foreign_form()
+        key = NO_KEY if not keys.required else None
+        by_cookie = False
         try:
-            request.environ[_ADMITTED] = not key or _has_access(key, sessions, wrong_keys)
+            if key is None:
+                key = keys.numbered(sessions.key_of(session.get("id")))
+                by_cookie = key is not None
+            if key is None:
+                key = _sent_key(access, record)
         except TooManyRequests:
             if request.endpoint not in OPEN:
                 raise
-        if request.environ.get(_ADMITTED) or request.endpoint in OPEN:
+        if key is not None:
+            request.environ[KEY] = key
+        if request.endpoint in OPEN:
             return None
-        if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
-            raise Unauthorized("The key is missing or wrong: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
-        return redirect(url_for("login", next=request.full_path.rstrip("?")))
+        if key is None:
+            if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+                raise Unauthorized("The key is missing or wrong: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
+            return redirect(url_for("login", next=request.full_path.rstrip("?")))
+        if is_write and by_cookie:
+            _refuse_foreign_form()
+            if request.mimetype != "application/json":  # which no other site's page can send unasked
+                demand_form_token()
+        if request.endpoint != "logout":
+            _demand_role(key, roles.get(request.endpoint or "", otherwise))
+            _count(key, 1)
+        return None
 
     @app.after_request
     def bind(response: Response) -> Response:
-        for name, value in HEADERS.items():
+        for name, value in headers.items():
             response.headers.setdefault(name, value)
         if request.endpoint != "static":
             response.headers.setdefault("Cache-Control", "no-store")
@@ -161,39 +239,64 @@ def guard(app: Flask, key: str | None, shared: SharedState | None = None) -> Acc
 
     @app.route("/login", methods=["GET", "POST"])
     def login() -> AnyResponse | str | tuple[str, int]:
-        if not key:
+        if not keys.required:
             return redirect("/")
         next_path = _local_path(request.values.get("next", "/"))
         if request.method == "GET":
             return render_template("login.html", next=next_path, wrong=False)
-        wrong_keys.hold_back(_caller())
-        if not _keys_equal(request.form.get("key", ""), key):
-            wrong_keys.count(_caller())
+        wrong_keys.hold_back(_address())
+        demand_form_token()
+        key = keys.find(request.form.get("key", ""))
+        if key is None:
+            _count_wrong(access, record)
             return render_template("login.html", next=next_path, wrong=True), 401
-        wrong_keys.forget(_caller())
-        session["id"] = sessions.begin()
+        wrong_keys.forget(_address())
+        session.clear()  # what was before signing in is worth nothing afterwards
+        session["id"] = sessions.begin(key.number)
+        record("signed in", key.name, _address())
         return redirect(next_path, code=303)
 
     @app.route("/logout", methods=["POST"])
     def logout() -> AnyResponse:
-        sessions.end(session.pop("id", None))
+        sessions.end(session.get("id"))
+        session.clear()
+        if is_admitted() and keys.required:
+            record("signed out", caller_name(), _address())
         return redirect("/", code=303)
 
     return access
 
 
-def _has_access(key: str, sessions: Sessions | SharedSessions, wrong_keys: WrongKeys) -> bool:
-    if sessions.holds(session.get("id")):
-        return True
+def _sent_key(access: Access, record: Record) -> AccessKey | None:
+    """Return the valid key that the request's headers have."""
     sent = sent_key(request.headers.get("Authorization"), request.headers.get("X-API-Key"))
     if sent is None:
-        return False
-    wrong_keys.hold_back(_caller())
-    if _keys_equal(sent, key):
-        wrong_keys.forget(_caller())
-        return True
-    wrong_keys.count(_caller())
-    return False
+        return None
+    access.wrong_keys.hold_back(_address())
+    key = access.keys.find(sent)
+    if key is None:
+        _count_wrong(access, record)
+    else:
+        access.wrong_keys.forget(_address())
+    return key
+
+
+def _count_wrong(access: Access, record: Record) -> None:
+    access.wrong_keys.count(_address())
+    if access.wrong_keys.wait_s(_address()) > 0:
+        record("held back", None, _address())
+
+
+def _demand_role(key: AccessKey, role: Role | None) -> None:
+    if not key.may(role):
+        raise Forbidden(f"The key '{key.name}' has the role '{key.role}', and this needs '{role}' or 'admin'.")
+
+
+def _count(key: AccessKey, number: int) -> None:
+    if key.limit is not None and not key.limit.take(number):
+        raise TooManyRequests(
+            f"The key '{key.name}' may send {key.limit.text()}.", retry_after=max(1, math.ceil(key.limit.wait_s(number)))
+        )
 
 
 def sent_key(authorization: str | None, api_key: str | None) -> str | None:
@@ -204,7 +307,7 @@ def sent_key(authorization: str | None, api_key: str | None) -> str | None:
     return _utf8(token.strip()) if scheme.lower() == "bearer" else ""
 
 
-def _caller() -> str:
+def _address() -> str:
     return caller_of(request.remote_addr)
 
 
@@ -222,10 +325,6 @@ def caller_of(address: str | None) -> str:
 def _utf8(header: str) -> str:
     # WSGI hands over a header's bytes as Latin-1.
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _keys_equal(sent_key: str, key: str) -> bool:
-    return hmac.compare_digest(sent_key.encode("utf-8", "surrogatepass"), key.encode())
 
 
 def _refuse_foreign_host() -> None:

@@ -32,6 +32,7 @@ def can_fork() -> bool:
 
 @dataclass
 class _Member:
+    number: int
     process: BaseProcess
     messages: Connection
     started: float
@@ -43,7 +44,7 @@ class ServerProcesses:
     Parameters
     ----------
     count : number of processes
-    work : run in each process, with a function that sends a message to this one
+    work : run in each process, with its number from 0, which one that replaces it gets too, and a function that sends a message to this one
     receive : called here with each message
     tick : called here some times a second, once all messages that have come are taken, with the numbers of the processes
     """
@@ -51,7 +52,7 @@ class ServerProcesses:
     def __init__(
         self,
         count: int,
-        work: Callable[[Callable[[Any], None]], None],
+        work: Callable[[int, Callable[[Any], None]], None],
         receive: Callable[[Any], None],
         tick: Callable[[Collection[int]], None],
     ) -> None:
@@ -70,7 +71,7 @@ class ServerProcesses:
         """
         handlers = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._members = [self._start() for _ in range(self.count)]
+            self._members = [self._start(number) for number in range(self.count)]
             while not self._stopping:
                 self._look(LOOK_EVERY_S)
                 self._tick({member.process.pid or 0 for member in self._members})
@@ -82,14 +83,14 @@ class ServerProcesses:
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._stopping = True
 
-    def _start(self) -> _Member:
+    def _start(self, number: int) -> _Member:
         messages, sending = self._fork.Pipe(duplex=False)
-        process = self._fork.Process(target=self._run_member, args=(sending, messages), name="server")
+        process = self._fork.Process(target=self._run_member, args=(number, sending, messages), name="server")
         process.start()
         sending.close()
-        return _Member(process, messages, time.monotonic())
+        return _Member(number, process, messages, time.monotonic())
 
-    def _run_member(self, sending: Connection, messages: Connection) -> None:
+    def _run_member(self, number: int, sending: Connection, messages: Connection) -> None:
         """Do the work in a new process."""
         signal.signal(
             signal.SIGINT, signal.SIG_IGN
@@ -102,7 +103,7 @@ class ServerProcesses:
             with contextlib.suppress(BrokenPipeError, ConnectionError):
                 sending.send(message)
 
-        self._work(send)
+        self._work(number, send)
         sending.close()
 
     def _look(self, seconds: float) -> None:
@@ -132,7 +133,7 @@ class ServerProcesses:
                 fix="Look at the log above, or serve with '--processes 1'.",
             )
         log.error("server process %s has ended with exit code %s, and is replaced", ended.process.pid, ended.process.exitcode)
-        self._members.append(self._start())
+        self._members.append(self._start(ended.number))
 
     def _end(self) -> None:
         """Stop the processes, and take their last messages."""

@@ -19,8 +19,10 @@ from caudal.errors import EnvironmentProblem
 from caudal.web import connections
 from caudal.web.connections import LOOK_EVERY_S, Lane, TimedConnection
 from caudal.web.threads import ThreadedApp
+from caudal.web.tls import Certificate
 
 MOST_BYTES = 4 * 2**20  # of a request's body
+CERTIFICATE_EVERY_S = 10.0  # between two looks at whether the certificate has been renewed
 STOP_S = 30.0  # for current requests, once the server stops
 
 
@@ -34,6 +36,7 @@ class Server(uvicorn.Server):
     lane : what answers predictions before they get to the app, if anything does
     stopped : set when the server begins to stop
     parent : the process that has forked this one to serve; when it has ended, so does the server, which leaves Ctrl-C to it
+    certificate : with which the server encrypts, if it does
     """
 
     def __init__(
@@ -44,20 +47,23 @@ class Server(uvicorn.Server):
         lane: Lane | None = None,
         stopped: threading.Event | None = None,
         parent: int | None = None,
+        certificate: Certificate | None = None,
     ) -> None:
-        self.parent = parent
+        self.parent, self.certificate = parent, certificate
         # The app answers a body that is too large with a document; what is far larger does not get to it.
         self.threaded = ThreadedApp(app, threads=threads, most_bytes=4 * MOST_BYTES)
         self.stopped = stopped or threading.Event()
         connection = type(
             "Connection", (TimedConnection,), {"most": connections.most_connections(), "lane": staticmethod(lane) if lane else None}
         )
-        super().__init__(
-            uvicorn.Config(
-                self.threaded, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
-                server_header=False, timeout_keep_alive=86_400, timeout_graceful_shutdown=round(STOP_S),
-            )
+        config = uvicorn.Config(
+            self.threaded, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, proxy_headers=False,
+            server_header=False, timeout_keep_alive=86_400, timeout_graceful_shutdown=round(STOP_S),
         )  # fmt: skip
+        config.load()
+        if certificate is not None:
+            config.ssl = certificate.context
+        super().__init__(config)
 
     async def on_tick(self, counter: int) -> bool:
         """Close the connections that have exceeded their time."""
@@ -66,6 +72,8 @@ class Server(uvicorn.Server):
             for connection in list(cast("set[TimedConnection]", self.server_state.connections)):
                 if connection.overdue(now):
                     connection.transport.abort()
+        if self.certificate is not None and counter % round(CERTIFICATE_EVERY_S / 0.1) == 0:
+            self.certificate.follow()
         orphaned = self.parent is not None and os.getppid() != self.parent
         return await super().on_tick(counter) or self.stopped.is_set() or orphaned
 
@@ -87,8 +95,9 @@ class Server(uvicorn.Server):
 
 
 def serve_until_signal(
-    app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None], lane: Lane | None = None
-) -> None:
+    app: Flask, *, host: str, port: int, threads: int, begin: Callable[[str, threading.Event], None], lane: Lane | None = None,
+    certificate: Certificate | None = None,
+) -> None:  # fmt: skip
     """Serve an app until SIGINT or SIGTERM.
 
     Parameters
@@ -98,10 +107,10 @@ def serve_until_signal(
     """
     listening = listen(host, port)
     stopped = app.extensions.setdefault("stopped", threading.Event())
-    http_server = Server(app, threads=threads, lane=lane, stopped=stopped)
+    http_server = Server(app, threads=threads, lane=lane, stopped=stopped, certificate=certificate)
     handlers = {number: signal.signal(number, http_server.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        begin(url_of(host, listening), stopped)
+        begin(url_of(host, listening, tls=certificate is not None), stopped)
         http_server.run([listening])
     finally:
         stopped.set()
@@ -111,7 +120,9 @@ def serve_until_signal(
 
 
 @contextmanager
-def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4, lane: Lane | None = None) -> Iterator[str]:
+def serve_in_thread(
+    app: Flask, *, port: int = 0, threads: int = 4, lane: Lane | None = None, certificate: Certificate | None = None
+) -> Iterator[str]:
     """Serve an app in a thread on a local port (0: a free one) and yield its address.
 
     Examples
@@ -123,11 +134,12 @@ def serve_in_thread(app: Flask, *, port: int = 0, threads: int = 4, lane: Lane |
     """
     host = "127.0.0.1"
     listening = listen(host, port)
-    http_server = Server(app, threads=threads, lane=lane, stopped=app.extensions.setdefault("stopped", threading.Event()))
+    stopped = app.extensions.setdefault("stopped", threading.Event())
+    http_server = Server(app, threads=threads, lane=lane, stopped=stopped, certificate=certificate)
     thread = threading.Thread(target=http_server.run, args=([listening],), daemon=True)
     thread.start()
     try:
-        yield url_of(host, listening)
+        yield url_of(host, listening, tls=certificate is not None)
     finally:
         http_server.stopped.set()
         thread.join(timeout=STOP_S)
@@ -163,7 +175,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def url_of(host: str, listening: socket.socket) -> str:
+def url_of(host: str, listening: socket.socket, *, tls: bool = False) -> str:
     """Return the address of a listening socket, as a browser takes it."""
     named = "127.0.0.1" if host in ("0.0.0.0", "") else "[::1]" if host in ("::", "[::]") else host  # noqa: S104  printed, not bound
-    return f"http://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"
+    return f"http{'s' if tls else ''}://{f'[{named}]' if ':' in named and not named.startswith('[') else named}:{listening.getsockname()[1]}"

@@ -19,10 +19,14 @@ class SharedState:
     ----------
     folder : of files that all of them read and write, removed when the server ends; only the server's user can read it
     secret : signs cookies
+    processes : number of processes
+    process : the number of this one, from 0; one that replaces another has its number
     """
 
     folder: Path
     secret: bytes = field(repr=False)
+    processes: int = 1
+    process: int = 0
 
     @property
     def sessions(self) -> Path:
@@ -34,14 +38,19 @@ class SharedState:
         """The folder of counters."""
         return self.folder / "metrics"
 
+    @property
+    def rates(self) -> Path:
+        """The folder of counts of requests by key."""
+        return self.folder / "rates"
+
 
 @contextmanager
-def shared_state() -> Iterator[SharedState]:
-    """Yield what processes that are forked in the block have in common."""
+def shared_state(processes: int) -> Iterator[SharedState]:
+    """Yield what so many processes that are forked in the block have in common."""
     folder = Path(tempfile.mkdtemp(prefix="caudal-serve-"))
     try:
-        state = SharedState(folder, secrets.token_bytes(32))
-        for each in (state.sessions, state.metrics):
+        state = SharedState(folder, secrets.token_bytes(32), processes)
+        for each in (state.sessions, state.metrics, state.rates):
             each.mkdir()
         yield state
     finally:

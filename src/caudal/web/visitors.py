@@ -30,43 +30,43 @@ class Sessions:
     Examples
     --------
     >>> sessions = Sessions(3600)
-    >>> session = sessions.begin()
-    >>> sessions.holds(session), sessions.holds("guessed")
-    (True, False)
+    >>> session = sessions.begin(7)
+    >>> sessions.key_of(session), sessions.key_of("guessed")
+    (7, None)
     >>> sessions.end(session)
-    >>> sessions.holds(session)
-    False
+    >>> sessions.key_of(session) is None
+    True
     """
 
     def __init__(self, lasting_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.lasting_s, self._clock = lasting_s, clock
-        self._ends: OrderedDict[str, float] = OrderedDict()
+        self._begun: OrderedDict[str, tuple[int, float]] = OrderedDict()  # the number of the key, and when it ends
         self._lock = threading.Lock()
 
-    def begin(self) -> str:
-        """Return the identifier of a new session; if there are too many, the oldest ends."""
+    def begin(self, key: int) -> str:
+        """Return the identifier of a new session that the key of a number opens; if there are too many, the oldest ends."""
         identifier = secrets.token_urlsafe(24)
         with self._lock:
-            self._ends[identifier] = self._clock() + self.lasting_s
-            while len(self._ends) > MOST_SESSIONS:
-                self._ends.popitem(last=False)
+            self._begun[identifier] = (key, self._clock() + self.lasting_s)
+            while len(self._begun) > MOST_SESSIONS:
+                self._begun.popitem(last=False)
         return identifier
 
-    def holds(self, identifier: object) -> bool:
-        """Return whether a session is valid."""
+    def key_of(self, identifier: object) -> int | None:
+        """Return the number of the key that opened a session; None where it is not valid."""
         with self._lock:
-            ends = self._ends.get(identifier) if isinstance(identifier, str) else None
-        return ends is not None and self._clock() < ends
+            key, ends = self._begun.get(identifier, (None, 0.0)) if isinstance(identifier, str) else (None, 0.0)
+        return key if self._clock() < ends else None
 
     def end(self, identifier: object) -> None:
         """End a session for every holder of its cookie."""
         if isinstance(identifier, str):
             with self._lock:
-                self._ends.pop(identifier, None)
+                self._begun.pop(identifier, None)
 
 
 class SharedSessions:
-    """Sessions that several server processes know: an empty file for each, named by its hash, whose time of change is when it ends.
+    """Sessions that several server processes know: a file for each, named by its hash, that holds the number of the key; its time of change is when it ends.
 
     Parameters
     ----------
@@ -76,11 +76,12 @@ class SharedSessions:
     def __init__(self, lasting_s: float, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self.lasting_s, self._folder, self._clock = lasting_s, folder, clock
 
-    def begin(self) -> str:
-        """Return the identifier of a new session; if there are too many, those that end first are ended."""
+    def begin(self, key: int) -> str:
+        """Return the identifier of a new session that the key of a number opens; if there are too many, those that end first are ended."""
         identifier = secrets.token_urlsafe(24)
         file, ends = self._file(identifier), self._clock() + self.lasting_s
         file.touch(mode=0o600)
+        file.write_text(str(key))
         os.utime(file, (ends, ends))
         files = list(self._folder.iterdir())
         if len(files) > MOST_SESSIONS:
@@ -88,9 +89,14 @@ class SharedSessions:
                 oldest.unlink(missing_ok=True)
         return identifier
 
-    def holds(self, identifier: object) -> bool:
-        """Return whether a session is valid."""
-        return isinstance(identifier, str) and self._clock() < _ends(self._file(identifier))
+    def key_of(self, identifier: object) -> int | None:
+        """Return the number of the key that opened a session; None where it is not valid."""
+        if not isinstance(identifier, str) or self._clock() >= _ends(file := self._file(identifier)):
+            return None
+        try:
+            return int(file.read_text())
+        except (OSError, ValueError):  # ended at this moment
+            return None
 
     def end(self, identifier: object) -> None:
         """End a session for every holder of its cookie."""

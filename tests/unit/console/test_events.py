@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.sign_in import sign_in
 
 from caudal.console import create_console
 from caudal.messaging.feed import Feed
@@ -119,7 +120,7 @@ def test_the_key_is_asked_for(fed: Path) -> None:
     assert client.get("/_dash-layout").status_code == 401
     assert client.get("/assets/live.js").status_code == 401
     assert client.get("/live/eeg", headers={"Accept": "text/html"}).location == "/login?next=/live/eeg"
-    assert client.post("/login", data={"key": "the-key-of-it", "next": "/live/eeg"}).location == "/live/eeg"
+    assert sign_in(client, "the-key-of-it", "/live/eeg").location == "/live/eeg"
     answer = client.get(EVENTS)
     assert answer.status_code == 200
     answer.close()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.sign_in import sign_in, sign_out
 from werkzeug.exceptions import BadRequest
 
 from caudal.errors import DeclarationProblem
 from caudal.serve.uploads import image_of_request
 from caudal.web.access import demand_key, is_loopback
+from caudal.web.keys import KeyRing
 from caudal.web.visitors import Sessions, WrongKeys
 
 KEY = "kéy of the house"
@@ -19,16 +21,16 @@ PREDICT = "/api/v1/taxi/duration/predict"
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", "", "127.0.0.1.example.org"])
 def test_an_address_that_others_reach_demands_a_key(host: str) -> None:
     with pytest.raises(DeclarationProblem, match="CAUDAL_KEY"):
-        demand_key(host, None)
+        demand_key(host, KeyRing())
     with pytest.raises(DeclarationProblem):
-        demand_key(host, "")
-    demand_key(host, "a key of twelve and more")
+        demand_key(host, KeyRing(""))
+    demand_key(host, KeyRing("a key of twelve and more"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
 def test_this_machine_alone_needs_none(host: str) -> None:
     assert is_loopback(host)
-    demand_key(host, None)
+    demand_key(host, KeyRing())
 
 
 @pytest.mark.parametrize(
@@ -73,21 +75,21 @@ def test_people_sign_in_and_out(served: Any) -> None:
     asked = client.get("/taxi/duration/", headers=html)
     assert asked.location == "/login?next=/taxi/duration/"
     assert client.get(asked.location).status_code == 200
-    assert client.post("/login", data={"key": "wrong"}).status_code == 401
-    entered = client.post("/login", data={"key": KEY, "next": "/taxi/duration/"})
+    assert sign_in(client, "wrong").status_code == 401
+    entered = sign_in(client, KEY, "/taxi/duration/")
     assert entered.location == "/taxi/duration/"
     cookie = entered.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=Strict" in cookie
     assert KEY not in cookie
     assert client.get("/taxi/duration/", headers=html).status_code == 200
-    client.post("/logout")
+    sign_out(client)
     assert client.get("/taxi/duration/", headers=html).status_code == 302
 
 
 def test_a_cookie_of_another_key_is_worth_nothing(served: Any) -> None:
     old, new = served.app(key="the old key!").test_client(), served.app(key="the new key!").test_client()
-    old.post("/login", data={"key": "the old key!"})
+    sign_in(old, "the old key!")
     cookie = old.get_cookie("caudal")
     assert cookie
     new.set_cookie("caudal", cookie.value)
@@ -96,7 +98,7 @@ def test_a_cookie_of_another_key_is_worth_nothing(served: Any) -> None:
 
 @pytest.mark.parametrize("onward", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\nx"])
 def test_signing_in_leads_nowhere_else(served: Any, onward: str) -> None:
-    entered = served.app(key=KEY).test_client().post("/login", data={"key": KEY, "next": onward})
+    entered = sign_in(served.app(key=KEY).test_client(), KEY, onward)
     assert entered.location == "/"
 
 
@@ -104,14 +106,14 @@ def test_signing_in_leads_nowhere_else(served: Any, onward: str) -> None:
 def test_a_key_that_can_be_guessed_is_refused(served: Any, key: str) -> None:
     for host in ("127.0.0.1", "0.0.0.0"):
         with pytest.raises(DeclarationProblem, match="it needs 12 at least"):
-            demand_key(host, key)
+            demand_key(host, KeyRing(key))
     with pytest.raises(DeclarationProblem, match="it needs 12 at least"):
         served.app(key=key)
 
 
 def test_a_cookie_is_worth_nothing_after_its_logout_or_in_another_server(served: Any) -> None:
     client, thief, other = served.app(key=KEY).test_client(), None, served.app(key=KEY).test_client()
-    client.post("/login", data={"key": KEY})
+    sign_in(client, KEY)
     cookie = client.get_cookie("caudal")
     assert cookie
     thief = client.application.test_client()
@@ -120,22 +122,22 @@ def test_a_cookie_is_worth_nothing_after_its_logout_or_in_another_server(served:
     html = {"Accept": "text/html"}
     assert thief.get("/", headers=html).status_code == 200
     assert other.get("/", headers=html).status_code == 302
-    client.post("/logout")
+    sign_out(client)
     assert thief.get("/", headers=html).status_code == 302
 
 
 def test_a_session_ends_after_its_time_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     sessions = Sessions(100.0, clock=lambda: now[0])
-    session = sessions.begin()
+    session = sessions.begin(1)
     now[0] = 99.0
-    assert sessions.holds(session)
+    assert sessions.key_of(session) == 1
     now[0] = 100.0
-    assert not sessions.holds(session)
+    assert sessions.key_of(session) is None
     monkeypatch.setattr("caudal.web.visitors.MOST_SESSIONS", 2)
-    first, *others = (sessions.begin() for _ in range(3))
-    assert not sessions.holds(first)
-    assert all(sessions.holds(other) for other in others)
+    first, *others = (sessions.begin(1) for _ in range(3))
+    assert sessions.key_of(first) is None
+    assert all(sessions.key_of(other) for other in others)
 
 
 def test_wrong_keys_have_to_wait_and_nobody_else_does(served: Any) -> None:
@@ -146,7 +148,7 @@ def test_wrong_keys_have_to_wait_and_nobody_else_does(served: Any) -> None:
     assert [answer.status_code for answer in asked] == [401] * 6 + [429]
     assert int(asked[-1].headers["Retry-After"]) >= 1
     assert client.get("/api/v1/models", headers=right, environ_base=here).status_code == 429
-    assert client.post("/login", data={"key": KEY}, environ_base=here).status_code == 429
+    assert sign_in(client, KEY, environ_base=here).status_code == 429
     assert client.get("/health", headers=wrong, environ_base=here).status_code == 200
     assert client.get("/api/v1/models", environ_base=here).status_code == 401  # without a key nothing is guessed
     assert client.get("/api/v1/models", headers=right, environ_base=there).status_code == 200
@@ -154,9 +156,9 @@ def test_wrong_keys_have_to_wait_and_nobody_else_does(served: Any) -> None:
 
 def test_wrong_keys_at_the_login_have_to_wait_too(served: Any) -> None:
     client = served.app(key=KEY).test_client()
-    asked = [client.post("/login", data={"key": "wrong"}, environ_base={"REMOTE_ADDR": "192.0.2.1"}) for _ in range(7)]
+    asked = [sign_in(client, "wrong", environ_base={"REMOTE_ADDR": "192.0.2.1"}) for _ in range(7)]
     assert [answer.status_code for answer in asked] == [401] * 6 + [429]
-    assert client.post("/login", data={"key": KEY}, environ_base={"REMOTE_ADDR": "192.0.2.2"}).status_code == 303
+    assert sign_in(client, KEY, environ_base={"REMOTE_ADDR": "192.0.2.2"}).status_code == 303
 
 
 def test_the_wait_doubles_up_to_a_minute_and_ends_with_a_right_key() -> None:
@@ -184,10 +186,10 @@ def test_without_the_key_a_probe_learns_whether_and_no_more(served: Any) -> None
 
 def test_who_has_signed_in_can_sign_out(served):
     client = served.app(key=KEY).test_client()
-    client.post("/login", data={"key": KEY})
+    sign_in(client, KEY)
     page = client.get("/").text
     assert '<form method="post" action="/logout">' in page
-    client.post("/logout")
+    sign_out(client)
     assert client.get("/", headers={"Accept": "text/html"}).status_code == 302
 
 

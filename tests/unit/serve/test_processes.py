@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
+from tests.sign_in import sign_in_by_url
 
 from caudal.web.processes import can_fork
 from caudal.web.shared_state import SharedState
@@ -180,7 +180,7 @@ def test_who_signs_in_is_known_to_every_process(place: Any) -> None:
     with serving(place.home, KEY) as (process, url):
         until(lambda: ask(f"{url}/ready", None, **{"X-API-Key": KEY})[0] == 200)
         visitor = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
-        visitor.open(f"{url}/login", urlencode({"key": KEY, "next": "/"}).encode())
+        sign_in_by_url(visitor, url, KEY)
         seen: set[int] = set()
         for _ in range(2000):
             request = urllib.request.Request(
@@ -196,16 +196,16 @@ def test_who_signs_in_is_known_to_every_process(place: Any) -> None:
 def test_sessions_in_files(tmp_path: Path) -> None:
     now = [1000.0]
     sessions = SharedSessions(100.0, tmp_path, clock=lambda: now[0])
-    session, other = sessions.begin(), SharedSessions(100.0, tmp_path, clock=lambda: now[0])
-    assert other.holds(session)
-    assert not other.holds("../guessed")
-    assert not other.holds(None)
+    session, other = sessions.begin(5), SharedSessions(100.0, tmp_path, clock=lambda: now[0])
+    assert other.key_of(session) == 5
+    assert other.key_of("../guessed") is None
+    assert other.key_of(None) is None
     assert session not in {file.name for file in tmp_path.iterdir()}
     now[0] = 1100.0
-    assert not other.holds(session)
+    assert other.key_of(session) is None
     now[0] = 1000.0
     other.end(session)
-    assert not sessions.holds(session)
+    assert sessions.key_of(session) is None
 
 
 def test_the_secret_is_not_shown(tmp_path: Path) -> None:

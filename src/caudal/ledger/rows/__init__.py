@@ -1,5 +1,6 @@
 """The ledger's rows as types, one for each table of ``records.py``; a test holds that both have the same columns."""
 
+from caudal.ledger.rows.access import AccessEvent, AccessEventRow, AccessKeyRow, Role
 from caudal.ledger.rows.events import AlertDocument, AlertPlace, AlertRow, EventRow, ScheduleRow
 from caudal.ledger.rows.governance import DeclarationRow, DeletionRow, ErasureRow, EventDocument, LineageEventRow, TombstoneRow
 from caudal.ledger.rows.measurements import MeasurementRow
@@ -50,6 +51,9 @@ from caudal.ledger.rows.tables import (
 )
 
 __all__ = [
+    "AccessEvent",
+    "AccessEventRow",
+    "AccessKeyRow",
     "AlarmDocument",
     "AlertDocument",
     "AlertPlace",
@@ -94,6 +98,7 @@ __all__ = [
     "PatternDocument",
     "ProfileDocument",
     "ProfileRow",
+    "Role",
     "RuleDocument",
     "RunRow",
     "ScheduleRow",

@@ -3,6 +3,7 @@
 ``python tools/schemas.py`` writes ``docs/schemas`` from these types. What the rows of a table hold, or a product declares, is any JSON.
 """
 
+from caudal.report.documents.access import AccessKeyDocument, LogLine, NewKeyDocument
 from caudal.report.documents.audit import (
     AuditDocument,
     AuditedCandidate,
@@ -121,6 +122,7 @@ from caudal.report.documents.up import UpLine
 
 __all__ = [
     "DOCUMENTS",
+    "AccessKeyDocument",
     "AlertStatus",
     "AnswerDocument",
     "AuditDocument",
@@ -169,6 +171,7 @@ __all__ = [
     "LastRun",
     "LearnedFrom",
     "LevelOfDay",
+    "LogLine",
     "MeasuredApplication",
     "MeasuredExecutor",
     "MeasuredStage",
@@ -179,6 +182,7 @@ __all__ = [
     "MonitoredFigure",
     "MonitorsDocument",
     "NewDocument",
+    "NewKeyDocument",
     "NodeDocument",
     "ObjectiveDocument",
     "OutletDocument",

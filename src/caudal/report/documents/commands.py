@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from caudal.ledger.rows import DecisionRow
 from caudal.registry.card import VersionCard
+from caudal.report.documents.access import AccessKeyDocument, LogLine, NewKeyDocument
 from caudal.report.documents.audit import AuditDocument, GuideDocument
 from caudal.report.documents.comparison import CompareDocument
 from caudal.report.documents.governance import (
@@ -67,6 +68,10 @@ DOCUMENTS: dict[str, object] = {
     "model promote": DecisionRow,
     "model rollback": DecisionRow,
     "model history": list[HistoryLine],
+    "key add": NewKeyDocument,
+    "key list": list[AccessKeyDocument],
+    "key revoke": AccessKeyDocument,
+    "log": list[LogLine],
     "audit show": AuditDocument,
     "audit guide": GuideDocument,
     "catalog build": CatalogDocument,
