@@ -60,13 +60,15 @@ def asked(row: dict[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in row.items() if name not in found}, "at": "2023-01-17T18:30"}
 
 
-def make_home(folder: Path) -> dict[str, Any]:
-    """Register the model in two homes in a folder, put it in production, and return a row to predict from; the pipeline is also stored for peers."""
-    frame = trips()
+def _fit(rows: int = ROWS, iterations: int = 100) -> tuple[SimpleNamespace, pd.DataFrame, dict[str, Any]]:
+    """Return what training gives to the registry, the training rows, and a row to predict from."""
+    frame = trips(rows)
     types = {"hour": "long", "weekend": "boolean", "channel": "string", "zone": "string"}
     inputs = [{"name": name, "type": types.get(name, "double"), "nullable": name == "number_1", "default": None} for name in frame]
     label = frame.number_0 + frame.hour * 0.5 + 3 * (frame.channel == "web") + frame.zone.map(hash) % 7
-    fitted = ScikitCandidate(HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=31), inputs, None, 0).fit(frame, label)
+    fitted = ScikitCandidate(HistGradientBoostingRegressor(max_iter=iterations, max_leaf_nodes=31), inputs, None, 0).fit(
+        frame, label
+    )
     row = {name: value.item() if hasattr(value, "item") else value for name, value in frame.iloc[5].items()}
     signature = {"inputs": inputs, "output": {"name": "minutes", "type": "double", "unit": "min", "classes": None}, "example": row}
     trained = SimpleNamespace(
@@ -76,6 +78,23 @@ def make_home(folder: Path) -> dict[str, Any]:
     trained.results = [
         SimpleNamespace(name="boosting", baseline=False, score=1.0, spread=None, folds=[], seconds=0.0, parameters={}, metrics={}, error=None)
     ]  # fmt: skip
+    return trained, frame, row
+
+
+def register_another(folder: Path) -> None:
+    """Register a second version of the compiled model in its home, with half of the trees."""
+    trained, frame, _ = _fit(iterations=50)
+    home = Home(folder)
+    ledger = home.ledger()
+    register(
+        home, ledger, "bench", COMPILED, trained, fingerprint="another", code="", training_table="trips", training_version=1, run_id="r2", training=frame,
+    )  # fmt: skip
+    ledger.close()
+
+
+def make_home(folder: Path) -> dict[str, Any]:
+    """Register the model in two homes in a folder, put it in production, and return a row to predict from; the pipeline is also stored for peers."""
+    trained, frame, row = _fit()
     for model, training in ((COMPILED, frame), (PIPELINE, None), (LOOKED_UP, frame)):
         home = Home(folder / model)
         ledger = home.ledger()
@@ -86,6 +105,6 @@ def make_home(folder: Path) -> dict[str, Any]:
         print(json.dumps({"model": model, "compiled": registered.row["compiled"]}), flush=True)
         ledger.close()
     write_view(folder / LOOKED_UP)
-    joblib.dump(fitted.estimator, folder / "pipeline.joblib")
+    joblib.dump(trained.fitted.estimator, folder / "pipeline.joblib")
     (folder / "row.json").write_text(json.dumps(row))
     return row

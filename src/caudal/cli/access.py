@@ -25,7 +25,7 @@ def key_add(name: Annotated[str, typer.Argument(help="Whose key it is, such as '
             expires: Annotated[str | None, typer.Option(help="When it ends: a duration from now such as '90 days', or a date of UTC such as 2027-01-31.")] = None,
             rate: Annotated[str | None, typer.Option(help="Most rows within a period, such as '600/minute' or '20000/hour'.")] = None,
             home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Add a key and print it, once: the ledger keeps only its hash. Servers accept it within a second or two."""
+    """Add a key and print it, once: the ledger keeps only its hash. Servers that run accept it at once."""
     from caudal.commands.keys import add_access_key
 
     with exit_on_error(as_json):

@@ -246,7 +246,7 @@ def guard(
             return render_template("login.html", next=next_path, wrong=False)
         wrong_keys.hold_back(_address())
         demand_form_token()
-        key = keys.find(request.form.get("key", ""))
+        key = keys.look_up(request.form.get("key", ""))
         if key is None:
             _count_wrong(access, record)
             return render_template("login.html", next=next_path, wrong=True), 401
@@ -273,7 +273,7 @@ def _sent_key(access: Access, record: Record) -> AccessKey | None:
     if sent is None:
         return None
     access.wrong_keys.hold_back(_address())
-    key = access.keys.find(sent)
+    key = access.keys.look_up(sent)
     if key is None:
         _count_wrong(access, record)
     else:

@@ -20,6 +20,7 @@ from caudal.web.shared_state import SharedState
 log = logging.getLogger(__name__)
 
 SHORTEST_KEY = 12  # characters of the key of the settings
+UNKNOWN_EVERY_S = 0.2  # between two reads of the ledger because a key is unknown
 _PREFIX = 8  # bytes of a hash by which a key is found; the rest is compared in constant time
 
 
@@ -114,16 +115,30 @@ class KeyRing:
 
     def refresh(self) -> None:
         """Take over what has changed in the ledger, at most once in ``every_s``; one thread reads, the others go on."""
-        if self._read is None or time.monotonic() - self._read_at < self.every_s or not self._reading.acquire(blocking=False):
-            return
+        if self._read is not None and time.monotonic() - self._read_at >= self.every_s and self._reading.acquire(blocking=False):
+            self._reread(self.every_s)
+
+    def look_up(self, sent: str) -> AccessKey | None:
+        """Return the valid key of this text; one that is not known may have been added just now, so the ledger is asked, a few times a second at most."""
+        key = self.find(sent)
+        if key is None and self._read is not None and time.monotonic() - self._read_at >= min(self.every_s, UNKNOWN_EVERY_S):
+            self._reading.acquire()
+            self._reread(min(self.every_s, UNKNOWN_EVERY_S))
+            key = self.find(sent)
+        return key
+
+    def _reread(self, every_s: float) -> None:
+        """Read the ledger, unless another thread has done so meanwhile; the lock is held, and released here."""
         try:
+            if self._read is None or time.monotonic() - self._read_at < every_s:
+                return
+            self._read_at = time.monotonic()  # before: what is added while it reads is read next time
             rows = self._read()
             if rows != self._rows:
                 self._take_over(rows)
         except Exception as error:  # noqa: BLE001  a database may raise anything; the known keys stay in force
             log.warning("the keys cannot be read from the ledger: %s", str(error).partition("\n")[0])
         finally:
-            self._read_at = time.monotonic()
             self._reading.release()
 
     def find(self, sent: str) -> AccessKey | None:

@@ -19,7 +19,7 @@ HINTS = {
     404: "See the list of models at /, and of operations at /docs.",
     405: "See /docs for the methods of each address.",
     413: "Send fewer rows in one request, or a smaller image: with all that is around it a request for one has 12 MB at most.",
-    429: "Wait, then send the right key.",
+    429: "Wait for as many seconds as the header 'Retry-After' says.",
     415: "Send JSON, with the header 'Content-Type: application/json'.",
 }
 

@@ -244,3 +244,17 @@ def test_the_caller_has_a_name(served: Any, home: Settings) -> None:
     app.before_request(lambda: names.append(caller_name()))
     app.test_client().get("/api/v1/models", headers=bearer(key))
     assert names == ["dispatch"]
+
+
+def test_a_new_key_serves_at_once_though_the_ledger_is_read_seldom(served: Any, home: Settings, example: dict[str, Any]) -> None:
+    first = new_key(home)
+    app = served.app(refresh_s=3600.0)
+    client = app.test_client()
+    assert client.post(PREDICT, json=example, headers=bearer(first)).status_code == 200
+    ring: KeyRing = app.extensions["keys"]
+    ring._read_at -= 1.0  # a moment later
+    assert client.post(PREDICT, json=example, headers=bearer(new_key(home, "second"))).status_code == 200
+    reads = ring._read_at
+    for _ in range(5):
+        assert client.post(PREDICT, json=example, headers=bearer("guessed")).status_code == 401
+    assert ring._read_at == reads  # guesses do not have the ledger read each time
