@@ -23,7 +23,8 @@ from benchmarks.serving.load import measure
 from benchmarks.serving.model import COMPILED, LOOKED_UP, PIPELINE, asked as asked_of, make_home
 
 HERE = Path(__file__).parent
-FASTAPI = "fastapi"
+FASTAPI, MLFLOW, BENTOML = "fastapi", "mlflow", "bentoml"
+PEERS = (FASTAPI, MLFLOW, BENTOML)
 KEY = "a-key-of-the-benchmark"
 
 
@@ -46,6 +47,8 @@ CONTENDERS = (
     Contender("pipeline, fast lane", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict"),
     Contender("pipeline, app: as it was before", PIPELINE, f"/api/v1/bench/{PIPELINE}/predict?explain=false"),
     Contender("FastAPI, pandas", FASTAPI, "/predict"),
+    Contender("MLflow's server", MLFLOW, "/invocations"),
+    Contender("BentoML, adaptive batching", BENTOML, "/predict"),
 )
 
 
@@ -53,6 +56,17 @@ def command_of(server: str, folder: Path, port: int, processes: int) -> list[str
     """Return the command of a server."""
     if server == FASTAPI:
         return [str(python_with(HERE / "fastapi.txt")), "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--log-level", "error", "--no-access-log"]  # fmt: skip
+    if server == MLFLOW:
+        python = python_with(HERE / "mlflow.txt")
+        if not (folder / MLFLOW).exists():
+            subprocess.run(
+                [python, str(HERE / "mlflow_model.py"), str(folder / "pipeline.joblib"), str(folder / MLFLOW)],
+                check=True,
+                stderr=subprocess.DEVNULL,
+            )
+        return [str(python), "-m", "mlflow", "models", "serve", "-m", str(folder / MLFLOW), "--env-manager", "local", "-p", str(port), "-w", "1"]  # fmt: skip
+    if server == BENTOML:
+        return [str(python_with(HERE / "bentoml.txt")), "-m", "bentoml", "serve", "bentoml_service:Predictor", "--port", str(port)]
     return [
         sys.executable,
         "-m",
@@ -75,8 +89,9 @@ def running(server: str, folder: Path, body: bytes, path: str, processes: int) -
         port = free.getsockname()[1]
     command = command_of(server, folder, port, processes)  # makes the environment of a peer
     began = time.perf_counter()
-    environment = {**os.environ, "CAUDAL_KEY": KEY, "PIPELINE": str(folder / "pipeline.joblib"), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, "CAUDAL_KEY": KEY, "PIPELINE": str(folder / "pipeline.joblib"), "OMP_NUM_THREADS": "1", "PATH": f"{Path(command[0]).parent}:{os.environ['PATH']}"}  # fmt: skip
+    stderr = subprocess.DEVNULL if server in PEERS else None  # they log each start and stop
+    process = subprocess.Popen(command, cwd=HERE, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
     try:
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "application/json", "X-API-Key": KEY}
@@ -103,8 +118,9 @@ def megabytes(pid: int) -> float:
 
 
 def with_children(pid: int) -> list[int]:
-    """Return a process and those that it has started."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    """Return a process and those that it has started, and they in turn."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [pid, *(each for child in children for each in with_children(child))]
 
 
 def processor_s(pid: int) -> float:
@@ -118,7 +134,7 @@ def measured(contender: Contender, folder: Path, body: bytes, connections: int, 
     with running(contender.server, folder, body, contender.path, contender.processes) as (port, pid, start_s):
         pids = with_children(pid)
         before = sum(map(processor_s, pids))
-        headers = {} if contender.server == FASTAPI else {"X-API-Key": KEY}
+        headers = {} if contender.server in PEERS else {"X-API-Key": KEY}
         load = measure(port, contender.path, body, headers, connections=connections, seconds=seconds)
         used_us = (sum(map(processor_s, pids)) - before) / (load.per_second * seconds) * 1e6
         figures = {
@@ -137,16 +153,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=4)
+    parser.add_argument("--only", nargs="*", default=[], help="servers that are measured, all unless given")
     parser.add_argument("--without", nargs="*", default=[], help="servers that are left out")
     asked = parser.parse_args()
     rounds: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         row = make_home(Path(folder))
-        bodies = {LOOKED_UP: json.dumps(asked_of(row)).encode()}
+        bodies = {
+            LOOKED_UP: json.dumps(asked_of(row)).encode(),
+            MLFLOW: json.dumps({"dataframe_records": [row]}).encode(),
+            BENTOML: json.dumps({"rows": [row]}).encode(),
+        }
         body = json.dumps(row).encode()
         for number in range(asked.rounds):
             for contender in CONTENDERS:
-                if contender.server not in asked.without:
+                if contender.server not in asked.without and (not asked.only or contender.server in asked.only):
                     figures = measured(
                         contender, Path(folder), bodies.get(contender.server, body), asked.connections, asked.seconds
                     )
