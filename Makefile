@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help setup demo test test-fast differential lint lint-types lint-style checked-and-prepared style-then-prepared bench clean
+.PHONY: help setup demo test test-fast differential openapi lint lint-types lint-style checked-and-prepared style-then-prepared bench clean
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -71,6 +71,11 @@ SEED := 0
 
 differential: setup ## histories of products for an hour, each run compared with a fresh one and a reference (SECONDS=600 SEED=17)
 	DIFFERENTIAL_SECONDS=$$(($(SECONDS) / 2)) DIFFERENTIAL_SEED=$(SEED) $(BIN)/python -m pytest tests/differential/test_finds.py tests/differential/test_models.py tests/differential/test_increments.py -s $(ARGS)
+
+CASES := 100000
+
+openapi: setup ## requests made from the OpenAPI document, right and wrong ones, to both lanes of the server (CASES=10000)
+	OPENAPI_CASES=$(CASES) $(BIN)/python -m pytest tests/unit/serve/test_openapi.py -k very_many -s $(ARGS)
 
 bench: setup ## the benchmarks, side by side with peers
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_document_is_openapi_3_1_and_names_each_input(served: Any, example: 
     }
 
 
-def conforms(app: Any, examples: int, headers: dict[str, str] | None = None) -> int:
+def conforms(app: Any, examples: int, headers: dict[str, str] | None = None, *, derandomize: bool = True) -> int:
     schema = schemathesis.openapi.from_dict(document_of(app))
     schema.app = app
     tried = 0
@@ -57,7 +58,7 @@ def conforms(app: Any, examples: int, headers: dict[str, str] | None = None) -> 
             run = settings(
                 max_examples=examples,
                 deadline=None,
-                derandomize=True,
+                derandomize=derandomize,
                 database=None,
                 phases=[Phase.explicit, Phase.generate],
                 suppress_health_check=list(HealthCheck),
@@ -79,3 +80,17 @@ def test_every_operation_keeps_its_promises_behind_a_key(served: Any) -> None:
 @pytest.mark.slow
 def test_every_operation_keeps_its_promises_at_length(served: Any) -> None:
     assert conforms(served.app(refresh_s=5.0), 100) > 800
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+@pytest.mark.skipif("OPENAPI_CASES" not in os.environ, reason="what takes an hour: make openapi")
+@pytest.mark.parametrize("lane", ["fast lane in front", "app alone, with a key"])
+def test_every_operation_keeps_its_promises_in_very_many_cases(served: Any, lane: str) -> None:
+    key = "a-plain-key!" if lane.startswith("app") else None
+    app = served.app(refresh_s=5.0, key=key)
+    if key:
+        app.wsgi_app = app.wsgi_app.app
+    # Half of the cases for each lane; two operations of two models, with what is right and what is wrong.
+    tried = conforms(app, int(os.environ["OPENAPI_CASES"]) // 16, {"X-API-Key": key} if key else None, derandomize=False)
+    print(f"{lane}: {tried:,} cases")
