@@ -102,15 +102,18 @@ def secrets_of_its_own() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark every test of a flow as slow: it runs products by the command.
 
-    Where the time is limited, files without a slow test come first, and the others in another order each time: those for which the time
-    is not enough are not always the same.
+    Where the time is limited, files without a slow test come first, then those with quick and slow ones, since quick tests are always run, and
+    then the others; each of these two parts in another order each time: those for which the time is not enough are not always the same.
     """
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent / "tests" / "flow"):
             item.add_marker(pytest.mark.slow)
     if math.isfinite(_UNTIL):
         slow_files = {item.path for item in items if _is_slow(item)}
-        turn = {path: random.Random(f"{_UNTIL} {path}").random() for path in slow_files}  # the same in each of pytest's processes
+        mixed_files = {item.path for item in items if item.path in slow_files and not _is_slow(item)}
+        turn = {  # the same in each of pytest's processes
+            path: random.Random(f"{_UNTIL} {path}").random() + (path not in mixed_files) for path in slow_files
+        }
         items.sort(key=lambda item: turn.get(item.path, -1.0))
 
 

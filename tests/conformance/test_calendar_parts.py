@@ -30,6 +30,7 @@ def test_the_parts_are_the_same_ones() -> None:
     assert list(PARTS) == list(SPARK_PARTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tz", ZONES)
 def test_parts_of_instants_are_equal(spark: SparkSession, tz: str) -> None:
     frame = spark.createDataFrame([(at,) for at in moments()], "at_us bigint").withColumn("at", F.timestamp_micros("at_us"))

@@ -261,6 +261,7 @@ def test_a_published_table_that_comes_back_is_feedback(published: str, source: s
     assert debt(tmp_path / "other", "feedback", turned.replace("shop.totals", "other.totals")).findings == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [

@@ -47,6 +47,7 @@ def declared(request: pytest.FixtureRequest) -> Detector:
 STOPS = (0, 1, 5, 61, 300, 1000)
 
 
+@pytest.mark.slow
 def test_a_restart_goes_on_bit_for_bit(declared: Detector):
     rows = readings()
     rows[400:405, 1] = np.nan
@@ -95,6 +96,7 @@ def test_a_spike_scores_above_the_99th_percentile(declared: Detector):
     assert (found[list(SPIKES)] > np.quantile(ordinary, 0.99)).all()
 
 
+@pytest.mark.slow
 def test_a_spike_in_one_channel_of_many_is_seen(declared: Detector):
     if declared.kind == "half_space_trees":
         pytest.skip(
@@ -145,6 +147,7 @@ def test_what_comes_later_changes_no_earlier_score(declared: Detector):
     assert scores(operator(declared, 3), rows)[:300] == scores(operator(declared, 3), other)[:300]
 
 
+@pytest.mark.slow
 def test_memory_and_state_are_bounded(declared: Detector):
     rows = readings(n=1400)
     # Values that never repeat make as many clusters and distances as there can be.

@@ -384,6 +384,7 @@ def test_commands_offer_all_kinds(option: str, kinds: Kinds[Any]) -> None:
     assert offered == set(kinds.own())
 
 
+@pytest.mark.slow
 def test_a_new_file_in_a_folder_is_found_without_another_line(tmp_path: Path) -> None:
     """Lay a file into a copy of caudal, and ask for it there."""
     import shutil

@@ -124,6 +124,7 @@ def test_it_names_columns_and_tables_of_its_example(kind: str) -> None:
     assert set(example.made().tables) == set(example.others)
 
 
+@pytest.mark.slow
 @every
 def test_it_passes_what_is_good(kind: str, each_session: SparkSession, tmp_path: Path) -> None:
     example = EXAMPLES[kind]

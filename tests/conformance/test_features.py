@@ -86,6 +86,7 @@ def test_every_feature_has_a_case() -> None:
     assert {name.partition(" ")[0] for name in CASES} == set(FEATURES)
 
 
+@pytest.mark.slow
 @on_each
 @pytest.mark.parametrize("name", CASES)
 def test_a_feature_gives_what_pandas_gives(name: str, frames: Frames, trips: pd.DataFrame) -> None:

@@ -199,6 +199,7 @@ def expected(text: str) -> list[tuple[Counter[Any], int]]:
     return [*readings, (good, bad)]
 
 
+@pytest.mark.slow
 @on_each
 def test_json_is_read_as_the_standard_library_reads_it(each_session: Any, tmp_path: Path, drawn: random.Random) -> None:
     wanted = schema(**{NAMES[key]: column("string", raw=key, required=False) for key in KEYS})
@@ -377,6 +378,7 @@ DRIFTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(DRIFTS)))
 def test_files_whose_types_differ_are_read_to_one_that_holds_both_or_told(spark: Any, tmp_path: Path, number: int) -> None:
     files = []

@@ -230,6 +230,7 @@ def test_csv_is_read_as_csv_and_duckdb_read_it(each_session: Any, tmp_path: Path
     assert compared["duckdb"] > 10, compared
 
 
+@pytest.mark.slow
 def test_lines_of_fixed_width_are_cut_where_they_are_declared(spark: Any, tmp_path: Path) -> None:
     chance = random.Random(SEED)
     layout = fixed_width({"a": 3, "b": 4, "c": (8, 9)})
@@ -335,6 +336,7 @@ def fits(text: str, type: str) -> bool:
     return type == "timestamp" or (clock == dt.time() and not rest[2] and day is not None)
 
 
+@pytest.mark.slow
 @seeds
 def test_types_are_inferred_where_nothing_is_lost_and_nowhere_else(spark: Any, seed: int) -> None:
     chance = random.Random(seed)

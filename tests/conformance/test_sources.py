@@ -136,6 +136,7 @@ def look(connection: Connection, data: Path, seen: dict[str, KnownFile] | None =
     return arrivals(connection, data=data, scratch=scratch, landed=seen or {})
 
 
+@pytest.mark.slow
 def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection, Connection, Path]) -> None:
     there, _, data = connected
     (one,) = look(there, data)
@@ -147,6 +148,7 @@ def test_an_arrival_can_be_read_and_says_what_it_is(connected: tuple[Connection,
     assert one.modified_ns > 0
 
 
+@pytest.mark.slow
 def test_what_was_landed_is_not_brought_again(connected: tuple[Connection, Connection, Path]) -> None:
     there, _, data = connected
     (one,) = look(there, data)
@@ -156,6 +158,7 @@ def test_what_was_landed_is_not_brought_again(connected: tuple[Connection, Conne
     assert look(there, data, seen) == []
 
 
+@pytest.mark.slow
 def test_forgetting_brings_the_same_bytes_from_the_same_origin(connected: tuple[Connection, Connection, Path]) -> None:
     there, _, data = connected
     (first,) = look(there, data)
@@ -164,6 +167,7 @@ def test_forgetting_brings_the_same_bytes_from_the_same_origin(connected: tuple[
     assert (origin(again), again.local.read_bytes()) == (origin(first), content)
 
 
+@pytest.mark.slow
 def test_an_origin_that_is_not_there_is_a_source_problem(connected: tuple[Connection, Connection, Path]) -> None:
     _, nowhere, data = connected
     with pytest.raises(SourceProblem) as raised:

@@ -21,6 +21,7 @@ def whole_or_not(s):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "first", "second", "columns"),
     [

@@ -231,6 +231,7 @@ def test_check_says_which_steps_need_spark(tmp_path, sail_server):
     assert "Spark is not installed. Run: pip install 'caudal[spark]'" in answer.stdout
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_found_without_spark(tmp_path, sail_server):
     shop = product(
         tmp_path / "shop",
@@ -246,6 +247,7 @@ def test_what_is_wrong_is_found_without_spark(tmp_path, sail_server):
     assert "Features 'early' see the future: 'later'" in answer.stderr + answer.stdout
 
 
+@pytest.mark.slow
 def test_a_run_without_spark(tmp_path, sail_server):
     shop = tables(tmp_path)
     answer = without(WITHOUT_SPARK, "run", shop, "--data", str(tmp_path), "--engine", "auto", cwd=tmp_path)
@@ -258,6 +260,7 @@ def test_a_run_without_spark(tmp_path, sail_server):
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_a_preview_without_spark(tmp_path, sail_server):
     shop = tables(tmp_path)
     without(WITHOUT_SPARK, "run", shop, "--data", str(tmp_path), "--engine", "auto", cwd=tmp_path)
@@ -410,6 +413,7 @@ def asked_for() -> set[tuple[str, str]]:
     return calls
 
 
+@pytest.mark.slow
 def test_each_extra_brings_what_is_asked_of_it():
     asked = {*asked_for(), ("s3fs", "s3"), ("sshfs", "sftp"), ("onnx", "images"), ("onnxruntime", "images"), ("PIL", "images")}
     asked |= {(library, library) for library in CANDIDATE_LIBRARIES}

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
+
 import caudal
 
 MOST = 4.0  # imports within functions, per 1,000 lines
 
 
+@pytest.mark.slow
 def test_few_imports_stand_within_functions() -> None:
     lines, within = 0, 0
     for file in Path(caudal.__file__).parent.rglob("*.py"):

@@ -64,6 +64,7 @@ def circle(root: Path) -> list[str]:
     return []
 
 
+@pytest.mark.slow
 def test_no_file_leads_back_to_itself() -> None:
     assert len(modules(SOURCE)) > 400
     assert " → ".join(circle(SOURCE)) == ""

@@ -7,6 +7,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 import caudal
 
 ROOT = Path(caudal.__file__).parent
@@ -57,6 +59,7 @@ def test_a_public_name_lives_in_one_module() -> None:
     assert ALLOWED.keys() == shared.keys(), "a name has one home now: take it off the list"
 
 
+@pytest.mark.slow
 def test_no_other_module_uses_a_name_that_kinds_define() -> None:
     form_names = {name for _, names in FORMS.values() for name in names}
     others = {

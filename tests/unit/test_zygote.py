@@ -37,6 +37,7 @@ def forked(*command: str | Path, **options):
     return process
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["-c", "-m", "script"])
 def test_a_program_sees_what_an_interpreter_of_its_own_would_show(how: str, tmp_path: Path) -> None:
     (tmp_path / "looking.py").write_text(LOOK)

@@ -17,6 +17,7 @@ def eeg():
     return load(Path(__file__).parents[1])
 
 
+@pytest.mark.slow
 def test_a_headset_that_restarts_keeps_the_labels_of_both_sessions(eeg, spark):
     ends = [start + dt.timedelta(seconds=second) for start in (FIRST, SECOND) for second in (1, 2)]
     seconds = spark.createDataFrame(

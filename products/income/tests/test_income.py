@@ -20,6 +20,7 @@ def test_the_declaration_holds() -> None:
     assert check(load(INCOME)) == []
 
 
+@pytest.mark.slow
 def test_a_person_is_a_record_without_its_income(spark) -> None:
     product = load(INCOME)
     fields = list(product.nodes["records"].schema)

@@ -38,18 +38,21 @@ def test_the_declaration_holds(taxi):
     assert check(taxi) == []
 
 
+@pytest.mark.slow
 def test_a_trip_has_its_duration_and_its_zones(made):
     row = made.orderBy("pickup_at").first()
     assert (row["duration_min"], row["pickup_zone"], row["dropoff_borough"]) == (10.0, "East Harlem North", "Manhattan")
     assert made.select("trip_id").distinct().count() == 2
 
 
+@pytest.mark.slow
 def test_quarter_hours_of_a_day_are_whole(taxi, made):
     rows = taxi.tables["pickups_quarter_hour"].function(made).collect()
     assert len(rows) == 96
     assert sum(row["pickups"] for row in rows) == 2
 
 
+@pytest.mark.slow
 def test_a_trip_knows_the_durations_of_trips_that_had_ended(taxi, made):
     rows = taxi.tables["trip_start"].function(made).orderBy("pickup_at").collect()
     assert [row["pair_duration_min"] for row in rows] == [None, 10.0]

@@ -113,6 +113,7 @@ def test_two_months_are_written_quickly(simulate: ModuleType, tmp_path: Path) ->
     assert time.process_time() - began < 3
 
 
+@pytest.mark.slow
 def test_the_reader_finds_exactly_the_planted_format_faults(
     spark: Any, folder: Path, truth: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_window_is_counted_once_a_row_of_a_later_one_is_there(lab: Lab) -> Non
     assert monitor_document(lab.ledger, "lab", "samples")["windows"] == 12
 
 
+@pytest.mark.slow
 def test_a_change_is_an_alarm_while_the_stream_goes_on(lab: Lab) -> None:
     update = stream_monitor(lab.ws, lab.monitor)
     for first in range(0, 40, 2):
@@ -156,6 +157,7 @@ def figures_after(folder: Path, updates: list[int], restarts: set[int]) -> list[
     return figures
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_a_stream_that_nobody_disturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_stream, "BLOCK", 40)  # several blocks, and figures that are forgotten
     often = figures_after(tmp_path / "often", list(range(45)), set())
@@ -177,6 +179,7 @@ def test_an_update_that_could_not_be_kept_is_made_again(lab: Lab, monkeypatch: p
     assert len(lab.states("rows")) == 24
 
 
+@pytest.mark.slow
 def test_what_is_kept_does_not_grow_with_the_stream(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor_stream, "BLOCK", 10)
     update = stream_monitor(lab.ws, lab.monitor)

@@ -184,6 +184,7 @@ def test_policies_are_found_for_every_kind_of_step(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark):
     """A task that hangs in the user's Python; the next attempt does not."""
     calls = []
@@ -210,6 +211,7 @@ def test_sparks_jobs_of_a_step_that_takes_too_long_are_cancelled(tmp_path, spark
     assert spark.range(1).count() == 1
 
 
+@pytest.mark.slow
 def test_a_step_on_sail_that_takes_too_long_ends_with_its_server(tmp_path, monkeypatch):
     own, calls = SailEngine(), []
     monkeypatch.setattr("caudal.runtime.run_spark.engines", lambda *_, **__: (own, CLASSIC))
@@ -254,6 +256,7 @@ print("not ended", result)
 """
 
 
+@pytest.mark.slow
 def test_a_python_that_hangs_is_ended_with_its_process_and_the_ledger_knows(tmp_path):
     from caudal.ledger.records import runs
 

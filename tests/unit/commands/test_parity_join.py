@@ -85,6 +85,7 @@ def test_a_row_that_is_twice_or_missing_is_found(spark: Any, tmp_path: Path) -> 
     assert len(told["examples"]) == 2
 
 
+@pytest.mark.slow
 def test_rows_are_compared_with_the_version_of_the_table_that_they_met(spark: Any, tmp_path: Path) -> None:
     made = cd.Product("p")
     left = made.source("a", cd.stream(channels=["x"]))

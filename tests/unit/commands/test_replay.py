@@ -103,6 +103,7 @@ def test_into_a_folder(tmp_path: Path) -> None:
     assert (seqs(found), unreadable) == (sent(5), [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wire", WIRES)
 def test_into_a_socket_that_breaks_nothing_is_lost(tmp_path: Path, wire: str) -> None:
     out = SocketSink("127.0.0.1", 0, wire == "json")
@@ -123,6 +124,7 @@ def test_into_a_socket_that_breaks_nothing_is_lost(tmp_path: Path, wire: str) ->
         assert set(seqs(blocks, device)) == set(sent(6))
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told(tmp_path: Path) -> None:
     out = SocketSink("127.0.0.1", 0, False)
     with pytest.raises(EnvironmentProblem, match="cannot be listened on"):

@@ -175,6 +175,7 @@ def test_a_compiled_pipeline_predicts_the_same_bits(name: str, seed: int) -> Non
         ).to_dict("list")
 
 
+@pytest.mark.slow
 def test_every_compiler_and_part_has_an_example() -> None:
     kinds, types = set(), set()
     for name in ("histogram boosting", "boosting", "forest of classes", "ridge", "own pipeline, dense", "own pipeline, sparse"):

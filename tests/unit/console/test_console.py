@@ -148,6 +148,7 @@ def test_a_taken_port_is_one_clear_error(tmp_path: Path) -> None:
     assert "--port" in ended.stderr
 
 
+@pytest.mark.slow
 def test_the_command_serves_with_a_key_and_ends_when_told(fed: Path, served: Callable[..., Any]) -> None:
     with served(fed, "--key", "the-key-of-it") as url:
         asked = urllib.request.Request(f"{url}/_dash-layout", headers={"X-API-Key": "the-key-of-it"})

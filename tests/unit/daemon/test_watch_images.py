@@ -86,6 +86,7 @@ def world(tmp_path: Path) -> Any:
     made.ledger.close()
 
 
+@pytest.mark.slow
 def test_thousands_at_once_are_one_event_and_what_comes_later_another(world: World) -> None:
     drop(world, *(f"apple/{number:05}.jpg" for number in range(3000)))
     began = time.monotonic()
@@ -163,6 +164,7 @@ def test_a_look_rests_after_a_long_one_and_an_absent_folder_is_told(world: World
     absent.ledger.close()
 
 
+@pytest.mark.slow
 def test_objects_are_listed_and_a_server_that_is_away_is_told(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("s3fs")
     bucket = s3.bucket()

@@ -13,6 +13,7 @@ from caudal.tables.home import Home
 pytest.importorskip("s3fs")
 
 
+@pytest.mark.slow
 def test_new_and_changed_objects_are_events_once(s3, tmp_path, monkeypatch):
     bucket = s3.bucket()
     product = cd.Product("p")

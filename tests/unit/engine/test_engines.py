@@ -163,6 +163,7 @@ def test_every_reason_ends_a_sentence(on_sail: Any) -> None:
         require_capability(sail(), Capability.OBSERVE, "A test")
 
 
+@pytest.mark.slow
 def test_a_session_that_the_server_has_forgotten_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("caudal.engine.sail.engine.IDLE_S", 1)
     engine = SailEngine()
@@ -319,6 +320,7 @@ sys.exit(str([code for code in started if code]) if any(started) else 0)
 """
 
 
+@pytest.mark.slow
 def test_a_process_can_be_started_while_a_server_is_asked() -> None:
     pytest.importorskip("pysail", reason="pip install 'caudal[sail]'")
     done = subprocess.run([sys.executable, "-c", STARTING_WHILE_ASKING], capture_output=True, text=True, timeout=300)

@@ -89,12 +89,14 @@ def some(spark):
     return by_order(sums.join(means, by).join(deviations, by).collect())
 
 
+@pytest.mark.slow
 def test_every_order_gives_the_same_bits(every, some):
     assert len(every[0]) == 10 * len(DRAWS) + len(EDGES)
     assert {name: repr(sum_) for name, sum_ in every[0].items()} == {name: repr(sum_) for name, sum_ in every[1].items()}
     assert {name: repr(row[2:]) for name, row in some[0].items()} == {name: repr(row[2:]) for name, row in some[1].items()}
 
 
+@pytest.mark.slow
 def test_a_plan_of_common_magnitudes_gives_the_bits_of_one_of_every_magnitude(spark):
     draw = random.Random(7)
     groups = {

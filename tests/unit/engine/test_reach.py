@@ -124,6 +124,7 @@ def test_windows_by_utc_do_not_keep_days_of_another_zone_apart(spark: Any) -> No
     assert told(lambda x: x.groupBy("k", local).count(), spark, time="timestamp", tz="America/New_York").seconds == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keys", [False, True])
 def test_windows_of_caudal_keep_days_apart_in_every_zone(spark: Any, keys: bool) -> None:
     def windows(x: Any, zones: Any) -> Any:

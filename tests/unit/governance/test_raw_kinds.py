@@ -271,6 +271,7 @@ def packed(members: dict[str, bytes], file: Path, compression: int = zipfile.ZIP
     return file
 
 
+@pytest.mark.slow
 @many
 @given(values=st.tuples(ids, ids, ids, ids, ids), data=st.data())
 def test_exactly_the_rows_of_one_subject_go_from_each_member(tmp_path: Path, values: tuple[list[str], ...], data: Any) -> None:

@@ -71,6 +71,7 @@ def test_what_does_not_matter_makes_no_step_run(folder, edit, monkeypatch):
     assert seen(folder, edit, monkeypatch)[0] is False
 
 
+@pytest.mark.slow
 def test_every_process_agrees_on_every_fingerprint(tmp_path):
     """What is described by content is described alike, whatever the order of sets and whatever was imported before."""
     folders = []

@@ -166,6 +166,7 @@ def test_a_ledger_of_a_newer_caudal_is_left_alone(ledger_url: str) -> None:
         open_ledger(ledger_url)
 
 
+@pytest.mark.slow
 def test_many_processes_open_a_new_ledger_at_once(ledger_url: str, tmp_path: Path) -> None:
     code = (
         "import pathlib, sys, time; from caudal.ledger.ledger import open_ledger; from caudal.ledger.records import runs\n"

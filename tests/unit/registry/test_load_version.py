@@ -135,6 +135,7 @@ def test_what_is_not_there_is_told_with_what_is(home, ledger, registered):
         registry.load_version(home, ledger, "taxi", "duration", 7)
 
 
+@pytest.mark.slow
 def test_loading_imports_neither_mlflow_nor_spark(home, ledger, registered):
     registered()
     code = (

@@ -67,6 +67,7 @@ def mitigated(people: pd.DataFrame) -> Callable[[str], Trained]:
     return cache(lambda name: trained(people, EXAMPLES[name]()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MITIGATIONS)
 def test_it_is_trained_stored_loaded_and_predicts_the_same_for_one_row_as_for_all(name, people, home, ledger, mitigated):
     result = mitigated(name)
@@ -103,6 +104,7 @@ def test_each_narrows_the_difference_of_selection_rates(people, mitigated):
         assert abs(narrowed["m"] - narrowed["f"]) < {"reweigh": 0.8, "group_thresholds": 0.15, "reduction": 0.3}[name] * gap, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reweigh", "reduction"])
 def test_training_by_a_kept_column_needs_no_group_to_predict(name, people):
     fitted = trained(people, EXAMPLES[name](), KEPT).fitted

@@ -107,6 +107,7 @@ def test_scores_are_measurements_by_candidate_and_fold(ledger, registered):
     assert [(figure.version, figure.detail) for figure in baseline] == [(None, {"chosen": False, "baseline": True})]
 
 
+@pytest.mark.slow
 def test_an_attempt_of_the_same_run_replaces_its_measurements(home, ledger, registered):
     first = registered()
     many = len(measurements(ledger, product="taxi"))

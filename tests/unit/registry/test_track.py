@@ -13,6 +13,7 @@ def experiments(client) -> dict[str, str]:
     return {one.name: one.artifact_location for one in client.search_experiments()}
 
 
+@pytest.mark.slow
 def test_a_second_home_has_a_store_of_its_own_without_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAUDAL_CACHE", str(tmp_path / "cache"))
     (tmp_path / "first").mkdir()

@@ -206,6 +206,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_
 bodies = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(st.one_of(st.binary(max_size=60), bodies.map(lambda body: json.dumps(body).encode())), st.sampled_from(["", "/batch"]))
 def test_nothing_that_is_sent_makes_it_fail(served: Any, body: bytes, operation: str) -> None:
@@ -216,6 +217,7 @@ def test_nothing_that_is_sent_makes_it_fail(served: Any, body: bytes, operation:
     assert json.loads(answer.data, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
 @given(
     st.dictionaries(st.sampled_from(["trip_distance_mi", "hour", "passengers", "borough", "weekend", "mean_speed_past"]), bodies)

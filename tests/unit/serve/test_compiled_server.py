@@ -57,6 +57,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, fitted: Any, new_trips: pd.Da
     return place
 
 
+@pytest.mark.slow
 def test_a_server_imports_no_library_of_the_training(home: Home, example: dict[str, Any]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(home.path), home.url], stdout=subprocess.PIPE, text=True,

@@ -167,6 +167,7 @@ changes = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changed=changes, left_out=st.sets(st.sampled_from(["pickup_at", "zone", "passengers"]), max_size=1))
 def test_both_lanes_find_the_same(looked_up: Any, changed: dict[str, Any], left_out: set[str]) -> None:
@@ -206,6 +207,7 @@ def test_the_example_of_a_key_that_is_no_input_is_one_that_is_found(served: Any)
     assert answer["looked_up"]["not_found"] == []
 
 
+@pytest.mark.slow
 def test_every_operation_keeps_its_promises_with_lookups(looked_up: Any) -> None:
     assert conforms(looked_up.app(refresh_s=5.0), 15) > 100
 

@@ -69,6 +69,7 @@ def conforms(app: Any, examples: int, headers: dict[str, str] | None = None, *, 
     return tried
 
 
+@pytest.mark.slow
 def test_every_operation_keeps_its_promises(served: Any) -> None:
     assert conforms(served.app(refresh_s=5.0), 20) > 150
 

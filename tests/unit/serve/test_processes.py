@@ -147,6 +147,7 @@ def test_a_process_that_is_killed_is_replaced(place: Any) -> None:
     assert "is replaced" in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["SIGTERM", "Ctrl-C"])
 def test_current_requests_are_finished(place: Any, to_all: bool) -> None:
     place.promote("taxi", "duration", 1)

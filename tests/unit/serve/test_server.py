@@ -71,6 +71,7 @@ def ask(url: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
+@pytest.mark.slow
 def test_it_starts_follows_promotions_and_finishes_what_is_under_way_before_it_stops(place: Any) -> None:
     process, url = start(place.home)
     try:
@@ -95,6 +96,7 @@ def test_it_starts_follows_promotions_and_finishes_what_is_under_way_before_it_s
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_all_addresses_are_served_with_a_key(served: Any) -> None:
     process, url = start(served.home, "0.0.0.0", "the-key-of-it")
     try:
@@ -146,6 +148,7 @@ def test_a_thread_serves_for_as_long_as_its_block(served: Any, example: dict[str
     assert threading.active_count() == before
 
 
+@pytest.mark.slow
 def test_a_model_that_takes_long_keeps_no_probe_waiting(place: Any) -> None:
     process, url = start(place.home)
     try:

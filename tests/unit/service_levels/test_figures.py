@@ -123,6 +123,7 @@ def minutes_of(good: list[bool], now: float) -> ServiceSeries:
     return ServiceSeries(at, np.array(good, dtype=float), np.ones(len(good)), "minutes", expected=float(len(good)))
 
 
+@pytest.mark.slow
 @given(st.lists(st.booleans(), min_size=60, max_size=400), st.data())
 def test_a_bad_minute_more_never_leaves_more_of_the_budget(good: list[bool], data: st.DataObject) -> None:
     worse = list(good)

@@ -83,6 +83,7 @@ def test_files_replace_files_by_the_segment_in_their_path(lake):
     assert rows_of(table) == [2]
 
 
+@pytest.mark.slow
 def test_new_columns_widen_the_table_and_a_rebuild_replaces_its_schema(lake):
     table = lake / "t"
     wider = {**SCHEMA, "fields": [*SCHEMA["fields"], {"name": "fee", "type": "double", "nullable": True, "metadata": {}}]}

@@ -27,6 +27,7 @@ def write(path, said):
             to.write_bytes(said)
 
 
+@pytest.mark.slow
 def test_files_are_written_listed_read_moved_and_taken_away(lake):
     for name in ("a.json", "x=1/b.json", "x=1/y=ü 2/c.csv"):
         write(lake / "t" / name, name.encode())
@@ -102,6 +103,7 @@ def test_a_bucket_that_is_not_there_is_named(s3, tmp_path):
             ask()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["s3", "hdfs"])
 def test_a_server_that_is_away_is_told_of_in_seconds(kind, request, monkeypatch, tmp_path):
     from caudal.engine.loopback import free_port

@@ -91,6 +91,7 @@ def test_each_left_row_has_its_matches_or_is_given_without_once(left, right, doi
         assert world.joining.counts == {"rows": len(have), "unmatched": len(lone), "late": len(want - pairs)}
 
 
+@pytest.mark.slow
 @bounded
 @given(rows, rows, acts, st.lists(st.integers(0, 9), min_size=1, max_size=5), st.randoms())
 def test_where_nothing_is_late_it_is_a_left_join(left, right, doings, sizes, chance) -> None:
@@ -148,6 +149,7 @@ def test_a_sample_that_comes_again_much_later_is_taken_once(tmp_path: Path) -> N
     )
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(tmp_path: Path) -> None:
     world = World(str(tmp_path), product(partition="day"))
     held = []

@@ -232,6 +232,7 @@ def test_by_the_time_of_versions(tmp_path, url, reader):
     assert whole(reader) == in_pieces
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=12)
 def test_in_pieces_equals_at_once(postgres, tmp_path_factory, data):

@@ -94,6 +94,7 @@ def test_a_connection_that_is_worked_for_is_never_the_one_that_goes(app: Flask, 
             assert working.recv(12) == b"HTTP/1.1 200"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "behind", [b"GET /health HTTP/1.1\r\nX-A: ", b"POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc"]
 )

@@ -167,6 +167,7 @@ def test_another_java_or_another_table_of_what_is_equal_makes_verdicts_anew(
     assert len({*keys}) == 4
 
 
+@pytest.mark.slow
 def test_each_engine_has_verdicts_of_its_own(place: Path) -> None:
     text = ENGINES.replace(*SUM_OF_DOUBLES)
     for engine, remarks in (("auto", 1), ("spark", 0), ("sail", 1)):
@@ -228,6 +229,7 @@ def before(events):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "lag", "what"),
     [
@@ -244,6 +246,7 @@ def test_when_a_column_is_known_is_held_against_every_lag(known: str, lag: str, 
     assert problems == [] if what is None else what in problems[0]
 
 
+@pytest.mark.slow
 def test_only_what_is_unchanged_and_without_fault_is_not_analysed_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(place, "csv")
     analysed: list[str] = []

@@ -138,6 +138,7 @@ def test_a_change_of_columns_is_seen_by_all_that_reads_them(edited: Edit) -> Non
     assert edited(old="F.lit(1)", new="F.lit(2)") == (["events"], [])  # other rows, the same columns
 
 
+@pytest.mark.slow
 def test_a_leak_that_comes_about_elsewhere_is_found_each_time(edited: Edit) -> None:
     for _ in range(2):
         asked, problems = edited(old='{"x": "1 hour"}', new='{"x": "5 hours"}') if _ == 0 else edited()
@@ -146,6 +147,7 @@ def test_a_leak_that_comes_about_elsewhere_is_found_each_time(edited: Edit) -> N
     assert edited(old='{"x": "5 hours"}', new='{"x": "1 hour"}') == ([], [])
 
 
+@pytest.mark.slow
 def test_a_file_that_a_function_reads_is_compared(edited: Edit) -> None:
     # Beside what is code or settings: only that the function read it tells.
     assert edited("lags.txt", "2", "3")[0] == ["others", "others sees"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 from caudal.engine.sail.compare import all_cases
 from caudal.engine.sail.table import FILE, read_table
 
@@ -18,6 +20,7 @@ def test_the_page_says_what_the_table_says():
     assert tool.PAGE.read_text(encoding="utf-8") == tool.page(read_table(FILE)), "run: python tools/equality.py"
 
 
+@pytest.mark.slow
 def test_everything_in_the_table_is_compared():
     compared = {(construct.name, construct.key) for case in all_cases() for construct in case.constructs}
     table = read_table(FILE)

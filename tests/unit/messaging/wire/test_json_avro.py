@@ -37,6 +37,7 @@ def test_avro_block_round_trip(block: Block) -> None:
     assert avro.decode(message)[0].same(block)
 
 
+@pytest.mark.slow
 @given(blocks(least=1))
 def test_avro_sample_round_trip(block: Block) -> None:
     messages = avro.encode_samples(block)

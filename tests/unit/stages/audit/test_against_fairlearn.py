@@ -147,6 +147,7 @@ def test_groups_joined_are_counted_as_if_they_had_never_been_apart(drawn) -> Non
             np.testing.assert_allclose(apart.sums, directly.sums)
 
 
+@pytest.mark.slow
 def test_adult_has_the_figures_of_fairlearn_by_sex_and_by_sex_and_race() -> None:
     file = Path(os.environ.get("CAUDAL_DATA", Path(__file__).parents[4].parent / "shared" / "data")) / "adult" / "adult.csv"
     if not file.exists():

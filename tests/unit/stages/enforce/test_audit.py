@@ -70,6 +70,7 @@ def test_the_first_that_stops_is_told_and_the_others_are_counted(spark: SparkSes
     )
 
 
+@pytest.mark.slow
 def test_more_rules_than_bits_in_a_word(spark: SparkSession, audited: Callable[..., Any]) -> None:
     rules = [getattr(ex.sql(f"id <> {i}", name=f"not {i}"), "warn" if i % 2 else "quarantine")() for i in range(150)]
     outcome, _ = audited(spark.range(200).selectExpr("cast(id AS int) AS id"), rules)

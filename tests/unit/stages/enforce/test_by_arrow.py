@@ -39,6 +39,7 @@ def back(spark: SparkSession, schema: Any, folder: Path) -> list[Any]:
     return sorted(read.collect(), key=lambda row: row.id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "segments"), [(["_segment"], SEGMENTS), (["_segment"], ()), ([], ())])
 def test_rows_types_and_folders_are_sparks(
     by: list[str], segments: Sequence[str], frame: DataFrame, spark: SparkSession, tmp_path: Path
@@ -101,6 +102,7 @@ def test_no_rows_are_no_files(frame: DataFrame, tmp_path: Path) -> None:
     assert judged.outcome(tmp_path / "written").rows == 0
 
 
+@pytest.mark.slow
 def test_groups_are_bounded(spark: SparkSession, tmp_path: Path) -> None:
     """48 MB of rows in one task, which come in two pieces, are two groups of one file."""
     rows = spark.range(0, 12_000, 1, 1).selectExpr("id", "transform(sequence(1, 1024), i -> cast(i + id as float)) f")

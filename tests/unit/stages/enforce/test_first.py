@@ -41,6 +41,7 @@ def test_the_lowest_row_stays_and_the_others_go(stored: Callable[..., DataFrame]
     assert good.k.isna().sum() == 2
 
 
+@pytest.mark.slow
 def test_the_order_that_was_asked_for_decides(stored: Callable[..., DataFrame], audited: Callable[..., Any]) -> None:
     frame = stored([(1, 10, "old"), (1, 30, "new"), (1, None, "when?"), (2, None, "only")], "k int, at int, s string")
     kept = lambda rule: sorted(audited(frame, [rule.quarantine()])[1].query("_verdict == 'good'").s)  # noqa: E731

@@ -75,6 +75,7 @@ KEYS = [
 KEPT = {"distinct": [0, 1, 2, 3, 4, 6, 7, 8], "equal": [0, 2, 4, 6, 7, 8]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nulls", KEPT)
 @pytest.mark.parametrize("compared", ["by Arrow", "by Spark"])
 @pytest.mark.parametrize("measured", [False, True])

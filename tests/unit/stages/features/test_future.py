@@ -80,6 +80,7 @@ def tried(function: Any, shapes: dict[str, InputShape], about: Any, spark: Any) 
     return sees_future(function, inputs, as_of, entity, ignore, spark=spark)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "about"), [(demand, GRID), (start, EVENT), (with_zones, GRID), (with_weather, EVENT)])
 def test_features_of_the_past_are_let_through(function: Any, about: Any, shapes: dict[str, InputShape], spark: Any) -> None:
     assert tried(function, shapes, about, spark) is None
@@ -136,6 +137,7 @@ LEAKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "about"), LEAKS)
 def test_a_feature_of_the_future_is_caught(function: Any, about: Any, shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(function, shapes, about, spark)
@@ -145,6 +147,7 @@ def test_a_feature_of_the_future_is_caught(function: Any, about: Any, shapes: di
     assert leak.inputs == (("weather",) if function is later_weather else ("quarters",) if about is GRID else ("trips",))
 
 
+@pytest.mark.slow
 def test_an_aggregate_of_the_running_window_says_how_to_mend_it(shapes: dict[str, InputShape], spark: Any) -> None:
     leak = tried(recent, shapes, ("window_start", "zone", []), spark)
     assert leak is not None
@@ -160,6 +163,7 @@ def test_rows_that_exist_only_for_later_reasons_are_caught(shapes: dict[str, Inp
     assert "whether there is a row" in leak.message
 
 
+@pytest.mark.slow
 def test_what_goes_by_the_place_of_a_row_is_no_leak_and_hides_none(shapes: dict[str, InputShape], spark: Any) -> None:
     def placed(trips: DataFrame) -> DataFrame:
         return trips.select("trip_id", "at", F.monotonically_increasing_id().alias("x"), F.rand(7).alias("y"))

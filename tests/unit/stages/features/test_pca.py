@@ -51,6 +51,7 @@ def test_parts_of_any_size_join_to_the_whole(sizes: list[int], seed: int) -> Non
     assert scatter.reshape(5, 5) == pytest.approx(off.T @ off, abs=1e-8 * len(whole))
 
 
+@pytest.mark.slow
 def test_it_is_what_the_full_decomposition_gives(frame, values: np.ndarray) -> None:
     theirs = PCA(8, svd_solver="full").fit(values.astype(np.float64))
     mine = fit(frame, "embedding", components=8)

@@ -176,6 +176,7 @@ def grids(spark: Any) -> dict[str, InputShape]:
     return {width: InputShape(tumble(raw, width, by="zone").agg(pickups="count").schema, "window_start") for width in GRIDS}
 
 
+@pytest.mark.slow
 def test_on_a_grid_exactly_the_planted_leaks_are_found(grids: dict[str, InputShape], spark: Any) -> None:
     @HELD
     @given(plants_on_a_grid())
@@ -240,6 +241,7 @@ def plants_on_events(draw: Any) -> tuple[str, dict[str, tuple[Plant, bool]]]:
     return (f"told within {delay} seconds" if bounded else f"{delay} seconds"), columns
 
 
+@pytest.mark.slow
 def test_of_events_known_late_exactly_the_planted_leaks_are_found(spark: Any) -> None:
     @HELD
     @given(plants_on_events())
@@ -261,6 +263,7 @@ def test_a_lag_shorter_than_the_delay_is_a_leak(length: str, leaks: bool, spark:
     assert (sees_future(features, inputs, "at", "zone", spark=spark) is not None) is leaks
 
 
+@pytest.mark.slow
 def test_a_time_that_nothing_bounds_is_later_than_any_lag_and_the_message_says_how_to_bound_it(spark: Any) -> None:
     def features(rows: DataFrame) -> DataFrame:
         return lag(rows, "x", "90 days", by="zone", order="at").select("zone", "at", F.col("x_lag_90_days").alias("before"))
@@ -272,6 +275,7 @@ def test_a_time_that_nothing_bounds_is_later_than_any_lag_and_the_message_says_h
     assert sees_future(features, bounded, "at", "zone", spark=spark) is None
 
 
+@pytest.mark.slow
 def test_a_shift_within_a_python_function_is_found(grids: dict[str, InputShape], spark: Any) -> None:
     features = planted({"x": pandas_shift("pickups", 300)}, ["zone", "window_start"])
     assert leaking(features, {"rows": grids["1 hour"]}, "window_start", spark) == {"x"}

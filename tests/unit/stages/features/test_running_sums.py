@@ -43,6 +43,7 @@ def test_past_means_are_those_of_the_window(spark):
         assert means[START + dt.timedelta(hours=at)] == (before if math.isfinite(before) else None), at
 
 
+@pytest.mark.slow
 def test_means_of_large_longs_are_right_and_their_sums_are_errors_that_name_the_column(spark):
     frame = spark.createDataFrame(rows_of(LARGE), "k string, at timestamp_ntz, x long")
     means = cd.rolling(frame, "x", "1 day", "mean", by="k", order="at", closed="right", name="mean")

@@ -69,6 +69,7 @@ def shop(postgres_url: str) -> Iterator[tuple[str, psycopg.Connection]]:
 # Types
 
 
+@pytest.mark.slow
 def test_every_table_of_sakila_is_the_same_row_for_row(sakila: str, lake: Lake) -> None:
     with psycopg.connect(sakila.replace("+psycopg", "")) as connection:
         names = [name for (name,) in connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")]

@@ -187,6 +187,7 @@ def test_looking_starts_no_engine(folder: Path) -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_look_at_thousands_of_known_files_is_quick(folder: Path) -> None:
     for number in range(2000):
         put(folder / f"{number}.csv")

@@ -100,6 +100,7 @@ def test_arrow_reads_values_that_spark_reads(spark: Any, type: str) -> None:
     assert all(by_arrow[text] is not None for text in valid)
 
 
+@pytest.mark.slow
 def test_every_day_has_the_form_of_a_date_and_no_other_text_of_that_shape() -> None:
     days = [
         f"{year:04d}-{month:02d}-{day:02d}"
@@ -134,6 +135,7 @@ def wide(seed: int, columns: int = COLUMNS, rows: int = 9) -> str:
     return "\n".join([",".join(f"k{i}" for i in range(columns)), *lines]) + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_wide_files_are_read_as_narrow_ones(spark: Any, land: Any, source: Any, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     for module in (cast, read):

@@ -118,6 +118,7 @@ def test_no_image_at_all_is_told(folder: Path) -> None:
         landed(cd.images("in/*/*.png"), folder)
 
 
+@pytest.mark.slow
 def test_images_of_a_bucket(s3: Any, tmp_path: Path) -> None:
     pytest.importorskip("s3fs")
     bucket = s3.bucket()

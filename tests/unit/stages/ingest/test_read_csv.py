@@ -225,6 +225,7 @@ def test_a_separator_behind_the_last_column_shifts_none(spark: Any, land: Any, s
         assert rows(read_files(spark, [file], declared).frame, "station", "pm10", "pm25") == [(1, 10, 4), (2, 20, 8), (3, 30, 12)]
 
 
+@pytest.mark.slow
 def test_a_month_of_shop_days_reads_as_pandas_does(spark: Any, land: Any, source: Any, shared_data: Any) -> None:
     import pandas as pd
 

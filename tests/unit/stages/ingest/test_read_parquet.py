@@ -217,6 +217,7 @@ def _later(path: Path) -> pa.Table:
     return table.append_column("cbd_congestion_fee", pa.array([0.75] * len(table)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("declared", [True, False])
 def test_real_months_and_their_later_types_read_alike(
     spark: Any, parquet: Any, land: Any, source: Any, shared_data: Path, declared: bool
@@ -265,6 +266,7 @@ def test_lists_are_widened_declared_and_kept_as_json_where_a_text_is_declared(sp
         read_files(spark, files[1:], source(schema=schema(n="array<int>", t="array<string>")))
 
 
+@pytest.mark.slow
 def test_counts_of_any_unit_are_microseconds_or_told(spark: Any, parquet: Any, source: Any) -> None:
     seconds = {"s": 1, "ms": 1000, "us": 10**6, "ns": 10**9}
     files = [

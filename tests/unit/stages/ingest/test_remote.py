@@ -92,6 +92,7 @@ def test_who_may_not_read_is_told_so(s3: Any, tmp_path: Path, monkeypatch: pytes
     assert one.bytes == 5
 
 
+@pytest.mark.slow
 def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(remote, "ATTEMPTS", 2)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -102,6 +103,7 @@ def test_nobody_there_is_told_after_some_attempts(s3: Any, tmp_path: Path, monke
     assert raised.value.facts["transient"]
 
 
+@pytest.mark.slow
 def test_a_fetch_whose_server_stops_in_the_middle_finishes_once_it_is_there_again(
     s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -244,6 +246,7 @@ def test_a_wrong_password_and_an_unknown_host_are_told(sftp: Any, tmp_path: Path
 # HDFS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["webhdfs", "hdfs"])
 def test_files_of_hdfs_come_once_and_when_they_have_changed(
     hdfs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str

@@ -143,6 +143,7 @@ def test_a_quote_that_is_not_closed_costs_its_own_line_and_tells_it(spark: Any, 
     assert result.notes == ["'notes.csv' has lines that are not rows: 3, 7; they are format errors."]
 
 
+@pytest.mark.slow
 def test_types_follow_from_all_files_whatever_their_order(spark: Any, land: Any, source: Any) -> None:
     bodies = ["id,v,empty\n1,1,\n2,2,\n", "id,v,empty\n3,1.5,\n", "id,v,empty\n4,x,7\n"]
     files = [land(body, f"{i}.csv") for i, body in enumerate(bodies)]
@@ -169,6 +170,7 @@ def test_identifiers_and_codes_keep_every_sign(spark: Any, land: Any, source: An
     assert tuple(result.frame.collect()[0])[:5] == ("9007199254740993", "1E5", "+1", "0x1F", "1e400")
 
 
+@pytest.mark.slow
 def test_hundreds_of_columns_are_one_expression(spark: Any) -> None:
     width = 600
     frame = spark.range(3).selectExpr(*(f"cast(id + {i} as string) as _r{i}" for i in range(width)))

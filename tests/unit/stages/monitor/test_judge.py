@@ -59,6 +59,7 @@ def test_tails_longer_than_normal_shorten_scores() -> None:
     assert long.tail(0.0, high=True) < 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "patience"), [("lognormal", 1), ("lognormal", 2), ("longer tails", 2), ("psi of windows that differ", 1)]
 )

@@ -125,6 +125,7 @@ def test_sliding_windows_are_sums_of_panes() -> None:
     assert streamed([pieces], sliding).equals(whole(samples, sliding))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_sessions_end_after_a_silence_however_samples_are_spread(data: Any) -> None:

@@ -38,6 +38,7 @@ def test_a_grouped_pandas_on_spark_frame_keeps_its_keys(trips):
     assert made.columns == ["zone", "usd", "riders"]
 
 
+@pytest.mark.slow
 def test_pandas_on_spark_merges_sorts_ranks_and_windows(trips, spark):
     zones = spark.createDataFrame([("a", "Queens"), ("b", "Bronx")], "zone string, borough string").pandas_api()
     frame = trips.pandas_api().merge(zones, on="zone", how="left").sort_values(["zone", "at"])

@@ -103,6 +103,7 @@ def test_columns_tell_what_they_are(trips):
     assert [field.metadata for field in filled.schema.fields] == [field.metadata for field in made.schema.fields]
 
 
+@pytest.mark.slow
 def test_doubles_add_up_to_the_same_bits_in_every_order(spark):
     draw = random.Random(3)
     rows = [
@@ -130,6 +131,7 @@ def test_gaps_are_filled_for_the_keys_of_each_day(trips):
     assert rows_of(filled) == sorted(want, key=repr)
 
 
+@pytest.mark.slow
 def test_a_day_filled_alone_is_as_it_was_among_others(trips):
     filled = tumble(trips, "1 hour", by=["zone"]).agg(fill={"pickups": 0, "usd": -1.0}, pickups="count", usd="avg")
     for day in ("2023-03-12", "2023-03-13", "1969-12-31"):

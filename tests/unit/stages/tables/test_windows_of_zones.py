@@ -82,6 +82,7 @@ def minutes_around(day: str) -> range:
     return range(middle - 3 * 86_400, middle + 3 * 86_400, MINUTE)
 
 
+@pytest.mark.slow
 def test_windows_are_those_of_the_definition(spark):
     made = None
     for number, (tz, day) in enumerate(CHANGES):
@@ -117,6 +118,7 @@ def test_rows_of_a_window_are_put_together(spark):
 FILLED = [(1, 900, False), (5, 86_400, True), (9, 7200, False), (11, 7200, True), (14, 86_400, False), (14, 86_400, True)]
 
 
+@pytest.mark.slow
 def test_a_fill_puts_in_the_windows_that_exist_and_no_other(spark):
     made = None
     for case, (number, width_s, with_keys) in enumerate(FILLED):

@@ -88,6 +88,7 @@ def test_groups_of_few_rows_are_left_out_and_nothing_to_compare_is_no_pass(peopl
     assert (of_audit.value, of_audit.low, of_audit.high) == (of_gate["value"], of_gate["low"], of_gate["high"])
 
 
+@pytest.mark.slow
 def test_a_reference_and_a_positive_class_are_named(people: pd.DataFrame) -> None:
     beside = result(people, cd.fair("tpr", "sex", at_most=0.5, reference={"sex": "m"}))
     assert beside.passed

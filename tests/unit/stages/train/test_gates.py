@@ -150,6 +150,7 @@ def test_a_gate_that_binds_to_nothing_is_an_error(gate, said, rides, features, d
         train(declared(gates=(gate,)), features, rides)
 
 
+@pytest.mark.slow
 def test_a_champion_whose_features_are_fitted_otherwise_now_answers_by_its_own_fit(rides, features, declared):
     good = _champion(declared({"ridge": Ridge()}), features, rides[:400])
     plain = _gate(declared(gates=(beats_champion(),)), features, rides, champion=good)

@@ -45,6 +45,7 @@ class Broken(Ridge):
         raise ValueError("no fit today")
 
 
+@pytest.mark.slow
 def test_parallel_results_are_those_of_one_process(rides, features, declared):
     def candidates(threads):
         return {
@@ -136,6 +137,7 @@ def children(pid: int) -> list[int]:
     return below + [grandchild for child in below for grandchild in children(child)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
 def test_a_kill_leaves_no_process(tmp_path: Path):
     script = textwrap.dedent("""

@@ -58,6 +58,7 @@ def test_no_row_of_the_test_stretch_is_seen_by_the_search(rides, features, decla
             assert max(fitted_to) < min(asked)
 
 
+@pytest.mark.slow
 def test_the_best_is_kept_and_told(rides, features, declared):
     found = train(declared({"ridge": cd.search(Ridge(), {"alpha": loguniform(1e-3, 1e6)}, budget=8)}), features, rides)
     (ridge,) = [one for one in found.results if one.name == "ridge"]

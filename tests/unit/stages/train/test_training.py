@@ -214,6 +214,7 @@ def test_hourly_bikes_beat_ridge(shared_data):
     assert not {one["name"] for one in found.signature["inputs"]} & set(leaks)
 
 
+@pytest.mark.slow
 def test_income_is_classified(shared_data):
     """Real data: adult census; test error of the published C4.5 is 15.5 %."""
     file = shared_data / "adult" / "adult.csv"
