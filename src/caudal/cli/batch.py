@@ -252,11 +252,12 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
           port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
           key: Annotated[str | None, typer.Option(help="A key that callers may give besides those of 'caudal key'.  [env: CAUDAL_KEY]")] = None,
           tls_certificate: CertificateOption = None, tls_key: TlsKeyOption = None,
-          processes: Annotated[int, typer.Option(min=1, max=256, help="Server processes; each has the models in memory.")] = 1) -> None:  # fmt: skip
+          processes: Annotated[int | None, typer.Option(min=1, max=256, help="Server processes; each has the models in memory.  [default: one for each core, at most 4]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
     from caudal.graph.product_name import product_name
     from caudal.runtime.opening import open_home
     from caudal.serve import server
+    from caudal.web.processes import default_processes
 
     with exit_on_error(False):
         set_to = settings(home=home, key=key, lake=lake)
@@ -268,7 +269,7 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
             port=port,
             key=set_to.key,
             trust=set_to.trust,
-            processes=processes,
+            processes=processes or default_processes(),
             product=product_name(folder) if folder else None,
             lake=served_home.elsewhere,
             certificate=certificate(tls_certificate, tls_key),

@@ -15,7 +15,10 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
+from caudal.engine.settings import usable_cores
 from caudal.errors import EnvironmentProblem
+from caudal.inspection.cgroup import group_limits
+from caudal.inspection.scope import InspectionScope
 
 log = logging.getLogger(__name__)
 
@@ -23,11 +26,20 @@ LOOK_EVERY_S = 0.2
 STOP_S = 40.0  # longer than a server takes for its current requests
 BRIEF_S = 5.0  # a process that ends sooner has a reason that the next one will have too
 MOST_BRIEF = 5
+MOST_BY_DEFAULT = 4  # each has the models in memory
 
 
 def can_fork() -> bool:
     """Return whether processes can be forked here: not on Windows, and on macOS libraries of the system do not survive it."""
     return sys.platform not in ("win32", "darwin")
+
+
+def default_processes() -> int:
+    """Return how many server processes there are where nobody says: one for each core that this process may use, four at most."""
+    if not can_fork():
+        return 1
+    quota = group_limits(InspectionScope()).cores
+    return max(1, min(MOST_BY_DEFAULT, usable_cores(), int(quota[0]) if quota else MOST_BY_DEFAULT))
 
 
 @dataclass

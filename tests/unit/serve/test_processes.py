@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 from tests.sign_in import sign_in_by_url
 
-from caudal.web.processes import can_fork
+from caudal.inspection.cgroup import GroupLimits
+from caudal.web.processes import can_fork, default_processes
 from caudal.web.shared_state import SharedState
 from caudal.web.visitors import SharedSessions
 
@@ -34,6 +35,7 @@ import os, sys, time
 from pathlib import Path
 import pandas as pd
 from caudal.registry.row_frames import PredictsFrames
+from caudal.inspection.cgroup import GroupLimits
 from caudal.serve import serve
 
 class Constant(PredictsFrames):
@@ -211,3 +213,17 @@ def test_sessions_in_files(tmp_path: Path) -> None:
 
 def test_the_secret_is_not_shown(tmp_path: Path) -> None:
     assert "not to be seen" not in repr(SharedState(tmp_path, b"not to be seen"))
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "processes"), [(1, None, 1), (2, None, 2), (64, None, 4), (8, 2.5, 2), (8, 0.5, 1), (3, 16.0, 3)]
+)
+def test_there_are_as_many_as_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, quota: float | None, processes: int
+) -> None:
+    limits = GroupLimits(2, None if quota is None else (quota, "cpu.max"), None, None, None, "/")
+    monkeypatch.setattr("caudal.web.processes.usable_cores", lambda: cores)
+    monkeypatch.setattr("caudal.web.processes.group_limits", lambda _: limits)
+    assert default_processes() == processes
+    monkeypatch.setattr("caudal.web.processes.can_fork", lambda: False)
+    assert default_processes() == 1
