@@ -20,6 +20,7 @@ from caudal.serve.meter import Meter, count_requests
 from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
 from caudal.serve.served import PredictingModel
+from caudal.serve.trial_log import TrialCounters
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -78,16 +79,16 @@ def create_app(
     app.json.sort_keys = False
     app.extensions["caudal"] = champions
     share_templates(app)
-    log = app.extensions["minute log"] = ServingMinuteLog(champions)
+    log = app.extensions["minute log"] = ServingMinuteLog(champions, trials=champions.trials.log)
     count_requests(app, meter, log)
     access = guard(app, key, shared)
     register_error_handlers(app)
     featurizer_of = featurizers(home_, ledger)
     collectors: list[Collector] = [ServiceLevelGauges(log)]
     if shared:
-        app.extensions["input totals"] = meter.input_totals()
+        app.extensions["input totals"], app.extensions["trial totals"] = meter.input_totals(), meter.trial_totals()
     else:
-        collectors.append(InputCounters(log.inputs))
+        collectors += [InputCounters(log.inputs), TrialCounters(log.trials)]
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)

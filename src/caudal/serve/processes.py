@@ -18,6 +18,7 @@ from caudal.serve.fast_lane import FastLane
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.meter import share_counters
 from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.serve.trial_log import TrialTotals
 from caudal.web.processes import ServerProcesses
 from caudal.web.server import Server, listen, url_of
 from caudal.web.shared_state import SharedState, shared_state
@@ -107,6 +108,7 @@ def _serve(
     champions: ChampionCache = app.extensions["caudal"]
     log: ServingMinuteLog = app.extensions["minute log"]
     totals: InputTotals = app.extensions["input totals"]
+    trial_totals: TrialTotals = app.extensions["trial totals"]
     lane: FastLane = app.extensions["fast lane"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
     server = Server(app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid())
@@ -117,6 +119,7 @@ def _serve(
             handed, inputs = log.hand_over()
             for name, tally in inputs.items():
                 totals.add(name, tally)
+            trial_totals.add(handed.trials)
             send(handed)
 
     def count() -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from caudal.declarations.signature import RowPredictions, SignatureDocument
+    from caudal.serve.trial import Trial
 
 
 class PredictingModel(Protocol):
@@ -53,13 +54,17 @@ class NoChampion(CaudalError):
 
 @dataclass(frozen=True)
 class Served:
-    """A champion in memory, with the online view of its features, if it has one. It never changes; a promotion or a new view replaces it by another."""
+    """A champion in memory, with the online view of its features and the version on trial, if it has them.
+
+    It never changes; a promotion, a new view or a trial replaces it by another.
+    """
 
     product: str
     model: str
     decision: DecisionRow
     loaded: PredictingModel
     view: OnlineView | None = None
+    trial: Trial | None = None
 
     @property
     def version(self) -> int:

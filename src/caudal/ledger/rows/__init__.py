@@ -9,12 +9,14 @@ from caudal.ledger.rows.models import (
     CauseDocument,
     ChampionRow,
     CompiledDocument,
+    Decision,
     DecisionRow,
     EffectDocument,
     LaterDocument,
     ModelGroupDocument,
     ModelVersionRow,
     RuleDocument,
+    TrialDocument,
 )
 from caudal.ledger.rows.runs import (
     AlarmDocument,
@@ -68,6 +70,7 @@ __all__ = [
     "CompiledDocument",
     "ComponentsDocument",
     "CounterRow",
+    "Decision",
     "DecisionRow",
     "DeclarationRow",
     "DeletionRow",
@@ -101,4 +104,5 @@ __all__ = [
     "StepDetail",
     "StepRow",
     "TombstoneRow",
+    "TrialDocument",
 ]

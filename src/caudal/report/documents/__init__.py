@@ -50,7 +50,7 @@ from caudal.report.documents.measures import (
     QueryMeasures,
     Straggler,
 )
-from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.models import ComparedVersion, HistoryLine, ModelCompareDocument, VersionDocument
 from caudal.report.documents.monitors import (
     MonitorCommandDocument,
     MonitorDocument,
@@ -134,6 +134,7 @@ __all__ = [
     "ComingDocument",
     "ComparedFigure",
     "ComparedTotal",
+    "ComparedVersion",
     "ConfusionDocument",
     "DebtDocument",
     "DebtFigure",
@@ -173,6 +174,7 @@ __all__ = [
     "MeasuredExecutor",
     "MeasuredStage",
     "MeasuresDocument",
+    "ModelCompareDocument",
     "ModelStatus",
     "MonitorCommandDocument",
     "MonitorDocument",

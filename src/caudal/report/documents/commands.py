@@ -18,7 +18,7 @@ from caudal.report.documents.governance import (
 )
 from caudal.report.documents.inspection import InspectDocument
 from caudal.report.documents.measures import DifferencesDocument, MeasuresDocument
-from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.models import HistoryLine, ModelCompareDocument, VersionDocument
 from caudal.report.documents.monitors import MonitorCommandDocument
 from caudal.report.documents.preview import ExplainDocument, PreviewDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
@@ -67,6 +67,10 @@ DOCUMENTS: dict[str, object] = {
     "model promote": DecisionRow,
     "model rollback": DecisionRow,
     "model history": list[HistoryLine],
+    "model shadow": DecisionRow,
+    "model canary": DecisionRow,
+    "model withdraw": DecisionRow,
+    "model compare": ModelCompareDocument,
     "audit show": AuditDocument,
     "audit guide": GuideDocument,
     "catalog build": CatalogDocument,
