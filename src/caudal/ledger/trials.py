@@ -42,7 +42,7 @@ class TrialTally:
     errors : of these, those from which it could not
     total : sum of its predictions, if they are numbers
     classes : number of its predictions by class, if they are classes
-    seconds : number of timed predictions of a row by their time, in steps of a tenth: ``step_of``
+    seconds : number of timed predictions of a row by their time, in steps of a tenth: ``latency_step``
     compared : in shadow, rows that both versions have predicted from
     equal : of these, those with the same prediction; of numbers to nine digits
     difference : sum of the absolute differences of numbers
@@ -72,7 +72,7 @@ class TrialTally:
 
     def timed(self, seconds: float, rows: int = 1) -> None:
         """Count the seconds that the prediction of each of some rows took."""
-        self.seconds[step_of(seconds)] += rows
+        self.seconds[latency_step(seconds)] += rows
 
     def compare(self, prediction: object, other: object) -> None:
         """Count a row that both versions have predicted from."""
@@ -113,12 +113,12 @@ class TrialKey:
     version: int
 
 
-def step_of(seconds: float) -> int:
+def latency_step(seconds: float) -> int:
     """Return the step of a time; steps are a tenth apart, so that counts of several minutes and processes add up to a quantile.
 
     Examples
     --------
-    >>> step_of(1.0), step_of(0.0001), step_of(0.00011)
+    >>> latency_step(1.0), latency_step(0.0001), latency_step(0.00011)
     (0, -97, -96)
     """
     return round(math.log(max(seconds, 1e-9)) / _STEP)
@@ -129,7 +129,7 @@ def seconds_within(steps: Mapping[int, int], share: float) -> float | None:
 
     Examples
     --------
-    >>> seconds_within({step_of(0.001): 98, step_of(1.0): 2}, 0.5), seconds_within({}, 0.5)
+    >>> seconds_within({latency_step(0.001): 98, latency_step(1.0): 2}, 0.5), seconds_within({}, 0.5)
     (0.000987, None)
     """
     left = math.ceil(share * sum(steps.values()))
