@@ -101,6 +101,11 @@ class Served:
         return self.signature if self.lookups is None else self.lookups.asked
 
     @cached_property
+    def asked_names(self) -> tuple[str, ...]:
+        """The names of what callers are asked for, in alphabetical order."""
+        return tuple(sorted(self.asked.by_name))
+
+    @cached_property
     def learned(self) -> LearnedInputs:
         """What the version has learned of its inputs."""
         return LearnedInputs.of(self.loaded.signature)

@@ -19,7 +19,8 @@ MOST_WAITING = 1000  # rows
 IDLE_S = 5.0
 AFTER_ANSWER_S = 0.002  # the answer is on its way by then
 MOST_AT_ONCE = 64
-TIMED_EVERY = 8
+TIMED_EVERY = 16
+REST = 9  # times as long as a stroke
 
 Offered = tuple["Served", "Trial", Mapping[str, object], object]
 log = logging.getLogger(__name__)
@@ -71,8 +72,8 @@ class ShadowWorker:
     def _predict(self, offered: Offered | None) -> None:
         """Predict from a row and from those behind it, until none waits.
 
-        After each stroke the thread sleeps for as long as the stroke took: a thread that has the interpreter gives it back to the answers after one
-        prediction, and not after the 5 ms at which Python takes it away, and it takes half of a processor at most.
+        After each stroke the thread sleeps for nine times as long: it gives the interpreter back to the answers after one prediction, and not after the 5 ms
+        at which Python takes it away, and takes a tenth of a processor at most.
         """
         while offered is not None:
             started = time.perf_counter()
@@ -81,7 +82,7 @@ class ShadowWorker:
             except Exception:  # whatever a model raises, the next rows are predicted from
                 log.exception("a version in shadow cannot predict")
                 offered = None
-            time.sleep(time.perf_counter() - started)
+            time.sleep(REST * (time.perf_counter() - started))
             if offered is None:
                 try:
                     offered = self._offered.get_nowait()

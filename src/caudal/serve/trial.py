@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import marshal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ CALLER_KEY = "caudal.caller"
 """Where the environment of a request has the name of its caller."""
 
 _ALL = 2**64
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 Values = Mapping[str, object]
 
@@ -107,27 +106,28 @@ class Trial:
     def _key(self, role: Role, version: int) -> TrialKey:
         return TrialKey(self.challenger.product, self.challenger.model, self.decision["id"], role, version)
 
-    def is_challengers(self, sent: Any, environ: Mapping[str, Any]) -> bool:
+    def is_challengers(self, served: Served, sent: Any, environ: Mapping[str, Any]) -> bool:
         """Return whether the challenger answers a row: always the same for the same key. Without a key the champion does.
 
         Parameters
         ----------
-        sent : the row as the caller sent it
+        served : the champion
+        sent : a valid row, as the caller sent it
         environ : of the request
         """
         key: object
-        if self.by == ROW:
-            key = sorted((name, _plain(value)) for name, value in sent.items() if value is not None)
+        if self.by == ROW:  # numbers have one form, as 2 and 2.0 are sent by turns; ids beyond 2⁵³ may share a key
+            key = [float(value) if type(value := sent.get(name)) is int else value for name in served.asked_names]
         elif self.header is not None:
             key = environ.get(self.header)
         elif self.by == CALLER:
             key = environ.get(CALLER_KEY)
         else:
-            key = _plain(sent.get(self._input))
+            key = float(value) if type(value := sent.get(self._input)) is int else value
         if key is None:
             return False
-        text = key if isinstance(key, str) else _encode(key)
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8, salt=self._salt).digest()
+        # The second format of marshal is the same bytes for equal values in every process; later ones tell how a string is kept in memory.
+        digest = blake2b(marshal.dumps(key, 2), digest_size=8, salt=self._salt).digest()
         return int.from_bytes(digest, "big") < self._bound
 
     def challenger_row(self, values: Values) -> Values:
@@ -138,11 +138,6 @@ class Trial:
     @cached_property
     def _names(self) -> tuple[str, ...]:
         return tuple(self.challenger.signature.by_name)
-
-
-def _plain(value: object) -> object:
-    """Return a value with one form for equal numbers, as 2 and 2.0 are sent by turns."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def lane_answer(
@@ -159,7 +154,7 @@ def lane_answer(
         if answer is not None:
             trial.shadow.offer(served, trial, values, answer["prediction"])
         return answer
-    is_challengers = trial.is_challengers(sent, environ)
+    is_challengers = trial.is_challengers(served, sent, environ)
     if is_challengers and in_loop and not trial.is_compiled:
         return None
     started = time.perf_counter()
@@ -187,7 +182,7 @@ def trial_answers(
         return answers(served, rows)
     results: list[Answer | Problem | None] = [None] * len(rows)
     if not trial.is_shadow:
-        chosen = [index for index, row in enumerate(sent) if trial.is_challengers(row, environ)]
+        chosen = [index for index, row in enumerate(sent) if trial.is_challengers(served, row, environ)]
         _challenger_answers(trial, rows, chosen, results)
     rest = [index for index, result in enumerate(results) if result is None]
     started = time.perf_counter()

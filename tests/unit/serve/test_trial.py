@@ -23,7 +23,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import FigureWriter
-from caudal.serve.trial import CALLER_KEY, Trial
+from caudal.serve.trial import CALLER_KEY
 
 PREDICT = "/api/v1/taxi/duration/predict"
 BATCH = f"{PREDICT}/batch"
@@ -46,10 +46,10 @@ def tallies(app: Any) -> dict[str, TrialTally]:
     return {key.role: tally for key, tally in app.extensions["caudal"].trials.log.since_start().items()}
 
 
-def trial_of(app: Any) -> Trial:
-    trial = app.extensions["caudal"].get(*NAME).trial
-    assert trial is not None
-    return trial
+def chooser(app: Any) -> Callable[[dict[str, Any]], bool]:
+    """Return what says whether the challenger answers a row."""
+    served = app.extensions["caudal"].get(*NAME)
+    return lambda row: bool(served.trial.is_challengers(served, row, {}))
 
 
 def rows(example: dict[str, Any], count: int) -> list[dict[str, Any]]:
@@ -125,10 +125,9 @@ def test_rows_that_would_wait_too_long_are_left_out_and_counted(
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_a_canary_answers_its_share_of_ten_thousand_keys(served: Any, example: dict[str, Any], share: float) -> None:
     start(served, share, by="zone")
-    trial = trial_of(served.app())
-    again = trial_of(served.app())  # another process
-    chosen = [trial.is_challengers({**example, "zone": f"Zone {number}"}, {}) for number in range(10_000)]
-    assert chosen == [again.is_challengers({"zone": f"Zone {number}"}, {}) for number in range(10_000)]
+    first, second = (chooser(served.app()) for _ in range(2))  # as two processes have it
+    chosen = [first({**example, "zone": f"Zone {number}"}) for number in range(10_000)]
+    assert chosen == [second({"zone": f"Zone {number}"}) for number in range(10_000)]
     deviation = math.sqrt(10_000 * share * (1 - share))
     assert abs(sum(chosen) - 10_000 * share) < 4 * deviation
 
@@ -137,7 +136,7 @@ def test_who_has_the_challenger_keeps_it_while_the_share_grows(served: Any, exam
     app, chosen, loads = served.app(), [], []
     for share in (0.1, 0.3):
         start(served, share)
-        chosen.append({index for index, row in enumerate(rows(example, 500)) if trial_of(app).is_challengers(row, {})})
+        chosen.append({index for index, row in enumerate(rows(example, 500)) if chooser(app)(row)})
         loads.append(served.loads)
     assert chosen[0] < chosen[1]
     assert loads[0] == loads[1]  # the version is in memory
@@ -145,11 +144,10 @@ def test_who_has_the_challenger_keeps_it_while_the_share_grows(served: Any, exam
 
 def test_equal_rows_are_one_key_however_they_are_written(served: Any, example: dict[str, Any]) -> None:
     start(served, 0.5)
-    trial = trial_of(served.app())
+    choose = chooser(served.app())
     for row in rows(example, 50):
-        first = trial.is_challengers({**row, "passengers": None, "hour": 3}, {})
         other = {name: row[name] for name in reversed(row) if name != "passengers"}
-        assert trial.is_challengers({**other, "hour": 3.0}, {}) == first
+        assert choose({**other, "hour": 3.0}) == choose({**row, "passengers": None, "hour": 3})
 
 
 def test_keys_of_callers_and_headers(served: Any, example: dict[str, Any]) -> None:
