@@ -20,7 +20,7 @@ GROUPS = {
                 "pages", "since", "env"],
     "Tables": ["tumble", "fill_gaps", "in_zone"],
     "Features": ["lag", "rolling", "past_mean", "as_of_join", "calendar", "network", "embed", "pca", "fitted"],
-    "Models": ["temporal", "hashed", "holdout", "best_mean", "best_worst", "most_stable", "smallest_regret", "simplest_within", "search", "beats_baseline", "beats_champion", "beats", "limit", "parity", "fair", "reweigh", "group_thresholds", "reduction"],
+    "Models": ["temporal", "hashed", "holdout", "best_mean", "best_worst", "most_stable", "smallest_regret", "simplest_within", "search", "beats_baseline", "beats_champion", "beats", "limit", "parity", "fair", "trial", "reweigh", "group_thresholds", "reduction"],
     "Triggers": ["on_arrival", "on_publish", "cron", "every"],
     "Streams and detectors": ["topic", "drop", "robust_z", "half_space_trees", "density", "local_outlier", "surprise"],
     "Publishing": ["warehouse", "fact", "dimension", "date_dimension"],

@@ -86,6 +86,7 @@ DRIFT = {  # of (2, 2) and (1, 3) rows in two bins, the second histogram with on
 }  # fmt: skip
 DECLARED_GATES = {
     "beats_baseline": (cd.beats_baseline(0.1), ()), "beats": (cd.beats("ridge"), ("ridge",)), "beats_champion": (cd.beats_champion(), ()),
+    "trial": (cd.trial(), ()),
     "limit": (cd.limit("mae", 3), ("mae",)), "parity": (cd.parity("borough"), ("borough",)),
     "fair": (cd.fair("tpr", ["sex", "race"], at_most=0.1), ("sex", "race")),
 }  # fmt: skip

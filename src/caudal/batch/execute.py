@@ -17,6 +17,7 @@ from caudal.batch.tasks import perform_in_order
 from caudal.errors import CaudalError, StepFailed, TimeLimitPassed
 from caudal.ledger.faults import ledger_problem
 from caudal.ledger.rows import StepDetail
+from caudal.ledger.trials import DONE
 from caudal.report.document import rows_learned
 from caudal.runtime.faults import DYING_S, is_java_failure, translate_machine_error
 from caudal.runtime.lifecycle import end, observed_step
@@ -138,7 +139,7 @@ def as_problem(error: Exception, step: Step) -> CaudalError:
 def _outcome_sentence(result: StepResult) -> str | None:
     """Return the outcome of training or of the gates as a phrase; None for other steps."""
     if "decision" in result.detail:
-        return f"version {result.detail['version']} {result.detail['decision']}"
+        return f"version {result.detail['version']} {DONE.get(str(result.detail['decision']), result.detail['decision'])}"
     return rows_learned(result.detail) if "chosen" in result.detail else None
 
 

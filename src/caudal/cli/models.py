@@ -8,8 +8,12 @@ import typer
 
 from caudal.cli.app import HomeOption, JsonOption, ProductOption, app, exit_on_error, print_json, print_result, print_rows
 from caudal.declarations.settings import settings
+from caudal.errors import DeclarationProblem
 
-model_app = typer.Typer(help="Model versions and decisions: list, show, promote, rollback, history.", no_args_is_help=True)
+model_app = typer.Typer(
+    help="Model versions and decisions: list, show, promote, rollback, history, shadow, canary, withdraw, compare.",
+    no_args_is_help=True,
+)
 app.add_typer(model_app, name="model")
 
 
@@ -44,14 +48,22 @@ def model_show(model: Annotated[str, typer.Argument(help="The model.")], version
 
 
 @model_app.command("promote")
-def model_promote(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version.")],
+def model_promote(model: Annotated[str, typer.Argument(help="The model.")],
+                  version: Annotated[int | None, typer.Argument(help="The version; with --from-trial the one on trial, when left out.")] = None,
+                  from_trial: Annotated[bool, typer.Option("--from-trial", help="Only if it has shown in its trial what its gate asks for.")] = False,
                   reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
                   home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
-    """Put a version into production by hand, whatever the results of its gates; the decision is recorded."""
+    """Put a version into production by hand, whatever the results of its gates, or by what was seen of it in its trial; the decision is recorded."""
     from caudal.commands.models import promote_version
+    from caudal.commands.trials import promote_from_trial
 
     with exit_on_error(as_json):
-        decision = promote_version(settings(home=home), model, version, reason, product)
+        if from_trial:
+            decision = promote_from_trial(settings(home=home), model, version, reason, product)
+        elif version is None:
+            raise DeclarationProblem("No version is named.", fix=f"'caudal model promote {model} VERSION', or with --from-trial.")
+        else:
+            decision = promote_version(settings(home=home), model, version, reason, product)
         print_result(
             as_json,
             decision,
@@ -87,3 +99,59 @@ def model_history(model: Annotated[str, typer.Argument(help="The model.")], prod
             ("at", "decision", "version", "replaced", "who", "reason", "gates"),
             "No decision yet.",
         )
+
+
+@model_app.command("shadow")
+def model_shadow(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version to try.")],
+                 reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
+                 home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Try a version in shadow: it predicts from what callers of the champion send, and is not answered."""
+    from caudal.commands.trials import try_version
+
+    with exit_on_error(as_json):
+        decision = try_version(settings(home=home), model, version, reason=reason, product=product)
+        print_result(as_json, decision, f"{model} version {decision['version']} predicts in shadow.")
+
+
+@model_app.command("canary")
+def model_canary(model: Annotated[str, typer.Argument(help="The model.")], version: Annotated[int, typer.Argument(help="The version to try.")],
+                 share: Annotated[float, typer.Option(help="Share of the keys whose requests it answers.", min=0.0001, max=0.9999)] = 0.1,
+                 by: Annotated[str, typer.Option(help="What the keys are: an input, row, caller or header:NAME.")] = "row",
+                 reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "by hand", product: ProductOption = None,
+                 home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Try a version as a canary: it answers a share of the keys, the same key always."""
+    from caudal.commands.trials import try_version
+
+    with exit_on_error(as_json):
+        decision = try_version(settings(home=home), model, version, share=share, by=by, reason=reason, product=product)
+        print_result(as_json, decision, f"{model} version {decision['version']} answers {share:.4g} of the keys ({by}).")
+
+
+@model_app.command("withdraw")
+def model_withdraw(model: Annotated[str, typer.Argument(help="The model.")], reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "withdrawn by hand",
+                   product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """End the trial of a model's version, in shadow or as a canary."""
+    from caudal.commands.trials import withdraw_version
+
+    with exit_on_error(as_json):
+        decision = withdraw_version(settings(home=home), model, reason, product)
+        print_result(as_json, decision, f"{model} version {decision['version']} is not tried any more.")
+
+
+@model_app.command("compare")
+def model_compare(model: Annotated[str, typer.Argument(help="The model.")],
+                  versions: Annotated[list[int] | None, typer.Argument(help="Two versions, or one beside the champion; the one on trial, or tried last, when left out.")] = None,
+                  product: ProductOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
+    """Show two versions side by side: scores of their training, and what was seen while one was tried beside the other."""
+    from caudal.commands.trials import compare_versions
+
+    with exit_on_error(as_json):
+        if len(versions or ()) > 2:
+            raise DeclarationProblem("More than two versions are named.", fix="Name two.")
+        document = compare_versions(settings(home=home), model, versions or (), product)
+        if as_json:
+            return print_json(document)
+        from caudal.report.terminal.compared_versions import print_compared_versions
+
+        print_compared_versions(document)
+    return None

@@ -14,7 +14,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.ledger.access import add_key, is_valid, keys, revoke_key
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.rows import AccessKeyRow, Role
+from caudal.ledger.rows import AccessKeyRow, KeyRole
 from caudal.runtime.lifecycle import user_name
 from caudal.runtime.opening import open_home
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from caudal.report.documents import AccessKeyDocument, NewKeyDocument
 
 
-def add_access_key(settings: Settings, name: str, role: Role, expires: str | None, rate: str | None) -> NewKeyDocument:
+def add_access_key(settings: Settings, name: str, role: KeyRole, expires: str | None, rate: str | None) -> NewKeyDocument:
     """Add a key, and return it with the key itself, which is shown this once.
 
     Parameters

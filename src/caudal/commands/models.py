@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 
 def list_models(settings: Settings, product: str | None = None) -> list[VersionDocument]:
     """Return every model version with its score and whether it is in production."""
-    with _ledger(settings) as (home, ledger):
+    with opened_ledger(settings) as (home, ledger):
         names = [resolve_product(home, ledger, product)] if product else known_products(ledger)
         return [_version_line(row) for name in names for row in registry.list_versions(ledger, name)]
 
 
 def model_card(settings: Settings, model: str, version: int | None, product: str | None = None) -> VersionCard:
     """Return the card of a model version; of the champion when ``version`` is None."""
-    with _ledger(settings) as (home, ledger):
-        name, model = _model(home, ledger, model, product)
+    with opened_ledger(settings) as (home, ledger):
+        name, model = model_of(home, ledger, model, product)
         return registry.card(ledger, name, model, version)
 
 
 def promote_version(settings: Settings, model: str, version: int, reason: str, product: str | None = None) -> DecisionRow:
     """Put a version into production by hand."""
-    with _ledger(settings) as (home, ledger):
-        name, model = _model(home, ledger, model, product)
+    with opened_ledger(settings) as (home, ledger):
+        name, model = model_of(home, ledger, model, product)
         return registry.promote(ledger, name, model, version, gates=[], who=user_name(), reason=reason)
 
 
 def rollback_version(settings: Settings, model: str, to: int | None, reason: str, product: str | None = None) -> DecisionRow:
     """Put an earlier version back into production: the previous champion when ``to`` is None."""
-    with _ledger(settings) as (home, ledger):
-        name, model = _model(home, ledger, model, product)
+    with opened_ledger(settings) as (home, ledger):
+        name, model = model_of(home, ledger, model, product)
         return registry.rollback(ledger, name, model, to, who=user_name(), reason=reason)
 
 
 def decision_history(settings: Settings, model: str, product: str | None = None) -> list[HistoryLine]:
     """Return every decision on a model, oldest first."""
-    with _ledger(settings) as (home, ledger):
-        name, model = _model(home, ledger, model, product)
+    with opened_ledger(settings) as (home, ledger):
+        name, model = model_of(home, ledger, model, product)
         return [
             {**row, "at": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["at"]))}
             for row in registry.history(ledger, name, model)
@@ -76,13 +76,14 @@ def _version_line(row: Listed) -> VersionDocument:
 
 
 @contextlib.contextmanager
-def _ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
+def opened_ledger(settings: Settings) -> Iterator[tuple[Home, Ledger]]:
+    """Open the home and its ledger for the block."""
     home = open_home(settings)
     with contextlib.closing(home.ledger()) as ledger:
         yield home, ledger
 
 
-def _model(home: Home, ledger: Ledger, model: str, product: str | None) -> tuple[str, str]:
+def model_of(home: Home, ledger: Ledger, model: str, product: str | None) -> tuple[str, str]:
     """Return product and model; without ``product``, the only product that has a model of that name."""
     products_with_model = sorted({row["product"] for row in ledger.find(model_versions, model=model)})
     if product is None and len(products_with_model) == 1:

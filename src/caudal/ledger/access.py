@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import access_events, access_keys
-from caudal.ledger.rows import AccessEvent, AccessKeyRow, Role
+from caudal.ledger.rows import AccessEvent, AccessKeyRow, KeyRole
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def is_valid(row: AccessKeyRow, at: float) -> bool:
 
 
 def add_key(
-    ledger: Ledger, name: str, role: Role, *, who: str, expires_at: float | None = None, rate: tuple[int, float] | None = None
+    ledger: Ledger, name: str, role: KeyRole, *, who: str, expires_at: float | None = None, rate: tuple[int, float] | None = None
 ) -> tuple[AccessKeyRow, str]:
     """Add a key, and return its row and the key itself, which cannot be had again.
 

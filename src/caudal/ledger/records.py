@@ -199,13 +199,14 @@ decisions = _table(
     Column("product", String(100), nullable=False),
     Column("model", String(100), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("decision", String(20), nullable=False),  # promoted | refused | rolled back
+    Column("decision", String(20), nullable=False),  # promoted | refused | rolled back | shadow | canary | withdrawn
     Column("gates", JSON, nullable=False),  # [{gate, passed, figures, message}]
     Column("who", String(100), nullable=False),
     Column("at", Float, nullable=False),
     Column("replaced", Integer),
     Column("reason", Words),
     Column("run_id", String(40)),
+    Column("trial", Document),  # of shadow and canary: {share, by}
     Index("decisions_by_model", "product", "model", "id"),
 )  # fmt: skip
 

@@ -18,9 +18,10 @@ from caudal.ledger.rows import (
     RuleDocument,
 )
 from caudal.ledger.selection import compared_groups, compared_rules, input_effects, later_scores
+from caudal.ledger.trials import SHADOW, open_trials
 from caudal.registry.load import version_row
 
-State = Literal["champion", "former champion", "refused", "undecided"]
+State = Literal["champion", "former champion", "refused", "undecided", "shadow", "canary"]
 
 
 class Listed(TypedDict):
@@ -59,15 +60,16 @@ class VersionCard(ModelVersionRow):
 def list_versions(ledger: Ledger, product: str) -> list[Listed]:
     """Return every version of every model of a product, by model and number.
 
-    ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``.
+    ``state`` is ``champion``, ``former champion``, ``refused`` or ``undecided``; while a version is on trial, ``shadow`` or ``canary``.
     """
     rows = ledger.find(model_versions, product=product)
     decision_rows = ledger.find(decisions, product=product)
+    trials = open_trials(ledger, product=product)
     champions = {model: row["version"] for model in {row["model"] for row in rows} if (row := ledger.champion(product, model))}
     return [
         {
             "product": product, "model": row["model"], "version": row["version"], "candidate": row["candidate"],
-            "state": _state(row, champions, decision_rows), "metrics": row["metrics"], "created_at": row["created_at"],
+            "state": _state(row, champions, decision_rows, trials), "metrics": row["metrics"], "created_at": row["created_at"],
             "training_rows": row["training_rows"], "training_from": row["training_from"], "training_until": row["training_until"],
             "format": row["format"], "run_id": row["run_id"],
         }
@@ -91,7 +93,9 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
     with_gates = [decision for decision in decision_rows if decision["gates"]]
     return {
         **row,
-        "state": _state(row, {model: champion["version"]} if champion else {}, decision_rows),
+        "state": _state(
+            row, {model: champion["version"]} if champion else {}, decision_rows, open_trials(ledger, product=product, model=model)
+        ),
         "candidates": ledger.find(candidates, product=product, model=model, run_id=row["run_id"]),
         "decisions": decision_rows,
         "gates": with_gates[-1]["gates"] if with_gates else [],
@@ -102,7 +106,7 @@ def card(ledger: Ledger, product: str, model: str, version: int | None = None) -
     }
 
 
-def _state(row: ModelVersionRow, champions: dict[str, int], decision_rows: list[DecisionRow]) -> State:
+def _state(row: ModelVersionRow, champions: dict[str, int], decision_rows: list[DecisionRow], trials: list[DecisionRow]) -> State:
     if champions.get(row["model"]) == row["version"]:
         return "champion"
     verdicts = [
@@ -110,6 +114,9 @@ def _state(row: ModelVersionRow, champions: dict[str, int], decision_rows: list[
         for decision in decision_rows
         if decision["model"] == row["model"] and decision["version"] == row["version"]
     ]
+    for trial in trials:
+        if (trial["model"], trial["version"]) == (row["model"], row["version"]):
+            return "shadow" if trial["decision"] == SHADOW else "canary"
     if any(verdict in ("promoted", "rolled back") for verdict in verdicts):
         return "former champion"
-    return "refused" if verdicts else "undecided"
+    return "refused" if "refused" in verdicts else "undecided"

@@ -9,7 +9,8 @@ from typing import Any
 from caudal.errors import NotThere
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions
-from caudal.ledger.rows import ChampionRow, DecisionRow, ModelVersionRow
+from caudal.ledger.rows import ChampionRow, DecisionRow, ModelVersionRow, TrialDocument
+from caudal.ledger.trials import WITHDRAWN, open_trial
 from caudal.registry.load import version_row
 
 Clock = Callable[[], float]
@@ -20,7 +21,7 @@ def promote(
     ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
-    """Put a version into production and return the decision; a version already in production gets no second decision.
+    """Put a version into production and return the decision; a version already in production gets no second decision. A trial is ended.
 
     Parameters
     ----------
@@ -34,19 +35,22 @@ def promote(
     champion = ledger.champion(product, model)
     if champion and champion["version"] == version:
         return champion["decision"]
-    return _append(ledger, product, model, version, PROMOTED, gates, who, reason, run_id, clock, champion)
+    return append_decision(ledger, product, model, version, PROMOTED, gates, who, reason, run_id, clock, champion)
 
 
 def refuse(
     ledger: Ledger, product: str, model: str, version: int, *, gates: Iterable[object] = (), who: str, reason: str | None = None,
     run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
-    """Record that a version did not pass, and return the decision; consecutive refusals of a version are recorded once."""
+    """Record that a version did not pass, and return the decision; consecutive refusals of a version are recorded once. Its trial is ended."""
     version_row(ledger, product, model, version)
+    trial = open_trial(ledger, product, model)
+    if trial is not None and trial["version"] == version:
+        append_decision(ledger, product, model, version, WITHDRAWN, (), who, "refused", run_id, clock, None)
     before = ledger.find(decisions, product=product, model=model, version=version, newest=True, limit=1)
     if before and before[0]["decision"] == REFUSED:
         return before[0]
-    return _append(ledger, product, model, version, REFUSED, gates, who, reason, run_id, clock, None)
+    return append_decision(ledger, product, model, version, REFUSED, gates, who, reason, run_id, clock, None)
 
 
 def rollback(
@@ -80,7 +84,7 @@ def rollback(
             )  # fmt: skip
     if target == champion["version"]:
         return champion["decision"]
-    return _append(ledger, product, model, target, ROLLED_BACK, (), who, reason, run_id, clock, champion)
+    return append_decision(ledger, product, model, target, ROLLED_BACK, (), who, reason, run_id, clock, champion)
 
 
 def champion(ledger: Ledger, product: str, model: str) -> ChampionRow | None:
@@ -111,14 +115,15 @@ def succession(ledger: Ledger, product: str, model: str) -> list[int]:
     return line
 
 
-def _append(
+def append_decision(
     ledger: Ledger, product: str, model: str, version: int, decision: str, gates: Iterable[Any], who: str, reason: str | None,
-    run_id: str | None, clock: Clock, replaced: ModelVersionRow | None,
+    run_id: str | None, clock: Clock, replaced: ModelVersionRow | None, *, trial: TrialDocument | None = None,
 ) -> DecisionRow:  # fmt: skip
+    """Append a decision, and return it."""
     gate_documents = [dict(gate) if isinstance(gate, Mapping) else gate.as_dict() for gate in gates]
     row = {
         "product": product, "model": model, "version": version, "decision": decision, "gates": gate_documents, "who": who, "at": clock(),
-        "replaced": replaced["version"] if replaced else None, "reason": reason, "run_id": run_id,
+        "replaced": replaced["version"] if replaced else None, "reason": reason, "run_id": run_id, "trial": trial,
     }  # fmt: skip
     ledger.add(decisions, row)
     return ledger.find(decisions, product=product, model=model, newest=True, limit=1)[0]

@@ -32,6 +32,7 @@ from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import decisions, landed, manifests
 from caudal.ledger.rows import CodeDocument, PatternDocument
+from caudal.ledger.trials import open_trials
 from caudal.report.document import run_document
 from caudal.report.run_document import RunDocument
 from caudal.runtime.storage import files_exist, files_of_tables, missing_raw
@@ -115,6 +116,7 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
         and manifest.get("warehouses", {})
         == {name: _address(variable, settings) for name, variable in manifest.get("publications", {}).items()}
         and manifest.get("decisions") == _newest(ledger, decisions, product)
+        and not open_trials(ledger, product=product)  # what servers have seen meanwhile may decide it
         and manifest.get("landed") == _newest(ledger, landed, product)
         and files_exist(home, product, manifest.get("files", ()))
         and not missing_raw(home, ledger, product)

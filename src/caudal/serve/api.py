@@ -123,7 +123,7 @@ def offer_api(
 
 
 class ModelState(TypedDict):
-    """The state of a model: its version in memory, why it has none or not the promoted one, and the age of its online view."""
+    """The state of a model: its version in memory, why it has none or not the promoted one, the age of its online view, and the version on trial."""
 
     product: str
     model: str
@@ -132,6 +132,31 @@ class ModelState(TypedDict):
     ready: bool
     reason: str | None
     view: dict[str, object] | None
+    trial: TrialState | None
+
+
+class TrialState(TypedDict):
+    """A version on trial: in memory, or why it is not, while the champion answers all."""
+
+    version: int
+    decision: str
+    share: float
+    by: str
+    since: str | None
+    ready: bool
+    reason: str | None
+
+
+def trial_state(champions: ChampionCache, name: Name) -> TrialState | None:
+    """Return the state of the version on trial beside a champion; None where there is none."""
+    served, fault = champions.cached.get(name), champions.trials.faults.get(name)
+    decision = served.trial.decision if served and served.trial else fault.decision if fault else None
+    if decision is None or decision["trial"] is None:
+        return None
+    return {
+        "version": decision["version"], "decision": decision["decision"], **decision["trial"], "since": utc(decision["at"]),
+        "ready": fault is None, "reason": fault.reason if fault else None,
+    }  # fmt: skip
 
 
 def states_of(champions: ChampionCache) -> list[ModelState]:
@@ -152,6 +177,7 @@ def states_of(champions: ChampionCache) -> list[ModelState]:
                 "ready": served is not None,
                 "reason": reason,
                 "view": None if lookups is None else lookups.age(),
+                "trial": trial_state(champions, (product, model)),
             }
         )
     return states

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from caudal.ledger.access import keys, record_event
 from caudal.ledger.ledger import open_ledger
-from caudal.ledger.rows import Role
+from caudal.ledger.rows import KeyRole
 from caudal.registry import load_for_serving
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
@@ -23,6 +23,7 @@ from caudal.serve.meter import Meter, count_requests
 from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
 from caudal.serve.served import PredictingModel
+from caudal.serve.trial_log import TrialCounters
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -35,7 +36,7 @@ from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 from caudal.web.shared_state import SharedState
 
-ROLES: Mapping[str, Role] = {
+ROLES: Mapping[str, KeyRole] = {
     "api predict": "predict",
     "api predict/batch": "predict",
     "predict_image": "predict",
@@ -94,7 +95,7 @@ def create_app(
     app.json.sort_keys = False
     app.extensions["caudal"] = champions
     share_templates(app)
-    log = app.extensions["minute log"] = ServingMinuteLog(champions)
+    log = app.extensions["minute log"] = ServingMinuteLog(champions, trials=champions.trials.log)
     count_requests(app, meter, log)
     ring = app.extensions["keys"] = KeyRing(key, partial(keys, ledger), shared, every_s=refresh_s)
     access = guard(app, ring, shared, roles=ROLES, tls=tls, record=partial(record_event, ledger, "serve"))
@@ -102,9 +103,9 @@ def create_app(
     featurizer_of = featurizers(home_, ledger)
     collectors: list[Collector] = [ServiceLevelGauges(log)]
     if shared:
-        app.extensions["input totals"] = meter.input_totals()
+        app.extensions["input totals"], app.extensions["trial totals"] = meter.input_totals(), meter.trial_totals()
     else:
-        collectors.append(InputCounters(log.inputs))
+        collectors += [InputCounters(log.inputs), TrialCounters(log.trials)]
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, ring)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache)

@@ -9,6 +9,8 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions
 from caudal.ledger.rows import CandidateRow, DecisionRow
 from caudal.ledger.selection import later_scores
+from caudal.ledger.trials import open_trial
+from caudal.registry.seen import trial_document
 from caudal.serve.served import NoChampion, Served
 from caudal.serve.signature import ModelInput
 from caudal.serve.times import utc
@@ -63,10 +65,20 @@ def card_of(ledger: Ledger, served: Served) -> dict[str, object]:
                 "unit": served.signature.output.unit,
                 "classes": list(served.signature.output.classes) if served.signature.output.classes else None,
             },
+            "trial": _trial(ledger, served.product, served.model),
             "history": [_decision(row) for row in ledger.find(decisions, **name, newest=True, limit=20)],
         }
     )
     return card
+
+
+def _trial(ledger: Ledger, product: str, model: str) -> dict[str, object] | None:
+    """Return the trial beside a champion, with what was seen of both versions; None where there is none."""
+    decision = open_trial(ledger, product, model)
+    if decision is None:
+        return None
+    document = trial_document(ledger, decision)
+    return {**document, "at": utc(document["at"])}
 
 
 def typical_error(ledger: Ledger, served: Served) -> dict[str, object] | None:
@@ -90,7 +102,7 @@ def _compared(rows: list[CandidateRow]) -> list[dict[str, object]]:
 
 
 def _decision(row: DecisionRow) -> dict[str, object]:
-    columns = ("version", "decision", "who", "reason", "replaced", "gates", "run_id")
+    columns = ("version", "decision", "who", "reason", "replaced", "gates", "run_id", "trial")
     return {"at": utc(row["at"]), **{name: value for name, value in row.items() if name in columns}}
 
 

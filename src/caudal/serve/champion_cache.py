@@ -18,6 +18,7 @@ from caudal.ledger.records import decisions, model_versions
 from caudal.ledger.rows import DecisionRow
 from caudal.serve.predicting import try_out
 from caudal.serve.served import NoChampion, PredictingModel, Served
+from caudal.serve.trial_cache import TrialCache
 from caudal.tables.online import UNREADABLE, OnlineView, state_of
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class ChampionCache:
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
         self.cached: dict[Name, Served] = {}  # replaced as a whole and never changed, so that readers need no lock
         self.faults: dict[Name, LoadFailure] = {}
+        self.trials = TrialCache(ledger, self._load_version, retry_s)
         self.ledger_fault: str | None = None
         self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
         self._view_file = view_file
@@ -87,6 +89,7 @@ class ChampionCache:
             if first and self._refreshed_at >= 0:  # another thread was first
                 return
             self._update_from_ledger()
+            self._follow_trials()
             self._follow_views()
             self._refreshed_at = time.monotonic()
         finally:
@@ -160,6 +163,18 @@ class ChampionCache:
                 log.info("serving version %s of %s/%s", served.version, *name)
                 self.cached = {**self.cached, name: served}
                 self.faults = {other: fault for other, fault in self.faults.items() if other != name}
+
+    def _load_version(self, product: str, model: str, version: int) -> PredictingModel:
+        return self.load(product, model, version)
+
+    def _follow_trials(self) -> None:
+        """Have the version on trial beside each champion; a champion without one is left as it is."""
+        if self.ledger_fault is not None:
+            return
+        try:
+            self.cached = self.trials.attached(self.cached, self.only)
+        except Exception as error:  # noqa: BLE001  a database may raise anything; trials in memory go on
+            log.warning("the ledger's trials cannot be read: %s", str(error).partition("\n")[0])
 
     def _follow_views(self) -> None:
         """Replace champions whose online view is a new one. A request uses one champion, and so the whole of the old or of the new view."""

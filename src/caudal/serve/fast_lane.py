@@ -20,7 +20,8 @@ from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.served import Served
-from caudal.web.access import Access
+from caudal.serve.trial import lane_answer
+from caudal.web.access import CALLER_KEY, Access
 from caudal.web.connections import LONGEST_LANE_BODY, Headers
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class FastLane:
         environ: WSGIEnvironment = {"REMOTE_ADDR": address}
         for name, value in headers:
             key = _SEEN.get(name)
+            if served.trial is not None and name == served.trial.connection_header:
+                key = served.trial.header
             if key is not None:
                 if key in environ:  # twice
                     return None
@@ -87,7 +90,7 @@ class FastLane:
 
     def _answer(self, served: Served | None, environ: WSGIEnvironment, body: bytes | None = None) -> bytes | None:
         """Return the answer to a prediction; None, with the body to be read again, where the app has to answer."""
-        started = time.perf_counter()
+        started, in_loop = time.perf_counter(), body is not None
         if served is None or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
             return None
         key = self._access.key_of_program(environ, "predict")
@@ -100,7 +103,12 @@ class FastLane:
         except ValueError:
             return None
         row = served.row(document)
-        answer: Answer | None = answer_or_none(served, row.values) if row.good else None
+        answer: Answer | None = None
+        if row.good and served.trial is None:
+            answer = answer_or_none(served, row.values)
+        elif row.good and served.trial is not None:
+            environ[CALLER_KEY] = key.name
+            answer = lane_answer(served, served.trial, row.values, document, environ, in_loop=in_loop)
         if answer is None or (key.limit is not None and not key.limit.take()):
             return None
         content = _encode(with_lookups(answer, row)).encode() + b"\n"

@@ -17,6 +17,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.monitored import MonitorGauges
+from caudal.serve.trial_log import TrialTotals
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
@@ -50,6 +51,10 @@ class Meter:
     def input_totals(self) -> InputTotals:
         """Return counters of rows and of odd inputs, which all server processes count together."""
         return InputTotals(self._registry)
+
+    def trial_totals(self) -> TrialTotals:
+        """Return counters of trials, which all server processes count together."""
+        return TrialTotals(self._registry)
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""

@@ -23,6 +23,7 @@ from caudal.ledger.served import KIND, REQUESTS
 from caudal.serve.champion_cache import Name
 from caudal.serve.input_watch import InputTally, Odd, input_measurements
 from caudal.serve.served import Served
+from caudal.serve.trial_log import MinuteTallies, TrialLog
 from caudal.service_levels.agreed import Agreed, stored_agreed
 from caudal.service_levels.assess import AgreementState, assess
 from caudal.service_levels.history import AVAILABILITY, P95
@@ -57,6 +58,7 @@ class HandedOver:
     tallies: dict[tuple[int, Name], _Tally]
     cached: frozenset[Name]
     faults: frozenset[Name]
+    trials: MinuteTallies = field(default_factory=dict)
 
 
 class ServedModels(Protocol):
@@ -104,13 +106,15 @@ class ServingMinuteLog:
     Parameters
     ----------
     clock : seconds since 1970, UTC
+    trials : what has been counted of versions on trial, which is written with the other figures
 
     Attributes
     ----------
     inputs : the rows that were sent since the server began, by model
     """
 
-    def __init__(self, champions: ServedModels, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, champions: ServedModels, clock: Callable[[], float] = time.time, trials: TrialLog | None = None) -> None:
+        self.trials = trials or TrialLog(clock)
         self._champions, self._ledger, self._clock = champions, champions.ledger, clock
         self._agreed: list[Agreed] = []
         self._watched: frozenset[Name] = frozenset()
@@ -153,7 +157,9 @@ class ServingMinuteLog:
             at, tallies, self._tallies = self._clock(), self._tallies, {}
             inputs = dict(self.inputs)
             self.inputs.clear()
-        return HandedOver(os.getpid(), at, tallies, frozenset(self._champions.cached), frozenset(self._champions.faults)), inputs
+        return HandedOver(
+            os.getpid(), at, tallies, frozenset(self._champions.cached), frozenset(self._champions.faults), self.trials.take()
+        ), inputs
 
     def merge(self, handed: HandedOver) -> None:
         """Add what another process has counted.
@@ -163,6 +169,7 @@ class ServingMinuteLog:
         late = sum(len(tally.seconds) for (minute, _), tally in handed.tallies.items() if minute < self._written_until)
         if late:
             _LOG.warning("%d requests were counted too late for the SLA figures of their minute", late)
+        self.trials.merge(handed.trials)
         with self._lock:
             for key, other in handed.tallies.items():
                 tally = self._tallies.setdefault(key, _Tally())
@@ -224,6 +231,7 @@ class ServingMinuteLog:
             over = {key: self._tallies.pop(key) for key in list(self._tallies) if key[0] < end}
         for (minute, name), tally in sorted(over.items()):
             self._waiting += _requests(name, minute, tally)
+        self._waiting += self.trials.figures(end)
         for minute in range(max(self._written_until, end - _MOST_WAITING), end):
             for name in sorted(self._watched):
                 if name in self._champions.cached or name in self._champions.faults:

@@ -13,7 +13,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
-from caudal.serve.predicting import answers, explanation, is_problem, with_lookups
+from caudal.serve.predicting import is_problem, with_lookups
 from caudal.serve.schemas import (
     SECURITY,
     Card,
@@ -27,6 +27,7 @@ from caudal.serve.schemas import (
     rows_model,
 )
 from caudal.serve.served import Served
+from caudal.serve.trial import trial_answers, trial_explanation
 from caudal.web.access import count_rows
 
 MOST_ROWS = 1000
@@ -65,11 +66,13 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
         if not row.good:
             return _json({"errors": row.problems, "more_errors": row.more}, 422)
         g.sent = SentRows(served, (row.values,))
-        answer = answers(served, [row.values])[0]
+        answer = trial_answers(served, [row.values], [body], request.environ)[0]
         if is_problem(answer):
             return _json({"errors": [answer], "more_errors": 0}, 422)
         answer = with_lookups(answer, row)
-        return _json({**answer, "explanation": explanation(served, row.values)} if query.explain else answer)
+        if not query.explain:
+            return _json(answer)
+        return _json({**answer, "explanation": trial_explanation(served, row.values, answer["version"])})
 
     def predict_batch(body: object) -> Response:
         if not isinstance(body, list) or not 1 <= len(body) <= MOST_ROWS:
@@ -131,7 +134,8 @@ def _batch(served: Served, body: list[object]) -> Response:
     good = [index for index, row in enumerate(rows) if row.good]
     g.sent = SentRows(served, [row.values if row.good else sent for row, sent in zip(rows, body, strict=True)])
     predictions: list[object] = [None] * len(body)
-    for index, answer in zip(good, answers(served, [rows[index].values for index in good]), strict=True):
+    answered = trial_answers(served, [rows[index].values for index in good], [body[index] for index in good], request.environ)
+    for index, answer in zip(good, answered, strict=True):
         if not is_problem(answer):
             predictions[index] = with_lookups(answer, rows[index])
         elif len(errors) < MOST_ERRORS:

@@ -9,6 +9,7 @@ from typing import Any
 
 from flask import Flask, g, render_template, request
 
+from caudal.report.trials import WORDS, seen_lines
 from caudal.serve.api import OperationsCache, states_of
 from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
@@ -35,7 +36,7 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
     app.jinja_env.filters["number"] = shown_number
     app.jinja_env.filters["shown"] = readable_value
     app.jinja_env.filters["moment"] = readable_time
-    app.jinja_env.globals.update(LONG_LIST=LONG_LIST, DISTANCES=DISTANCES)
+    app.jinja_env.globals.update(LONG_LIST=LONG_LIST, DISTANCES=DISTANCES, TRIAL_WORDS=WORDS, seen_lines=seen_lines)
     app.jinja_env.globals.update(
         pages=(("/", "Models"), ("/docs", "API")),
         below=(("/ready", "Readiness"), ("/metrics", "Metrics"), ("/openapi.json", "OpenAPI 3.1")),

@@ -52,6 +52,18 @@ def answer_or_none(served: Served, row: Mapping[str, object]) -> Answer | None:
     return None if is_problem(answer) else answer
 
 
+def answers_or_none(served: Served, rows: Sequence[Mapping[str, object]]) -> list[Answer | None]:
+    """Return one answer per row; None for a row from which the version cannot predict."""
+    try:
+        answered = _answers_from(served, served.loaded.predict_rows(rows), rows)
+    except Exception as error:  # a model may raise anything
+        if len(rows) > 1:  # find the rows on which it fails
+            return [answers_or_none(served, [row])[0] for row in rows]
+        log.info("%s version %s cannot predict from %s", served.title, served.version, rows[0], exc_info=error)
+        return [None]
+    return [None if is_problem(answer) else answer for answer in answered]
+
+
 def explanation(served: Served, row: Mapping[str, object]) -> dict[str, object] | None:
     """Return what each input contributed to the prediction of a row, against a typical row; None where the model has no complete typical row.
 

@@ -19,6 +19,7 @@ from caudal.serve.fast_lane import FastLane
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.meter import share_counters
 from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.serve.trial_log import TrialTotals
 from caudal.web.keys import KeyRing
 from caudal.web.processes import ServerProcesses
 from caudal.web.server import Server, listen, url_of
@@ -121,6 +122,7 @@ def _serve(
     log: ServingMinuteLog = app.extensions["minute log"]
     keys: KeyRing = app.extensions["keys"]
     totals: InputTotals = app.extensions["input totals"]
+    trial_totals: TrialTotals = app.extensions["trial totals"]
     lane: FastLane = app.extensions["fast lane"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
     server = Server(
@@ -133,6 +135,7 @@ def _serve(
             handed, inputs = log.hand_over()
             for name, tally in inputs.items():
                 totals.add(name, tally)
+            trial_totals.add(handed.trials)
             send(handed)
 
     def count() -> None:

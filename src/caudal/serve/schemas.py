@@ -69,6 +69,18 @@ class LookedUp(ViewAge):
     not_found: list[str] = Field(description="Inputs for which it found none; the model takes what it takes for missing values.")
 
 
+class VersionOnTrial(BaseModel):
+    """A version that is tried beside the one in production."""
+
+    version: int
+    decision: Literal["shadow", "canary"]
+    share: float = Field(description="Of the keys whose requests it answers; 0 in shadow.")
+    by: str = Field(description="What the keys are: row, input:NAME, caller or header:NAME.")
+    since: str | None = Field(description="UTC.")
+    ready: bool
+    reason: str | None = Field(description="Why it is not in memory; the version in production answers all then.")
+
+
 class State(BaseModel):
     """How one model is served."""
 
@@ -79,6 +91,7 @@ class State(BaseModel):
     ready: bool
     reason: str | None = Field(description="Why the promoted version is not the one served.")
     view: ViewAge | None = Field(description="The online view of its features; null where nothing is looked up.")
+    trial: VersionOnTrial | None = Field(description="The version on trial; null where there is none.")
 
 
 class Health(BaseModel):
@@ -128,6 +141,9 @@ class Card(BaseModel):
     )
     inputs: list[dict[str, object]]
     output: dict[str, object]
+    trial: dict[str, object] | None = Field(
+        description="The version on trial, and what was seen of both; null where there is none."
+    )
     history: list[dict[str, object]]
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from caudal.declarations.signature import RowPredictions, SignatureDocument
+    from caudal.serve.trial import Trial
 
 
 class PredictingModel(Protocol):
@@ -53,13 +54,17 @@ class NoChampion(CaudalError):
 
 @dataclass(frozen=True)
 class Served:
-    """A champion in memory, with the online view of its features, if it has one. It never changes; a promotion or a new view replaces it by another."""
+    """A champion in memory, with the online view of its features and the version on trial, if it has them.
+
+    It never changes; a promotion, a new view or a trial replaces it by another.
+    """
 
     product: str
     model: str
     decision: DecisionRow
     loaded: PredictingModel
     view: OnlineView | None = None
+    trial: Trial | None = None
 
     @property
     def version(self) -> int:
@@ -94,6 +99,11 @@ class Served:
     def asked(self) -> Signature:
         """What callers are asked for: the model's inputs, or those by which the server finds the others."""
         return self.signature if self.lookups is None else self.lookups.asked
+
+    @cached_property
+    def asked_names(self) -> tuple[str, ...]:
+        """The names of what callers are asked for, in alphabetical order."""
+        return tuple(sorted(self.asked.by_name))
 
     @cached_property
     def learned(self) -> LearnedInputs:

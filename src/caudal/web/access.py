@@ -17,7 +17,7 @@ from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, To
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
-from caudal.ledger.rows import AccessEvent, Role
+from caudal.ledger.rows import AccessEvent, KeyRole
 from caudal.web.form_token import demand_form_token, form_token
 from caudal.web.keys import NO_KEY, AccessKey, KeyRing
 from caudal.web.shared_state import SharedState
@@ -33,6 +33,8 @@ OPEN = {"health", "ready", "static", "login"}
 
 KEY = "caudal.key"
 """The place of the caller's key in a request's environment; none is there where the caller has no access."""
+CALLER_KEY = "caudal.caller"
+"""The place of that key's name."""
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 
 POLICY = (
@@ -88,8 +90,8 @@ def is_admitted() -> bool:
 
 def caller_name() -> str | None:
     """Return the name of the key that this request has; None where it has none."""
-    key: AccessKey | None = request.environ.get(KEY)
-    return None if key is None else key.name
+    name: str | None = request.environ.get(CALLER_KEY)
+    return name
 
 
 def key_holds(app: Flask) -> Callable[[], bool]:
@@ -129,7 +131,7 @@ class Access:
     wrong_keys: WrongKeys
     headers: Mapping[str, str]  # of every answer
 
-    def key_of_program(self, environ: WSGIEnvironment, role: Role) -> AccessKey | None:
+    def key_of_program(self, environ: WSGIEnvironment, role: KeyRole) -> AccessKey | None:
         """Return the key of a program's request that is admitted without question; None where the app has to look at it, which may admit it still.
 
         That is one with a valid key of a sufficient role from an address that does not have to wait, or where no key is required one to a plain
@@ -158,8 +160,8 @@ def guard(
     keys: KeyRing,
     shared: SharedState | None = None,
     *,
-    roles: Mapping[str, Role] | None = None,
-    otherwise: Role | None = None,
+    roles: Mapping[str, KeyRole] | None = None,
+    otherwise: KeyRole | None = None,
     tls: bool = False,
     record: Record | None = None,
 ) -> Access:
@@ -211,7 +213,7 @@ def guard(
             if request.endpoint not in OPEN:
                 raise
         if key is not None:
-            request.environ[KEY] = key
+            request.environ[KEY], request.environ[CALLER_KEY] = key, key.name
         if request.endpoint in OPEN:
             return None
         if key is None:
@@ -287,7 +289,7 @@ def _count_wrong(access: Access, record: Record) -> None:
         record("held back", None, _address())
 
 
-def _demand_role(key: AccessKey, role: Role | None) -> None:
+def _demand_role(key: AccessKey, role: KeyRole | None) -> None:
     if not key.may(role):
         raise Forbidden(f"The key '{key.name}' has the role '{key.role}', and this needs '{role}' or 'admin'.")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from caudal.errors import DeclarationProblem
 from caudal.ledger.access import SETTING, is_valid
-from caudal.ledger.rows import AccessKeyRow, Role
+from caudal.ledger.rows import AccessKeyRow, KeyRole
 from caudal.web.key_limit import KeyLimit
 from caudal.web.shared_state import SharedState
 
@@ -38,11 +38,11 @@ class AccessKey:
 
     number: int
     name: str | None
-    role: Role
+    role: KeyRole
     expires_at: float = float("inf")
     limit: KeyLimit | None = field(default=None, compare=False)
 
-    def may(self, role: Role | None) -> bool:
+    def may(self, role: KeyRole | None) -> bool:
         """Return whether the key suffices where a role is needed; None: any key does."""
         return role is None or self.role in (role, "admin")
 

@@ -13,7 +13,7 @@ HEAVY = {"pyspark", "pandas", "numpy", "pyarrow", "sklearn", "deltalake", "mlflo
 COMMANDS = {
     "caudal": "demo new check graph run preview explain predict times status monitor sla serve up backfill stream parity broker replay console export log trace search verify debt retain erase inspect measures compare quarantine model audit key catalog",
     "quarantine": "list show replay",
-    "model": "list show promote rollback history",
+    "model": "list show promote rollback history shadow canary withdraw compare",
     "audit": "show guide",
     "key": "add list revoke",
     "catalog": "build",

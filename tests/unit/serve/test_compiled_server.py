@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -15,9 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.unit.registry.results import RegisteredResult
+from werkzeug.test import Client
 
 import caudal
-from caudal.registry import LoadedCompiledModel, LoadedModel, card, load_for_serving, load_version, promote, register
+from caudal.ledger.records import model_versions
+from caudal.registry import LoadedCompiledModel, LoadedModel, card, load_for_serving, load_version, promote, register, start_trial
 from caudal.serve import create_app
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.tables.home import Home
@@ -110,9 +113,33 @@ def test_a_large_batch_goes_to_the_pipeline_where_that_is_faster(home: Home, exa
     assert asked == [3]
 
 
-def test_a_damaged_compiled_form_is_not_served(home: Home, tmp_path: Path) -> None:
-    import shutil
+@pytest.mark.parametrize(("version", "in_loop"), [(4, True), (2, False)])
+def test_a_canary_answers_in_the_event_loop_where_it_is_compiled(
+    home: Home, tmp_path: Path, example: dict[str, Any], version: int, in_loop: bool
+) -> None:
+    copy = Home(tmp_path / "home")
+    shutil.copytree(home.path, copy.path)
+    ledger = copy.ledger()
+    (first,) = ledger.find(model_versions, product="taxi", model="duration", version=1)
+    ledger.add(model_versions, {**first, "version": 4})
+    start_trial(ledger, "taxi", "duration", version, share=0.5, who="ada")
+    ledger.close()
+    app = create_app(copy.path, copy.url, refresh_s=3600.0)
+    champions, lane = app.extensions["caudal"], app.extensions["fast lane"]
+    champions.refresh()
+    answered: dict[int, set[bool]] = {}
+    for index in range(40):
+        row = {**example, "trip_distance_mi": index / 10}
+        headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+        fast = lane.connection_answer(PREDICT.encode(), headers, json.dumps(row).encode(), "127.0.0.1")
+        slow = Client(lane.app).post(PREDICT, json=row)
+        answered.setdefault(slow.json["version"], set()).add(fast is not None)
+        if fast is not None:
+            assert fast.partition(b"\r\n\r\n")[2] == slow.get_data()
+    assert answered == {1: {True}, version: {in_loop}}
 
+
+def test_a_damaged_compiled_form_is_not_served(home: Home, tmp_path: Path) -> None:
     copy = Home(tmp_path / "home")
     shutil.copytree(home.path, copy.path)
     (copy.models("taxi", "duration") / "1" / "compiled.npz").write_bytes(b"something else")

@@ -56,10 +56,10 @@ pytestmark = pytest.mark.skipif(not can_fork(), reason="processes cannot be fork
 
 
 @contextmanager
-def serving(home: Path, key: str = "") -> Iterator[tuple[subprocess.Popen[str], str]]:
+def serving(home: Path, key: str = "", program: str = PROGRAM) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start the two processes, and give their parent and their address."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(home), key],
+        [sys.executable, "-c", program, str(home), key],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

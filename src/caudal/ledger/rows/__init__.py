@@ -1,6 +1,6 @@
 """The ledger's rows as types, one for each table of ``records.py``; a test holds that both have the same columns."""
 
-from caudal.ledger.rows.access import AccessEvent, AccessEventRow, AccessKeyRow, Role
+from caudal.ledger.rows.access import AccessEvent, AccessEventRow, AccessKeyRow, KeyRole
 from caudal.ledger.rows.events import AlertDocument, AlertPlace, AlertRow, EventRow, ScheduleRow
 from caudal.ledger.rows.governance import DeclarationRow, DeletionRow, ErasureRow, EventDocument, LineageEventRow, TombstoneRow
 from caudal.ledger.rows.measurements import MeasurementRow
@@ -10,12 +10,14 @@ from caudal.ledger.rows.models import (
     CauseDocument,
     ChampionRow,
     CompiledDocument,
+    Decision,
     DecisionRow,
     EffectDocument,
     LaterDocument,
     ModelGroupDocument,
     ModelVersionRow,
     RuleDocument,
+    TrialDocument,
 )
 from caudal.ledger.rows.runs import (
     AlarmDocument,
@@ -72,6 +74,7 @@ __all__ = [
     "CompiledDocument",
     "ComponentsDocument",
     "CounterRow",
+    "Decision",
     "DecisionRow",
     "DeclarationRow",
     "DeletionRow",
@@ -85,6 +88,7 @@ __all__ = [
     "FileDocument",
     "GateDocument",
     "HoldoutDocument",
+    "KeyRole",
     "LandedRow",
     "LaterDocument",
     "LineageDocument",
@@ -98,7 +102,6 @@ __all__ = [
     "PatternDocument",
     "ProfileDocument",
     "ProfileRow",
-    "Role",
     "RuleDocument",
     "RunRow",
     "ScheduleRow",
@@ -106,4 +109,5 @@ __all__ = [
     "StepDetail",
     "StepRow",
     "TombstoneRow",
+    "TrialDocument",
 ]

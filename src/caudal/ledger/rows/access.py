@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-Role = Literal["predict", "observe", "admin"]
+KeyRole = Literal["predict", "observe", "admin"]
 AccessEvent = Literal["signed in", "signed out", "held back"]
 
 
@@ -17,7 +17,7 @@ class AccessKeyRow(TypedDict):
     name: str
     sha256: str
     start: str
-    role: Role
+    role: KeyRole
     rate_count: int | None
     rate_s: float | None
     created_at: float

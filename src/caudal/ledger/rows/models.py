@@ -140,20 +140,32 @@ class ModelVersionRow(TypedDict):
     compiled: CompiledDocument | None
 
 
+Decision = Literal["promoted", "refused", "rolled back", "shadow", "canary", "withdrawn"]
+
+
+class TrialDocument(TypedDict):
+    """How a version is tried: the share of keys whose requests it answers, 0 in shadow, and what the keys are: ``row``, ``input:NAME``, ``caller`` or
+    ``header:NAME``."""
+
+    share: float
+    by: str
+
+
 class DecisionRow(TypedDict):
-    """What was decided of a version."""
+    """What was decided of a version; ``trial`` is of decisions ``shadow`` and ``canary`` only."""
 
     id: int
     product: str
     model: str
     version: int
-    decision: Literal["promoted", "refused", "rolled back"]
+    decision: Decision
     gates: list[GateDocument]
     who: str
     at: float
     replaced: int | None
     reason: str | None
     run_id: str | None
+    trial: TrialDocument | None
 
 
 class ChampionRow(ModelVersionRow):

@@ -51,7 +51,7 @@ from caudal.report.documents.measures import (
     QueryMeasures,
     Straggler,
 )
-from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.models import ComparedVersion, HistoryLine, ModelCompareDocument, VersionDocument
 from caudal.report.documents.monitors import (
     MonitorCommandDocument,
     MonitorDocument,
@@ -136,6 +136,7 @@ __all__ = [
     "ComingDocument",
     "ComparedFigure",
     "ComparedTotal",
+    "ComparedVersion",
     "ConfusionDocument",
     "DebtDocument",
     "DebtFigure",
@@ -176,6 +177,7 @@ __all__ = [
     "MeasuredExecutor",
     "MeasuredStage",
     "MeasuresDocument",
+    "ModelCompareDocument",
     "ModelStatus",
     "MonitorCommandDocument",
     "MonitorDocument",

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from caudal.ledger.rows import Role
+from caudal.ledger.rows import KeyRole
 
 
 class AccessKeyDocument(TypedDict):
@@ -14,7 +14,7 @@ class AccessKeyDocument(TypedDict):
 
     name: str
     start: str
-    role: Role
+    role: KeyRole
     rate: str | None
     created: str
     created_by: str

@@ -19,7 +19,7 @@ from caudal.report.documents.governance import (
 )
 from caudal.report.documents.inspection import InspectDocument
 from caudal.report.documents.measures import DifferencesDocument, MeasuresDocument
-from caudal.report.documents.models import HistoryLine, VersionDocument
+from caudal.report.documents.models import HistoryLine, ModelCompareDocument, VersionDocument
 from caudal.report.documents.monitors import MonitorCommandDocument
 from caudal.report.documents.preview import ExplainDocument, PreviewDocument
 from caudal.report.documents.runs import BackfillPlan, CheckDocument, DemoDocument, GraphDocument, NewDocument, TimesDocument
@@ -72,6 +72,10 @@ DOCUMENTS: dict[str, object] = {
     "key list": list[AccessKeyDocument],
     "key revoke": AccessKeyDocument,
     "log": list[LogLine],
+    "model shadow": DecisionRow,
+    "model canary": DecisionRow,
+    "model withdraw": DecisionRow,
+    "model compare": ModelCompareDocument,
     "audit show": AuditDocument,
     "audit guide": GuideDocument,
     "catalog build": CatalogDocument,

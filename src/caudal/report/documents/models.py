@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from typing_extensions import TypedDict  # with the standard one Pydantic cannot tell what is required before Python 3.12
 
-from caudal.ledger.rows import GateDocument
-from caudal.registry.card import Listed
+from caudal.ledger.rows import Decision, GateDocument, TrialDocument
+from caudal.registry.card import Listed, State
+from caudal.registry.seen import TrialSeenDocument
 
 
 class VersionDocument(Listed):
@@ -26,10 +25,33 @@ class HistoryLine(TypedDict):
     product: str
     model: str
     version: int
-    decision: Literal["promoted", "refused", "rolled back"]
+    decision: Decision
     gates: list[GateDocument]
     who: str
     at: str
     replaced: int | None
     reason: str | None
     run_id: str | None
+    trial: TrialDocument | None
+
+
+class ComparedVersion(TypedDict):
+    """A version beside another: its scores by metric when it was trained, and on what."""
+
+    version: int
+    candidate: str
+    state: State
+    metrics: dict[str, float | None]
+    training_rows: int
+    training_from: str | None
+    training_until: str | None
+    created_at: float
+
+
+class ModelCompareDocument(TypedDict):
+    """Two versions of a model, and the newest trial of one beside the other."""
+
+    product: str
+    model: str
+    versions: list[ComparedVersion]
+    trial: TrialSeenDocument | None

@@ -8,6 +8,7 @@ from caudal.graph.registered import steps_where
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import runs
 from caudal.ledger.rows import RunRow, StepRow
+from caudal.ledger.trials import DONE
 from caudal.report.figures import plural, size
 from caudal.report.run_document import RunDocument
 from caudal.report.section import ReportedRun, ReportSection
@@ -61,7 +62,8 @@ def _changes(run: RunRow, before: RunRow | None, document: RunDocument, run_step
             sentences.append(f"Version {model['version']} of model {name} was refused{in_production}.")
         elif model["decision"]:
             replaced = f" instead of version {model['replaced']}" if model["replaced"] is not None else ""
-            sentences.append(f"Version {model['version']} of model {name} was {model['decision']}{replaced}.")
+            done = DONE.get(model["decision"], model["decision"])
+            sentences.append(f"Version {model['version']} of model {name} was {done}{replaced}.")
     skipped = sum(row["state"] == "skipped" for row in run_steps)
     if skipped:
         sentences.append(f"{plural(skipped, 'step')} had nothing to do.")

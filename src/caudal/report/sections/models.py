@@ -12,6 +12,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import candidates, decisions, model_versions, runs, steps
 from caudal.ledger.rows import CandidateRow, EffectDocument, LaterDocument, RuleDocument, RunRow, StepDetail, StepRow
 from caudal.ledger.selection import compared_groups, compared_rules, input_effects, later_scores
+from caudal.ledger.trials import DONE
 from caudal.report import charts
 from caudal.report.document import detail_of, rows_learned
 from caudal.report.figures import duration, held_out_score, places_of, score_text, value
@@ -292,7 +293,8 @@ def _lines(name: str, model: ModelDocument) -> TerminalPart:
         lines.append(
             inset(
                 Text.assemble(
-                    mark("succeeded" if promoted else "refused"), f" version {model['version']} {model['decision']}{instead}"
+                    mark("succeeded" if promoted else "refused"),
+                    f" version {model['version']} {DONE.get(str(model['decision']), model['decision'])}{instead}",
                 )
             )
         )

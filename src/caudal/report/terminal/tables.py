@@ -14,7 +14,14 @@ from caudal.report.figures import time_text, value
 from caudal.report.terminal.console import console, grid, heading, inset, mark
 
 # Only outcomes of gates and decisions are coloured.
-_WORDS = {"promoted": "green", "champion": "green", "refused": "yellow", "rolled back": "yellow"}
+_WORDS = {
+    "promoted": "green",
+    "champion": "green",
+    "refused": "yellow",
+    "rolled back": "yellow",
+    "shadow": "cyan",
+    "canary": "cyan",
+}
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], to: Console | None = None) -> None:
