@@ -19,6 +19,7 @@ from caudal.serve.input_watch import InputCounters
 from caudal.serve.meter import Meter, count_requests
 from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
+from caudal.serve.request_log import RequestLog
 from caudal.serve.served import PredictingModel
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
@@ -88,9 +89,12 @@ def create_app(
         app.extensions["input totals"] = meter.input_totals()
     else:
         collectors.append(InputCounters(log.inputs))
+    requests = app.extensions["request log"] = RequestLog(
+        home, ledger, home_.requests, lambda: list(champions.cached), meter.request_rows()
+    )
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, key=key is not None)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache, key=key is not None)
-    lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log)
+    lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log, requests)
     app.wsgi_app = lane  # type: ignore[method-assign]
     return app

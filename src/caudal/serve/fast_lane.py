@@ -19,6 +19,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
+from caudal.serve.request_log import RequestLog
 from caudal.serve.served import Served
 from caudal.web.access import HEADERS, Access
 from caudal.web.connections import LONGEST_LANE_BODY, Headers
@@ -44,8 +45,23 @@ class FastLane:
     app : what answers all that the lane does not
     """
 
-    def __init__(self, app: WSGIApplication, champions: ChampionCache, access: Access, meter: Meter, log: ServingMinuteLog) -> None:
-        self.app, self._champions, self._access, self._meter, self._log = app, champions, access, meter, log
+    def __init__(
+        self,
+        app: WSGIApplication,
+        champions: ChampionCache,
+        access: Access,
+        meter: Meter,
+        log: ServingMinuteLog,
+        requests: RequestLog,
+    ) -> None:
+        self.app, self._champions, self._access, self._meter, self._log, self._requests = (
+            app,
+            champions,
+            access,
+            meter,
+            log,
+            requests,
+        )
         headers = {"Content-Type": "application/json", **HEADERS, "Cache-Control": "no-store"}
         if access.key:  # the app has looked for a session then
             headers["Vary"] = "Cookie"
@@ -102,6 +118,8 @@ class FastLane:
         if answer is None:
             return None
         content = _encode(with_lookups(answer, row)).encode() + b"\n"
+        if self._requests.logged:
+            self._requests.add(served, ((0, row, answer),))
         seconds = time.perf_counter() - started
         self._meter.count(ROUTE, 200, seconds)
         self._log.count(served.product, served.model, 200, seconds, SentRows(served, (row.values,)))

@@ -14,6 +14,7 @@ from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem, with_lookups
+from caudal.serve.request_log import log_answers
 from caudal.serve.schemas import (
     Card,
     Failure,
@@ -66,6 +67,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         answer = answers(served, [row.values])[0]
         if is_problem(answer):
             return _json({"errors": [answer], "more_errors": 0}, 422)
+        log_answers(served, [(0, row, answer)])
         answer = with_lookups(answer, row)
         return _json({**answer, "explanation": explanation(served, row.values)} if query.explain else answer)
 
@@ -128,13 +130,16 @@ def _batch(served: Served, body: list[object]) -> Response:
     good = [index for index, row in enumerate(rows) if row.good]
     g.sent = SentRows(served, [row.values if row.good else sent for row, sent in zip(rows, body, strict=True)])
     predictions: list[object] = [None] * len(body)
+    logged = []
     for index, answer in zip(good, answers(served, [rows[index].values for index in good]), strict=True):
         if not is_problem(answer):
             predictions[index] = with_lookups(answer, rows[index])
+            logged.append((index, rows[index], answer))
         elif len(errors) < MOST_ERRORS:
             errors.append({"row": index, **answer})
         else:
             more += 1
+    log_answers(served, logged)
     if errors:
         errors.sort(key=lambda error: error["row"])
         return _json({"errors": errors, "more_errors": more, "predictions": predictions}, 422)

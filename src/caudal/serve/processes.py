@@ -18,6 +18,7 @@ from caudal.serve.fast_lane import FastLane
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.meter import share_counters
 from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.serve.request_log import RequestLog
 from caudal.web.processes import ServerProcesses
 from caudal.web.server import Server, listen, url_of
 from caudal.web.shared_state import SharedState, shared_state
@@ -108,6 +109,7 @@ def _serve(
     log: ServingMinuteLog = app.extensions["minute log"]
     totals: InputTotals = app.extensions["input totals"]
     lane: FastLane = app.extensions["fast lane"]
+    requests: RequestLog = app.extensions["request log"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
     server = Server(app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid())
     sending = threading.Lock()
@@ -129,7 +131,9 @@ def _serve(
 
     def follow() -> None:
         champions.refresh()
+        requests.learn()
         hand_over()
+        threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()
         threading.Thread(target=count, name="minute log", daemon=True).start()
         while not stopped.wait(champions.every_s):
             champions.refresh()
@@ -137,3 +141,4 @@ def _serve(
     threading.Thread(target=follow, name="promotions", daemon=True).start()
     server.run([listening])
     hand_over()
+    requests.finish()

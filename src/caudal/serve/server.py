@@ -14,6 +14,7 @@ from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import serve_by_processes
+from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
 from caudal.web.processes import can_fork
@@ -80,15 +81,19 @@ def serve(
     lane: FastLane = app.extensions["fast lane"]
     serve_until_signal(app, host=host, port=port, threads=threads, begin=follow, lane=lane.connection_answer)
     app.extensions["minute log"].finish()
+    app.extensions["request log"].finish()
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
     """Load the champions, announce the address, and look for promotions, so that no request waits for a model to load."""
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
+    app.extensions["request log"].learn()
     announce(url)
     minute_log: ServingMinuteLog = app.extensions["minute log"]
     threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
+    requests: RequestLog = app.extensions["request log"]
+    threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()
     while not stopped.wait(champions.every_s):
         champions.refresh()
 
