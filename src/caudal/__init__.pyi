@@ -27,6 +27,7 @@ from caudal.declarations.model import temporal as temporal  # Return folds over 
 from caudal.declarations.outlet import drop as drop  # Return a folder as the destination of rows; relative to the data folder (``--data``).
 from caudal.declarations.outlet import topic as topic  # Return a Kafka topic as the destination of rows.
 from caudal.declarations.product import Product as Product  # A data product: sources, tables, features, models, predictions, each declared by one call.
+from caudal.declarations.requests import requests as requests  # Return a source of the requests for predictions that servers of a model have answered; servers log them from …
 from caudal.declarations.schema import column as column  # Return a column for ``schema(name=column(...))``.
 from caudal.declarations.schema import schema as schema  # Return a schema from names and types.
 from caudal.declarations.service_levels import sla as sla  # Return a service level: what is promised of a table, of predictions, of a served model or of a stream.
@@ -130,6 +131,7 @@ __all__ = [
     "past_mean",
     "pca",
     "reduction",
+    "requests",
     "reweigh",
     "robust_z",
     "rolling",

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,8 +21,10 @@ from caudal.declarations.connection import Connection, files, http, simulated
 from caudal.declarations.database import database
 from caudal.declarations.events import events
 from caudal.declarations.images import images
+from caudal.declarations.requests import requests
 from caudal.errors import SourceProblem
 from caudal.messaging.broker import Broker
+from caudal.messaging.request_files import RequestFile
 from caudal.stages.ingest import Arrival, KnownFile, arrivals, fetched_kinds
 
 ROWS = "a,b\n" + "".join(f"{i},{i * i}\n" for i in range(1000))
@@ -93,6 +96,19 @@ def over_kafka(folder: Path) -> Iterator[tuple[Connection, Connection]]:
         yield events("rows", servers=broker.address), events("none.csv", servers=broker.address)
 
 
+@contextmanager
+def over_requests(folder: Path) -> Iterator[tuple[Connection, Connection]]:
+    (folder / "requests").mkdir()
+    (folder / "none.csv").write_text("")
+    RequestFile(folder / "requests", [("a", "long"), ("b", "long")]).append(
+        b"".join(b"[%d,%d]\n" % (i, i * i) for i in range(1000))
+    )
+    yield (
+        replace(requests("rows"), folder=str(folder / "requests")),
+        replace(requests("rows"), folder=str(folder / "none.csv")),
+    )
+
+
 def text(one: Arrival) -> str:
     """Return the rows of an arrival as CSV."""
     if one.path.startswith("kafka:"):
@@ -118,6 +134,7 @@ EXAMPLES: dict[str, Callable[[Path], object]] = {
     "database": over_sqlite,
     "images": over_images,
     "events": over_kafka,
+    "requests": over_requests,
 }
 
 

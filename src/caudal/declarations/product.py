@@ -24,6 +24,7 @@ from caudal.declarations.model import Gate, Hashed, Model, Prediction, Selection
 from caudal.declarations.monitor import Monitoring
 from caudal.declarations.node import Features, Partition, Source, Table, inputs_of, summary_of
 from caudal.declarations.publishing import Publishing
+from caudal.declarations.requests import REQUESTED_AT, Requests
 from caudal.declarations.retraining import ALWAYS, retraining_of
 from caudal.declarations.schema import Field, Schema
 from caudal.declarations.service_levels import ServiceLevel, ServiceLevels
@@ -109,6 +110,9 @@ class Product(Streams, Publishing, ServiceLevels, Governance, Auditing, Monitori
         if isinstance(connection, Events):
             connection = replace(connection, schema=schema or connection.schema)
             schema = connection.row_schema(connection.schema)
+        if isinstance(connection, Requests):
+            connection = replace(connection, schema=schema)
+            schema, event_time = connection.row_schema(schema), event_time or REQUESTED_AT
         if isinstance(connection, Images):
             if schema is not None:
                 raise DeclarationProblem(

@@ -29,6 +29,7 @@ from caudal.governance.identity import Person
 from caudal.governance.online_views import remove_views
 from caudal.governance.proof import write_proof
 from caudal.governance.raw_kinds import raw_kind, without_subject
+from caudal.governance.request_files import remove_requests
 from caudal.governance.subject import (
     column_type,
     columns_of_subject,
@@ -58,7 +59,7 @@ from caudal.tables.home import Home
 from caudal.tables.landing import origin_of, store_path
 
 _KINDS = ("raw", "table", "quarantine")  # always reported
-_FURTHER_KINDS = ("stream", "view")  # only if they hold rows
+_FURTHER_KINDS = ("stream", "requests", "view")  # only if they hold rows
 
 
 def erase(
@@ -203,8 +204,9 @@ def _clear_manifests(ledger: Ledger, product: Product) -> None:
 def _raw_files(
     product: Product, home: Home, ledger: Ledger, person_: Person, occurrences: Sequence[Occurrence], erasure: str, now: float
 ) -> None:
-    """Rewrite each raw file that holds the subject, and delete old contents that an interrupted erasure has left."""
+    """Rewrite each raw file that holds the subject, and requests that are not landed yet, and delete old contents that an interrupted erasure has left."""
     columns = columns_of_subject(product, home, ledger, person_)
+    remove_requests(product, home, person_, columns)
     for occurrence in occurrences:
         if occurrence.kind != "raw" or occurrence.stays is not None:
             continue

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Occurrence:
     """Rows of the subject in one place."""
 
-    kind: str  # raw | table | quarantine | stream
+    kind: str  # raw | table | quarantine | stream | requests | view
     name: str  # source or table
     file: str  # relative to the folder of the place
     rows: int

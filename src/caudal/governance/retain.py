@@ -1,6 +1,6 @@
 """``caudal retain``: show what may be deleted by the declared retention times, and delete it on request.
 
-Raw files are never touched, nor the training versions of models that are in production or were within the last ninety days,
+Raw files are never touched, but those of logged requests whose source says how long they are kept; nor the training versions of models that are in production or were within the last ninety days,
 nor the versions that these were made of. An expired day is removed by a commit; its files are deleted by the same command an hour
 later, when every reader has finished. After a kill in between, the same command goes on.
 """
@@ -10,30 +10,34 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete
 
 from caudal.declarations.duration import text
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
+from caudal.governance.request_files import old_requests, request_sources
 from caudal.graph.load import load
 from caudal.graph.registered import tables_of
 from caudal.ledger.ledger import Ledger
-from caudal.ledger.records import decisions, deletions, model_versions, runs
+from caudal.ledger.records import decisions, deletions, landed, model_versions, runs
 from caudal.runtime.lifecycle import new_run_id, user_name
 from caudal.runtime.opening import hold_product, open_home
 from caudal.service_levels import history
 from caudal.storage import delta
 from caudal.storage.lease import lease
-from caudal.storage.place import Place
+from caudal.storage.place import Place, relative_path
 from caudal.streaming.sources import stream_lease
 from caudal.tables import lifespans
 from caudal.tables.home import Home
+from caudal.tables.landing import store_path
 
 if TYPE_CHECKING:
     from caudal.report.documents import GoingDocument, ProtectedVersion, RetainDocument
@@ -56,6 +60,7 @@ class PlannedDeletion:
     days: tuple[str, ...] = ()
     rows: int = 0
     before: float | None = None
+    landed: list[int] = field(default_factory=list)
 
     def as_dict(self) -> GoingDocument:
         """Return the line of the plan."""
@@ -150,6 +155,9 @@ def _plan(
         yield from _versions(
             "quarantine", name, home.quarantine(product.name, name), _length(product, name, "quarantine_s"), set(), now
         )
+    for name, (_, connection) in request_sources(product).items():
+        if connection.keep_s is not None:
+            yield from _requests(product, home, ledger, name, connection.keep_s, now)
     pages = _length(product, None, "pages_s")
     if pages is not None:
         expired = [row["run_id"] for row in ledger.find(runs, product=product.name) if row["started_at"] <= now - pages]
@@ -212,6 +220,21 @@ def _files_of_days(name: str, folder: Place, protected: set[int], now: float) ->
         yield PlannedDeletion("days", name, "files of days that were taken out", "no reader is left", folder, files)
 
 
+def _requests(product: Product, home: Home, ledger: Ledger, source: str, keep_s: float, now: float) -> Iterator[PlannedDeletion]:
+    """Yield logged requests that are older than their source keeps them; the next run takes their rows out of its table."""
+    written, landed_rows = old_requests(home, ledger, product.name, source, now - keep_s)
+    why = f"older than {text(keep_s)}"
+    if written:  # first: what is landed and lies here still would be landed again
+        files = [lifespans.Lifespan(file.name, file.stat().st_size, 0) for file in written]
+        yield PlannedDeletion("requests", source, "logged requests", why, home.requests(product.name, source), files)
+    if landed_rows:
+        folder = home.raw(product.name, source)
+        paths = [relative_path(store_path(folder, row["sha256"], row["path"]), folder).as_posix() for row in landed_rows]
+        files = [lifespans.Lifespan(path, row["bytes"], 0) for path, row in zip(paths, landed_rows, strict=True)]
+        ids = [row["id"] for row in landed_rows]
+        yield PlannedDeletion("requests", source, "landed requests", why, folder, files, landed=ids)
+
+
 def _loose(kind: str, folder: Place, names: list[str], why: str) -> Iterator[PlannedDeletion]:
     files = [lifespans.Lifespan(name, (folder / name).stat().st_size, 0) for name in names if (folder / name).is_file()]
     if files:
@@ -235,6 +258,14 @@ def _let_go(deletion: PlannedDeletion, product: Product, ledger: Ledger, now: fl
         )
     else:
         lifespans.unlink(deletion.folder, deletion.files)
+    if deletion.landed:  # last: what no row names any more would stay
+        _forget_landed(ledger, deletion.landed)
+
+
+def _forget_landed(ledger: Ledger, ids: Sequence[int]) -> None:
+    with ledger.engine.begin() as connection:
+        for first in range(0, len(ids), 500):
+            connection.execute(delete(landed).where(landed.c.id.in_(ids[first : first + 500])))
 
 
 def _length(product: Product, table: str | None, kind: str) -> float | None:
@@ -252,7 +283,7 @@ def _first_day(product: Product, keep_s: float, now: float) -> str:
 
 
 def _check_retentions(product: Product) -> None:
-    if not product.retentions:
+    if not product.retentions and all(connection.keep_s is None for _, connection in request_sources(product).values()):
         raise DeclarationProblem(
             f"Product '{product.name}' declares no retention: everything is kept.",
             fix='Declare it: product.retain(versions="30 days"), product.retain(table, days="90 days").',

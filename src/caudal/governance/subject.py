@@ -19,6 +19,7 @@ from caudal.governance.held import Occurrence
 from caudal.governance.identity import TIMES, Person
 from caudal.governance.online_views import search_views
 from caudal.governance.raw_kinds import raw_kind, without_subject
+from caudal.governance.request_files import columns_in_files, request_sources, search_requests
 from caudal.governance.stream_logs import log_of
 from caudal.graph.registered import is_streamed
 from caudal.ledger.ledger import Ledger
@@ -66,6 +67,9 @@ def columns_of_subject(product: Product, home: Home, ledger: Ledger, who: Person
     for name, node in product.sources.items():
         if node.schema is not None and who.column in node.schema and (not declared.tables or name in declared.tables):
             columns_by_table.setdefault(name, set()).add(who.column)
+    for name in request_sources(product):
+        if who.column in columns_in_files(home, product, name) and (not declared.tables or name in declared.tables):
+            columns_by_table.setdefault(name, set()).add(who.column)
     start = {(table, column) for table, columns in columns_by_table.items() for column in columns}
     for table, carried in flows(product, ledger, start).items():
         columns_by_table.setdefault(table, set()).update(carried)
@@ -95,6 +99,7 @@ def search_subject(product: Product, home: Home, ledger: Ledger, who: Person) ->
         elif name in columns:
             occurrences += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
     occurrences += search_tables(product, home, who, columns, searched, not_searched)
+    occurrences += search_requests(product, home, who, columns, searched, not_searched)
     occurrences += search_views(product, home, who, columns, searched)
     return occurrences, searched, not_searched
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from caudal.declarations.product import Product
+from caudal.declarations.requests import Requests
 from caudal.graph.build import build
 from caudal.graph.registered import kind_of
 from caudal.json_value import JsonObject
@@ -31,9 +32,19 @@ def declaration(product: Product) -> JsonObject:
         "detections": [{"name": name, "of": detection.of} for name, detection in product.detections.items()],
         "slas": {agreement.subject: agreement.level.fresh_s for agreement in product.service_levels if agreement.level.fresh_s}, **service_levels,
         "subjects": [{"column": subject.column, "tables": list(subject.tables)} for subject in product.subjects],
+        **({"request_logs": logs} if (logs := request_logs(product)) else {}),
         **({"consumers": [{"name": consumer.name, "of": list(consumer.of)} for consumer in product.consumers]} if product.consumers else {}),
         "about": {table: {column: {"text": about.text, "unit": about.unit} for column, about in columns.items()} for table, columns in product.abouts.items()},
     }  # fmt: skip
+
+
+def request_logs(product: Product) -> list[JsonObject]:
+    """Return which models servers log the requests of, for which source, and which share."""
+    return [
+        {"model": source.connection.model, "source": name, "sample": source.connection.sample}
+        for name, source in product.sources.items()
+        if isinstance(source.connection, Requests)
+    ]
 
 
 def store_declaration(product: Product, ledger: Ledger, run_id: str, now: float) -> None:

@@ -22,6 +22,7 @@ def proof_page(proof: Mapping[str, Any]) -> str:
         "table": "Tables, features, predictions",
         "quarantine": "Quarantine",
         "stream": "Logs of streams",
+        "requests": "Logged requests",
         "view": "Online views",
     }
     return environment.get_template("proof.html").render(

@@ -22,6 +22,7 @@ from caudal.serve.input_watch import InputCounters
 from caudal.serve.meter import Meter, count_requests
 from caudal.serve.minute_log import ServiceLevelGauges, ServingMinuteLog
 from caudal.serve.pages import offer_pages
+from caudal.serve.request_log import RequestLog
 from caudal.serve.served import PredictingModel
 from caudal.serve.trial_log import TrialCounters
 from caudal.serve.uploads import offer_uploads
@@ -106,9 +107,12 @@ def create_app(
         app.extensions["input totals"], app.extensions["trial totals"] = meter.input_totals(), meter.trial_totals()
     else:
         collectors += [InputCounters(log.inputs), TrialCounters(log.trials)]
+    requests = app.extensions["request log"] = RequestLog(
+        home, ledger, home_.requests, lambda: list(champions.cached), meter.request_rows()
+    )
     operations_cache = offer_api(app, champions, meter, collectors, featurizer_of, ring)
     offer_uploads(app, champions, featurizer_of)
     offer_pages(app, champions, operations_cache)
-    lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log)
+    lane = app.extensions["fast lane"] = FastLane(app.wsgi_app, champions, access, meter, log, requests)
     app.wsgi_app = lane  # type: ignore[method-assign]
     return app

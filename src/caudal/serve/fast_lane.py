@@ -19,6 +19,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.meter import Meter
 from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.predicting import Answer, answer_or_none, with_lookups
+from caudal.serve.request_log import RequestLog
 from caudal.serve.served import Served
 from caudal.serve.trial import lane_answer
 from caudal.web.access import CALLER_KEY, Access
@@ -45,8 +46,23 @@ class FastLane:
     app : what answers all that the lane does not
     """
 
-    def __init__(self, app: WSGIApplication, champions: ChampionCache, access: Access, meter: Meter, log: ServingMinuteLog) -> None:
-        self.app, self._champions, self._access, self._meter, self._log = app, champions, access, meter, log
+    def __init__(
+        self,
+        app: WSGIApplication,
+        champions: ChampionCache,
+        access: Access,
+        meter: Meter,
+        log: ServingMinuteLog,
+        requests: RequestLog,
+    ) -> None:
+        self.app, self._champions, self._access, self._meter, self._log, self._requests = (
+            app,
+            champions,
+            access,
+            meter,
+            log,
+            requests,
+        )
         headers = {"Content-Type": "application/json", **access.headers, "Cache-Control": "no-store"}
         self._headers = list(headers.items())
         self._head = (
@@ -112,6 +128,8 @@ class FastLane:
         if answer is None or (key.limit is not None and not key.limit.take()):
             return None
         content = _encode(with_lookups(answer, row)).encode() + b"\n"
+        if self._requests.logged:
+            self._requests.add(served, ((0, row, answer),), key.name)
         seconds = time.perf_counter() - started
         self._meter.count(ROUTE, 200, seconds)
         self._log.count(served.product, served.model, 200, seconds, SentRows(served, (row.values,)))

@@ -78,12 +78,14 @@ class Row:
     problems : the first errors
     more : number of further errors
     looked_up : what an answer says of the values that the server found; None where it found none
+    given : what the caller gave, where the server looks values up
     """
 
     values: dict[str, object] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     more: int = 0
     looked_up: dict[str, object] | None = None
+    given: Mapping[str, object] | None = None
 
     @property
     def good(self) -> bool:

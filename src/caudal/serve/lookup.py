@@ -160,7 +160,7 @@ class Lookups:
             return Row(problems=[self._lacks(name) for name in lacking])
         known = {**given, **found}
         values_ = {input_.name: self._taken(input_, known[input_.name]) for input_ in self.signature.inputs}
-        return Row(values_, looked_up=self.told(found))
+        return Row(values_, looked_up=self.told(found), given=given)
 
     def _taken(self, input_: ModelInput, value: object) -> object:
         """Return a value as the model takes it: where one is missing and none was in training, the default of training."""

@@ -13,10 +13,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from caudal.serve.champion_cache import ChampionCache
+from caudal.serve.champion_cache import ChampionCache, Name
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.monitored import MonitorGauges
+from caudal.serve.request_log import CountRows
 from caudal.serve.trial_log import TrialTotals
 
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -55,6 +56,17 @@ class Meter:
     def trial_totals(self) -> TrialTotals:
         """Return counters of trials, which all server processes count together."""
         return TrialTotals(self._registry)
+
+    def request_rows(self) -> CountRows:
+        """Return what counts the rows of requests that were logged, and those that were dropped."""
+        counted = Counter(
+            "caudal_request_log_rows", "Rows for the request log.", ("product", "model", "outcome"), registry=self._registry
+        )
+
+        def count(name: Name, outcome: str, rows: int) -> None:
+            counted.labels(*name, outcome).inc(rows)
+
+        return count
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""

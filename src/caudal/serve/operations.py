@@ -14,6 +14,7 @@ from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import is_problem, with_lookups
+from caudal.serve.request_log import log_answers
 from caudal.serve.schemas import (
     SECURITY,
     Card,
@@ -69,6 +70,7 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
         answer = trial_answers(served, [row.values], [body], request.environ)[0]
         if is_problem(answer):
             return _json({"errors": [answer], "more_errors": 0}, 422)
+        log_answers(served, [(0, row, answer)])
         answer = with_lookups(answer, row)
         if not query.explain:
             return _json(answer)
@@ -134,14 +136,17 @@ def _batch(served: Served, body: list[object]) -> Response:
     good = [index for index, row in enumerate(rows) if row.good]
     g.sent = SentRows(served, [row.values if row.good else sent for row, sent in zip(rows, body, strict=True)])
     predictions: list[object] = [None] * len(body)
+    logged = []
     answered = trial_answers(served, [rows[index].values for index in good], [body[index] for index in good], request.environ)
     for index, answer in zip(good, answered, strict=True):
         if not is_problem(answer):
             predictions[index] = with_lookups(answer, rows[index])
+            logged.append((index, rows[index], answer))
         elif len(errors) < MOST_ERRORS:
             errors.append({"row": index, **answer})
         else:
             more += 1
+    log_answers(served, logged)
     if errors:
         errors.sort(key=lambda error: error["row"])
         return _json({"errors": errors, "more_errors": more, "predictions": predictions}, 422)

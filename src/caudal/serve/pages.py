@@ -16,6 +16,7 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.form_texts import from_text, joined_times, readable_value, starting_texts
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem
+from caudal.serve.request_log import log_answers
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
 from caudal.web.form_token import FIELD
@@ -67,6 +68,7 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
             g.sent = SentRows(served, (row.values,))
             answer = answers(served, [row.values])[0]
             if not is_problem(answer):
+                log_answers(served, [(0, row, answer)])
                 wanted = EXPLAIN in request.form and EXPLAIN not in served.asked.by_name
                 explained = explanation(served, row.values) if wanted else None
                 return _form(

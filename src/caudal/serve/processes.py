@@ -19,6 +19,7 @@ from caudal.serve.fast_lane import FastLane
 from caudal.serve.input_watch import InputTotals
 from caudal.serve.meter import share_counters
 from caudal.serve.minute_log import HandedOver, ReportedModels, ServingMinuteLog
+from caudal.serve.request_log import RequestLog
 from caudal.serve.trial_log import TrialTotals
 from caudal.web.keys import KeyRing
 from caudal.web.processes import ServerProcesses
@@ -124,6 +125,7 @@ def _serve(
     totals: InputTotals = app.extensions["input totals"]
     trial_totals: TrialTotals = app.extensions["trial totals"]
     lane: FastLane = app.extensions["fast lane"]
+    requests: RequestLog = app.extensions["request log"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
     server = Server(
         app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid(), certificate=certificate
@@ -148,7 +150,9 @@ def _serve(
 
     def follow() -> None:
         champions.refresh()
+        requests.learn()
         hand_over()
+        threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()
         threading.Thread(target=count, name="minute log", daemon=True).start()
         while not stopped.wait(champions.every_s):
             champions.refresh()
@@ -157,3 +161,4 @@ def _serve(
     threading.Thread(target=follow, name="promotions", daemon=True).start()
     server.run([listening])
     hand_over()
+    requests.finish()

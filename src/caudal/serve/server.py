@@ -18,6 +18,7 @@ from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import serve_by_processes
+from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
 from caudal.web.access import demand_key, is_loopback
 from caudal.web.keys import KeyRing
@@ -96,16 +97,20 @@ def serve(
         app, host=host, port=port, threads=threads, begin=follow, lane=lane.connection_answer, certificate=certificate
     )
     app.extensions["minute log"].finish()
+    app.extensions["request log"].finish()
 
 
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
     """Load the champions, announce the address, and look for promotions, so that no request waits for a model to load."""
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
+    app.extensions["request log"].learn()
     announce(url)
     minute_log: ServingMinuteLog = app.extensions["minute log"]
     threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
     ring: KeyRing = app.extensions["keys"]
+    requests: RequestLog = app.extensions["request log"]
+    threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()
     while not stopped.wait(champions.every_s):
         champions.refresh()
         ring.refresh()

@@ -68,6 +68,10 @@ class Home:
         """Folder of the online views of a product's models, a file for each."""
         return self.path / "online" / product
 
+    def requests(self, product: str, source: str) -> Path:
+        """Folder in which servers write the requests of a source until they are landed."""
+        return self.path / "requests" / product / source
+
     def page(self, product: str, run_id: str) -> Path:
         """File of a run's page."""
         return self.path / "runs" / product / f"{run_id}.html"

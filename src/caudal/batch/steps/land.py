@@ -11,6 +11,7 @@ from caudal.batch.step import StepResult
 from caudal.declarations.connection import Connection, Files, Http, Simulated
 from caudal.declarations.images import Images
 from caudal.declarations.node import Source
+from caudal.declarations.requests import Requests
 from caudal.graph.fingerprint import code_of
 from caudal.ledger.records import landed
 from caudal.ledger.rows import FileDocument, LandedRow
@@ -19,6 +20,7 @@ from caudal.runtime.storage import missing_raw
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest import Engine, KnownFile, arrivals
 from caudal.stages.ingest.origin import base_folder, former_name
+from caudal.tables.home import Home
 from caudal.tables.landing import LandedFile, land, origin_of, rebase_paths, store_path
 
 _TOLD = 3  # files that hold the same bytes as another
@@ -52,7 +54,7 @@ def work(ws: Workspace, source: Source) -> StepResult:
     scratch = home.fetched(product.name, source.name)
     scratch.mkdir(parents=True, exist_ok=True)
     arrived = arrivals(
-        with_settle_time(_with_code(source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, landed=known_files, clock=ws.record.clock,
+        with_settle_time(_located(_with_code(source), home, product.name, source), ws.settings.settle or 0.0), data=ws.settings.data, scratch=scratch, landed=known_files, clock=ws.record.clock,
         engine=Engine(lambda: ws.spark.session, home.staged(product.name, source.name)),
     )  # fmt: skip
     settled = [arrival for arrival in arrived if arrival.settled]
@@ -132,6 +134,11 @@ def _is_read_again(row: LandedRow, changed: str) -> bool:
 def _with_code(source: Source) -> Connection:
     """Return a source's connection; that of a simulator with the fingerprint of its code."""
     return replace(source.connection, code=code_of(source)) if isinstance(source.connection, Simulated) else source.connection
+
+
+def _located(connection: Connection, home: Home, product: str, source: Source) -> Connection:
+    """Return a connection; that of a source of requests with the folder in which servers write them."""
+    return replace(connection, folder=str(home.requests(product, source.name))) if isinstance(connection, Requests) else connection
 
 
 def with_settle_time(connection: Connection, settle_s: float) -> Connection:

@@ -9,6 +9,7 @@ from caudal.declarations.database import Database
 from caudal.declarations.join import is_stream
 from caudal.declarations.node import Source
 from caudal.declarations.product import Product
+from caudal.declarations.requests import Requests
 from caudal.errors import DeclarationProblem, nearest
 from caudal.graph.node_kind import Backfill, NodeKind, StepKind, Style
 from caudal.json_value import JsonObject
@@ -52,11 +53,16 @@ class SourceKind(NodeKind[Source]):
     def document(self, declaration: Source) -> JsonObject:
         """Return where its data comes from, as text; the text of a connection contains no secret."""
         connection = declaration.connection
-        place = next((value for name in ("pattern", "topic", "folder") if (value := getattr(connection, name, None))), None)
+        place = next(
+            (value for name in ("pattern", "topic", "model", "folder") if (value := getattr(connection, name, None))), None
+        )
         return {"from": f"{connection.kind}: {place}" if place else str(connection.kind)}
 
     def problems(self, product: Product, declaration: Source) -> Iterator[DeclarationProblem]:
-        """Yield the watermark and key columns of a database that its closed schema lacks."""
+        """Yield the watermark and key columns of a database that its closed schema lacks, and models whose requests cannot be logged."""
+        if isinstance(declaration.connection, Requests):
+            yield from _request_problems(product, declaration, declaration.connection)
+            return
         schema, database = declaration.schema, declaration.connection
         if not isinstance(database, Database) or schema is None or schema.open:
             return
@@ -71,6 +77,24 @@ class SourceKind(NodeKind[Source]):
                     table=declaration.name,
                     column=column,
                 )
+
+
+def _request_problems(product: Product, declaration: Source, requests: Requests) -> Iterator[DeclarationProblem]:
+    about = {"where": str(declaration.where), "model": requests.model}
+    if requests.model not in product.models:
+        yield DeclarationProblem(
+            f"Source '{declaration.name}' is of the requests of '{requests.model}', which is no model of '{product.name}'.",
+            nearest=nearest(requests.model, list(product.models)), **about,
+        )  # fmt: skip
+    of_model = [
+        name
+        for name, source in product.sources.items()
+        if isinstance(source.connection, Requests) and source.connection.model == requests.model
+    ]
+    if of_model[0] != declaration.name:
+        yield DeclarationProblem(
+            f"Sources '{of_model[0]}' and '{declaration.name}' are both of the requests of '{requests.model}'.", fix="Keep one of them.", **about,
+        )  # fmt: skip
 
 
 KIND = SourceKind()
