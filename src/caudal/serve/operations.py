@@ -14,6 +14,7 @@ from caudal.serve.card import card_of
 from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import answers, explanation, is_problem, with_lookups
+from caudal.serve.row_streams import MOST_ROW_ERRORS
 from caudal.serve.schemas import (
     Card,
     Failure,
@@ -26,10 +27,10 @@ from caudal.serve.schemas import (
     rows_model,
 )
 from caudal.serve.served import Served
+from caudal.serve.streamed_batch import stream_of_request
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100  # that the answer to a batch describes in full
-MOST_ROW_ERRORS = 5  # of one row
 
 Handler = Callable[[], Response]
 
@@ -112,7 +113,7 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         )(predict_image)
     api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
     return Operations(
-        {"predict": lambda: predict(_body(), _query()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api
+        {"predict": lambda: predict(_body(), _query()), "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()), "card": card}, api
     )
 
 
