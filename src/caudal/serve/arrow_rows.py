@@ -82,9 +82,9 @@ class ArrowRows:
         try:
             self._reader = pa.ipc.open_stream(self._messages)
             schema = self._reader.schema
-        except (pa.ArrowException, OSError, ValueError) as error:
+            problems = list(_problems(schema, self._asked, self._inputs))
+        except (pa.ArrowException, OSError, ValueError) as error:  # also of a name that is no UTF-8
             raise BodyBroken(NO_ARROW) from error
-        problems = list(_problems(schema, self._asked, self._inputs))
         if problems:
             document = {
                 "errors": [{"row": None, **problem} for problem in problems[:20]],
@@ -98,10 +98,10 @@ class ArrowRows:
     def _rows(self) -> Iterator[list[object]]:
         try:
             batch = self._reader.read_next_batch()
-            batch.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError, StopIteration) as error:
+            batch.validate(full=True)  # every offset and place: what comes from outside may point anywhere
+            columns = [read(column) for read, column in zip(self._readers, batch.columns, strict=True)]
+        except (pa.ArrowException, OSError, ValueError, IndexError, StopIteration) as error:
             raise BodyBroken("A record batch of the Arrow stream is damaged.") from error
-        columns = [read(column) for read, column in zip(self._readers, batch.columns, strict=True)]
         names = self._names
         for start in range(0, batch.num_rows, CHUNK_ROWS):
             length = min(CHUNK_ROWS, batch.num_rows - start)

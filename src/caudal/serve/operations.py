@@ -95,9 +95,10 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
     api.post(
         "/predict/batch",
         summary=f"Predict {output.name}{unit} for many rows",
-        description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted. "
-        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted.",
-        responses={200: all_good, 422: with_errors, **bad_body},
+        description=f"At most {MOST_ROWS} rows as JSON. If one is bad the status is 422, the errors name it, and the rest is predicted. "
+        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted. "
+        "Any number of rows as lines of JSON or an Arrow stream, which are answered as they come, as either of both by `Accept`; bad rows have a problem in their place.",
+        responses={200: all_good, 422: with_errors, **bad_body, 406: Failure},
     )(predict_batch)
     if images:
 

@@ -132,10 +132,13 @@ def stream_of_request(served: Served) -> Response | None:
         raise NotAcceptable(f"Rows are answered as {' or '.join(STREAMED_TYPES)}, and 'Accept' names neither.")
     if (request.content_length or 0) > MOST_STREAM_BYTES:
         raise RequestEntityTooLarge(f"A body of rows has {MOST_STREAM_BYTES} bytes at most.")
-    request.max_content_length = None
+    request.max_content_length = MOST_STREAM_BYTES
     minute_log: ServingMinuteLog = current_app.extensions["minute log"]
-    g.stream = StreamedBatch(served, _reader(sent, served), _writer(given, served), minute_log)
-    return stream_response(g.stream, given)
+    batch = StreamedBatch(served, _reader(sent, served), _writer(given, served), minute_log)
+    response = stream_response(batch, given)
+    if response.status_code == 200:
+        g.stream = batch
+    return response
 
 
 def _reader(type_: str, served: Served) -> RowReader:

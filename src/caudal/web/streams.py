@@ -100,7 +100,6 @@ def stream_response(answer: StreamAnswer, content_type: str) -> Response:
     try:
         first = next(parts, b"")
     except StreamRefused as refused:
-        answer.close(refused.status)
         return Response(refused.content, refused.status, content_type="application/json")
 
     def content() -> Iterator[bytes]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -54,7 +53,7 @@ def table_of(content: bytes) -> list[dict[str, Any]]:
 
 def post(client: Any, content: bytes, type_: str = NDJSON, accept: str | None = None, model: str = "duration") -> Any:
     headers = {} if accept is None else {"Accept": accept}
-    return client.post(BATCH.format(model), data=content, content_type=type_, headers=headers)
+    return client.post(BATCH.format(model), data=content, content_type=type_, headers=headers, buffered=True)
 
 
 @pytest.fixture
@@ -280,11 +279,11 @@ def test_a_model_that_fails_ends_the_answers_with_a_sentence(served: Any, exampl
 def test_a_key_is_asked_for_before_the_rows(served: Any, example: dict[str, Any]) -> None:
     client = served.app(key="not-to-be-guessed").test_client()
 
-    def body() -> Iterator[bytes]:
-        raise AssertionError("the body was read")
-        yield b""
+    class Body(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("the body was read")
 
-    answer = client.post(BATCH.format("duration"), input_stream=body(), content_type=NDJSON)
+    answer = client.post(BATCH.format("duration"), input_stream=Body(b"{}"), content_type=NDJSON)
     assert answer.status_code == 401
     headers = {"X-API-Key": "not-to-be-guessed"}
     assert client.post(BATCH.format("duration"), data=lines_of([example]), content_type=NDJSON, headers=headers).status_code == 200
