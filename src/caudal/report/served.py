@@ -45,7 +45,7 @@ def _served(ledger: Ledger, product: str, model: str, rows: list[Measurement]) -
         "requests": sum(int(row.value) for row in minutes),
         "errors": sum(detail["errors"] for detail in details),
         "rows": sum(detail["rows"] for detail in details),
-        "slowest_p95_s": max((detail["p95_s"] for detail in details), default=None),
+        "slowest_p95_s": max((detail["p95_s"] for detail in details if detail["p95_s"] is not None), default=None),
         "odd_inputs": listed,
         "unknown_ranges": [
             name for name, document in inputs.items()

@@ -120,7 +120,16 @@ def count_requests(app: Flask, meter: Meter, log: ServingMinuteLog) -> None:
         # The rule and not the path: a label must not grow with what callers invent.
         route = request.url_rule.rule if request.url_rule else "none"
         seconds = time.perf_counter() - g.get("started", time.perf_counter())
-        meter.count(route, response.status_code, seconds)
-        if request.method == "POST" and request.view_args and "model" in request.view_args:
-            log.count(request.view_args["product"], request.view_args["model"], response.status_code, seconds, g.get("sent"))
+        args = request.view_args if request.method == "POST" and request.view_args and "model" in request.view_args else None
+        sent = g.get("sent")
+
+        def count(status: int, seconds: float) -> None:
+            meter.count(route, status, seconds)
+            if args is not None:
+                log.count(args["product"], args["model"], status, seconds, sent)
+
+        if "stream" in g:  # its end is still to come
+            g.stream.counted = count
+        else:
+            count(response.status_code, seconds)
         return response

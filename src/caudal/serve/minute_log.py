@@ -131,13 +131,7 @@ class ServingMinuteLog:
         name = (product, model)
         if name not in self._champions.cached and name not in self._watched:
             return
-        rows, odd = 0, list[Odd]()
-        if sent is not None:
-            look = sent.served.learned.odd
-            for row in sent.rows:
-                if isinstance(row, dict):
-                    rows += 1
-                    odd += look(row)
+        rows, odd = (0, list[Odd]()) if sent is None else _looked_at(sent)
         minute = int(self._clock() // _MINUTE_S)
         with self._lock:
             if sent is not None:
@@ -148,6 +142,17 @@ class ServingMinuteLog:
             tally.seconds.append(seconds)
             tally.errors += status >= 500
             if sent is not None:
+                _tally_of(tally.inputs, sent.served.version).add(rows, odd)
+
+    def count_rows(self, sent: SentRows) -> None:
+        """Count rows of a request that goes on, and is itself counted at its end."""
+        name = (sent.served.product, sent.served.model)
+        rows, odd = _looked_at(sent)
+        minute = int(self._clock() // _MINUTE_S)
+        with self._lock:
+            _tally_of(self.inputs, name).add(rows, odd)
+            if self._written:
+                tally = self._tallies.get((minute, name)) or self._tallies.setdefault((minute, name), _Tally())
                 _tally_of(tally.inputs, sent.served.version).add(rows, odd)
 
     def hand_over(self) -> tuple[HandedOver, dict[Name, InputTally]]:
@@ -286,6 +291,16 @@ class ServiceLevelGauges(Collector):
             yield from (level, target, left, burn)
 
 
+def _looked_at(sent: SentRows) -> tuple[int, list[Odd]]:
+    """Return the number of rows that are rows at all, and what is odd about them."""
+    rows, odd, look = 0, list[Odd](), sent.served.learned.odd
+    for row in sent.rows:
+        if isinstance(row, dict):
+            rows += 1
+            odd += look(row)
+    return rows, odd
+
+
 def _tally_of(tallies: dict[K, InputTally], key: K) -> InputTally:
     """Return the tally of a key; a new one is made only where there is none, since each request comes by here."""
     tally = tallies.get(key)
@@ -311,7 +326,7 @@ def _requests(name: Name, minute: int, tally: _Tally) -> Iterator[Measurement]:
     yield Measurement(
         name[0], "", end, KIND, name[1], REQUESTS, float(requests), count=requests, window_start=start, window_end=end,
         detail={
-            "errors": tally.errors, "rows": sum(inputs.rows for inputs in tally.inputs.values()), "p95_s": percentile(tally.seconds, 0.95),
+            "errors": tally.errors, "rows": sum(inputs.rows for inputs in tally.inputs.values()), "p95_s": percentile(tally.seconds, 0.95) if requests else None,
         },
     )  # fmt: skip
     for version, inputs in tally.inputs.items():

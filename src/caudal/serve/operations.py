@@ -15,6 +15,7 @@ from caudal.serve.inputs import input_problem
 from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import is_problem, with_lookups
 from caudal.serve.request_log import log_answers
+from caudal.serve.row_streams import MOST_ROW_ERRORS
 from caudal.serve.schemas import (
     SECURITY,
     Card,
@@ -28,12 +29,12 @@ from caudal.serve.schemas import (
     rows_model,
 )
 from caudal.serve.served import Served
+from caudal.serve.streamed_batch import stream_of_request
 from caudal.serve.trial import trial_answers, trial_explanation
 from caudal.web.access import count_rows
 
 MOST_ROWS = 1000
 MOST_ERRORS = 100  # that the answer to a batch describes in full
-MOST_ROW_ERRORS = 5  # of one row
 
 Handler = Callable[[], Response]
 
@@ -102,9 +103,10 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
     api.post(
         "/predict/batch",
         summary=f"Predict {output.name}{unit} for many rows",
-        description=f"At most {MOST_ROWS} rows. If one is bad the status is 422, the errors name it, and the rest is predicted. "
-        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted.",
-        responses={200: all_good, 422: with_errors, **bad_body},
+        description=f"At most {MOST_ROWS} rows as JSON. If one is bad the status is 422, the errors name it, and the rest is predicted. "
+        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted. "
+        "Any number of rows as lines of JSON or an Arrow stream, which are answered as they come, as either of both by `Accept`; bad rows have a problem in their place.",
+        responses={200: all_good, 422: with_errors, **bad_body, 406: Failure},
     )(predict_batch)
     if images:
 
@@ -120,7 +122,12 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
         )(predict_image)
     api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
     return Operations(
-        {"predict": lambda: predict(_body(), _query()), "predict/batch": lambda: predict_batch(_body()), "card": card}, api
+        {
+            "predict": lambda: predict(_body(), _query()),
+            "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()),
+            "card": card,
+        },
+        api,
     )
 
 

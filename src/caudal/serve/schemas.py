@@ -45,6 +45,13 @@ class RowProblem(Problem):
     row: int | None = Field(description="Counted from 0; null when the whole body is meant.")
 
 
+class RowProblems(BaseModel):
+    """What is wrong with a row of a stream."""
+
+    errors: list[RowProblem]
+    more_errors: int = Field(description="How many further things are wrong.")
+
+
 class Failure(BaseModel):
     """Why a request was not answered."""
 

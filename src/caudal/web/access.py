@@ -106,6 +106,24 @@ def key_holds(app: Flask) -> Callable[[], bool]:
     return holds
 
 
+def rows_refused(app: Flask) -> Callable[[int], tuple[int, str, str] | None]:
+    """Return what counts rows of this request as they come, and says with status, kind and sentence why no more are answered; the request has counted for one."""
+    holds = key_holds(app)
+    key: AccessKey | None = request.environ.get(KEY)
+    uncounted = -1
+
+    def refused(number: int) -> tuple[int, str, str] | None:
+        nonlocal uncounted
+        number, uncounted = number + uncounted, 0
+        if not holds():
+            return 401, "Unauthorized", "The key has ended."
+        if key is not None and key.limit is not None and number > 0 and not key.limit.take(number):
+            return 429, "TooManyRequests", f"The key '{key.name}' may send {key.limit.text()}."
+        return None
+
+    return refused
+
+
 def count_rows(number: int) -> None:
     """Count further rows of a request that has several, against the limit of its key; the request has counted for one.
 

@@ -83,8 +83,11 @@ class TimedConnection(HttpToolsProtocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no request of this connection is being processed; one that is still arriving may have been handed to the app already."""
-        handed_over = self._arriving and self._head_done and not self._in_lane and not self.cycle.response_complete
+        """Whether no request of this connection is being processed; one that is still arriving may have been handed to the app already.
+
+        A stream is processed from the beginning of its answer on; before that it waits for its first row.
+        """
+        handed_over = self._arriving and self._head_done and not self._in_lane and not self.cycle.response_started
         return self._unanswered == handed_over
 
     def overdue(self, now: float) -> bool:

@@ -20,7 +20,8 @@ HINTS = {
     405: "See /docs for the methods of each address.",
     413: "Send fewer rows in one request, or a smaller image: with all that is around it a request for one has 12 MB at most.",
     429: "Wait for as many seconds as the header 'Retry-After' says.",
-    415: "Send JSON, with the header 'Content-Type: application/json'.",
+    406: "Leave 'Accept' out, or name one of them.",
+    415: "Send JSON, with the header 'Content-Type: application/json'; many rows also as application/x-ndjson or application/vnd.apache.arrow.stream.",
 }
 
 

@@ -10,8 +10,11 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
+
+from caudal.web.streams import STREAMS_PER_THREAD, is_streamed, slot_of, stream, streamed_head
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -20,6 +23,7 @@ log = logging.getLogger(__name__)
 
 WAITING_PER_THREAD = 64  # requests; with more a newcomer is told to come back
 RETRY_AFTER_S = 1
+BUSY = "The server has as many requests as it can take."
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -44,11 +48,15 @@ class ThreadedApp:
         self.app, self.most_bytes = app, most_bytes
         self.executor = ThreadPoolExecutor(threads, thread_name_prefix="request")
         self._most_waiting = threads * WAITING_PER_THREAD
-        self._current = 0
+        self._most_streams = threads * STREAMS_PER_THREAD
+        self._current = self._streams = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
+            return
+        if is_streamed(scope):
+            await self._stream(scope, receive, send)
             return
         body = await self._body(scope, receive)
         if body is None:  # the client has gone
@@ -57,7 +65,7 @@ class ThreadedApp:
             await _refuse(send, 413, "RequestEntityTooLarge", f"A request has {self.most_bytes} bytes at most.", None)
             return
         if self._current >= self._most_waiting:
-            await _refuse(send, 429, "TooManyRequests", "The server has as many requests as it can take.", RETRY_AFTER_S)
+            await _refuse(send, 429, "TooManyRequests", BUSY, RETRY_AFTER_S)
             return
         self._current += 1
         gone = threading.Event()
@@ -67,6 +75,27 @@ class ThreadedApp:
         finally:
             self._current -= 1
             watch.cancel()
+
+    async def _stream(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Ask the app before the body has come, and stream what it answers; what it refuses ends the connection, since the body may still come."""
+        if self._streams >= self._most_streams or self._current >= self._most_waiting:
+            await _refuse(send, 429, "TooManyRequests", BUSY, RETRY_AFTER_S, closes=True)
+            return
+        self._streams += 1
+        loop = asyncio.get_running_loop()
+        try:
+            environ = environ_of(scope, b"")
+            slot = slot_of(environ)
+            messages = list[Message]()  # kept until it is known whether the app streams: what it answers itself here is short
+            messages += await loop.run_in_executor(self.executor, _run, self.app, environ, messages.append, threading.Event())
+            head = messages[0] = streamed_head(messages[0], keeps_length=slot.answer is None)
+            if slot.answer is not None:
+                await stream(slot.answer, head, receive, send, partial(loop.run_in_executor, self.executor))
+                return
+            for message in messages:
+                await send(message)
+        finally:
+            self._streams -= 1
 
     async def _body(self, scope: Message, receive: Receive) -> bytes | None:
         """Return the body of a request, or its beginning if it is too long; None if the client has gone."""
@@ -160,7 +189,7 @@ def environ_of(scope: Message, body: bytes) -> WSGIEnvironment:
     return environ
 
 
-async def _refuse(send: Send, status: int, kind: str, sentence: str, retry_after_s: int | None) -> None:
+async def _refuse(send: Send, status: int, kind: str, sentence: str, retry_after_s: int | None, *, closes: bool = False) -> None:
     """Refuse a request before the app has seen it, with the document by which the app refuses."""
     fix = None if retry_after_s is None else "Send it once more a little later."
     content = json.dumps({"error": kind, "what": sentence, "nearest": None, "fix": fix}).encode()
@@ -171,7 +200,7 @@ async def _refuse(send: Send, status: int, kind: str, sentence: str, retry_after
     ]
     if retry_after_s is not None:
         headers.append((b"retry-after", str(retry_after_s).encode()))
-    else:
+    if closes or retry_after_s is None:
         headers.append((b"connection", b"close"))  # the rest of the body may still come
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content, "more_body": False})

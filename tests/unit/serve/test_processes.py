@@ -35,7 +35,6 @@ import os, sys, time
 from pathlib import Path
 import pandas as pd
 from caudal.registry.row_frames import PredictsFrames
-from caudal.inspection.cgroup import GroupLimits
 from caudal.serve import serve
 
 class Constant(PredictsFrames):
