@@ -130,7 +130,7 @@ def seconds_within(steps: Mapping[int, int], share: float) -> float | None:
     Examples
     --------
     >>> seconds_within({latency_step(0.001): 98, latency_step(1.0): 2}, 0.5), seconds_within({}, 0.5)
-    (0.000987, None)
+    (0.00105, None)
     """
     left = math.ceil(share * sum(steps.values()))
     for step in sorted(steps):
