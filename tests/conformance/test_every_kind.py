@@ -129,6 +129,7 @@ ON_ARRIVAL: dict[str, Callable[[Product], object]] = {
     "objects": lambda product: product.source("s", cd.files("s3://bucket/*.csv"), trigger=cd.on_arrival()),
     "images": lambda product: product.source("s", cd.images("*.jpg"), trigger=cd.on_arrival()),
     "rows": lambda product: product.source("s", cd.database("sqlite:///a.db", table="t", watermark="at"), trigger=cd.on_arrival()),
+    "requests": lambda product: product.source("s", cd.requests("m"), trigger=cd.on_arrival()),
     "tables": lambda product: product.schedule(cd.on_publish("other", "rows")),
     "clock": lambda product: product.schedule(cd.every("hour")),
     "alarms": lambda product: product.model(

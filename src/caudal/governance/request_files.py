@@ -13,8 +13,8 @@ from caudal.governance.identity import Person
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 from caudal.ledger.rows import LandedRow
-from caudal.messaging.request_files import RequestLines, all_files, read_lines, rewrite, take_all
-from caudal.messaging.request_tables import table_of
+from caudal.messaging.request_files import RequestLines, all_files, read_request_lines, rewrite, take_all
+from caudal.messaging.request_tables import requests_table
 from caudal.tables import erased
 from caudal.tables.home import Home
 
@@ -28,7 +28,7 @@ def request_sources(product: Product) -> dict[str, tuple[Source, Requests]]:
 
 def columns_in_files(home: Home, product: Product, source: str) -> set[str]:
     """Return the columns of the requests of a source that are not landed yet."""
-    return {name for file in all_files(home.requests(product.name, source)) for name, _ in read_lines(file).columns}
+    return {name for file in all_files(home.requests(product.name, source)) for name, _ in read_request_lines(file).columns}
 
 
 def search_requests(
@@ -41,7 +41,7 @@ def search_requests(
             searched[f"requests/{name}"] = len(files)
         for file in files:
             try:
-                count = sum(_is_subject(read_lines(file), columns[name], who))
+                count = sum(_is_subject(read_request_lines(file), columns[name], who))
             except FileNotFoundError:  # its server has finished it meanwhile, under another name
                 not_searched.append(f"the file {file.name} of {name} was finished by its server during the search: search again")
                 continue
@@ -53,7 +53,7 @@ def remove_requests(product: Product, home: Home, who: Person, columns: Mapping[
     """Take the files of requests that are not landed yet, also from servers that run, and write them without the subject's rows."""
     for name in request_sources(product).keys() & columns.keys():
         for file in take_all(home.requests(product.name, name)):
-            lines = read_lines(file)
+            lines = read_request_lines(file)
             mask = _is_subject(lines, columns[name], who)
             if any(mask):
                 rewrite(file, lines.columns, [row for row, is_mine in zip(lines.rows, mask, strict=True) if not is_mine])
@@ -67,7 +67,7 @@ def old_requests(home: Home, ledger: Ledger, product: str, source: str, before: 
 
 
 def _is_subject(lines: RequestLines, columns: Collection[str], who: Person) -> list[bool]:
-    table = table_of(lines)
+    table = requests_table(lines)
     mine = [False] * len(lines.rows)
     for name in table.column_names:
         mask = erased.array_mask(table.column(name), name, set(columns), who.is_it).to_pylist()

@@ -112,7 +112,7 @@ def all_files(folder: Path) -> list[Path]:
     return sorted([*folder.glob(f"*{OPEN}"), *finished_files(folder)])
 
 
-def read_lines(file: Path) -> RequestLines:
+def read_request_lines(file: Path) -> RequestLines:
     """Return the content of a file; a last line without an end is left out, and counted."""
     with file.open("rb") as opened:
         lines = opened.read().split(b"\n")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from caudal.messaging.request_files import RequestLines, read_lines
+from caudal.messaging.request_files import RequestLines, read_request_lines
 
 TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(), "long": pa.int64(), "int": pa.int32(), "double": pa.float64(), "boolean": pa.bool_(),
@@ -18,11 +18,11 @@ TYPES: Mapping[str, pa.DataType] = {
 
 def read_requests(file: Path) -> tuple[pa.Table, int]:
     """Return the requests of a file, and how many of its lines are none."""
-    lines = read_lines(file)
-    return table_of(lines), lines.unreadable
+    lines = read_request_lines(file)
+    return requests_table(lines), lines.unreadable
 
 
-def table_of(lines: RequestLines) -> pa.Table:
+def requests_table(lines: RequestLines) -> pa.Table:
     """Return the rows of a file as a table."""
     columns = zip(*lines.rows, strict=True) if lines.rows else ([] for _ in lines.columns)
     arrays = [_array(list(values), kind) for values, (_, kind) in zip(columns, lines.columns, strict=True)]

@@ -16,6 +16,7 @@ from werkzeug.test import Client
 from caudal import registry
 from caudal.declarations.trial import TrialLimits
 from caudal.errors import CaudalError
+from caudal.ledger.access import add_key
 from caudal.ledger.trials import CHAMPION, TrialTally, open_trial, tallies_of
 from caudal.registry.seen import NotPassed, judge_trial, require_passed, seen_document, seen_in
 from caudal.serve import shadow
@@ -23,7 +24,6 @@ from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import FigureWriter
-from caudal.serve.trial import CALLER_KEY
 
 PREDICT = "/api/v1/taxi/duration/predict"
 BATCH = f"{PREDICT}/batch"
@@ -164,11 +164,14 @@ def test_keys_of_callers_and_headers(served: Any, example: dict[str, Any]) -> No
     assert set(versions.values()) == {1, 2}
     assert {client.post(PREDICT, json=row).json["version"] for row in rows(example, 20)} == {2}  # without a key
     start(served, 0.5, by="caller")
-    by_caller = {
-        name: client.post(PREDICT, json=example, environ_overrides={CALLER_KEY: name}).json["version"]
-        for name in map(str, range(30))
-    }
-    assert set(by_caller.values()) == {1, 2}
+    keys = [add_key(served.ledger, name, "predict", who="test")[1] for name in map(str, range(30))]
+    by_caller = []
+    for key in keys:
+        # The lane in front of the app, and the app alone.
+        asked = [ask.post(PREDICT, json=example, headers={"X-API-Key": key}) for ask in (client, Client(app.wsgi_app.app))]
+        assert len({answer.json["version"] for answer in asked}) == 1
+        by_caller.append(asked[0].json["version"])
+    assert set(by_caller) == {1, 2}
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
