@@ -32,7 +32,9 @@ _MICROS = {"s": (1_000_000, 1), "ms": (1_000, 1), "us": (1, 1), "ns": (1, 1_000)
 _CONTINUES = b"\xff\xff\xff\xff"
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 NO_ARROW = "The body is not an Arrow stream."
-_TOO_LARGE = f"A record batch of the Arrow stream is larger than {MOST_BATCH_BYTES} bytes or {MOST_BATCH_ROWS} rows: write smaller ones."
+_TOO_LARGE = (
+    f"A record batch of the Arrow stream is larger than {MOST_BATCH_BYTES} bytes or {MOST_BATCH_ROWS} rows: write smaller ones."
+)
 _COMPRESSED = "A record batch of the Arrow stream is compressed: write it without compression."
 _DELTA = "A dictionary of the Arrow stream is written in pieces: write each whole."
 _BROKEN = "The Arrow stream breaks off."
@@ -106,7 +108,9 @@ class ArrowRows:
         for start in range(0, batch.num_rows, CHUNK_ROWS):
             length = min(CHUNK_ROWS, batch.num_rows - start)
             values = [column(start, length) for column in columns]
-            yield [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)] if values else [{} for _ in range(length)]
+            yield (
+                [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)] if values else [{} for _ in range(length)]
+            )
 
 
 Slice = Callable[[int, int], list[Any]]

@@ -72,12 +72,20 @@ def _describe_streams(operation: dict[str, Any]) -> None:
     if not rows.endswith("-Rows"):
         return
     row, answer = rows.removesuffix("Rows") + "Inputs", rows.removesuffix("Rows") + "Prediction"
-    lines = {"type": "array", "items": {"anyOf": [{"$ref": ref} for ref in (answer, f"{_SCHEMAS}RowProblems", f"{_SCHEMAS}Failure")]}}
+    lines = {
+        "type": "array",
+        "items": {"anyOf": [{"$ref": ref} for ref in (answer, f"{_SCHEMAS}RowProblems", f"{_SCHEMAS}Failure")]},
+    }
     operation["requestBody"]["content"] |= {
         NDJSON: {"schema": {"type": "array", "items": {"$ref": row}, "description": "A row a line."}},
         ARROW: {"schema": {"type": "string", "format": "binary", "description": ARROW_ROWS}},
     }
     operation["responses"]["200"]["content"] |= {
-        NDJSON: {"schema": {**lines, "description": "A line for each row, in their order; a Failure is the last line, where not all rows were answered."}},
+        NDJSON: {
+            "schema": {
+                **lines,
+                "description": "A line for each row, in their order; a Failure is the last line, where not all rows were answered.",
+            }
+        },
         ARROW: {"schema": {"type": "string", "format": "binary", "description": ARROW_ANSWERS}},
     }

@@ -114,7 +114,12 @@ def operations(served: Served, ledger: Ledger, security: list[dict[str, list[str
         )(predict_image)
     api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
     return Operations(
-        {"predict": lambda: predict(_body(), _query()), "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()), "card": card}, api
+        {
+            "predict": lambda: predict(_body(), _query()),
+            "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()),
+            "card": card,
+        },
+        api,
     )
 
 

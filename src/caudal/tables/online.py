@@ -212,7 +212,7 @@ class OnlineView:
         # A view never changes, so the rows of keys that were asked for stay right; what is found here takes no lock.
         self._kept: dict[tuple[int | str, ...], tuple[list[int], list[Row]]] = {}
         self._kept_rows = 0
-        self._too_long: set[tuple[int | str, ...]] = set()  # keys of the view, so there are no more than it has
+        self._too_long: set[tuple[int | str, ...]] = set()  # keys of the view that are not kept, so there are no more than it has
 
     def _ask(self, query: str, values: Sequence[object]) -> Row | None:
         with self._lock:
@@ -249,17 +249,18 @@ class OnlineView:
         return None if place < 0 or (valid_us is not None and at_us - ats[place] > valid_us) else values[place]
 
     def _keep(self, key: tuple[int | str, ...]) -> tuple[list[int], list[Row]] | None:
-        """Keep the rows of a group's key in memory, and return their times and values; None for a key with too many. One without rows is not kept."""
+        """Keep the rows of a group's key in memory, and return their times and values; None for a key that is asked of the file each time.
+
+        Those are keys with too many rows, and all others once the memory is full: to make room for one key costs more than to ask for it. One without rows is not kept.
+        """
         number, *keys = key
         with self._lock:
             rows = self._connection.execute(self._all_of_key[int(number)], (*keys, KEPT_ROWS_OF_KEY + 1)).fetchall()
-            if len(rows) > KEPT_ROWS_OF_KEY:
+            if len(rows) > KEPT_ROWS_OF_KEY or (rows and self._kept_rows + len(rows) > KEPT_ROWS):
                 self._too_long.add(key)
                 return None
             rows_of_key = [row[0] for row in rows], [row[1:] for row in rows]
             if rows and key not in self._kept:
-                if self._kept_rows + len(rows) > KEPT_ROWS:
-                    self._kept, self._kept_rows = {}, 0
                 self._kept_rows += len(rows)
                 self._kept[key] = rows_of_key
         return rows_of_key

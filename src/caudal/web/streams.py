@@ -75,7 +75,7 @@ class StreamSlot:
         self.answer: StreamAnswer | None = None
 
 
-def is_streamed(scope: Message) -> bool:
+def may_be_streamed(scope: Message) -> bool:
     """Return whether the app is asked about a request before its body has come, which it may stream."""
     if scope["method"] != "POST" or not scope["path"].endswith("/predict/batch"):
         return False
@@ -83,7 +83,7 @@ def is_streamed(scope: Message) -> bool:
     return len(types) == 1 and types[0].decode("latin-1").partition(";")[0].strip().lower() in STREAMED_TYPES
 
 
-def slot_of(environ: dict[str, Any]) -> StreamSlot:
+def stream_slot(environ: dict[str, Any]) -> StreamSlot:
     """Return the place for the app's answer, made in the request's environment."""
     slot: StreamSlot = environ.setdefault(_SLOT, StreamSlot())
     return slot
@@ -163,7 +163,7 @@ class BodyAhead:
         return self.has_ended and not self._parts
 
 
-async def stream(
+async def send_stream(
     answer: StreamAnswer,
     head: Message,
     receive: Receive,
@@ -229,4 +229,8 @@ def streamed_head(start: Message, *, keeps_length: bool = False) -> Message:
 def _refusal_head(head: Message, refused: StreamRefused) -> Message:
     kept = [(name, value) for name, value in head["headers"] if name != b"content-type"]
     length = str(len(refused.content)).encode()
-    return {**head, "status": refused.status, "headers": [*kept, (b"content-type", b"application/json"), (b"content-length", length)]}
+    return {
+        **head,
+        "status": refused.status,
+        "headers": [*kept, (b"content-type", b"application/json"), (b"content-length", length)],
+    }

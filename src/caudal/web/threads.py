@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from caudal.web.streams import STREAMS_PER_THREAD, is_streamed, slot_of, stream, streamed_head
+from caudal.web.streams import STREAMS_PER_THREAD, may_be_streamed, send_stream, stream_slot, streamed_head
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -55,7 +55,7 @@ class ThreadedApp:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        if is_streamed(scope):
+        if may_be_streamed(scope):
             await self._stream(scope, receive, send)
             return
         body = await self._body(scope, receive)
@@ -85,12 +85,12 @@ class ThreadedApp:
         loop = asyncio.get_running_loop()
         try:
             environ = environ_of(scope, b"")
-            slot = slot_of(environ)
+            slot = stream_slot(environ)
             messages = list[Message]()  # kept until it is known whether the app streams: what it answers itself here is short
             messages += await loop.run_in_executor(self.executor, _run, self.app, environ, messages.append, threading.Event())
             head = messages[0] = streamed_head(messages[0], keeps_length=slot.answer is None)
             if slot.answer is not None:
-                await stream(slot.answer, head, receive, send, partial(loop.run_in_executor, self.executor))
+                await send_stream(slot.answer, head, receive, send, partial(loop.run_in_executor, self.executor))
                 return
             for message in messages:
                 await send(message)

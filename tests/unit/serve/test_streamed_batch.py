@@ -80,7 +80,9 @@ good_changes = st.fixed_dictionaries(
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_lines_are_answered_as_the_rows_of_a_batch(client: Any, example: dict[str, Any], data: st.DataObject) -> None:
-    rows: list[object] = data.draw(st.lists((changes | good_changes).map(lambda change: {**example, **change}) | scalars, min_size=1, max_size=6))
+    rows: list[object] = data.draw(
+        st.lists((changes | good_changes).map(lambda change: {**example, **change}) | scalars, min_size=1, max_size=6)
+    )
     model = data.draw(st.sampled_from(["duration", "payment"]))
     batch = client.post(BATCH.format(model), json=rows).json
     chunk = data.draw(st.sampled_from([2, 1000])) if model == "duration" else 1000  # a product of matrices has other bits in parts
@@ -96,7 +98,10 @@ def test_lines_are_answered_as_the_rows_of_a_batch(client: Any, example: dict[st
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_arrow_is_answered_as_the_rows_of_a_batch(client: Any, example: dict[str, Any], data: st.DataObject) -> None:
-    changed = st.fixed_dictionaries({}, optional={"hour": st.integers(-2, 30), "zone": st.sampled_from(["Zone 001", "nowhere"])}) | good_changes
+    changed = (
+        st.fixed_dictionaries({}, optional={"hour": st.integers(-2, 30), "zone": st.sampled_from(["Zone 001", "nowhere"])})
+        | good_changes
+    )
     rows = data.draw(st.lists(changed.map(lambda change: {**example, **change}), min_size=1, max_size=8))
     model = data.draw(st.sampled_from(["duration", "payment"]))
     chunk = data.draw(st.sampled_from([1, 3, 100])) if model == "duration" else 100
@@ -123,7 +128,14 @@ def test_the_columns_of_an_answer(client: Any, example: dict[str, Any]) -> None:
 
 
 def test_bad_rows_have_a_problem_in_their_place(client: Any, example: dict[str, Any]) -> None:
-    content = lines_of([example]) + b"{no json}\n\n  \r\n[1]\n" + b'{"zone": "' + b"x" * row_streams.MOST_ROW_BYTES + b'"}\n\xff\n' + json.dumps(example).encode()
+    content = (
+        lines_of([example])
+        + b"{no json}\n\n  \r\n[1]\n"
+        + b'{"zone": "'
+        + b"x" * row_streams.MOST_ROW_BYTES
+        + b'"}\n\xff\n'
+        + json.dumps(example).encode()
+    )
     lines = answered(post(client, content).data)
     assert ["prediction" in line for line in lines] == [True, False, False, False, False, True]
     assert [error["problem"] for line in lines[1:5] for error in line["errors"]] == [
@@ -177,7 +189,11 @@ def test_columns_that_may_be_left_out_and_other_widths(client: Any, example: dic
     )  # fmt: skip
     row = {name: value for name, value in example.items() if name in schema.names}
     rows = [row, {**row, "passengers": None}, {**row, "passengers": 1.5}, {**row, "trip_distance_mi": float("nan")}]
-    table = table_of(post(client, arrow_of([{**row, "passengers": row["passengers"] and float(row["passengers"])} for row in rows], schema), ARROW).data)
+    table = table_of(
+        post(
+            client, arrow_of([{**row, "passengers": row["passengers"] and float(row["passengers"])} for row in rows], schema), ARROW
+        ).data
+    )
     assert table[0]["prediction"] == client.post(BATCH.format("duration"), json=[row]).json["predictions"][0]["prediction"]
     assert [row["problem"] is None for row in table] == [True, True, False, False]
 
@@ -197,7 +213,10 @@ def test_arrow_that_cannot_be_read(client: Any, example: dict[str, Any]) -> None
     table = table_of(post(client, whole + whole, ARROW).data)
     assert table[9]["problem"] == "Something follows the end of the Arrow stream."
     refused = post(client, arrow_of([example] * 9, options=compressed("zstd")), ARROW)
-    assert (refused.status_code, refused.json["what"]) == (400, "A record batch of the Arrow stream is compressed: write it without compression.")
+    assert (refused.status_code, refused.json["what"]) == (
+        400,
+        "A record batch of the Arrow stream is compressed: write it without compression.",
+    )
     rows = [{**example, "borough": "x" * 2**20}] * (MOST_BATCH_BYTES // 2**20 + 1)
     refused = post(client, arrow_of(rows, chunk=100), ARROW)
     assert refused.status_code == 400
@@ -225,7 +244,9 @@ def test_damaged_arrow_is_refused_and_no_fault(client: Any, example: dict[str, A
         ("text/csv", None, 415, "application/json"),
     ],
 )  # fmt: skip
-def test_types_of_rows_and_answers(client: Any, example: dict[str, Any], type_: str, accept: str | None, status: int, given: str) -> None:
+def test_types_of_rows_and_answers(
+    client: Any, example: dict[str, Any], type_: str, accept: str | None, status: int, given: str
+) -> None:
     content = arrow_of([example]) if type_ == ARROW else lines_of([example])
     answer = post(client, content, type_, accept)
     assert (answer.status_code, answer.content_type) == (status, given)
@@ -233,7 +254,9 @@ def test_types_of_rows_and_answers(client: Any, example: dict[str, Any], type_: 
 
 
 def test_a_compressed_body_is_refused(client: Any, example: dict[str, Any]) -> None:
-    answer = client.post(BATCH.format("duration"), data=lines_of([example]), content_type=NDJSON, headers={"Content-Encoding": "gzip"})
+    answer = client.post(
+        BATCH.format("duration"), data=lines_of([example]), content_type=NDJSON, headers={"Content-Encoding": "gzip"}
+    )
     assert answer.status_code == 415
 
 
