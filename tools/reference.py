@@ -16,7 +16,7 @@ FILE = Path(__file__).parent.parent / "docs" / "reference.md"
 BEGIN, END = "<!-- signatures: written by tools/reference.py -->", "<!-- end of signatures -->"
 WIDTH = 120
 GROUPS = {
-    "Sources": ["files", "http", "database", "events", "images", "simulated", "stream", "kafka", "folder", "socket", "schema", "column", "fixed_width",
+    "Sources": ["files", "http", "database", "events", "requests", "images", "simulated", "stream", "kafka", "folder", "socket", "schema", "column", "fixed_width",
                 "pages", "since", "env"],
     "Tables": ["tumble", "fill_gaps", "in_zone"],
     "Features": ["lag", "rolling", "past_mean", "as_of_join", "calendar", "network", "embed", "pca", "fitted"],
