@@ -17,10 +17,10 @@ from caudal.serve.minute_log import SentRows, ServingMinuteLog
 from caudal.serve.ndjson import NdjsonAnswers, NdjsonRows
 from caudal.serve.predicting import Answer, is_problem, with_lookups
 from caudal.serve.request_log import RequestLog
-from caudal.serve.row_streams import MOST_ROW_ERRORS, AnswerWriter, BodyBroken, RowErrors, RowReader
+from caudal.serve.row_streams import CHUNK_ROWS, MOST_ROW_ERRORS, AnswerWriter, BodyBroken, RowErrors, RowReader
 from caudal.serve.served import Served
 from caudal.serve.trial import trial_answers
-from caudal.web.access import caller_name, rows_refused
+from caudal.web.access import caller_name, rows_at_once, rows_refused
 from caudal.web.streams import ARROW, NDJSON, STREAMED_TYPES, StreamRefused, stream_response
 
 log = logging.getLogger(__name__)
@@ -38,11 +38,13 @@ class Asker:
     name : of the key
     environ : of the request
     refused : callable, counts further rows and says why no more are answered; see `caudal.web.access.rows_refused`
+    most_rows : rows that are counted at a time
     """
 
     name: str | None
     environ: Mapping[str, Any]
     refused: Callable[[int], tuple[int, str, str] | None]
+    most_rows: int
 
 
 class _RowsRefused(Exception):
@@ -106,7 +108,7 @@ class StreamedBatch:
     def _answered(self, chunks: Iterator[list[object]]) -> Iterator[bytes]:
         began = time.perf_counter()
         try:
-            for sent in chunks:
+            for sent in self._pieces(chunks):
                 content = self._writer.rows(self._results(sent))
                 self._longest_s = max(self._longest_s, time.perf_counter() - began)
                 self._begun = True
@@ -138,6 +140,12 @@ class StreamedBatch:
         self.is_over = True
         if content:
             yield content
+
+    def _pieces(self, chunks: Iterator[list[object]]) -> Iterator[list[object]]:
+        most = self._asker.most_rows
+        for chunk in chunks:
+            for start in range(0, len(chunk), most):
+                yield chunk[start : start + most]
 
     def _results(self, sent: list[object]) -> list[Answer | RowErrors]:
         served, first = self._served, self._row
@@ -185,7 +193,7 @@ def stream_of_request(served: Served) -> Response | None:
     request.max_content_length = MOST_STREAM_BYTES
     minute_log: ServingMinuteLog = current_app.extensions["minute log"]
     requests: RequestLog = current_app.extensions["request log"]
-    asker = Asker(caller_name(), request.environ, rows_refused(current_app))
+    asker = Asker(caller_name(), request.environ, rows_refused(current_app), rows_at_once(CHUNK_ROWS))
     batch = StreamedBatch(served, _reader(sent, served), _writer(given, served), minute_log, requests, asker)
     response = stream_response(batch, given)
     if response.status_code == 200:

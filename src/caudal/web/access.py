@@ -124,6 +124,12 @@ def rows_refused(app: Flask) -> Callable[[int], tuple[int, str, str] | None]:
     return refused
 
 
+def rows_at_once(most: int) -> int:
+    """Return how many rows of this request are counted at a time: a tenth of what its key may send in a period, so that a chunk can be below the limit."""
+    key: AccessKey | None = request.environ.get(KEY)
+    return most if key is None or key.limit is None else max(1, min(most, key.limit.count // 10))
+
+
 def count_rows(number: int) -> None:
     """Count further rows of a request that has several, against the limit of its key; the request has counted for one.
 

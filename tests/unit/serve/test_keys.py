@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -14,7 +15,7 @@ from caudal.commands.keys import add_access_key, list_access_keys, revoke_access
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import access_keys
-from caudal.web.access import caller_name
+from caudal.web.access import caller_name, rows_refused
 from caudal.web.keys import KeyRing
 
 PREDICT, BATCH = "/api/v1/taxi/duration/predict", "/api/v1/taxi/duration/predict/batch"
@@ -261,3 +262,22 @@ def test_a_new_key_serves_at_once_though_the_ledger_is_read_seldom(
     for _ in range(5):
         assert client.post(PREDICT, json=example, headers=bearer("guessed")).status_code == 401
     assert ring._read_at == reads  # guesses do not have the ledger read each time
+
+
+def test_a_stream_counts_its_rows_and_ends_at_the_limit_or_with_its_key(
+    served: Any, home: Settings, example: dict[str, Any]
+) -> None:
+    key = new_key(home, rate="50/hour")
+    app = served.app()
+    body = json.dumps(example).encode() + b"\n"
+    streamed = {**bearer(key), "Content-Type": "application/x-ndjson"}
+    lines = [json.loads(line) for line in app.test_client().post(BATCH, data=body * 80, headers=streamed).data.splitlines()]
+    assert [set(line) >= {"prediction", "version"} for line in lines] == [True] * 50 + [False]
+    assert lines[-1]["what"] == "The key 'dispatch' may send 50 rows within 1 hour."
+    other = new_key(home, "other")
+    with app.test_request_context(BATCH, method="POST", headers=bearer(other)):
+        assert app.preprocess_request() is None
+        refused = rows_refused(app)
+        assert refused(1000) is None
+        revoke_access_key(home, "other", "")
+        assert refused(1000) == (401, "Unauthorized", "The key has ended.")
