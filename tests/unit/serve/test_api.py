@@ -260,7 +260,7 @@ def test_figures_of_the_server_are_counted(served: Any, example: dict[str, Any])
     assert f'caudal_request_seconds_count{{route="{route}"}} 3.0' in text
     assert 'caudal_model_version{model="duration",product="taxi"} 2.0' in text
     assert 'caudal_input_out_of_range_total{input="hour",kind="range",model="duration",product="taxi"} 1.0' in text
-    assert text.count("# TYPE") == 5
+    assert text.count("# TYPE") == 6
     assert "_created" not in text
 
 
