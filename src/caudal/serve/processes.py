@@ -50,7 +50,10 @@ def serve_by_processes(
         with shared_state(processes) as shared:
             gc.freeze()  # what is imported is not looked through in each process, and stays shared
             ServerProcesses(
-                processes, partial(_serve, new_app, shared, listening, threads, certificate), writer.receive, writer.tick
+                processes,
+                partial(_serve, new_app, shared, listening, threads, certificate, os.getpid()),
+                writer.receive,
+                writer.tick,
             ).run()
     finally:
         listening.close()
@@ -112,6 +115,7 @@ def _serve(
     listening: socket.socket,
     threads: int,
     certificate: Certificate | None,
+    parent: int,
     number: int,
     send: Callable[[HandedOver], None],
 ) -> None:
@@ -127,9 +131,7 @@ def _serve(
     lane: FastLane = app.extensions["fast lane"]
     requests: RequestLog = app.extensions["request log"]
     stopped = app.extensions.setdefault("stopped", threading.Event())
-    server = Server(
-        app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=os.getppid(), certificate=certificate
-    )
+    server = Server(app, threads=threads, lane=lane.connection_answer, stopped=stopped, parent=parent, certificate=certificate)
     sending = threading.Lock()
 
     def hand_over() -> None:

@@ -169,8 +169,23 @@ def test_current_requests_are_finished(place: Any, to_all: bool) -> None:
     assert "Traceback" not in err
 
 
-def test_processes_end_with_their_parent(place: Any) -> None:
-    with serving(place.home) as (process, _):
+SLOW_SECOND = """
+from caudal.serve import server
+
+create = server.create_app
+
+def create_slowly(*positional, **named):
+    app = create(*positional, **named)
+    time.sleep(3.0 * named["shared"].process)
+    return app
+
+server.create_app = create_slowly
+serve("""
+
+
+@pytest.mark.parametrize("program", [PROGRAM, PROGRAM.replace("\nserve(", SLOW_SECOND)], ids=["at work", "one not ready"])
+def test_processes_end_with_their_parent(place: Any, program: str) -> None:
+    with serving(place.home, program=program) as (process, _):
         until(lambda: len(members(process.pid)) == 2)
         left = members(process.pid)
         process.kill()
