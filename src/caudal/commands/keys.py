@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from caudal.declarations.duration import seconds, text as duration_text
+from caudal.declarations.duration import seconds_or_none, text as duration_text
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.ledger.access import add_key, is_valid, keys, revoke_key
@@ -72,18 +72,23 @@ def moment(text: str, *, back: bool) -> float:
             return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC).timestamp()
         except ValueError:
             raise DeclarationProblem(f"'{text}' is not a date.", fix="Write it as 2027-01-31.") from None
-    length = seconds(text)
+    length = seconds_or_none(text)
+    if length is None:
+        raise DeclarationProblem(
+            f"'{text}' is neither a date nor a duration.",
+            fix="Write a date of UTC such as 2027-01-31, or a duration such as '90 days'.",
+        )
     return time.time() + (-length if back else length)
 
 
 def _rate(text: str) -> tuple[int, float]:
     count, _, period = text.partition("/")
-    if not count.strip().isdecimal() or int(count) < 1 or not period.strip():
+    period = period.strip()
+    length = seconds_or_none(period if period[:1].isdecimal() else f"1 {period}")
+    if not count.strip().isdecimal() or int(count) < 1 or length is None:
         raise DeclarationProblem(
             f"'{text}' is not a rate.", fix="Write rows by period, such as '600/minute', '20000/hour' or '100/10 seconds'."
         )
-    period = period.strip()
-    length = seconds(period if period[0].isdecimal() else f"1 {period}")
     if length < 1 or int(count) >= 2**31:
         raise DeclarationProblem(f"The rate '{text}' cannot be kept.", fix="Take a period of one second or more, and fewer rows.")
     return int(count), length

@@ -25,16 +25,30 @@ def seconds(text: str | float) -> float:
     >>> seconds("15 minutes"), seconds("1 day"), seconds(90)
     (900.0, 86400.0, 90.0)
     """
-    if isinstance(text, int | float):
-        return float(text)
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", text.lower())
-    unit = match.group(2) if match else ""
-    if match is None or (unit not in _SECONDS and unit + "s" not in _SECONDS):
+    length = seconds_or_none(text)
+    if length is None:
         raise DeclarationProblem(
             f"'{text}' is not a duration.",
             fix="Write a number and a unit, such as '15 minutes', '2 hours' or '21 days'.",
             where=str(outside()),
         )
+    return length
+
+
+def seconds_or_none(text: str | float) -> float | None:
+    """Return the length of a duration in seconds; None for a text that is none, which does not stand in a declaration.
+
+    Examples
+    --------
+    >>> seconds_or_none("90 days"), seconds_or_none("soon")
+    (7776000.0, None)
+    """
+    if isinstance(text, int | float):
+        return float(text)
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?\s*", text.lower())
+    unit = match.group(2) if match else ""
+    if match is None or (unit not in _SECONDS and unit + "s" not in _SECONDS):
+        return None
     return float(match.group(1)) * _SECONDS.get(unit, _SECONDS.get(unit + "s", 0))
 
 

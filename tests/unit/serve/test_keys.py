@@ -209,15 +209,17 @@ def test_names_are_of_one_valid_key(home: Settings) -> None:
 
 @pytest.mark.parametrize("rate", ["", "600", "0/minute", "-1/minute", "600/", "many/minute", "600/fortnight", "5/10 ms"])
 def test_a_rate_that_cannot_be_read_is_one_sentence(home: Settings, rate: str) -> None:
-    with pytest.raises(DeclarationProblem):
+    with pytest.raises(DeclarationProblem) as caught:
         new_key(home, rate=rate)
+    assert "[" not in caught.value.sentence()  # what is typed stands in no file
     assert list_access_keys(home) == []
 
 
 @pytest.mark.parametrize("expires", ["", "yesterday", "2020-01-01", "2027-02-30", "0 days"])
 def test_an_expiry_that_cannot_be_read_is_one_sentence(home: Settings, expires: str) -> None:
-    with pytest.raises(DeclarationProblem):
+    with pytest.raises(DeclarationProblem) as caught:
         new_key(home, expires=expires)
+    assert "[" not in caught.value.sentence()
 
 
 def test_a_ledger_that_cannot_be_read_leaves_the_known_keys_in_force(served: Any, home: Settings) -> None:
