@@ -18,8 +18,7 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from caudal.declarations.online import moment_of
-from caudal.errors import nearest
-from caudal.serve.inputs import Problem, input_problem
+from caudal.serve.inputs import Problem, input_problem, unknown_input
 from caudal.serve.row_streams import CHUNK_ROWS, BodyBroken
 from caudal.serve.signature import ModelInput, Signature
 from caudal.web.streams import StreamRefused
@@ -235,10 +234,7 @@ def _problems(schema: Any, asked: Signature, inputs: type[BaseModel]) -> Iterato
     for place, field in enumerate(schema):
         input_or_none = asked.by_name.get(field.name)
         if input_or_none is None:
-            yield input_problem(
-                field.name[:100], "The model has no such input.", None, f"only: {', '.join(list(asked.by_name)[:50])}",
-                nearest(field.name[:100], asked.by_name),
-            )  # fmt: skip
+            yield unknown_input(field.name, None, asked)
         elif names.index(field.name) != place:
             yield input_problem(field.name, "There are two columns of this name.", None, "one column for each input")
         elif not _fits(field.type, input_or_none):

@@ -199,14 +199,7 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
     input_ = signature.by_name.get(name or "")
     kind, sent = error["type"], error["input"]
     if input_ is None:
-        nearest_value = nearest((name or "")[:LONGEST_NAME], signature.by_name)
-        return input_problem(
-            name and str(_shortened(name)),
-            "The model has no such input.",
-            sent,
-            f"only: {_listed(signature.by_name)}",
-            nearest_value,
-        )
+        return unknown_input(name, sent, signature)
     nearest_value = None
     if kind == "missing":
         sentence, sent = "The value is missing.", None
@@ -226,6 +219,17 @@ def _problem(error: ErrorDetails, signature: Signature) -> Problem:
     else:
         sentence = f"The value is not {_noun(input_)}."
     return input_problem(name, sentence, sent, input_.allowed, nearest_value)
+
+
+def unknown_input(name: str | None, sent: object, signature: Signature) -> Problem:
+    """Return the problem of an input that the model has not, with the nearest one that it has."""
+    return input_problem(
+        name and str(_shortened(name)),
+        "The model has no such input.",
+        sent,
+        f"only: {_listed(signature.by_name)}",
+        nearest((name or "")[:LONGEST_NAME], signature.by_name),
+    )
 
 
 def _listed(names: Collection[str]) -> str:
