@@ -22,11 +22,6 @@ from tests.differential.oracle import Difference, Fresh, judge
 from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import landed
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(2400),
-    pytest.mark.skipif(not SECONDS, reason="what takes mends back takes minutes: make differential"),
-]
 MOST = 10  # products until a fault is found
 
 Patch = pytest.MonkeyPatch
@@ -66,11 +61,9 @@ def look_backs_do_not_add_up(patch: Patch) -> None:
 
 
 def windows_are_cut_by_utc(patch: Patch) -> None:
-    from caudal.batch.steps import build
     from caudal.runtime import table_frame
 
-    for module in (build, table_frame):
-        patch.setattr(module, "in_zone", lambda tz: contextlib.nullcontext())
+    patch.setattr(table_frame, "in_zone", lambda tz: contextlib.nullcontext())
 
 
 def fills_know_nothing_of_gaps(patch: Patch) -> None:
@@ -168,6 +161,15 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", FAULTS)
+def test_each_mend_is_where_it_is_taken_back(name: str, monkeypatch: Patch) -> None:
+    with monkeypatch.context() as patch:
+        FAULTS[name].take_back(patch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.skipif(not SECONDS, reason="what takes mends back takes minutes: make differential")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_mend_taken_back_is_found(
     name: str, small: None, monkeypatch: Patch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
