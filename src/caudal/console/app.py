@@ -14,8 +14,9 @@ from caudal.console.events import VIEWERS, offer_events
 from caudal.console.parts import notice
 from caudal.console.site import Ledgers, Site
 from caudal.kinds import PAGES
-from caudal.web.access import POLICY, guard
+from caudal.web.access import guard
 from caudal.web.bodies import BodyReader
+from caudal.web.browsers import POLICY
 from caudal.web.keys import KeyRing
 from caudal.web.look import STATIC, share_templates
 from caudal.web.refusals import HINTS, register_error_handlers

@@ -110,7 +110,9 @@ class FastLane:
         if served is None or environ.get("CONTENT_TYPE", "").lower() not in JSON_TYPES:
             return None
         key = self._access.key_of_program(environ, "predict")
-        if key is None:
+        if key is None or (
+            key.limit is not None and key.limit.wait_s() > 0
+        ):  # the app refuses it, and nothing is counted as predicted
             return None
         if body is None and (body := _body(environ)) is None:
             return None

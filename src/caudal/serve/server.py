@@ -20,7 +20,8 @@ from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
-from caudal.web.access import demand_key, is_loopback
+from caudal.web.access import demand_key
+from caudal.web.browsers import is_loopback
 from caudal.web.keys import KeyRing
 from caudal.web.processes import can_fork
 from caudal.web.server import serve_until_signal

@@ -62,9 +62,10 @@ class ShadowWorker:
                 offered = self._offered.get(timeout=IDLE_S)
             except queue.Empty:
                 with self._starting:
-                    if self._offered.empty():
-                        self._thread = None
+                    own, self._thread = self._thread, None
+                    if self._offered.empty():  # what is offered from here on starts another thread
                         return
+                    self._thread = own
                 continue
             time.sleep(AFTER_ANSWER_S)
             self._predict(offered)

@@ -1,4 +1,4 @@
-"""Access: keys and their roles, the session cookie, and the headers that restrict browsers."""
+"""Access: who may do what, by a key or a session, and how often."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template, request, session, url_for
-from werkzeug.exceptions import BadRequest, Forbidden, RequestEntityTooLarge, TooManyRequests, Unauthorized
+from werkzeug.exceptions import Forbidden, RequestEntityTooLarge, TooManyRequests, Unauthorized
 from werkzeug.wrappers import Response as AnyResponse
 
 from caudal.errors import DeclarationProblem
 from caudal.ledger.rows import AccessEvent, KeyRole
+from caudal.web.browsers import HEADERS, TLS_HEADERS, is_loopback, local_path, refuse_foreign_form, refuse_foreign_host
 from caudal.web.form_token import demand_form_token, form_token
 from caudal.web.keys import NO_KEY, AccessKey, KeyRing
 from caudal.web.shared_state import SharedState
@@ -36,36 +36,6 @@ KEY = "caudal.key"
 CALLER_KEY = "caudal.caller"
 """The place of that key's name."""
 _LOCAL_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
-
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # not no-referrer: browsers would then send forms with 'Origin: null'
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Vary": "Cookie",
-}
-TLS_HEADERS = {"Strict-Transport-Security": "max-age=31536000"}
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach an address.
-
-    Examples
-    --------
-    >>> is_loopback("127.0.0.1"), is_loopback("::1"), is_loopback("localhost"), is_loopback("0.0.0.0")
-    (True, True, True, False)
-    """
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def demand_key(host: str, keys: KeyRing) -> None:
@@ -221,10 +191,10 @@ def guard(
         keys.refresh()
         request.max_content_length = app.extensions.get("body limits", {}).get(request.endpoint, app.config["MAX_CONTENT_LENGTH"])
         if not keys.required:
-            _refuse_foreign_host()
+            refuse_foreign_host()
         is_write = request.method not in ("GET", "HEAD", "OPTIONS")
         if is_write and not request.path.startswith("/api/"):
-            _refuse_foreign_form()
+            refuse_foreign_form()
         key = NO_KEY if not keys.required else None
         by_cookie = False
         try:
@@ -245,7 +215,7 @@ def guard(
                 raise Unauthorized("The key is missing or wrong: send it as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
             return redirect(url_for("login", next=request.full_path.rstrip("?")))
         if is_write and by_cookie:
-            _refuse_foreign_form()
+            refuse_foreign_form()
             if request.mimetype != "application/json":  # which no other site's page can send unasked
                 demand_form_token()
         if request.endpoint != "logout":
@@ -267,7 +237,7 @@ def guard(
     def login() -> AnyResponse | str | tuple[str, int]:
         if not keys.required:
             return redirect("/")
-        next_path = _local_path(request.values.get("next", "/"))
+        next_path = local_path(request.values.get("next", "/"))
         if request.method == "GET":
             return render_template("login.html", next=next_path, wrong=False)
         wrong_keys.hold_back(_address())
@@ -351,27 +321,3 @@ def caller_of(address: str | None) -> str:
 def _utf8(header: str) -> str:
     # WSGI hands over a header's bytes as Latin-1.
     return header.encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def _refuse_foreign_host() -> None:
-    """Refuse a foreign page that points its own host name at this machine to read answers through a visitor's browser."""
-    try:
-        name = urlsplit(f"//{request.host}").hostname or ""
-    except ValueError:
-        name = ""
-    if not is_loopback(name):
-        raise BadRequest("Without a key the server accepts only requests to host names of its own machine.")
-
-
-def _refuse_foreign_form() -> None:
-    """Refuse a form that another site's page sends. Programs send neither header and are admitted."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    # The browser's own header goes first: behind a proxy the origin's host may differ from the requested one.
-    from_here = origin is None or urlsplit(origin).netloc == request.host
-    if not (from_here if site is None else site in ("same-origin", "none")):
-        raise Forbidden("The form was sent from another site's page.")
-
-
-def _local_path(path: str) -> str:
-    """Return a path of this site; ``/`` for a path that leads elsewhere."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

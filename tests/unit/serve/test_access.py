@@ -10,7 +10,8 @@ from werkzeug.exceptions import BadRequest
 
 from caudal.errors import DeclarationProblem
 from caudal.serve.uploads import image_of_request
-from caudal.web.access import demand_key, is_loopback
+from caudal.web.access import demand_key
+from caudal.web.browsers import is_loopback
 from caudal.web.keys import KeyRing
 from caudal.web.visitors import Sessions, WrongKeys
 

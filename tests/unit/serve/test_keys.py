@@ -15,6 +15,7 @@ from caudal.commands.keys import add_access_key, list_access_keys, revoke_access
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import access_keys
+from caudal.registry import start_trial
 from caudal.web.access import caller_name, rows_refused
 from caudal.web.keys import KeyRing
 
@@ -283,3 +284,14 @@ def test_a_stream_counts_its_rows_and_ends_at_the_limit_or_with_its_key(
         assert refused(1000) is None
         revoke_access_key(home, "other", "")
         assert refused(1000) == (401, "Unauthorized", "The key has ended.")
+
+
+def test_what_a_limit_refuses_is_not_counted_as_predicted(served: Any, home: Settings, example: dict[str, Any]) -> None:
+    start_trial(served.ledger, "taxi", "duration", 1, share=0.5, who="test")
+    key = new_key(home, rate="6/hour")
+    app = served.app()
+    client = app.test_client()
+    asked = [client.post(PREDICT, json={**example, "hour": hour}, headers=bearer(key)).status_code for hour in range(12)]
+    assert asked == [200] * 6 + [429] * 6
+    rows = sum(tally.rows for tally in app.extensions["caudal"].trials.log.since_start().values())
+    assert rows == 6
