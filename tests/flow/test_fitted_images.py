@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 from tests.flow.commands import caudal, run_here
 from tests.flow.image_rounds import made
 
+from caudal.errors import DeclarationProblem
+from caudal.ledger.records import model_versions
+from caudal.registry import start_trial
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
@@ -69,3 +73,20 @@ def test_a_batch_and_a_server_see_new_photographs_as_the_champion_does(tmp_path:
         assert answer.json["prediction"] == row.prediction
         for kind, share in answer.json["probabilities"].items():
             assert share == pytest.approx(row[f"probability_{kind}"], abs=1e-4)
+
+    ledger = place.ledger()
+    with pytest.raises(DeclarationProblem, match="what its features had fitted is not the same"):
+        start_trial(place, ledger, "shelf", "kind", 2, share=0.5, who="ada")
+    (champion,) = ledger.find(model_versions, product="shelf", model="kind", version=1)
+    ledger.add(model_versions, {**champion, "version": 3})
+    start_trial(place, ledger, "shelf", "kind", 3, share=0.5, who="ada")
+    ledger.close()
+    app = create_app(place.path, place.url, lake=place.elsewhere, refresh_s=0.0)
+    client, answered = app.test_client(), {}
+    for path, sha256 in images.itertuples(index=False):
+        content = (data / path).read_bytes()
+        answer = client.post("/api/v1/shelf/kind/predict/image", data=content, content_type="image/jpeg").json
+        answered[sha256] = answer["version"]
+        page = client.post("/shelf/kind/image", data={"image": (io.BytesIO(content), "one.jpg")}).text
+        assert f"by version {answer['version']} " in page
+    assert set(answered.values()) == {1, 3}

@@ -52,7 +52,7 @@ def begin_trial(ws: Workspace, row: ModelVersionRow, gates: Sequence[GateDocumen
         return None
     try:
         return start_trial(
-            ledger, product, model, version, share=limits.share, by=limits.by, who=BY_RUN, reason=reason, gates=gates,
+            ws.tables.home, ledger, product, model, version, share=limits.share, by=limits.by, who=BY_RUN, reason=reason, gates=gates,
             run_id=ws.record.run_id, clock=ws.record.clock,
         )  # fmt: skip
     except DeclarationProblem as problem:

@@ -33,7 +33,7 @@ def try_version(
     with opened_ledger(settings) as (home, ledger):
         name, model = model_of(home, ledger, model, product)
         _require_key(home, ledger, name, model, by)
-        return registry.start_trial(ledger, name, model, version, share=share, by=by, who=user_name(), reason=reason)
+        return registry.start_trial(home, ledger, name, model, version, share=share, by=by, who=user_name(), reason=reason)
 
 
 def withdraw_version(settings: Settings, model: str, reason: str, product: str | None = None) -> DecisionRow:

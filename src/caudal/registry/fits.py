@@ -62,6 +62,19 @@ def read_fits(folder: Path) -> dict[str, TableFits] | None:
     return fits
 
 
+def same_fits(first: Path, second: Path) -> bool:
+    """Return whether the functions of two versions' features had fitted the same, so that a row means the same to both."""
+    return _digests(first) == _digests(second)
+
+
+def _digests(folder: Path) -> dict[str, dict[str, str]]:
+    try:
+        document = json.loads((folder / LIST).read_text())
+    except FileNotFoundError:  # nothing is fitted
+        return {}
+    return {table: fit["fits"] for table, fit in document.items() if fit["fits"]}
+
+
 def _content(file: Path) -> bytes:
     try:
         content = file.read_bytes()

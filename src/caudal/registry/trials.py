@@ -12,14 +12,16 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.rows import DecisionRow
 from caudal.ledger.trials import CANARY, SHADOW, WITHDRAWN, open_trial
 from caudal.registry.decide import Clock, append_decision
+from caudal.registry.fits import same_fits
 from caudal.registry.load import version_row
+from caudal.tables.home import Home
 
 if TYPE_CHECKING:
     from caudal.declarations.signature import SignatureDocument
 
 
 def start_trial(
-    ledger: Ledger, product: str, model: str, version: int, *, share: float = 0.0, by: str = "row", who: str, reason: str | None = None,
+    home: Home, ledger: Ledger, product: str, model: str, version: int, *, share: float = 0.0, by: str = "row", who: str, reason: str | None = None,
     gates: Sequence[object] = (), run_id: str | None = None, clock: Clock = time.time,
 ) -> DecisionRow:  # fmt: skip
     """Try a version beside the one in production, and return the decision; it ends the trial of another version.
@@ -40,6 +42,8 @@ def start_trial(
     if not 0 <= share < 1:
         raise DeclarationProblem(f"A share of {share:g} is none.", fix="Take a number above 0 and below 1, such as 0.1.")
     problem = why_not_tried(row["signature"], champion["signature"])
+    if problem is None and not same_fits(home.path / row["artifact"], home.path / champion["artifact"]):
+        problem = "what its features had fitted is not the same, so a row of that version means something else to it"
     if problem is not None:
         raise DeclarationProblem(
             f"Version {version} of '{model}' cannot be tried beside version {champion['version']}: {problem}.",

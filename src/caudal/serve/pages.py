@@ -15,10 +15,11 @@ from caudal.serve.card import DISTANCES, card_of, typical_error
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.form_texts import from_text, joined_times, readable_value, starting_texts
 from caudal.serve.minute_log import SentRows
-from caudal.serve.predicting import answers, explanation, is_problem
+from caudal.serve.predicting import is_problem
 from caudal.serve.request_log import log_answers
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
+from caudal.serve.trial import trial_answers, trial_explanation, version_of
 from caudal.web.form_token import FIELD
 
 # Not strftime's names, which follow the machine's language.
@@ -66,11 +67,11 @@ def offer_pages(app: Flask, champions: ChampionCache, operations_cache: Operatio
         problems = row.problems
         if row.good:
             g.sent = SentRows(served, (row.values,))
-            answer = answers(served, [row.values])[0]
+            answer = trial_answers(served, [row.values], [values if row.looked_up else row.values], request.environ)[0]
             if not is_problem(answer):
                 log_answers(served, [(0, row, answer)])
                 wanted = EXPLAIN in request.form and EXPLAIN not in served.asked.by_name
-                explained = explanation(served, row.values) if wanted else None
+                explained = trial_explanation(served, row.values, answer["version"]) if wanted else None
                 return _form(
                     champions,
                     served,
@@ -138,7 +139,8 @@ def _form(champions: ChampionCache, served: Served, texts: dict[str, str], **mor
     faults: dict[str | None, list[object]] = {}
     for problem in more.get("problems", ()):
         faults.setdefault(problem["field"], []).append(problem)
-    error = typical_error(champions.ledger, served) if more.get("answer") else None
+    answer = more.get("answer")
+    error = typical_error(champions.ledger, version_of(served, answer["version"])) if answer else None
     return render_template("form.html", served=served, texts=texts, faults=faults, error=error, **more)
 
 

@@ -203,10 +203,13 @@ def trial_answers(
 
 def trial_explanation(served: Served, values: Values, version: object) -> dict[str, object] | None:
     """Return what each input contributed to a prediction, by the version that made it."""
-    trial = served.trial
-    if trial is not None and version == trial.challenger.version:
-        return explanation(trial.challenger, trial.challenger_row(values))
-    return explanation(served, values)
+    answering = version_of(served, version)
+    return explanation(answering, values if served.trial is None or answering is served else served.trial.challenger_row(values))
+
+
+def version_of(served: Served, version: object) -> Served:
+    """Return the version that has answered: the champion, or the one on trial beside it."""
+    return served.trial.challenger if served.trial is not None and version == served.trial.challenger.version else served
 
 
 def _challenger_answers(

@@ -11,10 +11,12 @@ from werkzeug.exceptions import BadRequest
 from caudal.errors import NotThere
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.image_featurizer import MOST_PIXELS, NEAREST, FeaturizerOf, ImageFeaturizer
-from caudal.serve.inputs import Problem, input_problem
+from caudal.serve.inputs import Problem, Row, input_problem
 from caudal.serve.minute_log import SentRows
-from caudal.serve.predicting import answers, is_problem
+from caudal.serve.predicting import is_problem
+from caudal.serve.request_log import log_answers
 from caudal.serve.served import Served
+from caudal.serve.trial import trial_answers
 from caudal.stages.images.decode import UnreadableImage, thumbnail
 from caudal.web.server import MOST_BYTES
 
@@ -69,9 +71,10 @@ def _predict_image(served: Served, featurizer: ImageFeaturizer, content: bytes) 
     except UnreadableImage as error:
         return input_problem("image", f"The image {error}.", f"{len(content):,} bytes", "a JPEG, PNG, WebP, GIF, BMP or TIFF")
     g.sent = SentRows(served, (row,))
-    answer = answers(served, [row])[0]
+    answer = trial_answers(served, [row], [row], request.environ)[0]
     if is_problem(answer):
         return answer
+    log_answers(served, [(0, Row(values=dict(row)), answer)])
     address = f"/{served.product}/{served.model}/images"
     near = [
         {"label": neighbour.label, "distance": neighbour.distance, "image": f"{address}/{neighbour.sha256}.jpg"}

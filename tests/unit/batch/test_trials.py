@@ -101,7 +101,7 @@ def test_a_trial_that_a_person_has_begun_is_the_persons(tried: Tried) -> None:
     tried.learn(0, 30)
     tried.learn(30, 5)
     withdraw(tried.ledger, "shop", "stay", who="ada")
-    start_trial(tried.ledger, "shop", "stay", 2, who="ada", clock=lambda: tried.now)
+    start_trial(tried.home, tried.ledger, "shop", "stay", 2, who="ada", clock=lambda: tried.now)
     tried.see(200, 0.1)
     assert tried.decide() == "version 2 is on trial (shadow) by ada"
     decision = promote_from_trial(Settings(home=tried.home.path), "stay", 2, "it is time")

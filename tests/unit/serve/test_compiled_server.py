@@ -122,7 +122,7 @@ def test_a_canary_answers_in_the_event_loop_where_it_is_compiled(
     ledger = copy.ledger()
     (first,) = ledger.find(model_versions, product="taxi", model="duration", version=1)
     ledger.add(model_versions, {**first, "version": 4})
-    start_trial(ledger, "taxi", "duration", version, share=0.5, who="ada")
+    start_trial(copy, ledger, "taxi", "duration", version, share=0.5, who="ada")
     ledger.close()
     app = create_app(copy.path, copy.url, refresh_s=3600.0)
     champions, lane = app.extensions["caudal"], app.extensions["fast lane"]

@@ -16,6 +16,7 @@ from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem, NotThere
 from caudal.ledger.records import access_keys
 from caudal.registry import start_trial
+from caudal.tables.home import Home
 from caudal.web.access import caller_name, rows_refused
 from caudal.web.keys import KeyRing
 
@@ -287,7 +288,7 @@ def test_a_stream_counts_its_rows_and_ends_at_the_limit_or_with_its_key(
 
 
 def test_what_a_limit_refuses_is_not_counted_as_predicted(served: Any, home: Settings, example: dict[str, Any]) -> None:
-    start_trial(served.ledger, "taxi", "duration", 1, share=0.5, who="test")
+    start_trial(Home(served.home), served.ledger, "taxi", "duration", 1, share=0.5, who="test")
     key = new_key(home, rate="6/hour")
     app = served.app()
     client = app.test_client()

@@ -15,15 +15,18 @@ from werkzeug.test import Client
 
 from caudal import registry
 from caudal.declarations.trial import TrialLimits
-from caudal.errors import CaudalError
+from caudal.errors import CaudalError, DeclarationProblem
 from caudal.ledger.access import add_key
+from caudal.ledger.records import model_versions
 from caudal.ledger.trials import CHAMPION, TrialTally, open_trial, tallies_of
+from caudal.registry.fits import TableFits, write_fits
 from caudal.registry.seen import NotPassed, judge_trial, require_passed, seen_document, seen_in
 from caudal.serve import shadow
 from caudal.serve.champion_cache import ChampionCache
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import FigureWriter
+from caudal.tables.home import Home
 
 PREDICT = "/api/v1/taxi/duration/predict"
 BATCH = f"{PREDICT}/batch"
@@ -38,7 +41,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 
 def start(place: Any, share: float = 0.0, version: int = 1, **more: Any) -> Any:
-    return registry.start_trial(place.ledger, *NAME, version, share=share, who="ada", **more)
+    return registry.start_trial(Home(place.home), place.ledger, *NAME, version, share=share, who="ada", **more)
 
 
 def tallies(app: Any) -> dict[str, TrialTally]:
@@ -97,7 +100,7 @@ def test_classes_are_compared_by_agreement(served: Any, example: dict[str, Any])
         version=2, candidate="other", signature=model.signature, predict_rows=model.predict_rows, predict=model.predict
     )
     served.train("taxi", "payment", 2)
-    registry.start_trial(served.ledger, "taxi", "payment", 2, who="ada")
+    registry.start_trial(Home(served.home), served.ledger, "taxi", "payment", 2, who="ada")
     app = served.app()
     for row in rows(example, 5):
         assert app.test_client().post("/api/v1/taxi/payment/predict", json=row).json["version"] == 1
@@ -148,6 +151,41 @@ def test_equal_rows_are_one_key_however_they_are_written(served: Any, example: d
     for row in rows(example, 50):
         other = {name: row[name] for name in reversed(row) if name != "passengers"}
         assert choose({**other, "hour": 3.0}) == choose({**row, "passengers": None, "hour": 3})
+
+
+@pytest.mark.parametrize("explain", [False, True])
+def test_the_form_is_answered_by_the_version_that_answers_the_same_row_by_the_api(
+    served: Any, example: dict[str, Any], explain: bool
+) -> None:
+    start(served, 0.5)
+    app = served.app()
+    client = app.test_client()
+    seen = set()
+    for row in rows(example, 12):
+        answer = client.post(PREDICT, json=row).json
+        texts = {
+            name: "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in row.items()
+        }
+        page = client.post("/taxi/duration/", data={**texts, **({"explain": "true"} if explain else {})}).text
+        assert f"by version {answer['version']} ({answer['candidate']})" in page
+        seen.add(answer["version"])
+    assert seen == {1, 2}
+    assert sum(tally.rows for tally in tallies(app).values()) == 24
+
+
+def test_versions_that_have_fitted_other_features_are_not_tried(served: Any) -> None:
+    (row,) = served.ledger.find(model_versions, product="taxi", model="duration", version=1)
+    for version, content in ((7, b"components"), (8, b"components"), (9, b"others")):
+        served.ledger.add(model_versions, {**row, "version": version, "artifact": f"version-{version}"})
+        (served.home / f"version-{version}").mkdir()
+        write_fits(served.home / f"version-{version}", {"principal": TableFits(f"code {version}", {"pca:embedding": content})})
+    with pytest.raises(DeclarationProblem, match="what its features had fitted is not the same"):
+        start(served, 0.5, 7)  # the champion has nothing fitted
+    served.promote("taxi", "duration", 7)
+    with pytest.raises(DeclarationProblem, match="what its features had fitted is not the same"):
+        start(served, 0.5, 9)
+    assert start(served, 0.5, 8)["decision"] == "canary"
 
 
 def test_keys_of_callers_and_headers(served: Any, example: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from tests.unit.serve.test_processes import PATIENCE_S, PREDICT, ask, counter, s
 
 from caudal import registry
 from caudal.registry.seen import seen_in
+from caudal.tables.home import Home
 from caudal.web.processes import can_fork
 
 PROGRAM = """
@@ -19,6 +20,7 @@ from pathlib import Path
 import pandas as pd
 from caudal.registry.row_frames import PredictsFrames
 from caudal.serve import serve
+from caudal.tables.home import Home
 
 class Constant(PredictsFrames):
     candidate = "mean"
@@ -37,7 +39,7 @@ pytestmark = pytest.mark.skipif(not can_fork(), reason="processes cannot be fork
 
 def test_two_processes_share_callers_out_alike(place: Any) -> None:
     place.promote("taxi", "duration", 2)
-    decision = registry.start_trial(place.ledger, "taxi", "duration", 1, share=0.5, who="ada")
+    decision = registry.start_trial(Home(place.home), place.ledger, "taxi", "duration", 1, share=0.5, who="ada")
     with serving(place.home, program=PROGRAM) as (process, url):
         until(lambda: ask(f"{url}/ready")[0] == 200)
         versions: dict[int, set[int]] = {}
