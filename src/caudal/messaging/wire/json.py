@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import orjson
 
+from caudal.messaging.wire.alike import FEWEST, Sent, read_alike
 from caudal.messaging.wire.block import Array, Block
 
 WIRE, ORDER = "json", 11
+_AT_ONCE = 1024  # messages that Arrow reads at once: one that it cannot read has as many read one by one
+_MOST_FAILURES = 2  # in a row, after which the others are read one by one
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBERS = {int, float, type(None)}
 Bytes = bytes | memoryview
@@ -48,10 +51,24 @@ def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, st
     """Return the samples of many messages, one block per device and number of channels; unreadable messages are added to
     ``unreadable``.
 
-    Each message is read by itself, as `decode` does, independent of the others.
+    Each message is read as `decode` reads it, independent of the others.
     """
-    groups: dict[tuple[int, int], tuple[list[int], list[int], list[object]]] = {}
-    for position, payload in enumerate(payloads):
+    parts: list[Sent] = []
+    failures = 0
+    for first in range(0, len(payloads), _AT_ONCE):
+        some = payloads[first : first + _AT_ONCE]
+        part = None
+        if len(some) >= FEWEST and failures < _MOST_FAILURES and None not in some:
+            part = read_alike(cast("Sequence[Bytes]", some))
+            failures = failures + 1 if part is None else 0
+        parts.append(part or _one_by_one(some, first, unreadable))
+    return _by_device(parts)
+
+
+def _one_by_one(payloads: Sequence[Bytes | None], first: int, unreadable: list[tuple[int, str]]) -> Sent:
+    """Return the samples of messages that are read each by itself; ``first`` is the position of the first."""
+    devices, numbers, times, rows = list[int](), list[int](), list[int](), list[list[float | None]]()
+    for position, payload in enumerate(payloads, first):
         if payload is None:
             continue
         try:
@@ -59,14 +76,40 @@ def decode_many(payloads: Sequence[Bytes | None], unreadable: list[tuple[int, st
         except ValueError as error:
             unreadable.append((position, str(error)))
             continue
-        numbers, times, rows = groups.setdefault((device, len(values)), ([], [], []))
+        devices.append(device)
         numbers.append(seq)
         times.append(at_us)
         rows.append(values)
-    return [
-        Block(device, np.array(numbers, np.int64), np.array(times, np.int64), _narrow(np.array(rows, np.float64)))
-        for (device, _), (numbers, times, rows) in groups.items()
-    ]
+    flat = np.array([value for values in rows for value in values], np.float64)
+    integers = (np.array(column, np.int64) for column in (devices, numbers, times, list(map(len, rows))))
+    return Sent(*integers, flat)
+
+
+def _by_device(parts: Sequence[Sent]) -> list[Block]:
+    """Return a block per device and number of channels, in the order in which they came first."""
+    if not parts:
+        return []
+    device, seq, at_us, channels, values = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    narrow = _narrow(values)
+    starts = np.cumsum(channels) - channels
+    blocks = []
+    for place in _groups(device, channels):
+        width = int(channels[place[0]])
+        whole = len(place) == len(device)
+        rows = narrow.reshape(len(place), width) if whole else narrow[starts[place, None] + np.arange(width)]
+        blocks.append(Block(int(device[place[0]]), seq[place], at_us[place], rows))
+    return blocks
+
+
+def _groups(device: Array, channels: Array) -> list[Array]:
+    """Return the positions of each device with a number of channels, in the order in which they came first."""
+    if len(device) == 0:
+        return []
+    if (device == device[0]).all() and (channels == channels[0]).all():
+        return [np.arange(len(device))]
+    order = np.lexsort((channels, device))
+    ends = np.flatnonzero(np.diff(device[order]) | np.diff(channels[order])) + 1
+    return sorted(np.split(order, ends), key=lambda places: int(places[0]))
 
 
 def _sample(payload: Bytes) -> tuple[int, int, int, list[float | None]]:
