@@ -19,7 +19,7 @@ from caudal.serve.predicting import is_problem
 from caudal.serve.request_log import log_answers
 from caudal.serve.served import Served
 from caudal.serve.signature import shown_number
-from caudal.serve.trial import trial_answers, trial_explanation, version_of
+from caudal.serve.trial import answering_version, trial_answers, trial_explanation
 from caudal.web.form_token import FIELD
 
 # Not strftime's names, which follow the machine's language.
@@ -140,7 +140,7 @@ def _form(champions: ChampionCache, served: Served, texts: dict[str, str], **mor
     for problem in more.get("problems", ()):
         faults.setdefault(problem["field"], []).append(problem)
     answer = more.get("answer")
-    error = typical_error(champions.ledger, version_of(served, answer["version"])) if answer else None
+    error = typical_error(champions.ledger, answering_version(served, answer["version"])) if answer else None
     return render_template("form.html", served=served, texts=texts, faults=faults, error=error, **more)
 
 

@@ -203,11 +203,11 @@ def trial_answers(
 
 def trial_explanation(served: Served, values: Values, version: object) -> dict[str, object] | None:
     """Return what each input contributed to a prediction, by the version that made it."""
-    answering = version_of(served, version)
+    answering = answering_version(served, version)
     return explanation(answering, values if served.trial is None or answering is served else served.trial.challenger_row(values))
 
 
-def version_of(served: Served, version: object) -> Served:
+def answering_version(served: Served, version: object) -> Served:
     """Return the version that has answered: the champion, or the one on trial beside it."""
     return served.trial.challenger if served.trial is not None and version == served.trial.challenger.version else served
 

@@ -106,7 +106,7 @@ def _is_plain(lines: Sequence[bytes | memoryview], text: bytes) -> bool:
 def _moments(at: pa.StringArray, at_us: pa.Int64Array) -> Array | None:
     """Return the times in microseconds; None where a message has none, or its text is not the usual form."""
     if at_us.null_count == 0:
-        return at_us.to_numpy()
+        return np.asarray(at_us)
     if at_us.null_count < len(at_us) or at.null_count:
         return None
     try:

@@ -81,8 +81,8 @@ def _one_by_one(payloads: Sequence[Bytes | None], first: int, unreadable: list[t
         times.append(at_us)
         rows.append(values)
     flat = np.array([value for values in rows for value in values], np.float64)
-    integers = (np.array(column, np.int64) for column in (devices, numbers, times, list(map(len, rows))))
-    return Sent(*integers, flat)
+    device, seq, at, channels = (np.array(column, np.int64) for column in (devices, numbers, times, list(map(len, rows))))
+    return Sent(device, seq, at, channels, flat)
 
 
 def _by_device(parts: Sequence[Sent]) -> list[Block]:
