@@ -81,8 +81,12 @@ def _one_by_one(payloads: Sequence[Bytes | None], first: int, unreadable: list[t
         times.append(at_us)
         rows.append(values)
     flat = np.array([value for values in rows for value in values], np.float64)
-    device, seq, at, channels = (np.array(column, np.int64) for column in (devices, numbers, times, list(map(len, rows))))
-    return Sent(device, seq, at, channels, flat)
+    channels = [len(row) for row in rows]
+    return Sent(_integers(devices), _integers(numbers), _integers(times), _integers(channels), flat)
+
+
+def _integers(numbers: list[int]) -> Array:
+    return np.array(numbers, np.int64)
 
 
 def _by_device(parts: Sequence[Sent]) -> list[Block]:
