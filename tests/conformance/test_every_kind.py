@@ -197,8 +197,8 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     ],
     "debts": lambda: suite("debts").EXAMPLES,
     # Read, drawn, refused and broken: tests/unit/compare, tests/flow/test_compare.py.
-    "platforms": lambda: ["here", "sail", "local", "cluster", "master", "connect"],
-    "faults": lambda: ["kill-worker", "kill-driver", "full-disk", "less-memory", "lose-gpu"],
+    "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect"],
+    "faults": lambda: ["kill-worker", "cut-network", "kill-driver", "full-disk", "less-memory", "lose-gpu"],
     # Both are compared with scikit-learn bit by bit in tests/unit/compiled, which holds that each has an example there.
     "compiled_parts": lambda: ["categories", "chain", "columns", "fill", "linear", "scale", "trees"],
     "compilers": lambda: [

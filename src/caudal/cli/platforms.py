@@ -95,7 +95,7 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
                     on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT.", show_default=False)] = "",
                     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions on each platform; a claim needs two.")] = 3,
                     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
-                    fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
+                    fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, cut-network, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
                     workload: Annotated[Literal["run", "stream"] | None, typer.Option("--workload", help="What is done.  [default: stream where the product has one]")] = None,
                     seconds: Annotated[float, typer.Option("--seconds", help="Of the simulated stream, where the home has no messages.")] = 120.0,
                     devices: Annotated[int, typer.Option("--devices", min=1, help="Of the simulated stream.")] = 8,

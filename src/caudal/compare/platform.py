@@ -97,6 +97,7 @@ class RunningPlatform:
     changes : the settings that differ from the user's
     processes : returns the processes beside that of the work whose time and memory are measured, by their numbers
     workers : the numbers of the workers that can be killed and started again
+    cut_network, join_network : cut the link of a worker's host, and mend it; None where workers have no hosts of their own
     """
 
     platform: Platform
@@ -105,6 +106,8 @@ class RunningPlatform:
     workers: tuple[int, ...] = ()
     kill_worker: Callable[[int], None] | None = None
     start_worker: Callable[[int], None] | None = None
+    cut_network: Callable[[int], None] | None = None
+    join_network: Callable[[int], None] | None = None
 
 
 def by_form(pattern: str, make: Callable[[re.Match[str], str], Platform | None]) -> Callable[[str], Platform | None]:

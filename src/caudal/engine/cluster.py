@@ -1,4 +1,4 @@
-"""A Spark cluster on one machine: a master and workers, each a Java process, loopback only, without a password.
+"""A Spark cluster on one machine: a master and workers, each a Java process, on loopback or on hosts of their own, without a password.
 
 It is for development and tests on a laptop, for example of a worker's death. A real cluster is configured by its address
 (``CAUDAL_MASTER``), and this is not used then.
@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from caudal.engine.connectors import SCALA
+from caudal.engine.hosts import Hosts
 from caudal.engine.java import java_home
 from caudal.engine.jvm import BRIEF_OPTIONS, common_options, spark_home
 from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
@@ -42,10 +43,12 @@ class Cluster:
     folder : Path, for logs and executors' files
     workers : int, numbered from 0; each offers one core and runs one executor
     memory : str, of an executor
+    hosts : that of each worker; without them all share loopback
     """
 
-    def __init__(self, folder: Path, workers: int = 2, memory: str = "512m") -> None:
-        self.folder, self._memory = Path(folder).absolute(), memory
+    def __init__(self, folder: Path, workers: int = 2, memory: str = "512m", hosts: Hosts | None = None) -> None:
+        self.folder, self._memory, self._hosts = Path(folder).absolute(), memory, hosts
+        self._own = HOST if hosts is None else hosts.own
         self._ports = _free_ports()
         self._master: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes] | None] = [None] * workers
@@ -53,12 +56,13 @@ class Cluster:
     @property
     def address(self) -> str:
         """The value for ``CAUDAL_MASTER``."""
-        return f"spark://{HOST}:{self._ports[0]}"
+        return f"spark://{self._own}:{self._ports[0]}"
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Further settings for Spark: executors as small as the workers."""
-        return {"spark.executor.memory": self._memory, "spark.executor.cores": "1"}
+        """Further settings for Spark: executors as small as the workers, and where these find the driver."""
+        driver = {} if self._hosts is None else {"spark.driver.host": self._own, "spark.driver.bindAddress": self._own}
+        return {"spark.executor.memory": self._memory, "spark.executor.cores": "1", **driver}
 
     def pid(self, worker: int) -> int | None:
         """Return the process id of a worker, or None if it does not run."""
@@ -71,7 +75,7 @@ class Cluster:
 
     def alive(self) -> int:
         """Return the number of workers that the master knows to be alive."""
-        with urlopen(f"http://{HOST}:{self._ports[1]}/json/", timeout=5) as answer:
+        with urlopen(f"http://{self._own}:{self._ports[1]}/json/", timeout=5) as answer:
             return sum(worker["state"] == "ALIVE" for worker in json.load(answer)["workers"])
 
     def start(self) -> Cluster:
@@ -94,8 +98,8 @@ class Cluster:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             if self._master is None or self._master.poll() is not None:
-                host, (port, page) = ("--host", HOST), map(str, self._ports)
-                self._master = self._launch("master", "master.Master", *host, "--port", port, "--webui-port", page)
+                host, (port, page) = ("--host", self._own), map(str, self._ports)
+                self._master = self._launch("master", "master.Master", None, *host, "--port", port, "--webui-port", page)
             for number in range(len(self._workers)):
                 self.start_worker(number, wait=False)
             self._wait()
@@ -109,10 +113,10 @@ class Cluster:
         if self.pid(number) is not None:
             return
         folder = self.folder / f"worker-{number}"
-        place_options = ("--work-dir", str(folder), "--host", HOST, "--webui-port", "0")
+        place_options = ("--work-dir", str(folder), "--host", self._address(number), "--webui-port", "0")
         memory = f"{_bytes(self._memory) // 2**20 + 512}m"  # an executor takes more than its heap
         self._workers[number] = self._launch(
-            f"worker-{number}", "worker.Worker", *place_options, "--cores", "1", "--memory", memory, self.address
+            f"worker-{number}", "worker.Worker", number, *place_options, "--cores", "1", "--memory", memory, self.address
         )
         if wait:
             self._wait()
@@ -136,15 +140,20 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _launch(self, name: str, main: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _address(self, worker: int | None) -> str:
+        return self._own if self._hosts is None or worker is None else self._hosts.address(worker)
+
+    def _launch(self, name: str, main: str, worker: int | None, *arguments: str) -> subprocess.Popen[bytes]:
         java = java_home(on_cluster=True)  # that of a session whose master this is
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
         options = [f"-Xmx{_HEAP}", *BRIEF_OPTIONS, "-Xshare:auto", *opened, *common_options(java)]
         command = [str(java.java), *options, "-cp", str(spark_home() / "jars" / "*"), f"org.apache.spark.deploy.{main}", *arguments]
         environment = {
-            **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": HOST,
+            **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": self._address(worker),
             "SPARK_LOCAL_DIRS": str(self.folder / "scratch"), "SPARK_SCALA_VERSION": SCALA,
         }  # fmt: skip
+        if self._hosts is not None and worker is not None:
+            command = self._hosts.within(worker, command)
         return start_program(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)
 
     def _wait(self) -> None:

@@ -24,7 +24,9 @@ class KillWorker(Fault):
         """Return why no worker can fall: there is none, or it is not caudal's to kill."""
         if platform.kind in ("master", "connect"):
             return f"the workers of {platform.title} are not caudal's to kill"
-        return None if platform.kind == "cluster" else f"{platform.title} has no worker apart from the process of the work"
+        return (
+            None if platform.kind in ("cluster", "hosts") else f"{platform.title} has no worker apart from the process of the work"
+        )
 
     def strike(self, work: BrokenWork) -> None:
         """Kill the first worker; start it again once it was away."""
