@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 from pyspark.sql.connect import functions as F
 
+from caudal.engine.choice import sail as sail_engine
 from caudal.engine.java import java_home, spark_java
+from caudal.engine.protocol import SessionRequest
 from caudal.engine.sail import zones
 from caudal.engine.sail.check import prepared
 from caudal.engine.sail.compare_zones import CONVERSIONS, converted, moments
@@ -69,12 +71,10 @@ def test_a_file_of_another_form_has_no_rules(tmp_path, content):
 @pytest.mark.slow
 @pytest.mark.parametrize("zone", ["America/New_York", "Africa/Casablanca", "Australia/Lord_Howe", "Asia/Manila"])
 def test_what_was_compared_is_equal(spark, sail_server, zone):
-    from caudal.engine.choice import sail as sail_engine
-
     at = moments(zone)
     by_spark = converted(spark, zone, at)
     with sail_engine().speaking():
-        by_sail = converted(sail_server, zone, at)
+        by_sail = converted(sail_engine().session(SessionRequest(cores=2)), zone, at)
     assert by_spark.equals(by_sail)
     assert CONVERSIONS[0] in by_spark.column_names
 
