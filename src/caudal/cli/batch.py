@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -254,6 +255,8 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
           tls_certificate: CertificateOption = None, tls_key: TlsKeyOption = None,
           processes: Annotated[int | None, typer.Option(min=1, max=256, help="Server processes; each has the models in memory.  [default: one for each core, at most 4]")] = None) -> None:  # fmt: skip
     """Serve the champions: a form, a JSON API with OpenAPI, health, and each model's card."""
+    gc.disable()  # until the champions are loaded, `serve` looks for no garbage: a start makes none, and looking takes a tenth of it
+
     from caudal.graph.product_name import product_name
     from caudal.runtime.opening import open_home
     from caudal.serve import server

@@ -15,7 +15,6 @@ from caudal.ledger.rows import KeyRole
 from caudal.registry import load_for_serving
 from caudal.serve.api import offer_api
 from caudal.serve.champion_cache import ChampionCache, Load
-from caudal.serve.document import new_openapi_app
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.image_featurizer import featurizers
 from caudal.serve.input_watch import InputCounters
@@ -32,7 +31,7 @@ from caudal.tables.online import view_file
 from caudal.web.access import guard
 from caudal.web.bodies import BodyReader
 from caudal.web.keys import KeyRing
-from caudal.web.look import share_templates
+from caudal.web.look import STATIC, share_templates
 from caudal.web.refusals import register_error_handlers
 from caudal.web.server import MOST_BYTES
 from caudal.web.shared_state import SharedState
@@ -90,7 +89,7 @@ def create_app(
         ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, view_file=file_of_view
     )
     meter = Meter(shared.metrics if shared else None)
-    app = new_openapi_app()
+    app = Flask("caudal.serve", static_folder=STATIC)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     app.json = BodyReader(app)
     app.json.sort_keys = False

@@ -1,12 +1,10 @@
-"""The operations of one model: they answer the requests, and the OpenAPI document is generated from them."""
+"""The operations of one model: they answer the requests."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, current_app, g, jsonify, request
-from flask_openapi.blueprint import APIBlueprint
-from pydantic import BaseModel, ValidationError
+from pydantic_core import SchemaValidator, ValidationError, core_schema
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from caudal.ledger.ledger import Ledger
@@ -16,18 +14,6 @@ from caudal.serve.minute_log import SentRows
 from caudal.serve.predicting import is_problem, with_lookups
 from caudal.serve.request_log import log_answers
 from caudal.serve.row_streams import MOST_ROW_ERRORS
-from caudal.serve.schemas import (
-    SECURITY,
-    Card,
-    Failure,
-    ImageBody,
-    PredictQuery,
-    Problems,
-    answer_model,
-    batch_models,
-    image_answer_model,
-    rows_model,
-)
 from caudal.serve.served import Served
 from caudal.serve.streamed_batch import stream_of_request
 from caudal.serve.trial import trial_answers, trial_explanation
@@ -36,33 +22,15 @@ from caudal.web.access import count_rows
 MOST_ROWS = 1000
 MOST_ERRORS = 100  # that the answer to a batch describes in full
 
+_TRUE = SchemaValidator(core_schema.bool_schema())
+
 Handler = Callable[[], Response]
 
 
-@dataclass(frozen=True)
-class Operations:
-    """The operations of one champion: handlers by path, and their description."""
+def operations(served: Served, ledger: Ledger) -> dict[str, Handler]:
+    """Return what answers the requests for one champion, by the last part of the path."""
 
-    handlers: dict[str, Handler]
-    api: APIBlueprint
-
-
-def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Operations:
-    """Return the operations of a champion; an image operation is only described here, and answered in ``serve/uploads.py``."""
-    name, output = f"{served.product}/{served.model}", served.signature.output
-    api = APIBlueprint(
-        f"{served.product}_{served.model}",
-        __name__,
-        url_prefix=f"/api/v1/{name}",
-        abp_tags=[{"name": name, "description": f"{output.name}, version {served.version}"}],
-        abp_security=SECURITY,
-        abp_responses=dict.fromkeys((401, 403, 404, 429, 503), Failure),
-    )
-    unit = f" in {output.unit}" if output.unit else ""
-    all_good, with_errors = batch_models(served)
-    bad_body: dict[int | str, type[BaseModel]] = {400: Failure, 413: Failure, 415: Failure}
-
-    def predict(body: object, query: PredictQuery) -> Response:
+    def predict(body: object, *, explain: bool) -> Response:
         g.sent = SentRows(served, (body,))
         row = served.row(body)
         if not row.good:
@@ -73,7 +41,7 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
             return _json({"errors": [answer], "more_errors": 0}, 422)
         log_answers(served, [(0, row, answer)])
         answer = with_lookups(answer, row)
-        if not query.explain:
+        if not explain:
             return _json(answer)
         return _json({**answer, "explanation": trial_explanation(served, row.values, answer["version"])})
 
@@ -91,44 +59,11 @@ def operations(served: Served, ledger: Ledger, *, images: bool = False) -> Opera
     def card() -> Response:
         return _json(card_of(ledger, served))
 
-    # The bodies' models are created at run time, so they cannot be annotations in the source.
-    predict.__annotations__["body"] = served.inputs
-    predict_batch.__annotations__["body"] = rows_model(served, MOST_ROWS)
-    api.post(
-        "/predict",
-        summary=f"Predict {output.name}{unit}",
-        description="One row in, one prediction out, by the version in production. With `?explain=true` also what each input contributed.",
-        responses={200: answer_model(served), 422: Problems, **bad_body},
-    )(predict)
-    api.post(
-        "/predict/batch",
-        summary=f"Predict {output.name}{unit} for many rows",
-        description=f"At most {MOST_ROWS} rows as JSON. If one is bad the status is 422, the errors name it, and the rest is predicted. "
-        f"{MOST_ROW_ERRORS} errors of a row and {MOST_ERRORS} in all are described, further ones counted. "
-        "Any number of rows as lines of JSON or an Arrow stream, which are answered as they come, as either of both by `Accept`; bad rows have a problem in their place.",
-        responses={200: all_good, 422: with_errors, **bad_body, 406: Failure},
-    )(predict_batch)
-    if images:
-
-        def predict_image(body: ImageBody) -> None:
-            """Describe the operation in the OpenAPI document; `uploads` answers it."""
-
-        predict_image.__annotations__["body"] = ImageBody
-        api.post(
-            "/predict/image",
-            summary=f"Predict {output.name} from an image",
-            description="As JSON, as the file `image` of a form, or as the bytes alone. The nearest training images come with the answer.",
-            responses={200: image_answer_model(served), 422: Problems, **bad_body},
-        )(predict_image)
-    api.get("/card", summary="The model's card", description=Card.__doc__ or "", responses={200: Card})(card)
-    return Operations(
-        {
-            "predict": lambda: predict(_body(), _query()),
-            "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()),
-            "card": card,
-        },
-        api,
-    )
+    return {
+        "predict": lambda: predict(_body(), explain=_query()),
+        "predict/batch": lambda: stream_of_request(served) or predict_batch(_body()),
+        "card": card,
+    }
 
 
 def _batch(served: Served, body: list[object]) -> Response:
@@ -160,11 +95,13 @@ def _batch(served: Served, body: list[object]) -> Response:
     return _json({"predictions": predictions})
 
 
-def _query() -> PredictQuery:
+def _query() -> bool:
+    """Return whether the request asks for what each input contributed."""
+    text = request.args.get("explain", "false")
     try:
-        return PredictQuery.model_validate(request.args.to_dict())
+        return bool(_TRUE.validate_python(text))
     except ValidationError:
-        raise BadRequest(f"explain is '{request.args['explain']}'; it can be true or false.") from None
+        raise BadRequest(f"explain is '{text}'; it can be true or false.") from None
 
 
 def _body() -> object:

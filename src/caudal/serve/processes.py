@@ -48,7 +48,7 @@ def serve_by_processes(
     writer = FigureWriter(ledger_url, partial(announce, url_of(host, listening, tls=certificate is not None)))
     try:
         with shared_state(processes) as shared:
-            gc.freeze()  # what is imported is not looked through in each process, and stays shared
+            begin_collecting()  # what is imported is not looked through in each process, and stays shared
             ServerProcesses(
                 processes,
                 partial(_serve, new_app, shared, listening, threads, certificate, os.getpid()),
@@ -58,6 +58,12 @@ def serve_by_processes(
     finally:
         listening.close()
         writer.finish()
+
+
+def begin_collecting() -> None:
+    """Look for garbage from now on, but not among what is there: what was made by a start stays, and to look through it holds up answers."""
+    gc.freeze()
+    gc.enable()
 
 
 class FigureWriter:
@@ -152,6 +158,7 @@ def _serve(
 
     def follow() -> None:
         champions.refresh()
+        begin_collecting()
         requests.learn()
         hand_over()
         threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()

@@ -17,7 +17,7 @@ from caudal.serve.app import create_app
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
-from caudal.serve.processes import serve_by_processes
+from caudal.serve.processes import begin_collecting, serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
 from caudal.web.access import demand_key
@@ -105,6 +105,7 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     """Load the champions, announce the address, and look for promotions, so that no request waits for a model to load."""
     champions: ChampionCache = app.extensions["caudal"]
     champions.refresh()
+    begin_collecting()
     app.extensions["request log"].learn()
     announce(url)
     minute_log: ServingMinuteLog = app.extensions["minute log"]
