@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from prometheus_client.registry import Collector
 from caudal.ledger.access import keys, record_event
 from caudal.ledger.ledger import open_ledger
 from caudal.ledger.rows import KeyRole
-from caudal.registry import load_for_serving
+from caudal.registry.load import load_for_serving, load_version, version_row
 from caudal.serve.api import offer_api
+from caudal.serve.before_fork import SharedModels
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.image_featurizer import featurizers
@@ -60,6 +62,7 @@ def create_app(
     lake: Place | None = None,
     shared: SharedState | None = None,
     tls: bool = False,
+    models: SharedModels | None = None,
 ) -> Flask:
     """Return the web app of the champions that a ledger names.
 
@@ -75,11 +78,17 @@ def create_app(
     lake : Place, optional, the lake if it is not in the home
     shared : SharedState, optional, what this process has in common with others that serve the same
     tls : whether the server encrypts: browsers are told to ask no other way
+    models : SharedModels, optional, those that were loaded before this process was forked
     """
     ledger = open_ledger(ledger_url)
     home_ = Home(home, ledger_url, lake)
 
     def from_registry(product: str, model: str, version: int) -> PredictingModel:
+        if models:
+            row = version_row(ledger, product, model, version)
+            shared = models.get((product, model, version, row["artifact_sha256"]))
+            if shared is not None:
+                return replace(shared, load=partial(load_version, home_, ledger, product, model, version, trust=trust))
         return load_for_serving(home_, ledger, product, model, version, trust=trust)
 
     def file_of_view(product: str, model: str) -> Path:

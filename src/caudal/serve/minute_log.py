@@ -155,9 +155,13 @@ class ServingMinuteLog:
                 tally = self._tallies.get((minute, name)) or self._tallies.setdefault((minute, name), _Tally())
                 _tally_of(tally.inputs, sent.served.version).add(rows, odd)
 
+    def begin(self) -> None:
+        """Count from now on for who writes the figures: a server calls it before it can predict, so that the first requests count too."""
+        self._written = True
+
     def hand_over(self) -> tuple[HandedOver, dict[Name, InputTally]]:
         """Return what has been counted since the last time, for the process that writes it, and the rows that were sent meanwhile."""
-        self._written = True
+        self.begin()
         with self._lock:
             at, tallies, self._tallies = self._clock(), self._tallies, {}
             inputs = dict(self.inputs)
@@ -197,7 +201,7 @@ class ServingMinuteLog:
         ----------
         end : minutes since 1970 before which all has been counted; the current minute when left out
         """
-        self._written = True
+        self.begin()
         if self._write(int(self._clock() // _MINUTE_S) if end is None else end):
             with self._logged():
                 self._learn()

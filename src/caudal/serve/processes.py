@@ -157,6 +157,7 @@ def _serve(
                 log.learn()
 
     def follow() -> None:
+        log.begin()
         champions.refresh()
         begin_collecting()
         requests.learn()

@@ -14,12 +14,14 @@ from flask import Flask
 from caudal.ledger.access import keys
 from caudal.ledger.ledger import open_ledger
 from caudal.serve.app import create_app
+from caudal.serve.before_fork import SharedModels, load_shared
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import begin_collecting, serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
+from caudal.tables.home import Home
 from caudal.web.access import demand_key
 from caudal.web.browsers import is_loopback
 from caudal.web.keys import KeyRing
@@ -74,15 +76,19 @@ def serve(
     if certificate is None and not is_loopback(host):
         log.warning("keys and predictions travel unencrypted to %s: give --tls-certificate, or put a proxy with TLS in front", host)
 
+    models: SharedModels = {}
+
     def new_app(shared: SharedState | None = None) -> Flask:
         return create_app(
             home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared,
-            tls=certificate is not None,
+            tls=certificate is not None, models=models,
         )  # fmt: skip
 
     if processes > 1 and not can_fork():
         log.warning("server processes cannot be forked on this system: one serves in place of %d", processes)
     elif processes > 1:
+        if loader is None:
+            models = load_shared(Home(home, ledger_url, lake), ledger_url, product, model, trust=trust)
         serve_by_processes(
             new_app, ledger_url, host=host, port=port, threads=threads, processes=processes, announce=announce or _print,
             certificate=certificate,
@@ -104,11 +110,12 @@ def serve(
 def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: threading.Event) -> None:
     """Load the champions, announce the address, and look for promotions, so that no request waits for a model to load."""
     champions: ChampionCache = app.extensions["caudal"]
+    minute_log: ServingMinuteLog = app.extensions["minute log"]
+    minute_log.begin()
     champions.refresh()
     begin_collecting()
     app.extensions["request log"].learn()
     announce(url)
-    minute_log: ServingMinuteLog = app.extensions["minute log"]
     threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
     ring: KeyRing = app.extensions["keys"]
     requests: RequestLog = app.extensions["request log"]

@@ -22,6 +22,7 @@ import caudal
 from caudal.ledger.records import model_versions
 from caudal.registry import LoadedCompiledModel, LoadedModel, card, load_for_serving, load_version, promote, register, start_trial
 from caudal.serve import create_app
+from caudal.serve.before_fork import load_shared
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.tables.home import Home
 
@@ -145,3 +146,36 @@ def test_a_damaged_compiled_form_is_not_served(home: Home, tmp_path: Path) -> No
     (copy.models("taxi", "duration") / "1" / "compiled.npz").write_bytes(b"something else")
     reason = create_app(copy.path, copy.url).test_client().get("/ready").json["reason"]
     assert "are not those that were registered" in reason
+
+
+def test_processes_share_the_arrays_that_were_loaded_before_they_were_forked(
+    home: Home, tmp_path: Path, example: dict[str, Any]
+) -> None:
+    copy = Home(tmp_path / "home")
+    shutil.copytree(home.path, copy.path)
+    shared = load_shared(copy, copy.url, "taxi", "duration")
+    ((name, loaded),) = shared.items()
+    app = create_app(copy.path, copy.url, refresh_s=0.0, models=shared)
+    champions = app.extensions["caudal"]
+    champions.refresh()
+    served = champions.cached["taxi", "duration"]
+    assert served.version == name[2]
+    assert served.loaded.compiled is loaded.compiled
+    assert app.test_client().post("/api/v1/taxi/duration/predict", json=example).status_code == 200
+    pipeline = served.loaded.pipeline  # read by the process itself, when it is needed
+    assert pipeline.version == served.version
+    assert "pipeline" not in vars(loaded)
+
+    other = {(*name[:3], "0" * 64): loaded}  # another version had this number before the ledger was restored
+    champions = create_app(copy.path, copy.url, refresh_s=0.0, models=other).extensions["caudal"]
+    champions.refresh()
+    assert champions.cached["taxi", "duration"].loaded.compiled is not loaded.compiled
+
+
+def test_what_cannot_be_loaded_before_processes_are_forked_is_left_to_them(home: Home, tmp_path: Path) -> None:
+    copy = Home(tmp_path / "home")
+    shutil.copytree(home.path, copy.path)
+    for file in copy.path.rglob("compiled.npz"):
+        file.write_bytes(b"no arrays")
+    assert load_shared(copy, copy.url) == {}
+    assert load_shared(Home(tmp_path / "none"), f"sqlite:///{tmp_path / 'none.db'}") == {}
