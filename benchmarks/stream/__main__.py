@@ -28,6 +28,10 @@ def main() -> None:
     parser.add_argument("--readings", type=int, help="of a backlog  [default: 40 million; 8 million where peers are compared]")
     parser.add_argument("--seconds", type=float, default=20, help="that latency is measured")
     parser.add_argument("--only", choices=("log", "kafka", "latency", "executors", "peers", "faults", "soak"))
+    parser.add_argument("--rounds", type=int, default=1, help="in which peers take turns")
+    parser.add_argument(
+        "--engines", nargs="*", default=[], help="words in the names of those that are compared with peers, all unless given"
+    )
     parser.add_argument("--home", type=Path, help="the comparison with peers is written for the console of this home,")
     parser.add_argument("--product", help="and this product")
     told = parser.parse_args()
@@ -91,7 +95,7 @@ def _executors(place: Path, told: argparse.Namespace, say: Any) -> None:
 
 
 def _peers(place: Path, told: argparse.Namespace) -> list[dict[str, Any]]:
-    rows = compare.compared(place / "peers", told.readings or 8_000_000, told.seconds)
+    rows = compare.compared(place / "peers", told.readings or 8_000_000, told.seconds, told.rounds, told.engines)
     print(compare.table(rows), flush=True)
     if told.home is not None:
         compare.publish(rows, told.home, told.product)

@@ -1,4 +1,4 @@
-"""caudal itself, asked like the others: `benchmarks/stream/product.py` with its full statistics and capture to the lake."""
+"""caudal itself, asked like the others: `benchmarks/stream/product.py`, with their statistics or all of its own, and capture to the lake."""
 
 from __future__ import annotations
 
@@ -62,8 +62,10 @@ def follow(task: Task, settings: Settings, platform: str) -> None:
 
 def main() -> None:
     """Do the task on the platform that the command names."""
-    task, platform = asked(), sys.argv[2]
-    os.environ.update(CAUDAL_KAFKA=task.servers, STREAM_FROM="kafka", STREAM_WIRE=task.wire, STREAM_TOPIC=task.topic)
+    task, platform, statistics = asked(), sys.argv[2], sys.argv[3]
+    os.environ.update(
+        CAUDAL_KAFKA=task.servers, STREAM_FROM="kafka", STREAM_WIRE=task.wire, STREAM_TOPIC=task.topic, STREAM_STATISTICS=statistics
+    )
     with TemporaryDirectory(dir=Path(task.out).parent) as scratch:
         if platform == "spark":
             session(connectors=frozenset({"kafka"}), cores=task.cores)
