@@ -21,6 +21,7 @@ from caudal.web.browsers import HEADERS, TLS_HEADERS, is_loopback, local_path, r
 from caudal.web.form_token import demand_form_token, form_token
 from caudal.web.keys import NO_KEY, AccessKey, KeyRing
 from caudal.web.shared_state import SharedState
+from caudal.web.shared_wrong_keys import SharedWrongKeys
 from caudal.web.visitors import Sessions, SharedSessions, WrongKeys
 
 if TYPE_CHECKING:
@@ -162,8 +163,7 @@ def guard(
     """Make an app require a key, and protect browsers from being used against it.
 
     A visitor who signs in gets a cookie that is valid for twelve hours, until logout, until the key ends, or until the server ends: sessions live in
-    this process, or in what server processes share. An address that repeatedly sends wrong keys has to wait, longer each time; each server process
-    counts for itself.
+    this process, or in what server processes share. An address that repeatedly sends wrong keys has to wait, longer each time.
 
     Parameters
     ----------
@@ -178,7 +178,8 @@ def guard(
         SESSION_COOKIE_NAME="caudal", SESSION_COOKIE_HTTPONLY=True, SESSION_COOKIE_SAMESITE="Strict", SESSION_COOKIE_SECURE=tls
     )
     headers = {**HEADERS, **(TLS_HEADERS if tls else {})}
-    access = Access(keys, SharedSessions(SESSION_S, shared.sessions) if shared else Sessions(SESSION_S), WrongKeys(), headers)
+    wrong = SharedWrongKeys(shared.wrong_keys, shared.secret) if shared else WrongKeys()
+    access = Access(keys, SharedSessions(SESSION_S, shared.sessions) if shared else Sessions(SESSION_S), wrong, headers)
     sessions, wrong_keys = access.sessions, access.wrong_keys
     app.jinja_env.globals.update(form_token=form_token)
 

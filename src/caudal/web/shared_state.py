@@ -43,6 +43,11 @@ class SharedState:
         """The folder of counts of requests by key."""
         return self.folder / "rates"
 
+    @property
+    def wrong_keys(self) -> Path:
+        """The file of addresses that sent wrong keys."""
+        return self.folder / "wrong-keys"
+
 
 @contextmanager
 def shared_state(processes: int) -> Iterator[SharedState]:

@@ -147,10 +147,14 @@ class WrongKeys:
         with self._lock:
             self._tries.pop(caller, None)
 
+    def tries(self, caller: str) -> tuple[int, float]:
+        """Return the number of wrong keys in a row, and the time of the newest."""
+        with self._lock:
+            return self._tries.get(caller, (0, 0.0))
+
     def wait_s(self, caller: str) -> float:
         """Return how long an address still has to wait."""
-        with self._lock:
-            tries, at = self._tries.get(caller, (0, 0.0))
+        tries, at = self.tries(caller)
         if tries <= FREE_TRIES:
             return 0.0
         wait = min(LONGEST_WAIT_S, 2.0 ** min(tries - FREE_TRIES - 1, 10))
