@@ -54,6 +54,18 @@ def test_each_minute_has_its_figures_also_those_without_requests(served, champio
     assert rows(served, "p95_s") == [("duration", 0, 0.3, 4)]
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_requests_count_from_the_first_one_where_somebody_writes_them(served, champions, begun):
+    log = ServingMinuteLog(champions, lambda: NOW + 10)
+    if begun:
+        log.begin()  # as servers do, before a model is in memory
+    log.count("taxi", "duration", 200, 0.01)
+    log.look()
+    log.count("taxi", "duration", 200, 0.01)
+    log.finish()
+    assert sum(count for _, _, _, count in rows(served, "requests")) == 1 + begun
+
+
 def test_a_model_that_cannot_be_loaded_is_not_available(served):
     agree(served, available=0.999)
     served.broken.add(("taxi", "duration", 2))
