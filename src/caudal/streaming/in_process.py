@@ -58,6 +58,11 @@ class InProcessEngine(StreamEngine):
         """The number of workers that had a part of the last micro-batch; 1 if this process computed it."""
         return self._splitter.used
 
+    @property
+    def most_workers(self) -> int:
+        """The most workers that have had a part of a micro-batch."""
+        return self._splitter.most_used
+
     def step(self) -> bool:
         """Process the messages that are available; return whether there were any."""
         moments = [time.perf_counter()]

@@ -58,11 +58,13 @@ class Splitter:
     Attributes
     ----------
     used : int, workers that had a part of the last micro-batch; 1 if this process computed it
+    most_used : int, the most of them since the stream began
     """
 
     tap: Tap
     workers: StreamWorkers
     used: int = 1
+    most_used: int = 1
     _alone: int = field(default=0, init=False)  # micro-batches that are still not cut, because parts had samples in common
     _pause: int = field(default=1, init=False)
 
@@ -72,7 +74,7 @@ class Splitter:
 
     def room(self, bytes_a_part: int) -> int:
         """Return the most bytes of a micro-batch."""
-        return bytes_a_part * (self.workers.count if self.workers.started and not self._alone else 1)
+        return bytes_a_part * (self.workers.count if self.workers.started else 1)
 
     def submit(self, start: Offsets, end: Offsets, work: TaskInput) -> SplitBatch:
         """Give the messages between two offsets to the workers."""
@@ -108,6 +110,7 @@ class Splitter:
             raise
         self._note_common(in_common, len(batch.parts))
         self.used = len(batch.parts)
+        self.most_used = max(self.most_used, self.used)
         return _with_first_unreadable(results)
 
     def drop(self, batch: SplitBatch) -> None:

@@ -1,5 +1,5 @@
-"""A worker process of a stream: ``python -m caudal.streaming.worker FD`` takes parts of micro-batches from a socket, computes each, and
-sends back its result; it keeps nothing that counts, so it may die at any time.
+"""A worker process of a stream: it takes parts of micro-batches from a socket, computes each, and sends back its result; it keeps nothing
+that counts, so it may die at any time.
 
 It ends when its parent closes the socket, or is gone.
 """
@@ -94,7 +94,7 @@ def _end_with(parent: int) -> None:
 
 
 def main() -> None:
-    """Compute parts until the socket is closed."""
+    """Compute parts until the socket, whose handle is the first argument, is closed, or the process of the second argument is gone."""
     handle, parent = int(sys.argv[1]), int(sys.argv[2])
     # Ctrl-C, and a service manager's end, come to all processes of a group; a worker ends when its parent closes the socket.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -107,7 +107,3 @@ def main() -> None:
         while True:
             send_object(connection, compute(receive_object(connection), readers))
     os._exit(0)  # a consumer of Kafka would be waited for
-
-
-if __name__ == "__main__":
-    main()

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 MOST_BY_DEFAULT = 4
 IDLE_S = 60.0
 """Seconds without a part after which workers end; they take memory."""
+_PROGRAM = "from caudal.streaming.worker import main; main()"  # not -m: classes of the module would have another name there
 _END_S = 5.0
 _MOST_FAILURES = 3
 
@@ -151,7 +152,7 @@ class _Worker:
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-P", "-m", "caudal.streaming.worker", str(theirs.fileno()), str(os.getpid())]
+            command = [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno()), str(os.getpid())]
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
             )
