@@ -93,7 +93,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def main() -> None:
+def serve_parts() -> None:
     """Compute parts until the socket, whose handle is the first argument, is closed, or the process of the second argument is gone."""
     handle, parent = int(sys.argv[1]), int(sys.argv[2])
     # Ctrl-C, and a service manager's end, come to all processes of a group; a worker ends when its parent closes the socket.

@@ -29,7 +29,9 @@ log = logging.getLogger(__name__)
 MOST_BY_DEFAULT = 4
 IDLE_S = 60.0
 """Seconds without a part after which workers end; they take memory."""
-_PROGRAM = "from caudal.streaming.worker import main; main()"  # not -m: classes of the module would have another name there
+_PROGRAM = (
+    "from caudal.streaming.worker import serve_parts; serve_parts()"  # not -m: classes of the module would have another name there
+)
 _END_S = 5.0
 _MOST_FAILURES = 3
 
