@@ -55,11 +55,11 @@ def throughput(home: Path, on: str, environment: Mapping[str, str]) -> float:
     return throughputs(home, on, environment)["readings_per_s"]
 
 
-def throughputs(home: Path, on: str, environment: Mapping[str, str]) -> dict[str, float]:
+def throughputs(home: Path, on: str, environment: Mapping[str, str], workers: int = 1) -> dict[str, float]:
     """Return the readings a second of a stream that reads all that lies ready: over all micro-batches, and over those after the first, in
-    which Java and the workers warm up; and the processor time of the command and its children, nanoseconds a reading, their start with it."""
+    which Java and the workers warm up, and with workers over those that they computed, once there was one; and the processor time of the command and its children, nanoseconds a reading, their start with it."""
     before = os.times()
-    caudal("stream", HERE, "--home", home, "--once", "--on", on, **environment)
+    caudal("stream", HERE, "--home", home, "--once", "--on", on, "--workers", str(workers), **environment)
     after = os.times()
     updates = [update for _, update in Feed(Home(home).live("readings")).tail(0)]
     # The first micro-batch begins before its update; what it took is told in it.
@@ -68,6 +68,9 @@ def throughputs(home: Path, on: str, environment: Mapping[str, str]) -> dict[str
     told = {"readings_per_s": round(last["total"] / (last["at"] - began))}
     if last["batch"] > first["batch"]:
         told["warm_readings_per_s"] = round((last["total"] - first["total"]) / (last["at"] - first["at"]))
+    at_work = next((update for update in updates if update.get("workers", 1) > 1 or workers == 1), first)
+    if last["batch"] > at_work["batch"]:
+        told["at_work_readings_per_s"] = round((last["total"] - at_work["total"]) / (last["at"] - at_work["at"]))
     used_s = after.children_user + after.children_system - before.children_user - before.children_system
     return told | {"processor_ns_a_reading": round(used_s / last["total"] * 1e9)}
 

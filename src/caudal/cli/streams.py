@@ -23,6 +23,7 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
            every: Annotated[float, typer.Option(help="Seconds from one micro-batch to the next.")] = 0.1,
            publish: Annotated[float, typer.Option(help="Seconds from one version of a table to the next.")] = 5.0,
            monitor: Annotated[float, typer.Option(help="Seconds from one look of the monitors to the next.")] = 60.0,
+           workers: Annotated[int | None, typer.Option(min=1, help="Processes that compute large micro-batches; 1: this one alone. With --on here.  [default: one a core, at most 4]")] = None,
            on: Annotated[Literal["here", "spark"], typer.Option("--on", "--platform", help="Who computes: this process, or a query of Spark Structured Streaming.")] = "here") -> None:  # fmt: skip
     """Run a product's streams: statistics and capture as the samples come, tables as the messages of topics come. Ctrl-C stops it; the same command goes on from there."""
     from caudal.batch.batch import run_training
@@ -32,9 +33,10 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
     from caudal.streaming import stream
 
     with exit_on_error(as_json):
+        given = settings(home=home, lake=lake, data=data, workers=workers)
         document = stream.run_streams(
             folder,
-            settings(home=home, lake=lake, data=data),
+            given,
             train=run_training,
             watch=stream_monitor,
             rows=MicroBatches,
@@ -45,6 +47,7 @@ def stream_command(folder: Folder, data: DataOption = None, home: HomeOption = N
             publish_s=publish,
             monitor_s=monitor,
             on=on,
+            workers=given.workers,
         )
         print_result(as_json, document, streams(document))
 

@@ -36,6 +36,7 @@ class Settings:
     spark : further Spark settings (table ``[spark]`` in the file)
     openlineage : the target of OpenLineage events (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
         ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
+    workers : processes that compute large micro-batches of ``caudal stream``; one for each core, four at most, unless given
     kafka : ``host:port`` of Kafka's brokers
     metastore : ``thrift://host:port`` of the Hive metastore in which tables are registered
     warehouse : database URL of the warehouse for publications that name no warehouse
@@ -55,6 +56,7 @@ class Settings:
     memory: str | None = None
     cores: int | None = None
     jobs: int | None = None
+    workers: int | None = None
     kafka: str = "127.0.0.1:9092"
     warehouse: str | None = None
     metastore: str | None = None
@@ -135,7 +137,7 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
             values[name] = Path(values[name]).expanduser()
     if values.get("lake") is not None:
         values["lake"] = str(values["lake"])
-    for name in ("cores", "jobs"):
+    for name in ("cores", "jobs", "workers"):
         if values.get(name) is not None:
             try:
                 values[name] = int(values[name])

@@ -80,7 +80,7 @@ class Update(TypedDict):
     """One micro-batch; times are seconds since 1970, UTC.
 
     ``read`` and ``total`` are readings (samples times channels), ``rate`` is readings a second over the last two, ``seconds`` says how long
-    each part of the work took. ``joins`` says how the product's joins stand.
+    each part of the work took, ``workers`` how many processes computed the samples. ``joins`` says how the product's joins stand.
     """
 
     batch: int
@@ -102,4 +102,5 @@ class Update(TypedDict):
     anomalies: Sequence[AnomalyUpdate]
     classes: Sequence[ClassUpdate]
     seconds: dict[str, float]
+    workers: NotRequired[int]
     joins: NotRequired[dict[str, JsonObject]]

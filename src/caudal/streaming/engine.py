@@ -115,6 +115,16 @@ class StreamEngine(ABC):
         """Why the source cannot be read at present; None while it answers."""
         return self.tap.unavailable
 
+    @property
+    def workers(self) -> int:
+        """The number of processes that computed the last micro-batch."""
+        return 1
+
+    @property
+    def most_workers(self) -> int:
+        """The most processes that have computed a micro-batch since this engine was made."""
+        return 1
+
     @abstractmethod
     def step(self) -> bool:
         """Process the messages that are available; return whether there were any."""

@@ -11,6 +11,7 @@ from caudal.declarations.outlet import Outlet
 from caudal.runtime.workspace import Workspace
 from caudal.stages.ingest.streams.tap import Tap
 from caudal.streaming.outlets import Sender
+from caudal.streaming.workers import StreamWorkers
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class EngineRequest:
     tap : reads the source in this process, and tells whether it answers
     way_out : returns the sender of an outlet
     publish_s, every_s : float, seconds between two versions of a table, and between the beginnings of two micro-batches
+    stream_workers : the processes that compute large micro-batches of this process's streams
     """
 
     ws: Workspace
@@ -30,6 +32,7 @@ class EngineRequest:
     way_out: Callable[[Outlet], Sender]
     publish_s: float
     every_s: float
+    stream_workers: StreamWorkers
 
     def common(self) -> dict[str, Any]:
         """Return the arguments that every engine takes."""

@@ -45,8 +45,9 @@ class Live:
             "late": sum(table.late for table in totals), "duplicates": sum(table.duplicates for table in totals),
             "unreadable": checkpoint.counts.get("unreadable_messages", 0) + checkpoint.counts.get("outside", 0),
             "total": checkpoint.counts.get("samples", 0) * len(channels),
-            "sensors": list(channels), "signal": next((result.signal for result in step.results if result.signal), None),
+            "sensors": list(channels), "signal": next((result.signal for result in reversed(step.results) if result.signal), None),
             "statistics": [], "edges": list(first.ranges) if first else [], "anomalies": anomalies(step), "classes": self._classes(), "seconds": step.seconds,
+            "workers": self._engine.workers,
         }  # fmt: skip
         if first is not None:
             update["statistics"] = statistics_rows(step.closed[first.name], first) + statistics_rows(step.open[first.name], first)

@@ -18,6 +18,7 @@ from caudal.streaming.engine import StreamEngine
 from caudal.streaming.executor import EngineRequest
 from caudal.streaming.outlets import sender_of
 from caudal.streaming.rows import event_sources
+from caudal.streaming.workers import StreamWorkers
 from caudal.tables.home import Home
 
 
@@ -76,18 +77,21 @@ def engine_of(
     publish_s: float = 5.0,
     on: str | None = None,
     every_s: float = 0.1,
+    stream_workers: StreamWorkers | None = None,
 ) -> StreamEngine:
     """Return a source's engine; its tap stays open until ``open_`` closes.
 
     Parameters
     ----------
+    stream_workers : the processes that compute large micro-batches; without them this one does
     on : the name of an executor; None: the one that has computed the stream until now, ``here`` for a new one
     """
     place = ws.tables.home.stream(ws.product.name, source.name)
     tap = open_tap(source.connection, place, ws.settings.data)
     request = EngineRequest(
-        ws, source, tap, lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()), publish_s, every_s
-    )
+        ws, source, tap, lambda outlet: sender_of(outlet, ws.product.name, ws.settings.data or Path.cwd()), publish_s, every_s,
+        stream_workers or StreamWorkers(1),
+    )  # fmt: skip
     executor = executor_of(on) if on is not None else executor_that_computes(ws.tables.home, ws.product, source)
     engine: StreamEngine = executor.engine(request)
     open_.callback(engine.close)

@@ -41,6 +41,7 @@ from caudal.streaming.minute_log import StreamMinuteLog, minute_logs
 from caudal.streaming.monitoring import EVERY_S, StreamMonitors, Update, streamed_monitors
 from caudal.streaming.rows import RowStream, event_sources
 from caudal.streaming.sources import engine_of, executor_of, stream_lease, stream_sources
+from caudal.streaming.workers import StreamWorkers, default_workers
 
 if TYPE_CHECKING:
     from caudal.declarations.monitor import Monitor
@@ -69,6 +70,7 @@ def run_streams(
     publish_s: float = 5.0,
     monitor_s: float = EVERY_S,
     on: str = "here",
+    workers: int | None = 1,
     progress: Progress | None = None,
 ) -> StreamDocument:
     """Run a product's streams until Ctrl-C or SIGTERM, for some seconds, or once until all available messages have been read.
@@ -84,6 +86,8 @@ def run_streams(
     publish_s : float, seconds between two versions of a table
     monitor_s : float, seconds between two updates of the monitors
     on : str, the name of the executor that computes the streams
+    workers : int, how many processes compute large micro-batches, with ``on="here"``; 1: this process computes them; None: one for each core
+        that this process may use, four at most
     progress : told of what is waited for, such as the start of Spark
 
     Raises
@@ -115,10 +119,12 @@ def run_streams(
                 long=on != "here",
             )
             with _in_ledger(ws), _stop_requested() as stop_requested, contextlib.ExitStack() as open_:
+                stream_workers = StreamWorkers(default_workers() if workers is None else workers)
+                open_.callback(stream_workers.close)
                 engines = []
                 for source in sources:
                     with translate_errors(f"the stream '{source.name}'"):
-                        engines.append(engine_of(ws, source, open_, publish_s, on, every_s))
+                        engines.append(engine_of(ws, source, open_, publish_s, on, every_s, stream_workers))
                 followers = [
                     LiveScorer(ws, prediction, engines, lambda: train(folder, settings))
                     for prediction in live_predictions(ws.product, engines)
@@ -304,6 +310,7 @@ def stream_document(
     for engine in engines:
         sources[engine.source.name] = {
             "batches": engine.checkpoint.batch + 1,
+            "workers": engine.most_workers,
             **engine.checkpoint.counts,
             "tables": {
                 name: {

@@ -26,7 +26,8 @@ AHEAD_US = 300_000_000  # a clock that is further ahead than this is wrong, and 
 INLINE_BYTES = 1 << 20  # captured values up to this size are sent to the driver; larger ones are written by the task
 _POINTS = 32
 _SHOWN = 1024  # samples of a micro-batch from which the live view's points are made
-_KEPT = 100  # unreadable messages of a task whose bytes are kept
+KEPT_MESSAGES = 100
+"""Unreadable messages of a task whose bytes are kept."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +164,12 @@ def _read(batch: pa.RecordBatch, work: TaskInput, result: TaskResult) -> Samples
     valid = [block for block in blocks if block.channels == len(work.channels)]
     wrong = len(blocks) - len(valid)
     result.unreadable_messages += len(unreadable) + wrong
-    for position, reason in unreadable[: _KEPT - len(result.unreadable)]:
+    for position, reason in unreadable[: KEPT_MESSAGES - len(result.unreadable)]:
         message = payloads[position].as_py()
         result.unreadable.append(
             (batch.column("_partition")[position].as_py(), batch.column("_offset")[position].as_py(), reason, message)
         )
-    if wrong and len(result.unreadable) < _KEPT:
+    if wrong and len(result.unreadable) < KEPT_MESSAGES:
         counts = sorted({block.channels for block in blocks} - {len(work.channels)})
         reason = f"{wrong} blocks have {counts} channels, {len(work.channels)} are declared"
         result.unreadable.append((batch.column("_partition")[0].as_py(), batch.column("_offset")[0].as_py(), reason, None))

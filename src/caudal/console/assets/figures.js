@@ -103,7 +103,7 @@ window.caudal = window.caudal || {};
       line.querySelector("i").style.width = `${(100 * seconds) / total}%`;
       line.lastChild.textContent = C.seconds(seconds);
     });
-    C.say("phases-note", `Batch ${C.number(source.update.batch ?? 0)}: ${C.seconds(total)} for ${C.number(source.update.read ?? 0)} readings`);
+    C.say("phases-note", `Batch ${C.number(source.update.batch ?? 0)}: ${C.seconds(total)} for ${C.number(source.update.read ?? 0)} readings${(source.update.workers ?? 1) > 1 ? ` by ${source.update.workers} workers` : ""}`);
   };
 
   C.names = (shown, source, ring, focus, choose) => {

@@ -110,6 +110,19 @@ def have_common_samples(results: list[TakenSamples]) -> bool:
     return False
 
 
+def bounds_after(state: State, results: list[TakenSamples], declared: Statistics) -> tuple[Bounds, int]:
+    """Return the bounds for the micro-batch after the one that had these results, and its greatest event time: what `advance` will find,
+    at a fraction of its work, so that the next micro-batch can be computed meanwhile."""
+    newest = max([state.newest_us, *(result.newest_us for result in results)])
+    closed = state.closed
+    if newest > NEVER:
+        closed = max(closed, (newest - round(declared.late_s * 1e6)) // declared.pane_us - 1)
+    seen = state.seen
+    for result in results:
+        seen = seen.with_(result.seen)
+    return Bounds(seen.after(closed), closed), newest
+
+
 def advance(state: State, results: list[TakenSamples], declared: Statistics) -> tuple[State, Partials, Partials]:
     """Return the state after a micro-batch, the windows that it closes, and the open windows that it has changed.
 
@@ -119,16 +132,11 @@ def advance(state: State, results: list[TakenSamples], declared: Statistics) -> 
     """
     new = merge_partials([result.parts for result in results], declared.gap_us) if results else empty_partials(declared)
     open_ = merge_partials([state.open, new], declared.gap_us)
-    newest = max([state.newest_us, *(result.newest_us for result in results)])
-    closed = state.closed
-    if newest > NEVER:
-        closed = max(closed, (newest - round(declared.late_s * 1e6)) // declared.pane_us - 1)
-    seen = state.seen
-    for result in results:
-        seen = seen.with_(result.seen)
+    bounds, newest = bounds_after(state, results, declared)
+    closed = bounds.closed
     closed_windows, open_panes = _split_closed(open_, state.closed, closed, declared)
     next_state = State(
-        open_panes, seen.after(closed), newest, closed,
+        open_panes, bounds.seen, newest, closed,
         state.readings + int(new.count.sum()), state.samples + sum(result.samples for result in results),
         state.duplicates + sum(result.duplicates for result in results), state.late + sum(result.late for result in results),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The executor that uses this process: the fastest on one machine, and the one that needs no Java."""
+"""The executor that uses this process, and workers of its own where there is much to compute: the fastest on one machine, and the one that needs no Java."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from caudal.streaming.in_process import InProcessEngine
 
 EXECUTOR = "here"
 MOST_BYTES = 8 << 20
-"""Bytes of messages of a micro-batch: a backlog is read bit by bit, and memory stays bounded."""
+"""Bytes of messages of a micro-batch, of each worker's part where it is computed in parts: a backlog is read bit by bit, and memory stays bounded."""
 SPARK: Mapping[str, str] = {}
 
 
@@ -21,4 +21,4 @@ def connectors(sources: Sequence[Source]) -> frozenset[str]:
 
 def engine(request: EngineRequest) -> InProcessEngine:
     """Return the engine of a source."""
-    return InProcessEngine(**request.common(), most_bytes=MOST_BYTES)
+    return InProcessEngine(**request.common(), most_bytes=MOST_BYTES, stream_workers=request.stream_workers)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from caudal.errors import EnvironmentProblem
 from caudal.messaging.log import Reader
+from caudal.stages.ingest.streams.parts import LogParts, PartReader
 
 Offsets = tuple[int, ...]
 
@@ -50,6 +51,14 @@ class Tap(ABC):
     def learn(self, messages: int, size: int) -> None:  # noqa: B027 (few need it)
         """Remember how many bytes the messages of a micro-batch had."""
 
+    def part_reader(self) -> PartReader | None:
+        """Return what reads parts of the messages in another process; None where only this process can read them."""
+        return None
+
+    def size(self, partition: int, start: int, end: int) -> float:  # noqa: ARG002 (of others)
+        """Return about how many bytes the messages from ``start`` to before ``end`` have, relative to others."""
+        return end - start
+
     @abstractmethod
     def close(self) -> None:
         """Release all resources."""
@@ -59,7 +68,7 @@ class LogTap(Tap):
     """The embedded log."""
 
     def __init__(self, place: Path) -> None:
-        self._reader = Reader(place)
+        self._place, self._reader = place, Reader(place)
 
     def ends(self, start: Offsets | None, most_bytes: int) -> tuple[Offsets, Offsets, int]:
         """Return the end of each partition, limited where there are too many bytes before it."""
@@ -85,6 +94,14 @@ class LogTap(Tap):
     def identity(self) -> tuple[str | None, ...]:
         """Return the first record's entry of each partition: when it arrived, its length and its checksum."""
         return tuple(self._reader.first(partition) for partition in range(self._reader.partitions))
+
+    def part_reader(self) -> LogParts:
+        """Return a reader of the same files."""
+        return LogParts(self._place.absolute())
+
+    def size(self, partition: int, start: int, end: int) -> int:
+        """Return the bytes of the records."""
+        return self._reader.size(partition, start, end)
 
     def close(self) -> None:
         """Do nothing: no resource is held between two reads."""
