@@ -46,6 +46,7 @@ def serve(
     announce: Callable[[str], None] | None = None,
     loader: Load | None = None,
     lake: Place | None = None,
+    online: str | None = None,
     certificate: Certificate | None = None,
 ) -> None:
     """Serve the champions until SIGINT or SIGTERM; current requests are finished.
@@ -59,6 +60,7 @@ def serve(
     trust : types that a stored model may contain besides the known safe ones
     announce : callable, called with the address once the champions are loaded; prints it by default
     lake : Place, optional, the lake if it is not in the home
+    online : str, optional, address of the place of online views if they are not in the home
     certificate : Certificate, optional, with which the server encrypts
 
     Raises
@@ -76,8 +78,8 @@ def serve(
 
     def new_app(shared: SharedState | None = None) -> Flask:
         return create_app(
-            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared,
-            tls=certificate is not None,
+            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, online=online,
+            shared=shared, tls=certificate is not None,
         )  # fmt: skip
 
     if processes > 1 and not can_fork():
