@@ -20,6 +20,8 @@ from caudal.serve.minute_log import ServingMinuteLog
 from caudal.serve.processes import serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
+from caudal.tables.home import Home
+from caudal.tables.views import view_place
 from caudal.web.access import demand_key
 from caudal.web.browsers import is_loopback
 from caudal.web.keys import KeyRing
@@ -66,10 +68,12 @@ def serve(
     Raises
     ------
     DeclarationProblem
-        others reach the host and neither the settings nor the ledger have a key
+        others reach the host and neither the settings nor the ledger have a key; the setting online names no place
     EnvironmentProblem
-        the address is taken or not one of this machine's
+        the address is taken or not one of this machine's; a library for the place of online views is not installed
     """
+    with closing(view_place(Home(home, ledger_url, lake, online))):  # what it needs is missed here, and not in each process
+        pass
     # Closed before processes are forked, which would share the connection.
     with closing(open_ledger(ledger_url)) as ledger:
         demand_key(host, KeyRing(key, partial(keys, ledger)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from sqlalchemy.exc import ArgumentError
+
 from caudal.errors import DeclarationProblem
 from caudal.kinds import VIEW_PLACES
-from caudal.secret import shown
+from caudal.secret import redact, shown
 from caudal.tables.home import Home
 from caudal.tables.online import OnlineView, ViewDraft, ViewName, ViewPlace
 from caudal.tables.view_place_kind import ViewPlaceKind
@@ -43,7 +45,12 @@ def view_place(home: Home) -> ViewPlace:
     """
     url, folder = home.views_url, home.path / "online"
     kind: ViewPlaceKind = place_kind(url) if url else VIEW_PLACES[FILES]
-    return kind.opened(url or "", folder)
+    try:
+        return kind.opened(url or "", folder)
+    except (ValueError, ArgumentError) as error:  # a port that is no number, for one
+        raise DeclarationProblem(
+            f"The setting online is '{shown(url or '')}', which cannot be read: {redact(str(error)).rstrip('.')}.", fix=f"Write CAUDAL_ONLINE as {kind.form}."
+        ) from None  # fmt: skip
 
 
 @contextmanager
