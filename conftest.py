@@ -33,6 +33,7 @@ pytest_plugins = [
     "tests.mariadb",
     "tests.plans",
     "tests.postgres",
+    "tests.redis_server",
     "tests.servers.hdfs",
     "tests.servers.places",
     "tests.servers.s3",

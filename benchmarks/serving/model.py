@@ -15,7 +15,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from caudal.registry import promote, register
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.tables.home import Home
-from caudal.tables.online import Described, ViewGroup, view_file, written_view
+from caudal.tables.online import Described, ViewGroup
+from caudal.tables.view_places.sqlite import view_file, written_view
 
 ROWS = 20_000
 START_US = 1_672_531_200_000_000  # the beginning of 2023

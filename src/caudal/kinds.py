@@ -37,6 +37,7 @@ PROBES: Found = Kinds("probe", "probes", "caudal.inspection.probes", by_constant
 PLATFORMS: Found = Kinds("platform", "platforms", "caudal.compare.platforms", by_constant("PLATFORM", "name"))
 FAULTS: Found = Kinds("fault", "faults", "caudal.compare.faults", by_constant("FAULT", "name"))
 DEBTS: Found = Kinds("kind of debt", "debts", "caudal.debt.kinds", by_constant("DEBT", "name"))
+VIEW_PLACES: Found = Kinds("place of online views", "view_places", "caudal.tables.view_places", by_constant("VIEW_PLACE", "name"))
 
 WORDS: tuple[Found, ...] = (FEATURES, GATES, RULES, MITIGATIONS, DETECTORS, OUTLETS, SOURCES, STREAM_SOURCES)
 """The kinds whose function of the same name a product writes as ``cd.<name>``."""

@@ -196,6 +196,8 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
         "variables",
     ],
     "debts": lambda: suite("debts").EXAMPLES,
+    # Held against one another in tests/unit/tables/test_view_places.py.
+    "view_places": lambda: ["sqlite", "postgresql", "redis"],
     # Read, drawn, refused and broken: tests/unit/compare, tests/flow/test_compare.py.
     "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect"],
     "faults": lambda: ["kill-worker", "cut-network", "kill-driver", "full-disk", "less-memory", "lose-gpu"],

@@ -12,7 +12,7 @@ import pytest
 from tests import here
 
 from caudal.serve import create_app
-from caudal.tables.online import OnlineView, view_file
+from caudal.tables.view_places.sqlite import open_view, view_file
 
 pytestmark = pytest.mark.slow
 CUSTOMER = "107"
@@ -66,7 +66,7 @@ def shop(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def customers(home: Path) -> set[str]:
-    view = OnlineView(view_file(home / "online" / "shop", "amount"))
+    view = open_view(view_file(home / "online" / "shop", "amount"))
     return {str(number) for number in range(100, 112) if view.rows_with(lambda key, text, number=number: text == str(number))}  # type: ignore[misc]
 
 
@@ -116,7 +116,7 @@ def test_keys_may_be_given_and_another_table_may_be_looked_up_in(shop: tuple[Pat
     (product / "product.py").write_text(text)
     caudal("check", product, "--data", home.parent / "data", "--home", home)
     caudal("run", product, "--data", home.parent / "data", "--home", home)
-    view = OnlineView(view_file(home / "online" / "shop", "amount"))
+    view = open_view(view_file(home / "online" / "shop", "amount"))
     assert [(group["columns"], group["exact"]) for group in view.described["groups"]] == [
         (["usual"], True), (["third"], False), (["segment"], False),
     ]  # fmt: skip

@@ -20,7 +20,7 @@ from caudal.serve import create_app
 from caudal.storage import delta
 from caudal.tables.frames import arrow
 from caudal.tables.home import Home
-from caudal.tables.online import OnlineView, view_file
+from caudal.tables.view_places.sqlite import open_view, view_file
 
 pytestmark = [pytest.mark.slow(minutes=3), pytest.mark.timeout(1200)]
 PRODUCT = Path(__file__).parents[2] / "products" / "taxi"
@@ -116,7 +116,7 @@ def test_past_moments_are_answered_as_the_features_have_them(
 
 def test_a_view_of_then_answers_as_the_features_have_it_now(taxi: dict[str, Any]) -> None:
     """The view of 20 January, and the features that were made with all of the month: what was known then is the same."""
-    view = OnlineView(view_file(taxi["then"] / "taxi", "duration"))
+    view = open_view(view_file(taxi["then"] / "taxi", "duration"))
     rows = [row for row in features(taxi["home"], "trip_start") if row["pickup_at"] < VIEW_ENDS]
     assert view.described["until_us"] is not None
     assert len(rows) > 10_000

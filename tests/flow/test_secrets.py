@@ -61,7 +61,7 @@ HARMLESS = {
     "network": {"name", "mean", "std", "last_layer"},
 }
 PLACES = ("alert", "connection", "database", "events", "format", "images", "outlet", "warehouse", "web")
-SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "key", "spark", "openlineage"}
+SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "online", "key", "spark", "openlineage"}
 NO_SETTINGS = {
     "jobs",
     "home",
@@ -163,7 +163,7 @@ def test_what_is_left_of_runs_holds_no_secret(
     for name, value in {
         "BEARER": f"{MARK}-env", "SHOP_DB": f"postgresql://anna:{PASSWORD}@127.0.0.1:9/shop", "HOOK_KEY": f"{MARK}-hookkey",
         "CAUDAL_SMTP": f"smtp://anna:{PASSWORD}@127.0.0.1:9", "CAUDAL_KEY": f"{MARK}-key-of-the-web-app", "TMPDIR": str(temporary),
-        "CAUDAL_WAREHOUSE": f"postgresql://anna:{PASSWORD}@127.0.0.1:9/house", "CAUDAL_LUIGI": f"http://anna:{PASSWORD}@127.0.0.1:9",
+        "CAUDAL_ONLINE": f"redis://anna:{PASSWORD}@127.0.0.1:9/0", "CAUDAL_WAREHOUSE": f"postgresql://anna:{PASSWORD}@127.0.0.1:9/house", "CAUDAL_LUIGI": f"http://anna:{PASSWORD}@127.0.0.1:9",
         "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws", "AWS_ACCESS_KEY_ID": f"{MARK}-awsid",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)

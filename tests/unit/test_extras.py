@@ -166,6 +166,17 @@ def test_postgres(tmp_path):
     asks_for(answer, "PostgreSQL needs psycopg", "postgres")
 
 
+@pytest.mark.parametrize(
+    ("library", "url", "needs", "extra"),
+    [
+        ("psycopg", "postgresql://127.0.0.1/views", "An online view in PostgreSQL needs psycopg", "postgres"),
+        ("redis", "redis://127.0.0.1:1/0", "An online view in Redis needs redis", "redis"),
+    ],
+)
+def test_places_of_online_views(tmp_path, library, url, needs, extra):
+    asks_for(without(library, "serve", "--port", "0", cwd=tmp_path, CAUDAL_ONLINE=url), needs, extra)
+
+
 def test_warehouse_is_postgres():
     assert EXTRAS["warehouse"] == ["caudal[postgres]"]
 

@@ -275,5 +275,6 @@ def serve_command(folder: Annotated[Path | None, typer.Argument(help="The produc
             processes=processes or default_processes(),
             product=product_name(folder) if folder else None,
             lake=served_home.elsewhere,
+            online=served_home.views_url,
             certificate=certificate(tls_certificate, tls_key),
         )

@@ -78,7 +78,7 @@ def product_folder() -> Path:
 def serve_and_predict(settings: Settings, product: str, port: int, keep: bool, on_answers: Any) -> list[dict[str, Any]]:
     """Serve the champions and return one example prediction of each from the API; with ``keep`` go on serving."""
     home = open_home(settings)
-    app = create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere)
+    app = create_app(home.path, home.url, product=product, trust=settings.trust, lake=home.elsewhere, online=home.views_url)
     champions: ChampionCache = app.extensions["caudal"]
     with serve_in_thread(app, port=port) as url:
         answers = [_request_prediction(url, product, served.model, served.asked.example_row) for served in champions.all()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from caudal import registry
@@ -20,7 +21,8 @@ from caudal.runtime.lifecycle import user_name
 from caudal.serve.lookup import Lookups
 from caudal.serve.signature import read_signature
 from caudal.tables.home import Home
-from caudal.tables.online import UNREADABLE, OnlineView, view_file
+from caudal.tables.online import UNREADABLE
+from caudal.tables.views import opened_view, view_place
 
 if TYPE_CHECKING:
     from caudal.report.documents import ComparedVersion, ModelCompareDocument
@@ -119,12 +121,10 @@ def _require_key(home: Home, ledger: Ledger, product: str, model: str, by: str) 
     if not key.startswith(INPUT):
         return
     signature = read_signature(version_row(ledger, product, model)["signature"])
-    names = list(signature.by_name)
-    file = view_file(home.online(product), model)
-    if file.exists():
+    with closing(view_place(home)) as views:
         try:
-            names = list(Lookups(signature, OnlineView(file)).asked.by_name)
-        except UNREADABLE:  # servers log it, and callers give all inputs then
+            names = list(Lookups(signature, opened_view(views, (product, model))).asked.by_name)
+        except UNREADABLE:  # there is none, or servers log it, and callers give all inputs then
             names = list(signature.by_name)
     name = key.removeprefix(INPUT)
     if name not in names:

@@ -27,6 +27,7 @@ class Settings:
     data : folder that relative file patterns of sources are looked up in
     ledger : database URL of the ledger; SQLite in the home unless given
     lake : where raw files and tables lie, ``s3://bucket/…``, ``hdfs://host:port/…`` or a folder; in the home unless given
+    online : where online views lie, ``postgresql://…`` or ``redis://…``; in the home unless given
     engine : what computes the tables: ``auto``, Sail where it is installed and can, else Spark; ``spark``; ``sail``; or ``sc://host:port``, a
         Spark Connect server
     master : Spark master; ``local[*]`` unless given
@@ -51,6 +52,7 @@ class Settings:
     data: Path | None = None
     ledger: str | None = None
     lake: str | None = None
+    online: str | None = None
     engine: str = "auto"
     master: str | None = None
     memory: str | None = None
@@ -69,7 +71,7 @@ class Settings:
     openlineage: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("ledger", "lake", "kafka", "warehouse", "metastore", "smtp", "luigi"):
+        for name in ("ledger", "lake", "online", "kafka", "warehouse", "metastore", "smtp", "luigi"):
             if value := getattr(self, name):
                 address(value if "://" in value or value.startswith("jdbc:") else f"{name}://{value}", f"CAUDAL_{name.upper()}")
         for value in self.openlineage.values():

@@ -100,7 +100,7 @@ def search_subject(product: Product, home: Home, ledger: Ledger, who: Person) ->
             occurrences += _raw(home, ledger, product, node, who, columns[name], searched, not_searched)
     occurrences += search_tables(product, home, who, columns, searched, not_searched)
     occurrences += search_requests(product, home, who, columns, searched, not_searched)
-    occurrences += search_views(product, home, who, columns, searched)
+    occurrences += search_views(product, home, who, columns, searched, not_searched)
     return occurrences, searched, not_searched
 
 

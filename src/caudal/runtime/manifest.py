@@ -40,6 +40,7 @@ from caudal.secret import shown
 from caudal.stages.ingest import KnownFile, arrivals
 from caudal.storage import delta
 from caudal.tables.home import Home
+from caudal.tables.view_places.sqlite import view_file, views
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -77,6 +78,8 @@ def store_manifest(
         return
     if any(source.after for source in product.sources.values()):  # whether the user's tasks are complete is checked each time
         return
+    if product.lookups and settings.online:  # what another place of online views holds is asked by the steps
+        return
     if product.custom:  # only their packages know whether their output is still there
         return
     reads = Reads()
@@ -93,6 +96,7 @@ def store_manifest(
         "decisions": _newest(ledger, decisions, product.name), "landed": _newest(ledger, landed, product.name), "run_id": document["run_id"],
         "steps": [step["step"] for step in document["steps"]],
         "files": files_of_tables(home, product.name, tables_of(product)), "due_at": due_at,
+        "views": [model for model, _ in views(home.online(product.name))],
     }  # fmt: skip
     with ledger.engine.begin() as connection:
         key = {"product": product.name, "folder": _key(file, pipeline)}
@@ -120,6 +124,7 @@ def nothing_new(file: Path, settings: Settings, home: Home, ledger: Ledger, pipe
         and manifest.get("landed") == _newest(ledger, landed, product)
         and files_exist(home, product, manifest.get("files", ()))
         and not missing_raw(home, ledger, product)
+        and all(view_file(home.online(product), model).is_file() for model in manifest.get("views", ()))
         and all(_nothing_arrived(ledger, settings, product, name, source) for name, source in manifest["sources"].items())
     )
     if not is_unchanged:
@@ -203,6 +208,7 @@ def _made_of(file: Path, settings: Settings) -> str:
         settings.metastore,
     ]
     parts += [settings.lake] if settings.lake else []
+    parts += [shown(settings.online)] if settings.online else []
     return digest(*parts, caudal.__version__, {name: installed(name).version for name in LIBRARIES}, sys.version)
 
 

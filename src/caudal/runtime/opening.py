@@ -19,6 +19,7 @@ from caudal.storage import delta
 from caudal.storage.lease import lease
 from caudal.storage.place import place
 from caudal.tables.home import Home
+from caudal.tables.views import place_kind
 
 LEAST_FILES = 256  # Java has a file open for each of its libraries
 ENOUGH_FILES = 4096
@@ -30,6 +31,7 @@ def open_home(settings: Settings) -> Home:
     Raises
     ------
     EnvironmentProblem : the folder cannot be made or written to
+    DeclarationProblem : the setting online names no place of online views
     """
     try:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -39,7 +41,9 @@ def open_home(settings: Settings) -> Home:
         ) from None
     open_files()
     delta.forget_tables()
-    return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None)
+    if settings.online:
+        place_kind(settings.online)
+    return Home(settings.home.absolute(), settings.ledger, place(settings.lake) if settings.lake else None, settings.online)
 
 
 def open_files() -> None:

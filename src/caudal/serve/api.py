@@ -119,6 +119,7 @@ class ModelState(TypedDict):
     ready: bool
     reason: str | None
     view: dict[str, object] | None
+    view_reason: str | None
     trial: TrialState | None
 
 
@@ -164,6 +165,7 @@ def states_of(champions: ChampionCache) -> list[ModelState]:
                 "ready": served is not None,
                 "reason": reason,
                 "view": None if lookups is None else lookups.age(),
+                "view_reason": champions.view_faults.get((product, model)) or champions.views_fault,
                 "trial": trial_state(champions, (product, model)),
             }
         )
@@ -175,6 +177,7 @@ def reason_not_ready(champions: ChampionCache, states: list[ModelState]) -> str 
     if champions.ledger_fault:
         return champions.ledger_fault
     reasons = [f"{state['product']}/{state['model']}: {state['reason']}" for state in states if state["reason"]]
+    reasons += sorted(champions.view_faults.values()) + ([champions.views_fault] if champions.views_fault else [])
     if reasons or states:
         return " ".join(reasons) or None
     try:

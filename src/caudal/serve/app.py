@@ -29,7 +29,7 @@ from caudal.serve.trial_log import TrialCounters
 from caudal.serve.uploads import offer_uploads
 from caudal.storage.place import Place
 from caudal.tables.home import Home
-from caudal.tables.online import view_file
+from caudal.tables.views import view_place
 from caudal.web.access import guard
 from caudal.web.bodies import BodyReader
 from caudal.web.keys import KeyRing
@@ -60,6 +60,7 @@ def create_app(
     loader: Load | None = None,
     refresh_s: float = 0.5,
     lake: Place | None = None,
+    online: str | None = None,
     shared: SharedState | None = None,
     tls: bool = False,
     models: SharedModels | None = None,
@@ -76,12 +77,13 @@ def create_app(
     loader : callable ``(product, model, version)``, optional, used instead of the registry
     refresh_s : float, shortest time between two reads of promotions from the ledger
     lake : Place, optional, the lake if it is not in the home
+    online : str, optional, address of the place of online views if they are not in the home
     shared : SharedState, optional, what this process has in common with others that serve the same
     tls : whether the server encrypts: browsers are told to ask no other way
     models : SharedModels, optional, those that were loaded before this process was forked
     """
     ledger = open_ledger(ledger_url)
-    home_ = Home(home, ledger_url, lake)
+    home_ = Home(home, ledger_url, lake, online)
 
     def from_registry(product: str, model: str, version: int) -> PredictingModel:
         if models:
@@ -91,11 +93,8 @@ def create_app(
                 return replace(shared, load=partial(load_version, home_, ledger, product, model, version, trust=trust))
         return load_for_serving(home_, ledger, product, model, version, trust=trust)
 
-    def file_of_view(product: str, model: str) -> Path:
-        return view_file(home_.online(product), model)
-
     champions = ChampionCache(
-        ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, view_file=file_of_view
+        ledger, loader or from_registry, product=product, model=model, every_s=refresh_s, views=view_place(home_)
     )
     meter = Meter(shared.metrics if shared else None)
     app = Flask("caudal.serve", static_folder=STATIC)

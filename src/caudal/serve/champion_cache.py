@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Select, Table, func, select
@@ -19,7 +18,8 @@ from caudal.ledger.rows import DecisionRow
 from caudal.serve.predicting import try_out
 from caudal.serve.served import NoChampion, PredictingModel, Served
 from caudal.serve.trial_cache import TrialCache
-from caudal.tables.online import UNREADABLE, OnlineView, state_of
+from caudal.tables.online import UNREADABLE, OnlineView, ViewPlace, ViewsUnavailable
+from caudal.tables.views import opened_view
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class ChampionCache:
     product, model : str, optional, serve only these
     every_s : float, shortest time between two reads of the ledger
     retry_s : float, time after which a version that did not load is tried again
-    view_file : callable ``(product, model)``, optional, returns the file of a model's online view, which may not be there
+    views : ViewPlace, optional, where online views lie
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ChampionCache:
         model: str | None = None,
         every_s: float = 0.5,
         retry_s: float = 30.0,
-        view_file: Callable[[str, str], Path] | None = None,
+        views: ViewPlace | None = None,
     ) -> None:
         self.ledger, self.load, self.every_s, self.retry_s = ledger, load, every_s, retry_s
         self.only = {name: value for name, value in (("product", product), ("model", model)) if value}
@@ -69,7 +69,9 @@ class ChampionCache:
         self.trials = TrialCache(ledger, self._load_version, retry_s)
         self.ledger_fault: str | None = None
         self.ledger_gone = False  # the home was removed: the cache can be neither updated nor verified
-        self._view_file = view_file
+        self.views = views
+        self.views_fault: str | None = None  # why the place of online views cannot be asked; views in memory go on
+        self.view_faults: dict[Name, str] = {}  # why a model's newest view cannot be read
         self._unreadable: dict[Name, object] = {}  # states of views that could not be read
         self._refreshed_at = -float("inf")
         self._refreshing = threading.Lock()
@@ -178,26 +180,58 @@ class ChampionCache:
 
     def _follow_views(self) -> None:
         """Replace champions whose online view is a new one. A request uses one champion, and so the whole of the old or of the new view."""
+        states = self._view_states(list(self.cached))
+        if states is None:
+            return
         for name, served in self.cached.items():
-            state = None if self._view_file is None else state_of(self._view_file(*name))
-            if state == served.view_state or state == self._unreadable.get(name):
+            state = states.get(name)
+            if state == served.view_state:
+                self.view_faults.pop(name, None)
                 continue
-            view = self._view(name)
+            if state is not None and state == self._unreadable.get(name):
+                continue
+            view = self._opened_view(name, state)
             if state is None or view is not None:
                 other = replace(served, view=view)
                 _ = other.inputs  # made now, and not when the next request comes
                 self.cached = {**self.cached, name: other}
 
+    def _view_states(self, names: list[Name]) -> dict[Name, object] | None:
+        """Return by what the views of models are told from those before them; None where their place does not answer."""
+        if self.views is None or not names:
+            return {}
+        try:
+            states = self.views.states(names)
+        except UNREADABLE as error:
+            if self.views_fault is None:
+                log.error("%s", error)
+            self.views_fault = str(error)
+            return None
+        if self.views_fault is not None:
+            log.info("the online views at %s answer again", self.views.shown)
+        self.views_fault = None
+        return states
+
     def _view(self, name: Name) -> OnlineView | None:
         """Return the online view of a model; None where there is none, or none that can be read."""
-        if self._view_file is None or (state := state_of(file := self._view_file(*name))) is None:
+        states = self._view_states([name])
+        return None if states is None else self._opened_view(name, states.get(name))
+
+    def _opened_view(self, name: Name, state: object) -> OnlineView | None:
+        """Return the online view of a model in a state; None where there is none, or none that can be read."""
+        if self.views is None or state is None:
+            self.view_faults.pop(name, None)
             return None
         try:
-            return OnlineView(file)
+            view = opened_view(self.views, name)
         except UNREADABLE as error:
-            log.error("the online view %s cannot be read: %s", file, error)
-            self._unreadable[name] = state
+            self.view_faults[name] = f"The online view of '{name[0]}/{name[1]}' at {self.views.shown} cannot be read: {error}"
+            log.error("%s", self.view_faults[name])
+            if not isinstance(error, ViewsUnavailable):  # what does not answer now may answer in a moment
+                self._unreadable[name] = state
             return None
+        self.view_faults.pop(name, None)
+        return view
 
     def _newest(self) -> dict[Name, DecisionRow]:
         """Return the current decision on each model."""

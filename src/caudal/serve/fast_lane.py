@@ -22,6 +22,7 @@ from caudal.serve.predicting import Answer, answer_or_none, with_lookups
 from caudal.serve.request_log import RequestLog
 from caudal.serve.served import Served
 from caudal.serve.trial import lane_answer
+from caudal.tables.online import NotKept
 from caudal.web.access import CALLER_KEY, Access
 from caudal.web.connections import LONGEST_LANE_BODY, Headers
 
@@ -120,7 +121,10 @@ class FastLane:
             document = from_json(body, allow_inf_nan=True)
         except ValueError:
             return None
-        row = served.row(document)
+        try:
+            row = served.row(document, may_wait=not in_loop)  # the loop waits for no other machine: a thread does
+        except NotKept:
+            return None
         answer: Answer | None = None
         if row.good and served.trial is None:
             answer = answer_or_none(served, row.values)

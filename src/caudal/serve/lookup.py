@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,9 @@ from caudal.json_value import Scalar
 from caudal.serve.inputs import ABSENT, Problem, Row, input_problem
 from caudal.serve.signature import ModelInput, Signature
 from caudal.serve.times import TimeOf, utc
-from caudal.tables.online import OnlineView, key_text
+from caudal.tables.online import UNREADABLE, OnlineView, key_text
+
+log = logging.getLogger(__name__)
 
 Found = dict[str, Any]
 _TYPES: Mapping[str, Callable[[Any], object]] = {"double": float, "long": int, "boolean": bool, "string": str}
@@ -127,11 +130,21 @@ class Lookups:
         until_us = self.view.described["until_us"]
         return example | ({} if until_us is None else {name: self.times[name].text(until_us) for name in times})
 
-    def row(self, asked: Row) -> Row:
-        """Return the model's row from what a caller gave, or what is missing."""
+    def row(self, asked: Row, *, may_wait: bool = True) -> Row:
+        """Return the model's row from what a caller gave, or what is missing.
+
+        Parameters
+        ----------
+        may_wait : whether another machine may be waited for
+
+        Raises
+        ------
+        NotKept : it would have to be waited for
+        """
         given: Mapping[str, Any] = asked.values
         found: Found = {}
         lacking: dict[str, None] = {}
+        unanswered: list[str] = []
         for name, part in self.calendar:
             if given[name] is ABSENT:
                 at = given[part.time]
@@ -149,18 +162,28 @@ class Lookups:
                     name for name, value in zip((*group.keys, group.time), (*keys, at), strict=True) if value is ABSENT
                 )
                 continue
-            values = (
-                None if at is None or None in keys else self.view.values(group.number, [str(key_text(key)) for key in keys], at)
-            )
+            try:
+                values = None if at is None or None in keys else self._values(group, keys, at, may_wait)
+            except UNREADABLE as error:
+                log.warning("%s", error)
+                unanswered += [name for name, _, _ in group.columns if given[name] is ABSENT]
+                continue
             for name, place, type_ in group.columns:
                 if given[name] is ABSENT:
                     value = None if values is None else values[place]
                     found[name] = None if value is None else type_(value)
-        if lacking:
-            return Row(problems=[self._lacks(name) for name in lacking])
+        if lacking or unanswered:
+            return Row(problems=[*(self._lacks(name) for name in lacking), *(self._not_answered(name) for name in unanswered)])
         known = {**given, **found}
         values_ = {input_.name: self._taken(input_, known[input_.name]) for input_ in self.signature.inputs}
         return Row(values_, looked_up=self.told(found), given=given)
+
+    def _values(self, group: FoundGroup, keys: list[Any], at: int, may_wait: bool) -> tuple[Any, ...] | None:
+        return self.view.values(group.number, [str(key_text(key)) for key in keys], at, may_wait=may_wait)
+
+    def _not_answered(self, name: str) -> Problem:
+        sentence = "The value is missing, and cannot be looked up now: the online view does not answer. Give it, or ask again."
+        return input_problem(name, sentence, None, self.asked.by_name[name].allowed)
 
     def _taken(self, input_: ModelInput, value: object) -> object:
         """Return a value as the model takes it: where one is missing and none was in training, the default of training."""

@@ -98,6 +98,9 @@ class State(BaseModel):
     ready: bool
     reason: str | None = Field(description="Why the promoted version is not the one served.")
     view: ViewAge | None = Field(description="The online view of its features; null where nothing is looked up.")
+    view_reason: str | None = Field(
+        description="Why the newest online view cannot be read, or its place does not answer; rows in memory are still found."
+    )
     trial: VersionOnTrial | None = Field(description="The version on trial; null where there is none.")
 
 

@@ -120,7 +120,16 @@ class Served:
         """The pydantic model that validates rows of the model itself."""
         return self.inputs if self.lookups is None else input_model(self.signature, self.schema_name("OwnInputs"))
 
-    def row(self, sent: object, most: int = MOST_PROBLEMS) -> Row:
-        """Return the model's row from what a caller sent, with what the server has found, or what is wrong."""
+    def row(self, sent: object, most: int = MOST_PROBLEMS, *, may_wait: bool = True) -> Row:
+        """Return the model's row from what a caller sent, with what the server has found, or what is wrong.
+
+        Parameters
+        ----------
+        may_wait : whether another machine may be waited for
+
+        Raises
+        ------
+        NotKept : it would have to be waited for
+        """
         row = validate_row(sent, self.asked, self.inputs, most)
-        return row if self.lookups is None or not row.good else self.lookups.row(row)
+        return row if self.lookups is None or not row.good else self.lookups.row(row, may_wait=may_wait)

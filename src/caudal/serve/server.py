@@ -22,6 +22,7 @@ from caudal.serve.processes import begin_collecting, serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
 from caudal.tables.home import Home
+from caudal.tables.views import view_place
 from caudal.web.access import demand_key
 from caudal.web.browsers import is_loopback
 from caudal.web.keys import KeyRing
@@ -48,6 +49,7 @@ def serve(
     announce: Callable[[str], None] | None = None,
     loader: Load | None = None,
     lake: Place | None = None,
+    online: str | None = None,
     certificate: Certificate | None = None,
 ) -> None:
     """Serve the champions until SIGINT or SIGTERM; current requests are finished.
@@ -61,15 +63,18 @@ def serve(
     trust : types that a stored model may contain besides the known safe ones
     announce : callable, called with the address once the champions are loaded; prints it by default
     lake : Place, optional, the lake if it is not in the home
+    online : str, optional, address of the place of online views if they are not in the home
     certificate : Certificate, optional, with which the server encrypts
 
     Raises
     ------
     DeclarationProblem
-        others reach the host and neither the settings nor the ledger have a key
+        others reach the host and neither the settings nor the ledger have a key; the setting online names no place
     EnvironmentProblem
-        the address is taken or not one of this machine's
+        the address is taken or not one of this machine's; a library for the place of online views is not installed
     """
+    with closing(view_place(Home(home, ledger_url, lake, online))):  # what it needs is missed here, and not in each process
+        pass
     # Closed before processes are forked, which would share the connection.
     with closing(open_ledger(ledger_url)) as ledger:
         demand_key(host, KeyRing(key, partial(keys, ledger)))
@@ -80,8 +85,8 @@ def serve(
 
     def new_app(shared: SharedState | None = None) -> Flask:
         return create_app(
-            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, shared=shared,
-            tls=certificate is not None, models=models,
+            home, ledger_url, product=product, model=model, key=key, trust=trust, loader=loader, lake=lake, online=online,
+            shared=shared, tls=certificate is not None, models=models,
         )  # fmt: skip
 
     if processes > 1 and not can_fork():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from caudal.ledger.faults import check_ledger_exists
@@ -13,12 +13,13 @@ from caudal.storage.place import Place
 
 @dataclass(frozen=True)
 class Home:
-    """The folder that holds ledger, models and run pages (``--home``, default ``.caudal``), and the lake unless that is
-    elsewhere."""
+    """The folder that holds ledger, models and run pages (``--home``, default ``.caudal``), the lake unless that is
+    elsewhere, and online views unless ``views_url`` names another place for them."""
 
     path: Path
     ledger_url: str | None = None
     elsewhere: Place | None = None
+    views_url: str | None = field(default=None, repr=False)
 
     @property
     def url(self) -> str:
@@ -65,7 +66,7 @@ class Home:
         return self.path / "models" / product / model
 
     def online(self, product: str) -> Path:
-        """Folder of the online views of a product's models, a file for each."""
+        """Folder of the online views of a product's models, a file for each; of drafts alone where views have another place."""
         return self.path / "online" / product
 
     def requests(self, product: str, source: str) -> Path:

@@ -18,7 +18,8 @@ from werkzeug.test import Client
 from caudal.declarations.online import micros_of, moment_of
 from caudal.serve.pages import EXPLAIN
 from caudal.serve.times import TimeOf
-from caudal.tables.online import Described, OnlineView, ViewGroup, view_file, written_view
+from caudal.tables.online import Described, ViewGroup
+from caudal.tables.view_places.sqlite import open_view, view_file, written_view
 
 PREDICT = "/api/v1/taxi/duration/predict"
 BY_ZONE: ViewGroup = {"keys": ["zone"], "time": "pickup_at", "columns": ["mean_speed_past"], "valid_us": None, "exact": True}
@@ -117,7 +118,7 @@ def test_values_hold_as_long_as_the_view_says(looked_up: Any) -> None:
 def test_a_running_server_takes_a_new_view_as_a_whole(looked_up: Any) -> None:
     app = looked_up.app()
     assert ask(app)["looked_up"]["values"]["mean_speed_past"] == 12.5
-    old = OnlineView(view_file(looked_up.home / "online" / "taxi", "duration"))
+    old = open_view(view_file(looked_up.home / "online" / "taxi", "duration"))
     write_view(looked_up.home, [("Zone 007", 0, 20.5)], built_at=time.time())
     assert ask(app)["looked_up"]["values"]["mean_speed_past"] == 20.5
     seen: list[object] = []

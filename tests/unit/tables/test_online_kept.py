@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from caudal.tables import online
-from caudal.tables.online import Described, OnlineView, ViewGroup, written_view
+from caudal.tables.online import Described, OnlineView, ViewGroup
+from caudal.tables.view_places.sqlite import open_view, written_view
 
 KEYS = st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["", "a", "\u00e9"]))
 ROWS = st.lists(st.tuples(KEYS, st.integers(-5, 30), st.none() | st.floats(allow_nan=False)), max_size=40)
@@ -27,7 +28,7 @@ def view_of(folder: str, rows: list[Any], valid_us: int | None) -> OnlineView:
         writer.add_group(0, group, [(*key, at, value) for key, at, value in rows])
         writer.finish(described)
         writer.publish()
-    return OnlineView(Path(folder) / "m.sqlite")
+    return open_view(Path(folder) / "m.sqlite")
 
 
 def of_file(file: Path, key: tuple[str, str], at: int, valid_us: int | None) -> tuple[Any, ...] | None:
@@ -53,4 +54,4 @@ def test_what_is_kept_answers_as_the_file(kept: int, of_key: int, rows: list[Any
         patch.setattr(online, "KEPT_ROWS_OF_KEY", of_key)
         view = view_of(folder, rows, valid_us)
         for key, at in asked * 2:
-            assert view.values(0, list(key), at) == of_file(view.file, key, at, valid_us)
+            assert view.values(0, list(key), at) == of_file(Path(folder) / "m.sqlite", key, at, valid_us)

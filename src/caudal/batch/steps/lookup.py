@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +21,13 @@ from caudal.declarations.zone import DAY_S
 from caudal.errors import StepFailed
 from caudal.graph.fingerprint import code_in_zone, code_of, digest
 from caudal.ledger.json_ready import json_ready
+from caudal.ledger.rows import StepDetail, StepRow
 from caudal.runtime.product_tables import ProductTables
 from caudal.runtime.workspace import Workspace
 from caudal.storage import delta
 from caudal.tables.frames import arrow
-from caudal.tables.online import FORMAT, Described, OnlineView, ViewWriter, key_text, view_file, written_view
+from caudal.tables.online import FORMAT, Described, OnlineView, ViewDraft, ViewPlace, generation_of, key_text
+from caudal.tables.views import drafted_view, view_place
 
 MOST_COMPARED = 500  # published rows with which a view is compared
 
@@ -44,15 +47,26 @@ def work(ws: Workspace, lookup: OnlineLookup) -> StepResult:
         code_in_zone(code_of(features), ws.product.tz),
         versions,
     )
-    file = view_file(tables.home.online(ws.product.name), lookup.model)
+    name = (ws.product.name, lookup.model)
     last_row = ws.record.ledger.last_success(ws.product.name, f"lookup:{lookup.model}")
-    if file.is_file() and (current := up_to_date(last_row, fingerprint, versions, versions[features.name])) is not None:
-        return current
-    rows, checked = build_view(ws, lookup, features, versions)
+    with closing(view_place(tables.home)) as place:
+        state = place.states([name]).get(name)
+        # Another generation than that of the last run was written with another place set, or is back from a backup.
+        is_that_of_last_run = state is not None and generation_of(state) == _written(last_row)
+        if is_that_of_last_run and (current := up_to_date(last_row, fingerprint, versions, versions[features.name])) is not None:
+            place.sweep(*name)
+            return current
+        rows, checked, generation = build_view(ws, place, lookup, features, versions)
+    detail: StepDetail = {"note": f"{rows:,} rows, equal to the features in {checked:,} of their newest rows"}
     return StepResult(
         fingerprint=fingerprint, inputs=versions, output_version=versions[features.name], rows_written=rows,
-        detail={"note": f"{rows:,} rows, equal to the features in {checked:,} of their newest rows"},
+        detail=detail if generation is None else {**detail, "generation": generation},
     )  # fmt: skip
+
+
+def _written(last_row: StepRow | None) -> str | None:
+    """Return the generation that a run has written; files have none."""
+    return ((last_row["detail"] or {}) if last_row else {}).get("generation")
 
 
 def _further_tables(ws: Workspace, lookup: OnlineLookup) -> list[str]:
@@ -60,22 +74,24 @@ def _further_tables(ws: Workspace, lookup: OnlineLookup) -> list[str]:
     return [*named, *(table.table for table in lookup.names.values())]
 
 
-def build_view(ws: Workspace, lookup: OnlineLookup, features: Features, versions: Mapping[str, int]) -> tuple[int, int]:
-    """Write and publish a view; return the number of its rows, and of the published rows that it was compared with.
+def build_view(
+    ws: Workspace, place: ViewPlace, lookup: OnlineLookup, features: Features, versions: Mapping[str, int]
+) -> tuple[int, int, str | None]:
+    """Write and publish a view; return the number of its rows, and of the published rows that it was compared with, and its generation.
 
     Raises
     ------
     StepFailed : it would answer otherwise than the published features; the view of before stays
+    ViewsUnavailable : the place does not answer; the view of before stays
     """
     tables = ws.tables
     published = _published(tables, lookup, features)
     content = content_of(tables, ws.spark, lookup, features, model_inputs(ws, lookup.model, features, published.schema.names))
     until_us = _newest(published, features)
     since_us = None if until_us is None else until_us - round(lookup.history_s * 1e6)
-    file = view_file(tables.home.online(ws.product.name), lookup.model)
     newest = _newest_rows(published, features, since_us)
     fields = ws.product.servings[lookup.model].fields
-    with written_view(file) as writer:
+    with drafted_view(place, (ws.product.name, lookup.model)) as writer:
         rows = 0
         for number, (timeline, _) in enumerate(content.timelines):
             group = content.groups[number]
@@ -94,7 +110,7 @@ def build_view(ws: Workspace, lookup: OnlineLookup, features: Features, versions
         _compare(view, content, lookup, features, newest)
         ws.record.check_claim()
         writer.publish()
-    return rows, len(newest)
+    return rows, len(newest), generation_of(view.state)
 
 
 def _published(tables: ProductTables, lookup: OnlineLookup, features: Features) -> pa.Table:
@@ -176,7 +192,7 @@ def answered(view: OnlineView, content: ViewContent, row: Mapping[str, Any]) -> 
     return answers
 
 
-def _add_names(tables: ProductTables, lookup: OnlineLookup, writer: ViewWriter) -> None:
+def _add_names(tables: ProductTables, lookup: OnlineLookup, writer: ViewDraft) -> None:
     for input_, table in lookup.names.items():
         columns = [column for column in (table.key, table.name, table.also) if column is not None]
         rows = arrow(delta.read_version(tables.folder(table.table)), columns).to_pylist()

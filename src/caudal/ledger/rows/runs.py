@@ -106,6 +106,7 @@ class StepDetail(_Span, total=False):
     samples: int
     unreadable_messages: int
     outside: int
+    generation: str | None  # of an online view that lies in another place than the home
     model_version: int
     input_version: int
     rows: int
@@ -223,6 +224,7 @@ class ManifestDocument(CodeDocument):
     run_id: str
     steps: list[str]
     files: NotRequired[list[tuple[str, int]]]
+    views: NotRequired[list[str]]
     due_at: NotRequired[float | None]
 
 

@@ -1,0 +1,1 @@
+"""Places of online views: one a file, found by registration."""
