@@ -13,7 +13,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 
 from caudal.declarations.statistics import Statistics
-from caudal.stages.ingest.streams.parts import Part, cut_into_parts
+from caudal.stages.ingest.streams.parts import Part, SentParts, cut_into_parts, sent_parts
 from caudal.stages.ingest.streams.tap import Offsets, Tap
 from caudal.stages.statistics import Bounds
 from caudal.stages.statistics.seen import Seen
@@ -35,14 +35,13 @@ class SplitBatch:
     Parameters
     ----------
     work : what one process would compute
-    parts, futures : in order of partition and offset
+    tasks, futures : of its parts, in order of partition and offset
     unsent : the samples that have arrived before, of tables whose samples the workers do not know
     """
 
-    start: Offsets
     end: Offsets
     work: TaskInput
-    parts: list[Part]
+    tasks: list[PartTask]
     futures: list[Future[TaskResult]]
     unsent: dict[str, Seen]
 
@@ -70,21 +69,27 @@ class Splitter:
 
     def can_split(self, size: int) -> bool:
         """Return whether a micro-batch of so many bytes is given to workers."""
-        return size >= SPLIT_BYTES and self.tap.part_reader() is not None and self.workers.ready()
+        return size >= SPLIT_BYTES and self.workers.ready()
 
     def room(self, bytes_a_part: int) -> int:
         """Return the most bytes of a micro-batch."""
         return bytes_a_part * (self.workers.count if self.workers.started else 1)
 
     def submit(self, start: Offsets, end: Offsets, work: TaskInput) -> SplitBatch:
-        """Give the messages between two offsets to the workers."""
-        reader = self.tap.part_reader()
-        assert reader is not None
+        """Give the messages between two offsets to the workers; a source that only this process can read is read here, and sent to them.
+
+        Raises
+        ------
+        SourceUnavailable : the source does not answer
+        """
         parts = cut_into_parts(start, end, 1 if self._alone else self.workers.count, self.tap.size)
         unsent = {name: bounds.seen for name, (_, bounds) in work.tables.items() if bounds.seen.bytes > _SENT_BYTES}
         sent = _with_seen(work, dict.fromkeys(unsent, Seen()))
-        futures = [self.workers.submit(number, PartTask(reader, part, sent)) for number, part in enumerate(parts)]
-        return SplitBatch(start, end, work, parts, futures, unsent)
+        reader = self.tap.part_reader()
+        readers = [reader] * len(parts) if reader is not None else sent_parts(list(self.tap.read(start, end)), parts)
+        tasks = [PartTask(reader, part, sent) for reader, part in zip(readers, parts, strict=True)]
+        futures = [self.workers.submit(number, task) for number, task in enumerate(tasks)]
+        return SplitBatch(end, work, tasks, futures, unsent)
 
     def collect(self, batch: SplitBatch) -> list[TaskResult]:
         """Return the results of the parts, in order; what has failed, or may have samples of an earlier part, is computed again here."""
@@ -93,13 +98,13 @@ class Splitter:
         in_common = False
         earlier = {name: batch.unsent.get(name, Seen()) for name in batch.work.tables}
         try:
-            for part, future in zip(batch.parts, batch.futures, strict=True):
+            for task, future in zip(batch.tasks, batch.futures, strict=True):
                 result = self._result(future)
                 if result is not None and (results or batch.unsent) and _has_any_of(result, earlier):
                     discard(result, batch.work)
                     in_common, result = in_common or bool(results), None
                 if result is None:
-                    result = self._compute_here(batch, part, earlier)
+                    result = self._compute_here(batch, task, earlier)
                 for name, taken in result.taken_samples.items():
                     earlier[name] = earlier[name].with_(taken.seen)
                 results.append(result)
@@ -108,8 +113,8 @@ class Splitter:
                 discard(result, batch.work)
             self._discard_futures(batch, len(results))
             raise
-        self._note_common(in_common, len(batch.parts))
-        self.used = len(batch.parts)
+        self._note_common(in_common, len(batch.tasks))
+        self.used = len(batch.tasks)
         self.most_used = max(self.most_used, self.used)
         return _with_first_unreadable(results)
 
@@ -120,7 +125,7 @@ class Splitter:
         wait(batch.futures)
         self._discard_futures(batch)
 
-    def _compute_here(self, batch: SplitBatch, part: Part, earlier: Mapping[str, Seen]) -> TaskResult:
+    def _compute_here(self, batch: SplitBatch, task: PartTask, earlier: Mapping[str, Seen]) -> TaskResult:
         """Return the result of a part, computed by this process.
 
         Parameters
@@ -131,7 +136,9 @@ class Splitter:
             name: earlier[name] if name in batch.unsent else bounds.seen.with_(earlier[name])
             for name, (_, bounds) in batch.work.tables.items()
         }
-        return process_messages(self.tap.read(*_offsets(part, batch.end)), _with_seen(batch.work, before))
+        is_held = isinstance(task.reader, SentParts)
+        messages = task.reader.read(task.part) if is_held else self.tap.read(*_offsets(task.part, batch.end))
+        return process_messages(messages, _with_seen(batch.work, before))
 
     def _discard_futures(self, batch: SplitBatch, first: int = 0) -> None:
         for future in batch.futures[first:]:

@@ -71,17 +71,11 @@ def receive_object(connection: Connection) -> Any:
     return pickle.loads(body, buffers=buffers)  # noqa: S301 (a socket that only these two processes have)
 
 
-def compute(task: PartTask, readers: dict[PartReader, PartReader]) -> TaskResult | PartFailure:
+def compute(task: PartTask) -> TaskResult | PartFailure:
     """Return the result of a part; whatever is raised is the reason of a failure, and the part is computed again by the parent, which
-    raises it.
-
-    Parameters
-    ----------
-    readers : those that have been used before; one that is equal goes on where it is
-    """
+    raises it."""
     try:
-        reader = readers.setdefault(task.reader, task.reader)
-        return process_messages(reader.read(task.part), task.work)
+        return process_messages(task.reader.read(task.part), task.work)
     except Exception as error:  # noqa: BLE001 (the parent meets it too, or it concerns this process alone)
         return PartFailure(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}")
 
@@ -101,9 +95,7 @@ def serve_parts() -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     pa.set_cpu_count(1)  # the other workers have the other cores
-    readers: dict[PartReader, PartReader] = {}
     with contextlib.suppress(EOFError, OSError), Connection(handle) as connection:
         send_object(connection, READY)
         while True:
-            send_object(connection, compute(receive_object(connection), readers))
-    os._exit(0)  # a consumer of Kafka would be waited for
+            send_object(connection, compute(receive_object(connection)))

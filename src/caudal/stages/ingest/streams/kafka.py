@@ -15,7 +15,6 @@ from caudal.errors import EnvironmentProblem
 from caudal.extras import require
 from caudal.stages.ingest.secret import reveal_settings
 from caudal.stages.ingest.streams.kafka_client import LOGIN_FIX, LoginRefusal, client_options
-from caudal.stages.ingest.streams.kafka_parts import CONSUMER, KafkaParts, messages_as_arrow
 from caudal.stages.ingest.streams.tap import Offsets, SourceUnavailable, Tap
 
 if TYPE_CHECKING:
@@ -92,8 +91,11 @@ class KafkaTap(Tap):
         broker: dict[str, str | int | float | bool] = {
             "bootstrap.servers": self._servers, "log_level": 0, "reconnect.backoff.max.ms": 1000, **client_options(connection),
         }  # fmt: skip
-        self._consumer_options = {**broker, **CONSUMER}
-        self._consumer = Consumer({**self._consumer_options, "error_cb": self._refusal})
+        consumer_options = {
+            **broker, "group.id": "caudal", "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True,
+            "fetch.wait.max.ms": 5, "queued.min.messages": 100_000, "fetch.message.max.bytes": 8 << 20,
+        }  # fmt: skip
+        self._consumer = Consumer({**consumer_options, "error_cb": self._refusal})
         self._admin = AdminClient(broker)
         self._partitions = self._count_partitions()
         self._at: dict[int, int] = {}  # the consumer's position, for each assigned partition
@@ -168,7 +170,7 @@ class KafkaTap(Tap):
     def read(self, start: Offsets, end: Offsets) -> Iterator[pa.RecordBatch]:
         """Yield the messages; offsets that no reader sees (markers of transactions) are skipped."""
         for messages in self.messages(start, end):
-            yield messages_as_arrow(messages[0].partition() or 0, messages)
+            yield _messages(messages[0].partition() or 0, messages)
 
     def messages(self, start: Offsets, end: Offsets) -> Iterator[list[Message]]:
         """Yield the messages of each partition that has some, in order of their offsets."""
@@ -222,10 +224,6 @@ class KafkaTap(Tap):
         except TimeoutError:
             raise self._unavailable_problem(f"it does not describe '{name}' within {self._WAIT_S:.0f} seconds") from None
         return (str(id) if id.get_most_significant_bits() or id.get_least_significant_bits() else None,)
-
-    def part_reader(self) -> KafkaParts:
-        """Return a reader with a consumer of its own."""
-        return KafkaParts(self._connection.topic, tuple(self._consumer_options.items()))
 
     def learn(self, messages: int, size: int) -> None:
         """Remember how large messages are: the topic only shows how many there are."""
@@ -283,3 +281,14 @@ class KafkaTap(Tap):
                     topic=self._connection.topic,
                     offset=offset,
                 )  # fmt: skip
+
+
+def _messages(partition: int, messages: Sequence[Message]) -> pa.RecordBatch:
+    moments = pa.array([max(0, message.timestamp()[1]) * 1000 for message in messages], pa.int64())
+    return pa.record_batch(
+        [
+            pa.array([partition] * len(messages), pa.int32()), pa.array([message.offset() for message in messages], pa.int64()),
+            pa.array([message.value() for message in messages], pa.binary()), moments.cast(pa.timestamp("us", "UTC")),
+        ],
+        names=["_partition", "_offset", "payload", "arrived"],
+    )  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.ipc
 
-from caudal.messaging.log import Reader
+from caudal.messaging.log import SCHEMA, Reader
 
 Span = tuple[int, int, int]
 """A partition, the first offset, and the offset before which it ends."""
@@ -24,8 +26,38 @@ class PartReader(ABC):
     def read(self, part: Part) -> Iterator[pa.RecordBatch]:
         """Yield the messages of the spans, one span after the other: ``_partition, _offset, payload, arrived``."""
 
-    def close(self) -> None:  # noqa: B027 (few need it)
-        """Release all resources."""
+
+@dataclass(frozen=True, eq=False)
+class SentParts(PartReader):
+    """Gives messages that are sent along, of a source that only one process can read.
+
+    Parameters
+    ----------
+    batches : of Arrow, each as IPC writes it, which leaves out what a slice does not show
+    """
+
+    batches: tuple[pa.Buffer, ...] = field(repr=False)
+
+    def read(self, part: Part) -> Iterator[pa.RecordBatch]:  # noqa: ARG002 (there are no others)
+        """Yield the messages."""
+        for batch in self.batches:
+            yield pa.ipc.read_record_batch(batch, SCHEMA)
+
+
+def sent_parts(batches: Sequence[pa.RecordBatch], parts: Sequence[Part]) -> list[SentParts]:
+    """Return for each part a reader that holds its messages."""
+    offsets = [batch.column("_offset").to_numpy() for batch in batches]
+    partitions = [batch.column("_partition")[0].as_py() if len(batch) else -1 for batch in batches]
+    readers = []
+    for part in parts:
+        held = []
+        for partition, low, high in part:
+            for batch, of, places in zip(batches, partitions, offsets, strict=True):
+                first, last = np.searchsorted(places, (low, high)) if of == partition else (0, 0)
+                if first < last:
+                    held.append(batch.slice(first, last - first).cast(SCHEMA).serialize())
+        readers.append(SentParts(tuple(held)))
+    return readers
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Tap(ABC):
         """Remember how many bytes the messages of a micro-batch had."""
 
     def part_reader(self) -> PartReader | None:
-        """Return what reads parts of the messages in another process; None where only this process can read them."""
+        """Return what reads parts of the messages in another process; None where this process reads them and sends them."""
         return None
 
     def size(self, partition: int, start: int, end: int) -> float:  # noqa: ARG002 (of others)
