@@ -140,11 +140,11 @@ class PostgresViews:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
+        self._idle: list[Link] = []
         self._psycopg: Any = require("psycopg", extra="postgres", for_="An online view in PostgreSQL")
         self._url = url_with_driver(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.outage, self.folder = Outage(url), folder
         self.shown = self.outage.shown
-        self._idle: list[Link] = []
         self._turns = Turns()
 
     # Reading, by servers
@@ -326,6 +326,9 @@ class PostgresViews:
 
     def close(self) -> None:
         """Close the connections."""
+        self._close_idle()
+
+    def __del__(self) -> None:
         self._close_idle()
 
     def _close_idle(self) -> None:
