@@ -90,6 +90,18 @@ def measures_command(log: Annotated[Path, typer.Argument(help="An event log of S
         return print_measures(document, environment=environment)
 
 
+@app.command("tunnel")
+def tunnel_command(bastion: Annotated[str, typer.Argument(help="The host that reaches the target: [USER@]HOST[:PORT].", show_default=False)],
+                   to: Annotated[str, typer.Option("--to", help="The target, HOST:PORT, as that host names it: history:18080.", show_default=False)],
+                   port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+                   jump: Annotated[str | None, typer.Option("--jump", help="Host through which the bastion is reached: [USER@]HOST[:PORT].", show_default=False)] = None) -> None:  # fmt: skip
+    """Forward a port on loopback through SSH, such as to a Spark history server that only a bastion reaches."""
+    from caudal.commands.tunnel import open_tunnel
+
+    with exit_on_error(False):
+        open_tunnel(bastion, to, port=port, jump=jump, say=lambda line: print(printable(line), flush=True))
+
+
 @app.command("compare")
 def compare_command(folder: Annotated[Path, typer.Argument(help="The product's folder; or the comparison.json of a comparison, whose report is then written anew.", show_default=False)],
                     on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT.", show_default=False)] = "",
