@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
 import shutil
 import signal
@@ -43,6 +44,7 @@ class Sshd:
         user.write_public_key(str(folder / "authorized"))
         self.know(self.key)
         (folder / "config").write_text(
+            f"Subsystem sftp internal-sftp\n"
             f"ListenAddress 127.0.0.1:{self.port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized\nPidFile none\n"
             "StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"
         )
@@ -77,8 +79,11 @@ class Sshd:
             self.process = None
 
     def tunnel(self, *arguments: str) -> subprocess.Popen[str]:
+        return self.caudal("tunnel", self.address, *arguments)
+
+    def caudal(self, *arguments: str) -> subprocess.Popen[str]:
         environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"} | {"HOME": str(self.home)}
-        command = [sys.executable, "-m", "caudal", "tunnel", self.address, *arguments]
+        command = [sys.executable, "-m", "caudal", *arguments]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def refused(self, *arguments: str) -> str:
@@ -167,3 +172,33 @@ def test_what_is_refused_says_what_mends_it(sshd: Sshd, history: int) -> None:
     assert "refuses the login" in sshd.refused(*target)
     sshd.stop()
     assert "cannot be reached" in sshd.refused(*target)
+
+
+@pytest.mark.slow(minutes=1)
+def test_logs_by_ssh_measure_what_the_files_do(sshd: Sshd, tmp_path: Path) -> None:
+    events = [
+        {"Event": "SparkListenerApplicationStart", "App Name": "a", "App ID": "app-1", "Timestamp": 1000, "User": "ann"},
+        {"Event": "SparkListenerApplicationEnd", "Timestamp": 5000},
+    ]
+    lines = [json.dumps(each, separators=(",", ":")) + "\n" for each in events]
+    (tmp_path / "app-1").write_text("".join(lines))
+    rolled = tmp_path / "eventlog_v2_app-1"
+    rolled.mkdir()
+    (rolled / "appstatus_app-1").touch()
+    for number, line in enumerate(lines, 1):
+        (rolled / f"events_{number}_app-1").write_text(line)
+    for log in (tmp_path / "app-1", rolled):
+        documents = []
+        for address in (str(log), f"ssh://{sshd.address}{log}"):
+            jump = ("--jump", sshd.address) if address.startswith("ssh") and log == rolled else ()
+            process = sshd.caudal("measures", address, "--json", *jump)
+            output = process.communicate(timeout=120)[0]
+            assert process.returncode == 0, output
+            documents.append(json.loads(output))
+            assert documents[-1].pop("log") == address
+        assert documents[0] == documents[1]
+        assert documents[0]["application"]["duration_ms"] == 4000
+    process = sshd.caudal("measures", f"ssh://{sshd.address}{tmp_path}/none")
+    output = " ".join(process.communicate(timeout=120)[0].split())
+    assert process.returncode == 8, output
+    assert "none' of" in output

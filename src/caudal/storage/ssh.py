@@ -1,17 +1,18 @@
-"""Connections by SSH, with checked host keys, and a local port that is forwarded through one."""
+"""Connections by SSH, with checked host keys: a local port that is forwarded through one, event logs that are fetched by one."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem
+from caudal.errors import CaudalError, DeclarationProblem, EnvironmentProblem, NotThere
 from caudal.extras import require
 
 LOOPBACK = "127.0.0.1"
@@ -107,6 +108,75 @@ def forward(forwarding: Forwarding, say: Callable[[str], None]) -> None:
     """
     require("sshfs", extra="sftp", for_="caudal tunnel")
     asyncio.run(_Tunnel(forwarding, say).serve())
+
+
+def fetch_log(address: str, jump: str | None, folder: Path) -> Path:
+    """Return the copy of a Spark event log, a file or a folder of rolled files, in ``folder``; a lost connection is made again, three times at most.
+
+    Parameters
+    ----------
+    address : ``ssh://[USER@]HOST[:PORT]/PATH``
+    jump : ``[USER@]HOST[:PORT]``, through which the host is reached
+
+    Raises
+    ------
+    DeclarationProblem : an address is not written as it must be
+    EnvironmentProblem : the library is missing, a host is not reached or not known, the login is refused
+    NotThere : there is no such file or folder, or it may not be read
+    """
+    authority, _, path = address.removeprefix("ssh://").partition("/")
+    host, through = ssh_host(authority), ssh_host(jump) if jump is not None else None
+    path = "/" + unquote(path).strip("/")
+    if path == "/":
+        raise DeclarationProblem(f"The address of '{host}' names no file.", fix="Write it so: ssh://ann@host/logs/eventlog_v2_app.")
+    require("sshfs", extra="sftp", for_="caudal measures ssh://…")
+    return asyncio.run(_fetch(host, through, path, folder))
+
+
+async def _fetch(host: SshHost, jump: SshHost | None, path: str, folder: Path) -> Path:
+    for wait_s in (*WAITS_S[:3], None):
+        try:
+            return await _fetch_once(host, jump, path, folder)
+        except EnvironmentProblem as error:
+            if wait_s is None or not error.facts.get("transient"):
+                raise
+        await asyncio.sleep(wait_s)
+    raise AssertionError
+
+
+async def _fetch_once(host: SshHost, jump: SshHost | None, path: str, folder: Path) -> Path:
+    import asyncssh
+
+    copy = folder / path.rpartition("/")[2]
+    async with AsyncExitStack() as open_:
+        through = await open_.enter_async_context(await _connected(jump, None)) if jump is not None else None
+        connection = await open_.enter_async_context(await _connected(host, through))
+        try:
+            sftp = await open_.enter_async_context(connection.start_sftp_client())
+            if not await sftp.isdir(path):
+                await sftp.get(path, copy)
+                return copy
+            copy.mkdir(exist_ok=True)
+            # A rolled log is flat; its names come from the other host, so none that leads elsewhere is taken.
+            names = [name for name in await sftp.listdir(path) if re.fullmatch(r"(events|appstatus)_[^/]+", name)]
+            if not any(name.startswith("events_") for name in names):
+                raise NotThere(
+                    f"The folder '{path}' of '{host}' holds no rolled files of an event log.",
+                    fix="Give the folder of one application, eventlog_v2_….",
+                )
+            for name in sorted(names):
+                await sftp.get(f"{path}/{name}", copy / name)
+            return copy
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPPermissionDenied) as error:
+            raise NotThere(
+                f"'{path}' of '{host}' cannot be read: {_reason(error)}.", fix="Check the path and its permissions."
+            ) from None
+        except (asyncssh.Error, ConnectionError) as error:
+            raise EnvironmentProblem(
+                f"The connection to '{host}' was lost while '{path}' was fetched: {_reason(error)}.",
+                fix="Run again.",
+                transient=True,
+            ) from None
 
 
 class _Tunnel:
