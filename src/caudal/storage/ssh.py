@@ -167,7 +167,7 @@ async def _fetch_once(host: SshHost, jump: SshHost | None, path: str, folder: Pa
             for name in sorted(names):
                 await sftp.get(f"{path}/{name}", copy / name)
             return copy
-        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPPermissionDenied) as error:
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPPermissionDenied, asyncssh.SFTPFailure) as error:
             raise NotThere(
                 f"'{path}' of '{host}' cannot be read: {_reason(error)}.", fix="Check the path and its permissions."
             ) from None
@@ -176,6 +176,12 @@ async def _fetch_once(host: SshHost, jump: SshHost | None, path: str, folder: Pa
                 f"The connection to '{host}' was lost while '{path}' was fetched: {_reason(error)}.",
                 fix="Run again.",
                 transient=True,
+            ) from None
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"'{path}' of '{host}' cannot be kept on this machine: {_reason(error)}.",
+                fix="Free space where TMPDIR lies.",
+                transient=False,
             ) from None
 
 
@@ -266,7 +272,10 @@ class _Tunnel:
             if not self._connections:
                 return  # being connected again
             there, back = await self._connections[-1].open_connection(to.host, to.port)
-            await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            try:
+                await asyncio.gather(_copy(reader, back), _copy(there, writer))
+            finally:
+                back.close()
         except (asyncssh.ChannelOpenError, TimeoutError) as error:
             self._say(f"{to.host}:{to.port} was not reached: {_reason(error)}.")
         except (asyncssh.Error, OSError):
