@@ -67,27 +67,44 @@ def inspect_command(session: Annotated[bool, typer.Option("--session", help="Sta
 
 
 @app.command("measures")
-def measures_command(log: Annotated[Path, typer.Argument(help="An event log of Spark: a file, or a folder of rolled files.", show_default=False)],
-                     other: Annotated[Path | None, typer.Argument(help="Another one, to compare with: settings that differ, totals of both.", show_default=False)] = None,
+def measures_command(log: Annotated[str, typer.Argument(help="An event log of Spark: a file, or a folder of rolled files; or ssh://[USER@]HOST[:PORT]/PATH.", show_default=False)],
+                     other: Annotated[str | None, typer.Argument(help="Another one, to compare with: settings that differ, totals of both.", show_default=False)] = None,
+                     jump: Annotated[str | None, typer.Option("--jump", help="Host through which that of ssh://… is reached: [USER@]HOST[:PORT].", show_default=False)] = None,
                      environment: Annotated[bool, typer.Option("--environment", help="Show the application's settings too.")] = False,
                      as_json: JsonOption = False) -> None:  # fmt: skip
     """Show what jobs and stages of a Spark event log cost: time, shuffle, spill, scheduler delay, GC, skew, stragglers."""
-    from caudal.commands.measures import event_log_differences, event_log_measures
+    from caudal.commands.measures import event_log_differences, event_log_measures, log_at
 
     with exit_on_error(as_json):
         if other is not None:
-            differences = event_log_differences(log, other)
+            with log_at(log, jump) as first, log_at(other, jump) as second:
+                differences = event_log_differences(first, second)
+            differences["log"], differences["other"] = log, other
             if as_json:
                 return print_json(differences)
             from caudal.report.terminal.measures import print_differences
 
             return print_differences(differences)
-        document = event_log_measures(log)
+        with log_at(log, jump) as path:
+            document = event_log_measures(path)
+        document["log"] = log
         if as_json:
             return print_json(document)
         from caudal.report.terminal.measures import print_measures
 
         return print_measures(document, environment=environment)
+
+
+@app.command("tunnel")
+def tunnel_command(bastion: Annotated[str, typer.Argument(help="The host that reaches the target: [USER@]HOST[:PORT].", show_default=False)],
+                   to: Annotated[str, typer.Option("--to", help="The target, HOST:PORT, as that host names it: history:18080.", show_default=False)],
+                   port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+                   jump: Annotated[str | None, typer.Option("--jump", help="Host through which the bastion is reached: [USER@]HOST[:PORT].", show_default=False)] = None) -> None:  # fmt: skip
+    """Forward a port on loopback through SSH, such as to a Spark history server that only a bastion reaches."""
+    from caudal.commands.tunnel import open_tunnel
+
+    with exit_on_error(False):
+        open_tunnel(bastion, to, port=port, jump=jump, say=lambda line: print(printable(line), flush=True))
 
 
 @app.command("compare")

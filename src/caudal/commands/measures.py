@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from caudal.compare.event_log import MeasuredJob, read_event_log
@@ -16,6 +19,7 @@ from caudal.compare.log_totals import (
     totals,
 )
 from caudal.inspection.masking import mask_text
+from caudal.storage.ssh import fetch_log
 
 if TYPE_CHECKING:
     from caudal.report.documents import (
@@ -24,6 +28,22 @@ if TYPE_CHECKING:
         JobMeasures,
         MeasuresDocument,
     )
+
+
+@contextmanager
+def log_at(log: str, jump: str | None) -> Iterator[Path]:
+    """Give the path of an event log; one at ``ssh://…`` is fetched by SSH into a folder that lasts as long.
+
+    Raises
+    ------
+    EnvironmentProblem : the host is not reached or not known, the login is refused
+    NotThere : the host has no such log
+    """
+    if not log.startswith("ssh://"):
+        yield Path(log)
+        return
+    with TemporaryDirectory(prefix="caudal-log-") as folder:
+        yield fetch_log(log, jump, Path(folder))
 
 
 def event_log_measures(path: Path) -> MeasuresDocument:

@@ -11,7 +11,7 @@ from caudal.cli.app import app
 
 HEAVY = {"pyspark", "pandas", "numpy", "pyarrow", "sklearn", "deltalake", "mlflow", "luigi", "sqlalchemy", "flask", "dash", "river"}
 COMMANDS = {
-    "caudal": "demo new check graph run preview explain predict times status monitor sla serve up backfill stream parity broker replay console export log trace search verify debt retain erase inspect measures compare quarantine model audit key catalog",
+    "caudal": "demo new check graph run preview explain predict times status monitor sla serve up backfill stream parity broker replay console export log trace search verify debt retain erase inspect measures tunnel compare quarantine model audit key catalog",
     "quarantine": "list show replay",
     "model": "list show promote rollback history shadow canary withdraw compare",
     "audit": "show guide",
