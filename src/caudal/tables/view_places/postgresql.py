@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import selectors
-import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from caudal.extras import require
 from caudal.storage.driver import url_with_driver
 from caudal.tables.online import Row, ViewName, ViewsUnavailable
+from caudal.tables.postgres_connection import WaitingConnection
 from caudal.tables.remote_views import (
     ASK_S,
     GRACE_S,
@@ -25,7 +24,7 @@ from caudal.tables.remote_views import (
     Turns,
     ViewDocument,
     document_of,
-    key_of,
+    key_text,
     written_values,
 )
 from caudal.tables.view_place_kind import ViewPlaceKind
@@ -33,7 +32,6 @@ from caudal.tables.view_places.sqlite import FileRows
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg.pq.abc import PGresult
     from psycopg.rows import TupleRow
 
 SCHEMA = "caudal_online"
@@ -54,78 +52,6 @@ def index_key(key: str) -> str:
     return key if len(key) <= LONGEST_KEY else f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
 
 
-class Link:
-    """A connection on which each query is waited for so long and no longer: psycopg itself waits for ever for a server that has stopped.
-
-    Parameters
-    ----------
-    connection : of its own, with autocommit
-    """
-
-    MOST_PREPARED = 200  # statements; a link with more is not used again
-
-    def __init__(self, connection: Connection[TupleRow], psycopg: Any) -> None:
-        self._connection, self._psycopg, self._link = connection, psycopg, connection.pgconn
-        self._prepared: dict[str, bytes] = {}
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._link.socket, selectors.EVENT_READ)
-
-    def answer(self, query: str, values: Sequence[str | int]) -> list[tuple[str | None, ...]]:
-        """Return the rows of a query, as text.
-
-        Raises
-        ------
-        psycopg.Error : the query is refused, or the connection lost
-        TimeoutError : there is no answer in time
-        """
-        until = time.monotonic() + ASK_S
-        if query not in self._prepared:
-            name = f"caudal_{len(self._prepared)}".encode()
-            self._link.send_prepare(name, query.encode())
-            self._result(until)
-            self._prepared[query] = name
-        self._link.send_query_prepared(self._prepared[query], [str(value).encode() for value in values])
-        result = self._result(until)
-        return [
-            tuple(None if (text := result.get_value(row, column)) is None else text.decode() for column in range(result.nfields))
-            for row in range(result.ntuples)
-        ]
-
-    def _result(self, until: float) -> PGresult:
-        link, result = self._link, None
-        while link.flush():
-            self._wait(until, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            link.consume_input()
-        while True:
-            while link.is_busy():
-                self._wait(until)
-                link.consume_input()
-            if (another := link.get_result()) is None:
-                break
-            result = another
-        status = self._psycopg.pq.ExecStatus
-        if result is None:
-            raise self._psycopg.OperationalError("no answer")
-        if result.status not in (status.COMMAND_OK, status.TUPLES_OK):
-            raise self._psycopg.errors.error_from_result(result)
-        return result
-
-    def _wait(self, until: float, events: int = selectors.EVENT_READ) -> None:
-        self._selector.modify(self._link.socket, events)
-        if not self._selector.select(max(0.0, until - time.monotonic())):
-            raise TimeoutError(f"no answer within {ASK_S:g} s")
-
-    @property
-    def is_used_up(self) -> bool:
-        """Whether the server keeps many statements of generations that are read no more."""
-        return len(self._prepared) > self.MOST_PREPARED
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._selector.close()
-        self._connection.close()
-
-
 class PostgresViews:
     """The views in a database of PostgreSQL: a `caudal.tables.online.ViewPlace`.
 
@@ -140,7 +66,7 @@ class PostgresViews:
     """
 
     def __init__(self, url: str, folder: Path) -> None:
-        self._idle: list[Link] = []
+        self._idle: list[WaitingConnection] = []
         self._psycopg: Any = require("psycopg", extra="postgres", for_="An online view in PostgreSQL")
         self._url = url_with_driver(url).set(drivername="postgresql").render_as_string(hide_password=False)
         self.outage, self.folder = Outage(url), folder
@@ -179,11 +105,11 @@ class PostgresViews:
                 self.outage.end()
                 return rows
 
-    def _link(self) -> tuple[Link, bool]:
+    def _link(self) -> tuple[WaitingConnection, bool]:
         with suppress(IndexError):
             return self._idle.pop(), True
         try:
-            return Link(self._connect(), self._psycopg), False
+            return WaitingConnection(self._connect(), self._psycopg), False
         except self._psycopg.Error as error:
             raise self.outage.begin(error) from None
 
@@ -271,7 +197,7 @@ class PostgresViews:
                 ):
                     for number in range(len(rows.described["groups"])):
                         for keys, (at, *values) in rows.all_rows(number):
-                            key = key_of(keys)
+                            key = key_text(keys)
                             found = index_key(key)
                             copy.write_row((number, found, at, written_values(values), None if found == key else key))
                 connection.execute(f'ALTER TABLE {table} ADD PRIMARY KEY ("group", key, at)')
@@ -359,12 +285,12 @@ class PostgresRows:
 
     def rows_of_key(self, number: int, keys: Sequence[str], most: int) -> list[Row]:
         """Return the first rows of a key of a group in order of time, each a time and values."""
-        rows = self._place.rows_or_gone(self._name, self._of_key, (number, index_key(key_of(keys)), most))
+        rows = self._place.rows_or_gone(self._name, self._of_key, (number, index_key(key_text(keys)), most))
         return [_row(row) for row in rows]
 
     def row_at(self, number: int, keys: Sequence[str], at_us: int) -> Row | None:
         """Return the newest row of a key at or before a time: its time and values."""
-        rows = self._place.rows_or_gone(self._name, self._at, (number, index_key(key_of(keys)), at_us))
+        rows = self._place.rows_or_gone(self._name, self._at, (number, index_key(key_text(keys)), at_us))
         return _row(rows[0]) if rows else None
 
     def newest_key(self, number: int) -> Row | None:
