@@ -200,12 +200,12 @@ def document_of(rows: FileRows, buckets: Collection[int] = ()) -> ViewDocument:
     }  # fmt: skip
 
 
-def key_text(keys: Sequence[str]) -> str:
+def joined_key(keys: Sequence[str]) -> str:
     """Return the keys of a row as one text.
 
     Examples
     --------
-    >>> key_text(["74", 'a "b"'])
+    >>> joined_key(["74", 'a "b"'])
     '["74","a \\\\"b\\\\""]'
     """
     return json.dumps(list(keys), ensure_ascii=False, separators=(",", ":"))

@@ -24,7 +24,7 @@ from caudal.tables.remote_views import (
     Turns,
     ViewDocument,
     document_of,
-    key_text,
+    joined_key,
     written_values,
 )
 from caudal.tables.view_place_kind import ViewPlaceKind
@@ -197,7 +197,7 @@ class PostgresViews:
                 ):
                     for number in range(len(rows.described["groups"])):
                         for keys, (at, *values) in rows.all_rows(number):
-                            key = key_text(keys)
+                            key = joined_key(keys)
                             found = index_key(key)
                             copy.write_row((number, found, at, written_values(values), None if found == key else key))
                 connection.execute(f'ALTER TABLE {table} ADD PRIMARY KEY ("group", key, at)')
@@ -285,12 +285,12 @@ class PostgresRows:
 
     def rows_of_key(self, number: int, keys: Sequence[str], most: int) -> list[Row]:
         """Return the first rows of a key of a group in order of time, each a time and values."""
-        rows = self._place.rows_or_gone(self._name, self._of_key, (number, index_key(key_text(keys)), most))
+        rows = self._place.rows_or_gone(self._name, self._of_key, (number, index_key(joined_key(keys)), most))
         return [_row(row) for row in rows]
 
     def row_at(self, number: int, keys: Sequence[str], at_us: int) -> Row | None:
         """Return the newest row of a key at or before a time: its time and values."""
-        rows = self._place.rows_or_gone(self._name, self._at, (number, index_key(key_text(keys)), at_us))
+        rows = self._place.rows_or_gone(self._name, self._at, (number, index_key(joined_key(keys)), at_us))
         return _row(rows[0]) if rows else None
 
     def newest_key(self, number: int) -> Row | None:

@@ -27,7 +27,7 @@ from caudal.tables.remote_views import (
     Turns,
     ViewDocument,
     document_of,
-    key_text,
+    joined_key,
     written_values,
 )
 from caudal.tables.view_place_kind import ViewPlaceKind
@@ -132,7 +132,7 @@ class RedisViews:
     def _entries(self, generation: str, document: ViewDocument, number: int, rows: FileRows) -> Iterator[tuple[Any, ...]]:
         """Yield the commands that write the rows of a group: those of a key are one text, or several and their first times."""
         for keys, of_key in groupby(rows.all_rows(number), key=lambda row: row[0]):
-            key, values = key_text(keys), [row for _, row in of_key]
+            key, values = joined_key(keys), [row for _, row in of_key]
             bucket = _bucket(generation, number, key, document["buckets"][number])
             if len(values) <= ROWS_OF_CHUNK:
                 yield "hset", bucket, key, written_values(values)
@@ -241,7 +241,7 @@ class RedisRows:
 
     def rows_of_key(self, number: int, keys: Sequence[str], most: int) -> list[Row]:
         """Return the first rows of a key of a group in order of time, each a time and values."""
-        key = key_text(keys)
+        key = joined_key(keys)
         rows, starts = self._of_key(number, key)
         if starts:
             wanted = [f"{key}{place}" for place in range(min(len(starts), -(-most // ROWS_OF_CHUNK)))]
@@ -250,7 +250,7 @@ class RedisRows:
 
     def row_at(self, number: int, keys: Sequence[str], at_us: int) -> Row | None:
         """Return the newest row of a key at or before a time: its time and values."""
-        key = key_text(keys)
+        key = joined_key(keys)
         rows, starts = self._of_key(number, key)
         if starts:
             if (place := bisect_right(starts, at_us) - 1) < 0:
@@ -291,7 +291,7 @@ def _rows(written: list[list[Any]]) -> list[Row]:
 
 
 def _pointer(name: ViewName) -> str:
-    return f"{PREFIX}:view:{key_text(name)}"
+    return f"{PREFIX}:view:{joined_key(name)}"
 
 
 def _generations(product: str) -> str:
