@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,7 @@ import pyarrow as pa
 from caudal.declarations.statistics import Statistics
 from caudal.messaging.updates import SignalUpdate
 from caudal.messaging.wire import many
+from caudal.stages.ingest.streams.parts import by_partition
 from caudal.stages.statistics import NEVER, Bounds, Samples, TakenSamples, merge_partials, of_blocks, take_samples
 from caudal.stages.statistics.samples import join_samples
 from caudal.stages.statistics.seen import Seen
@@ -98,7 +100,7 @@ def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Task
     few: list[Samples] = []
     with ThreadPoolExecutor(1, "capture") as pool:  # files are written while the next samples are added up
         written: list[Future[list[Captured]]] = []
-        for partition, batch in _by_partition(batches):
+        for partition, batch in chain.from_iterable(map(by_partition, batches)):
             samples = _read(batch, work, result)
             if len(samples) == 0:
                 continue
@@ -120,14 +122,6 @@ def process_messages(batches: Iterator[pa.RecordBatch], work: TaskInput) -> Task
         if table_parts:
             result.taken_samples[name] = _one(table_parts, work.tables[name][0].gap_us)
     return result
-
-
-def _by_partition(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
-    for batch in batches:
-        partition = np.asarray(batch.column("_partition"))
-        partitions = np.unique(partition)
-        for value in partitions.tolist():
-            yield value, batch if len(partitions) == 1 else batch.filter(pa.array(partition == value))
 
 
 def _take(

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 import caudal as cd
-from caudal.messaging.log import Writer
+from caudal.messaging.log import SCHEMA, Writer
 from caudal.messaging.wire import Block, codec
 from caudal.stages.ingest.streams import open_tap
-from caudal.stages.ingest.streams.parts import LogParts
+from caudal.stages.ingest.streams.parts import LogParts, sent_parts
+from caudal.stages.ingest.streams.tap import LogTap
 from caudal.storage import delta
 from caudal.storage.sweep import sweep
 from caudal.streaming import split
@@ -125,16 +126,27 @@ def message(drawn: tuple[int, int, int, int, float]) -> bytes:
 @given(
     messages=st.lists(st.tuples(st.integers(0, 1), st.one_of(blocks.map(message), blocks.map(message), st.binary(max_size=30))), min_size=1, max_size=40),
     most_bytes=st.sampled_from([1 << 10, 1 << 13, 1 << 20]),
+    sent=st.booleans(),
 )  # fmt: skip
 def test_parts_give_what_one_process_gives(
-    messages: list[tuple[int, bytes]], most_bytes: int, workers: StreamWorkers, tmp_path_factory: pytest.TempPathFactory
+    messages: list[tuple[int, bytes]],
+    most_bytes: int,
+    sent: bool,
+    workers: StreamWorkers,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """Both read the same micro-batches; with workers, these are as large as all parts together."""
+    """Both read the same micro-batches; with workers, these are as large as all parts together.
+
+    Workers read the log themselves, or are sent what the stream's process has read, as it is with topics.
+    """
     alone, apart = tmp_path_factory.mktemp("alone"), tmp_path_factory.mktemp("apart")
     for home in (alone, apart):
         write(home, messages)
     want, want_counts = streamed(alone, StreamWorkers(1), most_bytes * workers.count)
-    have, have_counts = streamed(apart, workers, most_bytes)
+    with pytest.MonkeyPatch.context() as patch:
+        if sent:
+            patch.setattr(LogTap, "part_reader", lambda _: None)
+        have, have_counts = streamed(apart, workers, most_bytes)
     assert have_counts == want_counts
     for name, table in want.items():
         assert have[name].equals(table), name
@@ -292,3 +304,25 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_what_is_sent_to_workers_is_what_was_read() -> None:
+    """Each message once and in order, also of batches that hold several partitions."""
+    moment = pa.array([0] * 10, SCHEMA.field("arrived").type)
+
+    def batch(partitions: list[int], offsets: list[int]) -> pa.RecordBatch:
+        columns = {
+            "_partition": pa.array(partitions),
+            "_offset": pa.array(offsets),
+            "payload": pa.array([f"{partition}-{offset}".encode() for partition, offset in zip(partitions, offsets, strict=True)]),
+            "arrived": moment[: len(offsets)],
+        }
+        return pa.record_batch([columns[field.name].cast(field.type) for field in SCHEMA], schema=SCHEMA)
+
+    batches = [batch([0] * 6, [3, 4, 5, 8, 9, 10]), batch([1, 0, 1, 1], [0, 11, 1, 2]), batch([], [])]
+    parts = [((0, 3, 9),), ((0, 9, 12), (1, 0, 1)), ((1, 1, 3),)]
+    told = [
+        [payload for each in reader.read(part) for payload in each.column("payload").to_pylist()]
+        for reader, part in zip(sent_parts(batches, parts), parts, strict=True)
+    ]
+    assert told == [[b"0-3", b"0-4", b"0-5", b"0-8"], [b"0-9", b"0-10", b"0-11", b"1-0"], [b"1-1", b"1-2"]]

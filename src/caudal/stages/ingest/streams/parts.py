@@ -45,19 +45,26 @@ class SentParts(PartReader):
 
 
 def sent_parts(batches: Sequence[pa.RecordBatch], parts: Sequence[Part]) -> list[SentParts]:
-    """Return for each part a reader that holds its messages."""
-    offsets = [batch.column("_offset").to_numpy() for batch in batches]
-    partitions = [batch.column("_partition")[0].as_py() if len(batch) else -1 for batch in batches]
+    """Return for each part a reader that holds its messages; those of a partition come in order of their offsets."""
+    read = [(partition, some, some.column("_offset").to_numpy()) for batch in batches for partition, some in by_partition(batch)]
     readers = []
     for part in parts:
         held = []
         for partition, low, high in part:
-            for batch, of, places in zip(batches, partitions, offsets, strict=True):
-                first, last = np.searchsorted(places, (low, high)) if of == partition else (0, 0)
+            for of, some, offsets in read:
+                first, last = np.searchsorted(offsets, (low, high)) if of == partition else (0, 0)
                 if first < last:
-                    held.append(batch.slice(first, last - first).cast(SCHEMA).serialize())
+                    held.append(some.slice(first, last - first).cast(SCHEMA).serialize())
         readers.append(SentParts(tuple(held)))
     return readers
+
+
+def by_partition(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield each partition of a batch with its messages."""
+    partition = np.asarray(batch.column("_partition"))
+    partitions = np.unique(partition)
+    for value in partitions.tolist():
+        yield value, batch if len(partitions) == 1 else batch.filter(pa.array(partition == value))
 
 
 @dataclass(frozen=True)
