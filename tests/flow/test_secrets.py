@@ -70,6 +70,7 @@ NO_SETTINGS = {
     "master",
     "memory",
     "cores",
+    "workers",
     "kafka",
     "settle",
     "trust",

@@ -99,7 +99,7 @@ def test_the_console_shows_what_is_published(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_caudal_is_asked_like_the_others(tmp_path: Path) -> None:
     with Broker(tmp_path / "kafka", 0, heap="256m") as broker:
-        command = [sys.executable, "-m", "benchmarks.stream.peers.own", "here"]
+        command = [sys.executable, "-m", "benchmarks.stream.peers.own", "here", "all"]
         for wire in ("json", "packed"):
             BACKLOG.send(broker.address, wire, wire, 4)
             task = Task(broker.address, wire, wire, 4, 2, str(tmp_path / "answer"))
