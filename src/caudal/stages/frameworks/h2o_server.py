@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from caudal.engine.java import java_home
 from caudal.engine.jvm import user_options
-from caudal.engine.loopback import HOST, start_program, stop_program
+from caudal.engine.loopback import HOST, free_port, start_program, stop_program
 from caudal.engine.settings import usable_cores, usable_memory
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require
@@ -89,7 +89,7 @@ class H2OServer:
         jar = Path(str(h2o.__file__)).parent / "backend" / "bin" / "h2o.jar"
         command = [
             str(java_home().java), f"-Xmx{heap}m", *user_options(), "-jar", str(jar),
-            "-ip", HOST, "-web_ip", HOST, "-name", f"caudal-{secrets.token_hex(8)}",
+            "-baseport", str(free_port()), "-ip", HOST, "-web_ip", HOST, "-name", f"caudal-{secrets.token_hex(8)}",
             "-ice_root", str(self._folder), "-hash_login", "-login_conf", str(login), "-nthreads", str(usable_cores()),
             "-log_level", "INFO", "-allow_unsupported_java",
         ]  # fmt: skip
