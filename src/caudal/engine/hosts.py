@@ -22,6 +22,7 @@ from caudal.errors import EnvironmentProblem
 _PATIENCE_S = 10.0
 _PROGRAMS = ("ip", "nsenter", "unshare")
 _SUBNETS = 250
+_MOST = 250  # addresses of a subnet for hosts
 _NET = "198.18"  # set aside for measurements between hosts (RFC 2544)
 
 
@@ -35,7 +36,7 @@ class Hosts:
 
     Raises
     ------
-    EnvironmentProblem : when they are made: the system is not Linux, lacks a program, or does not let this user make namespaces
+    EnvironmentProblem : when they are made: the system is not Linux, lacks a program, or does not let this user make namespaces, or there are too many
     """
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -72,6 +73,8 @@ class Hosts:
             raise EnvironmentProblem(
                 f"Hosts on one machine are network namespaces of Linux, and {what}.", fix="Take 'cluster:N': its workers share the machine's network."
             )  # fmt: skip
+        if self._count > _MOST:
+            raise EnvironmentProblem(f"{self._count} hosts are more than the {_MOST} that have an address here.", fix="Take fewer.")
         self._folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             self._holders = [self._hold(held) for _ in range(self._count + 1)]

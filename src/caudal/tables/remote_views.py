@@ -52,6 +52,32 @@ class RemotePlace(Protocol):
         """Remove a generation that nobody reads."""
 
 
+class GenerationRows:
+    """What the rows of a generation have in common, whatever holds them; with a place's own queries they are a `caudal.tables.online.ViewRows`.
+
+    Parameters
+    ----------
+    generation : its name
+    document : what is kept of it beside its rows
+    """
+
+    waits = True
+
+    def __init__(self, generation: str, document: ViewDocument) -> None:
+        self._document = document
+        self.state: object = generation
+        self.described = document["described"]
+
+    def newest_key(self, number: int) -> Row | None:
+        """Return the key, as text, of the newest row of a group; None for a group without rows."""
+        key = self._document["newest"][number]
+        return None if key is None else tuple(key)
+
+    def names(self) -> list[tuple[str, str, str]]:
+        """Return input, value and name of each name, in their order."""
+        return [(input_, value, name) for input_, value, name in self._document["names"]]
+
+
 class RemoteDraft:
     """A draft that is made in a file of the home first, so that each place holds the very same rows; then it is written to the place: a `caudal.tables.online.ViewDraft`.
 

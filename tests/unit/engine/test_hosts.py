@@ -84,3 +84,8 @@ def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EnvironmentProblem, match="the program 'ip' is missing"), Hosts(tmp_path, 1):
         pass
+
+
+def test_more_hosts_than_addresses_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match="300 hosts are more than the 250"), Hosts(tmp_path, 300):
+        pass

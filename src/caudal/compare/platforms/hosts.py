@@ -45,5 +45,5 @@ PLATFORM = PlatformKind(
     "hosts",
     "hosts:N",
     "a standalone cluster of N workers, each in a network namespace of its own as on another host",
-    by_form(r"hosts:([1-9]\d?)", _make),
+    by_form(r"hosts:([1-9]\d*)", _make),
 )

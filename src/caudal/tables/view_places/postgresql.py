@@ -19,6 +19,7 @@ from caudal.tables.postgres_connection import WaitingConnection
 from caudal.tables.remote_views import (
     ASK_S,
     GRACE_S,
+    GenerationRows,
     Outage,
     RemoteDraft,
     Turns,
@@ -263,21 +264,12 @@ class PostgresViews:
                 self._idle.pop().close()
 
 
-class PostgresRows:
-    """The rows of a generation: a `caudal.tables.online.ViewRows`.
-
-    Parameters
-    ----------
-    generation : its name
-    document : what is kept of it beside its rows
-    """
-
-    waits = True
+class PostgresRows(GenerationRows):
+    """The rows of a generation in PostgreSQL."""
 
     def __init__(self, place: PostgresViews, name: ViewName, generation: str, document: ViewDocument) -> None:
-        self._place, self._name, self._document = place, name, document
-        self.state: object = generation
-        self.described = document["described"]
+        self._place, self._name = place, name
+        super().__init__(generation, document)
         table, of_key = _table(generation), '"group" = $1::int AND key = $2::text'
         self._at = f'SELECT at, "values" FROM {table} WHERE {of_key} AND at <= $3::bigint ORDER BY at DESC LIMIT 1'  # noqa: S608
         self._of_key = f'SELECT at, "values" FROM {table} WHERE {of_key} ORDER BY at LIMIT $3::bigint'  # noqa: S608
@@ -292,15 +284,6 @@ class PostgresRows:
         """Return the newest row of a key at or before a time: its time and values."""
         rows = self._place.rows_or_gone(self._name, self._at, (number, index_key(joined_key(keys)), at_us))
         return _row(rows[0]) if rows else None
-
-    def newest_key(self, number: int) -> Row | None:
-        """Return the key, as text, of the newest row of a group; None for a group without rows."""
-        key = self._document["newest"][number]
-        return None if key is None else tuple(key)
-
-    def names(self) -> list[tuple[str, str, str]]:
-        """Return input, value and name of each name, in their order."""
-        return [(input_, value, name) for input_, value, name in self._document["names"]]
 
     def key_counts(self, number: int, place: int) -> Iterator[tuple[str, int]]:
         """Yield the texts of one of a group's keys, each with a number of rows."""

@@ -22,6 +22,7 @@ from caudal.tables.online import Row, ViewName, ViewsUnavailable
 from caudal.tables.remote_views import (
     ASK_S,
     GRACE_S,
+    GenerationRows,
     Outage,
     RemoteDraft,
     Turns,
@@ -208,21 +209,12 @@ class RedisViews:
         self._redis.connection_pool.disconnect()
 
 
-class RedisRows:
-    """The rows of a generation: a `caudal.tables.online.ViewRows`.
-
-    Parameters
-    ----------
-    generation : its name
-    document : what is kept of it beside its rows
-    """
-
-    waits = True
+class RedisRows(GenerationRows):
+    """The rows of a generation in Redis."""
 
     def __init__(self, place: RedisViews, name: ViewName, generation: str, document: ViewDocument) -> None:
-        self._place, self._name, self._generation, self._document = place, name, generation, document
-        self.state: object = generation
-        self.described = document["described"]
+        self._place, self._name, self._generation = place, name, generation
+        super().__init__(generation, document)
 
     def _fields(self, number: int, key: str, fields: Sequence[str]) -> list[str | None]:
         """Return fields of the hash that has a key."""
@@ -264,15 +256,6 @@ class RedisRows:
         if text is None:
             raise self._place.outage.gone(self._name)
         return _rows(json.loads(text))
-
-    def newest_key(self, number: int) -> Row | None:
-        """Return the key, as text, of the newest row of a group; None for a group without rows."""
-        key = self._document["newest"][number]
-        return None if key is None else tuple(key)
-
-    def names(self) -> list[tuple[str, str, str]]:
-        """Return input, value and name of each name, in their order."""
-        return [(input_, value, name) for input_, value, name in self._document["names"]]
 
     def key_counts(self, number: int, place: int) -> Iterator[tuple[str, int]]:
         """Yield the texts of one of a group's keys, each with a number of rows."""
