@@ -71,7 +71,8 @@ sys.dont_write_bytecode = False
 # When all tests have to be over (seconds since 1970), where that is given: on a slow machine a summary is worth more than being cut off.
 _UNTIL = float(os.environ.get("CAUDAL_TEST_UNTIL", "inf"))
 _SLOWER = 2.5  # how much longer a test may take on another machine than its mark says
-_TO_STOP_S = 120.0  # from the failure of a test that hangs to the summary
+_TO_STOP_S = 120.0  # from the end of a test that hangs to the summary
+_CUT_SHORT = pytest.StashKey[bool]()  # whether a test may take less time than it asks for
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -120,12 +121,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Let a slow test that hangs fail in time for a summary that names it."""
+    """Let a slow test that hangs end in time for a summary that names it."""
     if math.isfinite(_UNTIL) and _is_slow(item):
         given = item.get_closest_marker("timeout")
         own_s = float(given.args[0]) if given is not None else float(item.config.getini("timeout"))
-        item.add_marker(pytest.mark.timeout(max(60.0, min(own_s, _UNTIL - _TO_STOP_S - time.time()))), append=False)
+        left_s = max(60.0, _UNTIL - _TO_STOP_S - time.time())
+        if left_s < own_s:
+            item.stash[_CUT_SHORT] = True
+            item.add_marker(pytest.mark.timeout(left_s), append=False)
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Tell apart what hangs from what the time for all tests was not enough for: of the latter nothing is known."""
+    report = yield
+    failed = call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception)
+    if failed and item.stash.get(_CUT_SHORT, False) and str(call.excinfo.value).startswith("Timeout ("):
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), item.location[1], "slow, and not over when the time for tests was")
+    return report
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -111,22 +111,26 @@ def test_a_session_of_its_own() -> None:
     running.stdout.close()
 
 
+def with_a_zygote_of_its_own(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in an interpreter where nothing else happens; its zygote imports nothing, which has no part in what is tested."""
+    forks = folder / "forks.py"
+    forks.write_text(
+        f"import sys; sys.path.insert(0, {str(zygote.FORKS.parent)!r})\nimport zygote_forks\nzygote_forks.IMPORTED = ()\nzygote_forks.main()"
+    )
+    begin = f"import os, sys, pathlib; from tests import zygote\nzygote.FORKS = pathlib.Path({str(forks)!r})\n"
+    path = os.pathsep.join([str(Path(zygote.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run([PYTHON, "-c", begin + code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+
+
 @pytest.mark.parametrize("how", ["leaves", "killed"])
 def test_nothing_stays(how: str, tmp_path: Path) -> None:
     """The tests' process ends with children at work, well or by SIGKILL."""
     end = "" if how == "leaves" else "os.kill(os.getpid(), 9)"
-    forks = tmp_path / "forks.py"  # the same without imports: they have no part in how it ends
-    forks.write_text(
-        f"import sys; sys.path.insert(0, {str(zygote.FORKS.parent)!r})\nimport zygote_forks\nzygote_forks.IMPORTED = ()\nzygote_forks.main()"
-    )
     code = (
-        "import os, sys, pathlib; from tests import zygote\n"
-        f"zygote.FORKS = pathlib.Path({str(forks)!r})\n"
         "running = [zygote.start([sys.executable, '-c', 'import time; time.sleep(600)']) for _ in range(2)]\n"
-        f"print(zygote._running.process.pid, *(one.pid for one in running), flush=True)\n{end}"
+        f"print(zygote._running.process.pid, *(process.pid for process in running), flush=True)\n{end}"
     )
-    path = os.pathsep.join([str(Path(zygote.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run([PYTHON, "-c", code], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path})
+    done = with_a_zygote_of_its_own(code, tmp_path)
     assert done.returncode == (0 if how == "leaves" else -9)
     pids, until = done.stdout.split(), time.monotonic() + 20
     assert len(pids) == 3
@@ -142,12 +146,17 @@ def _alive(pid: str) -> bool:
         return False
 
 
-def test_descriptors_are_given_back() -> None:
-    zygote.run([PYTHON, "-c", ""], capture_output=True)
-    before = len(list(Path("/proc/self/fd").iterdir()))
-    for _ in range(5):
-        zygote.run([PYTHON, "-c", "print(1)"], capture_output=True)
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+def test_descriptors_are_given_back(tmp_path: Path) -> None:
+    """In an interpreter of its own: in the tests' own, other tests' servers and sessions open and close theirs meanwhile."""
+    code = (
+        "for number in range(6):\n"
+        "    zygote.run([sys.executable, '-c', 'print(1)'], capture_output=True)\n"
+        "    print(len(os.listdir('/proc/self/fd')))"
+    )
+    done = with_a_zygote_of_its_own(code, tmp_path)
+    assert done.returncode == 0
+    assert len(done.stdout.split()) == 6
+    assert len(set(done.stdout.split())) == 1
 
 
 @pytest.mark.parametrize(
