@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,8 +16,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from caudal.registry import promote, register
 from caudal.stages.train.scikit import ScikitCandidate
 from caudal.tables.home import Home
-from caudal.tables.online import Described, ViewGroup
-from caudal.tables.view_places.sqlite import view_file, written_view
+from caudal.tables.online import Described, ViewGroup, ViewPlace
+from caudal.tables.views import drafted_view, view_place
 
 ROWS = 20_000
 START_US = 1_672_531_200_000_000  # the beginning of 2023
@@ -36,8 +37,8 @@ def trips(rows: int = ROWS) -> pd.DataFrame:
     return frame
 
 
-def write_view(home: Path) -> None:
-    """Write an online view: two features of each zone that change over a month, and two parts of a time."""
+def write_view(place: ViewPlace) -> None:
+    """Write an online view to a place: two features of each zone that change over a month, and two parts of a time."""
     random = np.random.default_rng(8)
     group: ViewGroup = {"keys": ["zone"], "time": "at", "columns": ["number_2", "number_3"], "valid_us": None, "exact": True}
     described: Described = {
@@ -45,7 +46,7 @@ def write_view(home: Path) -> None:
         "calendar": {"hour": ["at", "hour", None], "weekend": ["at", "is_weekend", None]}, "since_us": 0, "until_us": None, "built_at": 0.0, "versions": {}, "checked": 0,
     }  # fmt: skip
     rows: list[tuple[Any, ...]] = []
-    with written_view(view_file(Home(home).online("bench"), LOOKED_UP)) as writer:
+    with drafted_view(place, ("bench", LOOKED_UP)) as writer:
         for zone in range(KEYS):
             moments = START_US + np.sort(random.integers(0, 30 * 86_400_000_000, CHANGES))
             values = random.normal(0, 100.0, (CHANGES, 2))
@@ -105,7 +106,8 @@ def make_home(folder: Path) -> dict[str, Any]:
         promote(ledger, "bench", model, registered.version, who="benchmark")
         print(json.dumps({"model": model, "compiled": registered.row["compiled"]}), flush=True)
         ledger.close()
-    write_view(folder / LOOKED_UP)
+    with closing(view_place(Home(folder / LOOKED_UP))) as place:
+        write_view(place)
     joblib.dump(trained.fitted.estimator, folder / "pipeline.joblib")
     (folder / "row.json").write_text(json.dumps(row))
     return row

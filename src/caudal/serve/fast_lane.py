@@ -7,12 +7,11 @@ app with its body, so that the app alone decides on refusals. A request is count
 from __future__ import annotations
 
 import io
-import json
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from caudal.registry.load import LoadedCompiledModel
 from caudal.serve.champion_cache import ChampionCache
@@ -35,8 +34,6 @@ JSON_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "
 _SEEN = {
     b"host": "HTTP_HOST", b"cookie": "HTTP_COOKIE", b"authorization": "HTTP_AUTHORIZATION", b"x-api-key": "HTTP_X_API_KEY", b"content-type": "CONTENT_TYPE",
 }  # fmt: skip
-
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # as Flask writes JSON
 
 
 class FastLane:
@@ -133,7 +130,7 @@ class FastLane:
             answer = lane_answer(served, served.trial, row.values, document, environ, in_loop=in_loop)
         if answer is None or (key.limit is not None and not key.limit.take()):
             return None
-        content = _encode(with_lookups(answer, row)).encode() + b"\n"
+        content = to_json(with_lookups(answer, row)) + b"\n"
         if self._requests.logged:
             self._requests.add(served, ((0, row, answer),), key.name)
         seconds = time.perf_counter() - started

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from caudal.serve.inputs import Row, input_problem
 from caudal.serve.predicting import Answer
 from caudal.serve.row_streams import CHUNK_ROWS, MOST_ROW_BYTES, RowErrors
 
 _ALLOWED = "one JSON object a line, in UTF-8"
-_encode = json.JSONEncoder(separators=(",", ":")).encode  # as Flask writes JSON
 
 
 class NdjsonRows:
@@ -56,11 +54,11 @@ class NdjsonAnswers:
 
     def rows(self, results: Sequence[Answer | RowErrors]) -> bytes:
         """Return a line for each row."""
-        return "".join(f"{_encode(_errors(result) if isinstance(result, RowErrors) else result)}\n" for result in results).encode()
+        return b"".join(to_json(_errors(result) if isinstance(result, RowErrors) else result) + b"\n" for result in results)
 
     def failure(self, document: dict[str, object]) -> bytes:
         """Return a line without a row, which says why it is the last."""
-        return f"{_encode(document)}\n".encode()
+        return to_json(document) + b"\n"
 
     def end(self) -> bytes:
         """Return nothing: the last line has its end."""

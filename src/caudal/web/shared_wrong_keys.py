@@ -7,6 +7,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class SharedWrongKeys(WrongKeys):
     def __init__(self, file: Path, salt: bytes, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(clock)
         self._file, self._salt = file, salt[:16]
+        self._place = lru_cache(1024)(self._new_place)  # each request asks for that of its address twice
         size = _SETS * _WAYS * _CELL.size
         with file.open("a+b") as opened:
             if opened.seek(0, 2) < size:
@@ -67,7 +69,7 @@ class SharedWrongKeys(WrongKeys):
                 return value & _TRIES, at
         return 0, 0.0
 
-    def _place(self, caller: str) -> tuple[int, range]:
+    def _new_place(self, caller: str) -> tuple[int, range]:
         """Return the mark of an address, which is never 0, and where its cells begin."""
         number = int.from_bytes(blake2b(caller.encode(), digest_size=8, salt=self._salt).digest())
         first = number % _SETS * _WAYS * _CELL.size
