@@ -59,6 +59,7 @@ class Streaming:
         program = ["-m", "caudal"] if batch_bytes is None else ["-c", _SMALL, str(batch_bytes)]
         command = [sys.executable, *program, "stream", str(PRODUCT), "--home", str(home), *options, "--json"]
         self.before = self._feed.end()
+        self._updates: list[dict[str, Any]] = []
         self.began = time.time()
         self.log = home.with_name(f"{home.name}-{time.monotonic_ns()}.log")
         self._said = self.log.open("w")
@@ -75,7 +76,8 @@ class Streaming:
 
     def updates(self) -> list[dict[str, Any]]:
         """Return what the live feed holds of this process's micro-batches."""
-        return [update for _, update in self._feed.tail(self.before)]
+        self._updates += [dict(update) for _, update in self._feed.tail(self.before + len(self._updates))]
+        return self._updates
 
     def newest(self) -> dict[str, Any]:
         """Return the last of them."""
@@ -96,7 +98,7 @@ class Streaming:
                 return done[batches - 1]
             if not running or time.monotonic() > until:
                 raise TimeoutError(f"{len(done)} of {batches} micro-batches: {self.said()[-2000:] or 'no word'}")
-            time.sleep(0.01)
+            time.sleep(0.05)
 
     def kill(self) -> None:
         """End it with SIGKILL."""

@@ -1,8 +1,8 @@
 """Run the command line and die by SIGKILL at a chosen event: before or after each thing that leaves a trace on the disk.
 
 Usage: ``python killed.py WHEN LOG -- run FOLDER …``, with WHEN one of ``count`` (only write the events' names into LOG), a number (the
-event of that number, from 1), ``at:NAME`` (the first event of that name), ``after:SECONDS``, or ``server:NAME`` (at the first event of that
-name the process of Sail dies, and the command goes on).
+event of that number, from 1), ``at:NAME`` (the first event of that name), ``soon:NAME`` (a little after it), ``after:SECONDS``, or
+``server:NAME`` (at the first event of that name the process of Sail dies, and the command goes on).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 PLACES = (
     ("caudal.batch.execute", "perform"),
@@ -37,7 +36,16 @@ PLACES = (
     ("caudal.streaming.side", "added_files"),
     ("caudal.streaming.join", "append"),
     ("caudal.streaming.join", "compact"),
+    ("caudal.streaming.structured.engine", "Gather"),
 )
+SOON_S = 0.3
+
+
+def strike_after(seconds: float) -> None:
+    """Die in so many seconds."""
+    striking = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+    striking.daemon = True
+    striking.start()
 
 
 def main() -> None:
@@ -53,6 +61,8 @@ def main() -> None:
             out.write(f"{count} {name}\n")
         if (when.isdigit() and count == int(when)) or when == f"at:{name}":
             os.kill(os.getpid(), signal.SIGKILL)
+        if when == f"soon:{name}":
+            strike_after(SOON_S)
         if when == f"server:{name}" and not has_struck_server:
             has_struck_server = True
             os.kill(importlib.import_module("caudal.engine.choice").sail()._process.pid, signal.SIGKILL)
@@ -77,13 +87,7 @@ def main() -> None:
     if bytes_of_a_commit := os.environ.get("KILLED_JOIN_BYTES"):
         importlib.import_module("caudal.streaming.join")._BYTES = int(bytes_of_a_commit)
     if when.startswith("after:"):
-        delay = float(when.removeprefix("after:"))
-
-        def strike():
-            time.sleep(delay)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-        threading.Thread(target=strike, daemon=True).start()
+        strike_after(float(when.removeprefix("after:")))
     from caudal.cli import main as run
 
     run()

@@ -1,7 +1,7 @@
 """Retention and erasure with the lake elsewhere: ``python -m tests.faults.lake_erasure FOLDER LAKE ACT`` prints what came of it, as JSON.
 
-``made`` runs the product, lets go what is over, and has a customer erased by processes that die at ``DEATHS``: before or after a call. The last of them
-is the process itself, so that Spark is started once. ``erase`` erases the customer; the name of a death does so too, and dies there.
+``made DEATH …`` runs the product, lets go what is over, and has a customer erased by processes that die at some of ``DEATHS``: before or after a call.
+The last of them is the process itself, so that Spark is started once. ``erase`` erases the customer; a death does so too, and dies there.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,19 +161,19 @@ def die_at(moment: str) -> None:
     setattr(owner, name, call)
 
 
-def main(folder: Path, act: str) -> None:
+def main(folder: Path, act: str, deaths: Sequence[str]) -> None:
     """Do what is said."""
     if act == "made":
         said = {**made(folder), "look": look(folder), "died": []}
-        for death in DEATHS[:-1]:
+        for death in deaths[:-1]:
             command = [sys.executable, "-m", "tests.faults.lake_erasure", str(folder), sys.argv[2], death]
             said["died"].append(zygote.run(command, timeout=120).returncode)
         print(json.dumps(said), flush=True)
-        act = DEATHS[-1]
+        act = deaths[-1]
     if act != "erase":
         die_at(act)
     print(json.dumps(erased(folder)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[3])
+    main(Path(sys.argv[1]), sys.argv[3], sys.argv[4:])

@@ -16,7 +16,7 @@ from caudal.messaging.broker import Broker
 
 pytest.importorskip("confluent_kafka")
 pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(900)]
-KILLS = 5
+KILLS = 3
 
 
 def test_killed_at_random_moments_while_messages_come(tmp_path: Path) -> None:

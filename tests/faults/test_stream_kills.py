@@ -24,12 +24,12 @@ SECONDS = 40  # some thirty micro-batches
 TABLES = {"samples": ["device", "seq", "at"], "sensor_seconds": ["device", "window_start", "sensor"], "artefacts": ["device", "at"]}
 
 
-def caudal(*arguments: str, when: str = "count", log: Path, fresh: bool = False) -> int:
+def caudal(*arguments: str, when: str = "count", log: Path, fresh: bool = False, **environment: str) -> int:
     """Run a command, to die at ``when``; returns the exit code."""
     command = [sys.executable, str(KILLER), when, str(log), "--", *arguments]
     with log.with_suffix(".out").open("a") as told:
-        environment = {**os.environ, "KILLED_BATCH_BYTES": "20000"}
-        return zygote.run(command, stdout=told, stderr=subprocess.STDOUT, env=environment, timeout=300, fresh=fresh).returncode
+        changed = {**os.environ, "KILLED_BATCH_BYTES": "20000", **environment}
+        return zygote.run(command, stdout=told, stderr=subprocess.STDOUT, env=changed, timeout=300, fresh=fresh).returncode
 
 
 def streamed(home: Path, log: Path, when: str = "count", fresh: bool = False) -> int:

@@ -163,14 +163,14 @@ def test_a_product_that_acts_outside_is_compared_only_where_it_may(shop: Path, t
 
 
 def test_work_that_does_not_end_is_stopped_and_the_rest_is_kept(tmp_path: Path) -> None:
-    told = compare(EEG, tmp_path, "--on", "here", "--repeat", "1", "--warm-up", "0", "--seconds", "4000", "--limit", "1", code=1)
+    told = compare(EEG, tmp_path, "--on", "here", "--repeat", "1", "--warm-up", "0", "--seconds", "1000", "--limit", "1", code=1)
     (platform,) = told["platforms"]
     assert (platform["state"], platform["why"]) == ("failed", "It did not end within 1 s.")
     assert platform["repetitions"][0]["state"] == "stopped"
 
 
 def test_a_signal_ends_what_was_started_and_keeps_what_was_measured(tmp_path: Path) -> None:
-    options = ("--home", str(tmp_path), "--on", "here", "--repeat", "2", "--warm-up", "0", "--seconds", "2000")
+    options = ("--home", str(tmp_path), "--on", "here", "--repeat", "2", "--warm-up", "0", "--seconds", "600")
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen([sys.executable, "-m", "caudal", "compare", str(EEG), *options], stdout=output, stderr=output)
     try:
@@ -205,13 +205,13 @@ def test_what_cannot_be_compared(options: tuple[str, ...], what: str, tmp_path: 
     assert what in compare(EEG, tmp_path, *options, code=2)["what"]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_a_worker_falls(tmp_path: Path) -> None:
-    told = compare(
-        EEG, tmp_path, "--on", "here,cluster:2", "--repeat", "1", "--warm-up", "0", "--seconds", "120", "--fault", "kill-worker"
-    )
+    once = ("--repeat", "1", "--warm-up", "0", "--seconds", "60", "--no-report")
+    java = {"CAUDAL_JAVA": "bundled"}  # the one with an archive of classes
+    told = compare(EEG, tmp_path, "--on", "here,cluster:2", *once, "--fault", "kill-worker", **java)
     assert all(table["equal"] for table in told["tables"])
     fell = next(fault for fault in told["faults"] if fault["platform"] == "cluster:2")
     assert (fell["state"], fell["rows_lost"], fell["rows_doubled"], fell["commands"]) == ("recovered", 0, 0, 1)

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from tests import zygote
 from tests.mariadb import DATABASE, PASSWORD, USER
 from tests.postgres import server
 
@@ -110,15 +112,16 @@ def test_mysql(tmp_path: Path, mariadb: str) -> None:
     assert "Zq7" not in printed
 
 
-def test_a_cluster_of_two_workers(tmp_path: Path) -> None:
+def test_a_cluster_of_two_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUDAL_JAVA", "bundled")  # the one with an archive of classes
     with Cluster(tmp_path / "cluster", workers=2, memory="512m") as cluster:
         page = f"http://127.0.0.1:{cluster._ports[1]}"
         command = [sys.executable, "-m", "caudal", "inspect", "--only", "cluster", "--json", "--master"]
-        by_page = json.loads(subprocess.run([*command, page], capture_output=True, text=True, check=True).stdout)
-        by_address = json.loads(subprocess.run([*command, cluster.address], capture_output=True, text=True, check=True).stdout)
+        by_page = json.loads(zygote.run([*command, page], capture_output=True, text=True, check=True).stdout)
+        by_address = json.loads(zygote.run([*command, cluster.address], capture_output=True, text=True, check=True).stdout)
         script = tmp_path / "caudal_inspect.py"
         script.write_bytes(
-            subprocess.run([sys.executable, "-m", "caudal", "inspect", "--script"], capture_output=True, check=True).stdout
+            zygote.run([sys.executable, "-m", "caudal", "inspect", "--script"], capture_output=True, text=False, check=True).stdout
         )
         environment = {**os.environ, "MASTER": page}
         submitted = [sys.executable, "-I", str(script), "--only", "cluster", "--json"]

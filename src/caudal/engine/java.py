@@ -73,6 +73,11 @@ class JavaHome:
         """The runtime's own executable."""
         return self.runtime / "bin" / ("java.exe" if os.name == "nt" else "java")
 
+    @property
+    def launcher(self) -> Path:
+        """The executable that Spark's scripts start."""
+        return self.path / "bin" / self.java.name
+
 
 def java_home(*, on_cluster: bool = False) -> JavaHome:
     """Return the Java that runs Spark.

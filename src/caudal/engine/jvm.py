@@ -107,6 +107,13 @@ def spark_home() -> Path:
     return Path(spec.origin).parent
 
 
+def spark_class_path() -> str:
+    """Return the class path that Spark's scripts give each of its processes; the launcher writes it out (`caudal.engine.java`)."""
+    jars = spark_home() / "jars"
+    entries = [os.environ.get("SPARK_CONF_DIR") or spark_home() / "conf", *sorted(jars.glob("slf4j-api-*.jar")), jars / "*"]
+    return os.pathsep.join(map(str, entries))
+
+
 def join_options(options: list[str]) -> str:
     """Return Java options as the single string that Spark splits again.
 

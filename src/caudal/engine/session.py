@@ -101,7 +101,7 @@ def session(
             _set(_running.spark, name, value)
         return _running.spark
     chosen = plan_session(connectors=connectors, master=master, cores=cores, memory=memory, conf=conf, app=app, brief=brief)
-    spark = start(chosen, cds.use(chosen.java, chosen.archive) if chosen.local else [])
+    spark = start(chosen, cds.use(chosen.java, chosen.archive))
     atexit.unregister(_at_exit)
     atexit.register(_at_exit, chosen)
     return spark
