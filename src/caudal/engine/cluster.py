@@ -18,7 +18,7 @@ from caudal.engine import cds
 from caudal.engine.connectors import SCALA
 from caudal.engine.hosts import Hosts
 from caudal.engine.java import java_home
-from caudal.engine.jvm import BRIEF_OPTIONS, common_options, join_options, spark_class_path, spark_home, user_options
+from caudal.engine.jvm import brief_options, common_options, join_options, spark_class_path, spark_home
 from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
 
@@ -147,15 +147,15 @@ class Cluster:
     def _launch(self, name: str, main: str, worker: int | None, *arguments: str) -> subprocess.Popen[bytes]:
         java = java_home(on_cluster=True)  # that of a session whose master this is
         opened = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED]
-        options = [f"-Xmx{_HEAP}", *BRIEF_OPTIONS, "-Xshare:auto", *opened, *common_options(java)]
+        options = [f"-Xmx{_HEAP}", *brief_options(), "-Xshare:auto", *opened, *common_options(java)]
         command = [str(java.launcher), *options, "-cp", spark_class_path(), f"org.apache.spark.deploy.{main}", *arguments]
         environment = {
             **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": self._address(worker),
             "SPARK_LOCAL_DIRS": str(self.folder / "scratch"), "SPARK_SCALA_VERSION": SCALA,
         }  # fmt: skip
-        # Executors, which a worker starts in its environment, take these options too.
-        if inherited := [*user_options(), *cds.use(java, cds.archive_file(java))]:
-            environment["JDK_JAVA_OPTIONS"] = f"{os.environ.get('JDK_JAVA_OPTIONS', '')} {join_options(inherited)}".strip()
+        # Executors, which a worker starts in its environment, map the archive too.
+        if archive := cds.use(java, cds.archive_file(java)):
+            environment["JDK_JAVA_OPTIONS"] = f"{os.environ.get('JDK_JAVA_OPTIONS', '')} {join_options(archive)}".strip()
         if self._hosts is not None and worker is not None:
             command = self._hosts.within(worker, command)
         return start_program(command, self.folder / f"{name}.log", cwd=self.folder, environment=environment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -83,6 +84,13 @@ def start_java(conf: Mapping[str, str]) -> None:
 # For processes of seconds: Java compiles quickly and not thoroughly. Where it stops at this level it keeps 48 MB for compiled code, which some hours of queries
 # fill; then the compiler stops, and Java soon after ("Out of space in CodeCache for adapters"). Space is taken only as it is used.
 BRIEF_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:ReservedCodeCacheSize=192m", "-XX:+UseSerialGC")
+_COLLECTOR = re.compile(r"-XX:\+Use\w+GC")
+
+
+def brief_options() -> list[str]:
+    """Return `BRIEF_OPTIONS`, without the garbage collector where the user's options choose one: Java refuses two."""
+    chosen = any(_COLLECTOR.fullmatch(option) for option in user_options())
+    return [option for option in BRIEF_OPTIONS if not (chosen and _COLLECTOR.fullmatch(option))]
 
 
 def common_options(java: JavaHome) -> list[str]:
@@ -158,8 +166,9 @@ def spark_environment(java: JavaHome, *, local: bool = True, class_path: Sequenc
 
 def start_error(java: JavaHome, error: Exception) -> EnvironmentProblem:
     """Return the error for a Java process that ended before it answered."""
+    own = "Check CAUDAL_JAVA_OPTIONS, or try" if user_options() else "Try"
     return EnvironmentProblem(
         f"Spark's Java process did not start with Java {java.version} ({java.origin}): {error}",
-        fix="Its own message is above. Try CAUDAL_JAVA=bundled, or less memory with CAUDAL_MEMORY=1g.",
+        fix=f"Its own message is above. {own} CAUDAL_JAVA=bundled, or less memory with CAUDAL_MEMORY=1g.",
         java=str(java.runtime),
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from caudal.engine import cds, settings
 from caudal.engine.connectors import jars
 from caudal.engine.java import JavaHome, java_home
-from caudal.engine.jvm import BRIEF_OPTIONS, Jvm, common_options, join_options, spark_environment, start_error, start_java
+from caudal.engine.jvm import Jvm, brief_options, common_options, join_options, spark_environment, start_error, start_java
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require_spark
 from caudal.secret import is_secret_name
@@ -221,7 +221,7 @@ def start(chosen: SessionPlan, java_options: Sequence[str]) -> SparkSession:
     from pyspark.sql import SparkSession
 
     folder = Path(tempfile.mkdtemp(prefix="caudal-spark-"))
-    brief = BRIEF_OPTIONS if chosen.brief else ()
+    brief = brief_options() if chosen.brief else []
     options = [*brief, *common_options(chosen.java), settings.UTC, f"-Dderby.system.home={folder}", *java_options]
     conf = settings.session_settings(
         master=chosen.master, cores=chosen.cores, memory=chosen.memory, class_path=chosen.class_path, folder=folder

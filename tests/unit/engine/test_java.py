@@ -12,6 +12,7 @@ import pytest
 
 from caudal.engine import java as room
 from caudal.engine.java import java_home
+from caudal.engine.jvm import brief_options, user_options
 from caudal.engine.session import plan_session
 from caudal.errors import EnvironmentProblem
 
@@ -116,3 +117,14 @@ def test_packaged_java_runs_a_query(tmp_path: Path) -> None:
     environ |= {"CAUDAL_JAVA": "", "CAUDAL_CDS": "off", "CAUDAL_CACHE": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "bundled 45 21\n", "")
+
+
+@pytest.mark.parametrize("options", ["", "-XX:+UseG1GC", "-Xlog:disable -XX:+UseParallelGC", "-XX:+UseZGC"])
+def test_a_garbage_collector_of_the_user_s_takes_the_place_of_that_of_brief_work(
+    options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CAUDAL_JAVA_OPTIONS", options)
+    given = [*brief_options(), *user_options()]
+    done = subprocess.run([java_home().java, *given, "-version"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [option for option in given if option.endswith("GC")] == [options.split()[-1] if options else "-XX:+UseSerialGC"]
