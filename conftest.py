@@ -72,7 +72,8 @@ sys.dont_write_bytecode = False
 _UNTIL = float(os.environ.get("CAUDAL_TEST_UNTIL", "inf"))
 _SLOWER = 2.5  # how much longer a test may take on another machine than its mark says
 _TO_STOP_S = 120.0  # from the end of a test that hangs to the summary
-_CUT_SHORT = pytest.StashKey[bool]()  # whether a test may take less time than it asks for
+_HANGS = 10  # a test that has taken so many times what its mark says hangs, whatever the machine
+_CUT_SHORT = pytest.StashKey[bool]()  # whether a test may have less time than tells that it hangs
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -127,7 +128,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         own_s = float(given.args[0]) if given is not None else float(item.config.getini("timeout"))
         left_s = max(60.0, _UNTIL - _TO_STOP_S - time.time())
         if left_s < own_s:
-            item.stash[_CUT_SHORT] = True
+            item.stash[_CUT_SHORT] = left_s < _HANGS * 60 * _minutes(item)
             item.add_marker(pytest.mark.timeout(left_s), append=False)
     return (yield)
 

@@ -13,7 +13,12 @@ from caudal.messaging.broker import Broker
 from caudal.storage import delta
 from caudal.tables.home import Home
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600), pytest.mark.usefixtures("forked_benchmarks")]
+pytestmark = [
+    pytest.mark.slow(minutes=2),
+    pytest.mark.faults,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("forked_benchmarks"),
+]
 ALL = ("--once", "--end", "--publish", "0.2")
 
 

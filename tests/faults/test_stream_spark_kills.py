@@ -17,7 +17,7 @@ from tests.faults.test_stream_kills import KILLER, PRODUCT, assert_same, caudal,
 
 from caudal.tables.home import Home
 
-pytestmark = [pytest.mark.slow(minutes=2), pytest.mark.faults, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow(minutes=3), pytest.mark.faults, pytest.mark.timeout(1800)]
 OPTIONS = ("--once", "--end", "--publish", "0.05")
 # What is recorded is published by the next start before it starts Spark: the second, third and fourth of these deaths need no Java.
 MOMENTS = (
