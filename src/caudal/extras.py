@@ -21,6 +21,7 @@ _DISTRIBUTIONS = {
     "grpc_status": "grpcio-status",
     "google.rpc": "googleapis-common-protos",
     "openlineage.client": "openlineage-python",
+    "databricks.sdk": "databricks-sdk",
 }
 
 CANDIDATE_LIBRARIES = {"lightgbm": ("lightgbm",), "xgboost": ("xgboost", "xgboost-cpu"), "cuml": ("cuml-cu12",), "h2o": ("h2o",)}
