@@ -193,7 +193,9 @@ def test_openlineage(tmp_path):
     asks_for(answer, "Sending OpenLineage events needs openlineage-python", "openlineage")
 
 
-@pytest.mark.parametrize(("service", "library", "package"), [("databricks", "databricks.sdk", "databricks-sdk")])
+@pytest.mark.parametrize(
+    ("service", "library", "package"), [("databricks", "databricks.sdk", "databricks-sdk"), ("emr", "boto3", "boto3")]
+)
 def test_services_of_comparisons(tmp_path, service, library, package):
     asking = f"""
 from tests.without import block

@@ -115,6 +115,8 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
     if name.startswith(_HADOOP) and (joined or is_secret_name(name)):
         spark.sparkContext._jsc.hadoopConfiguration().set(name.removeprefix(_HADOOP), value)
         return
+    if joined and name.endswith(("Class", ".class")) and not _has_class(spark, value):
+        return  # a connector's own, which the cluster has other means for
     current = spark.conf.get(name, None)
     if current == value:
         return
@@ -126,6 +128,18 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
             fix="Call caudal.engine.stop() first, or leave the setting as it is.",
             setting=name,
         ) from None
+
+
+def _has_class(spark: SparkSession, name: str) -> bool:
+    from py4j.protocol import Py4JJavaError
+
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+    except Py4JJavaError:
+        return False
+    return True
 
 
 def join(spark: SparkSession) -> None:

@@ -26,7 +26,7 @@ from caudal.kinds import FAULTS, PLATFORMS
         ("local", "local", usable_cores(), f"local[{usable_cores()}]"), ("local[*]", "local", usable_cores(), f"local[{usable_cores()}]"),
         ("cluster:3", "cluster", 3, None), ("spark://host:7077", "master", None, "spark://host:7077"), ("yarn", "master", None, "yarn"),
         ("k8s://https://host:6443", "master", None, "k8s://https://host:6443"), ("sc://host:15002/;token=abc", "connect", None, None),
-        ("databricks:prod", "databricks", None, None),
+        ("databricks:prod", "databricks", None, None), ("emr:serverless-1", "emr", None, None),
     ],
 )  # fmt: skip
 def test_platforms_as_they_are_written(text: str, kind: str, cores: int | None, master: str | None) -> None:
@@ -43,7 +43,7 @@ def test_a_token_of_a_server_is_in_no_title() -> None:
     assert "abc" not in read_platform("sc://host:15002/;token=abc").title
 
 
-@pytest.mark.parametrize("text", ["locl[2]", "local[0]", "cluster", "cluster:0", "", "sc://", "databricks", "databricks:"])
+@pytest.mark.parametrize("text", ["locl[2]", "local[0]", "cluster", "cluster:0", "", "sc://", "databricks", "databricks:", "emr:"])
 def test_what_is_no_platform(text: str) -> None:
     with pytest.raises(DeclarationProblem, match="There is no platform") as caught:
         read_platform(text)

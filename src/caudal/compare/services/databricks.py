@@ -118,11 +118,7 @@ class DatabricksService(Service):
             with self._problems():
                 return str(self._client.jobs.submit(run_name=title, tasks=[task], idempotency_token=token).run_id)
 
-        try:
-            return ask()
-        except KeyboardInterrupt:
-            self.cancel(ask())  # it may have been submitted: the same token gives the same run
-            raise
+        return self.submitted_once(ask)
 
     def state(self, run: str) -> WorkState:
         """Return the state of a run; of one that failed, with the error of its task."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +53,19 @@ class Service(ABC):
         title : for people
         parcel, home : the names of the parcel, and of the home that is to be sent back
         """
+
+    def submitted_once(self, ask: Callable[[], str]) -> str:
+        """Return the number of work that is submitted with a token of its own; where that is interrupted, it is cancelled.
+
+        Parameters
+        ----------
+        ask : submits it, and returns its number; asked again, it returns the same one
+        """
+        try:
+            return ask()
+        except KeyboardInterrupt:  # it may have been submitted, and the answer been lost
+            self.cancel(ask())
+            raise
 
     @abstractmethod
     def state(self, run: str) -> WorkState:

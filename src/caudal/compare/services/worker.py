@@ -10,16 +10,19 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 from caudal.compare.repetition import do_task
 from caudal.compare.services.parcel import unpack_parcel
 from caudal.engine.session import join
+from caudal.errors import EnvironmentProblem
+from caudal.extras import installed
 from caudal.storage.place import Place, Remote, local, place, put, relative_path, remove
 
 NO_LAKE = "-"
 RESULT = "result.json"
+_LEAST = 4  # of Spark's versions
 
 
 class WorkFailed(Exception):
@@ -53,17 +56,20 @@ def do_parcel(parcel: Place, sent_to: Place, folder: Path, started_at: float, la
         each.mkdir()
     order = unpack_parcel(local(parcel, folder), folder / "parcel")
     changes = order["changes"] | ({} if lake is None else {"lake": str(lake)})
-    if changes["engine"] == "spark":
-        _join(folder / "metadata")
     task = {
         **order, "changes": changes, "home": str(home), "executor": "spark", "spark": {}, "writes_log": False, "started_at": started_at
     }  # fmt: skip
     (work / "task.json").write_text(json.dumps(task))
     try:
+        if changes["engine"] == "spark":
+            _join(folder / "metadata")
         do_task(work / "task.json")
         result = json.loads((work / RESULT).read_text())
         if lake is not None:
             _fetch_tables(lake / "lake", home / "lake")
+    except EnvironmentProblem as error:
+        result = {"state": "failed", "why": " ".join(filter(None, (error.what, error.fix)))}
+        (work / RESULT).write_text(json.dumps(result))
     finally:
         if lake is not None:
             remove(lake)
@@ -80,13 +86,22 @@ def do_parcel(parcel: Place, sent_to: Place, folder: Path, started_at: float, la
 
 
 def _join(metadata: Path) -> None:
-    """Take the session of the driver, or that which its settings make."""
+    """Take the session of the driver, or that which its settings make.
+
+    Raises
+    ------
+    EnvironmentProblem : its Spark is too old
+    """
     import pyspark
     from pyspark.sql import SparkSession
 
+    if int(pyspark.__version__.partition(".")[0]) < _LEAST:
+        raise EnvironmentProblem(
+            f"The service's Spark is {pyspark.__version__}, and caudal needs version {_LEAST}.", fix="Choose a newer release there."
+        )
     join(SparkSession.getActiveSession() or SparkSession.builder.getOrCreate())
     try:
-        distribution("pyspark")
+        installed("pyspark")
     except PackageNotFoundError:  # it lies on the path of a driver as files alone
         facts = metadata / f"pyspark-{pyspark.__version__}.dist-info"
         facts.mkdir(parents=True)
