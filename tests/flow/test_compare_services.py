@@ -135,12 +135,15 @@ def test_work_that_fails_there(shop: Path, workspace: Workspace) -> None:
 
 
 def test_a_driver_that_dies_and_what_was_measured_is_kept(shop: Path, workspace: Workspace) -> None:
-    write_settings(workspace)
+    write_settings(workspace, lake="s3://bucket/lakes")
     workspace.fails = "java.lang.OutOfMemoryError: Java heap space"
     told = compare(shop, "sail,databricks:prod", code=1)
     here, there = told["platforms"]
     assert here["state"] == "measured"
     assert (there["state"], there["why"]) == ("failed", f"Databricks could not do it: {workspace.fails}.")
+    parcel, home, _, lake = workspace.submitted[0]["tasks"][0]["python_wheel_task"]["parameters"]
+    assert Path(parcel).parent == Path(home).parent
+    assert lake == f"s3://bucket/lakes/{Path(home).parts[-3]}-{Path(home).parts[-2]}"
 
 
 def test_work_that_does_not_end_is_cancelled(shop: Path, workspace: Workspace) -> None:
@@ -200,6 +203,10 @@ def test_ctrl_c_cancels_what_was_submitted(shop: Path, tmp_path: Path, workspace
         ({"volume": ""}, "The table [platforms.prod] has no 'volume'. Add volume = "),
         ({"token": ""}, "The table [platforms.prod] has no 'token'. Add token = \"…\", or set DATABRICKS_TOKEN."),
         ({"cluster_id": CLUSTER, "hots": "x"}, "sets 'hots', which it does not have. Did you mean 'host'?"),
+        (
+            {"lake": "/Volumes/main/tests/compare/lake"},
+            "'lake' of [platforms.prod] is '/Volumes/main/tests/compare/lake'. Write s3://",
+        ),
         ({"engine": "flink"}, "'engine' of [platforms.prod] is 'flink'. Use spark or sail."),
     ],
 )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import Distribution, distributions, version
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 import pytest
@@ -296,6 +296,14 @@ def test_a_preview_without_spark(tmp_path, sail_server):
     answer = without(WITHOUT_SPARK, "preview", shop, "total", "--engine", "auto", cwd=tmp_path)
     assert "The preview of 'total' needs pyspark, which is not installed" in answer.stderr
     assert answer.returncode == NOT_INSTALLED
+
+
+def test_spark_is_found_in_the_archive_that_spark_submit_puts_on_the_path():
+    archives = sorted(map(str, Path(find_spec("pyspark").origin).parent.glob("python/lib/*.zip")))
+    asking = "import sys; from caudal.extras import has_spark; print(has_spark(), 'pyspark' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(archives)}
+    answer = subprocess.run([sys.executable, "-c", asking], env=environment, capture_output=True, text=True, check=False)
+    assert answer.stdout == "True False\n", answer.stderr
 
 
 def test_pyspark_and_its_client_are_one_version():

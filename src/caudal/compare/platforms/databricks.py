@@ -62,6 +62,8 @@ class Databricks(Platform):
             raise DeclarationProblem(f"'engine' of [platforms.{name}] is '{engine}'.", fix="Use spark or sail.")
         if not volume.startswith("/Volumes/"):
             raise DeclarationProblem(f"'volume' of [platforms.{name}] is '{volume}'.", fix=f"Write {_REQUIRED['volume']}.")
+        if not table.get("lake", "s3://bucket").startswith("s3://"):
+            raise DeclarationProblem(f"'lake' of [platforms.{name}] is '{table['lake']}'.", fix="Write s3://BUCKET/….")
         cluster = table.get("cluster_id")
         if cluster is None:
             cluster = dict(table["cluster"])
