@@ -81,6 +81,7 @@ def left_there(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
 
+@pytest.mark.slow(minutes=2)
 def test_a_new_cluster_of_databricks(shop: Path, tmp_path: Path, workspace: Workspace) -> None:
     write_settings(workspace)
     told = compare(shop, "sail,databricks:prod")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from email import message_from_bytes
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import caudal
 from caudal.compare.attempt import WorkOrder
 from caudal.compare.services.parcel import unpack_parcel, write_parcel
 from caudal.compare.services.table import open_settings, platform_table
 from caudal.compare.services.wheel import ENTRY_POINT, write_wheel
+from caudal.compare.services.worker import do_parcel
 from caudal.declarations.settings import Settings
 from caudal.errors import DeclarationProblem
 from caudal.secret import redact
@@ -85,6 +88,22 @@ def test_a_source_at_an_address_sends_nothing(tmp_path: Path) -> None:
     shop = product(tmp_path / "shop", "cd.files('s3://bucket/*.csv')")
     write_parcel(tmp_path / "parcel.zip", WorkOrder(shop, "run", {"data": str(tmp_path)}), {})
     assert names(tmp_path / "parcel.zip") == ["order.json", "product/shop/product.py"]
+
+
+def test_work_for_another_caudal_is_not_done(tmp_path: Path) -> None:
+    shop = product(tmp_path / "shop", "cd.files('*.csv')")
+    write_parcel(
+        tmp_path / "parcel.zip", WorkOrder(shop, "run", {"data": str(tmp_path)}), {"engine": "sail", "master": None, "cores": None}
+    )
+    with zipfile.ZipFile(tmp_path / "parcel.zip") as archive, zipfile.ZipFile(tmp_path / "other.zip", "w") as other:
+        for name in archive.namelist():
+            text = archive.read(name).decode()
+            other.writestr(name, text.replace(f'"caudal": "{caudal.__version__}"', '"caudal": "0.0.7"'))
+    (tmp_path / "there").mkdir()
+    why = do_parcel(tmp_path / "other.zip", tmp_path / "home.zip", tmp_path / "there", 0.0, None)
+    assert why == f"The service has caudal {caudal.__version__}, and the work is one of caudal 0.0.7. Install caudal 0.0.7 there."
+    with zipfile.ZipFile(tmp_path / "home.zip") as archive:
+        assert json.loads(archive.read("work/result.json")) == {"state": "failed", "why": why}
 
 
 def test_the_wheel_is_of_what_runs_here(tmp_path: Path) -> None:

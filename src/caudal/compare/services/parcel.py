@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import caudal
 from caudal.declarations.connection import Files
 from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem
@@ -40,7 +41,7 @@ def write_parcel(parcel: Path, order: WorkOrder, settings: Mapping[str, Any]) ->
     flags = {**order.flags, "data": str(PurePosixPath(folder, data.relative_to(root).as_posix())) if inside else _DATA}
     document = {
         "product": f"{folder}/{product.name}" if order.product.suffix == ".py" else folder, "workload": order.workload, "flags": flags,
-        "changes": dict(settings),
+        "changes": dict(settings), "caudal": caudal.__version__,
     }  # fmt: skip
     with zipfile.ZipFile(parcel, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(ORDER, json.dumps(document, indent=1))

@@ -13,6 +13,7 @@ import zipfile
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
+import caudal
 from caudal.compare.repetition import do_task
 from caudal.compare.services.parcel import unpack_parcel
 from caudal.engine.session import join
@@ -61,6 +62,7 @@ def do_parcel(parcel: Place, sent_to: Place, folder: Path, started_at: float, la
     }  # fmt: skip
     (work / "task.json").write_text(json.dumps(task))
     try:
+        _check_version(order.pop("caudal"))
         if changes["engine"] == "spark":
             _join(folder / "metadata")
         do_task(work / "task.json")
@@ -83,6 +85,20 @@ def do_parcel(parcel: Place, sent_to: Place, folder: Path, started_at: float, la
     else:
         shutil.copyfile(packed, sent_to)
     return None if result["state"] == "done" else str(result["why"])
+
+
+def _check_version(sender: str) -> None:
+    """Raise where the service has another caudal: its repetition would not be the same work.
+
+    Raises
+    ------
+    EnvironmentProblem : so it is
+    """
+    if sender != caudal.__version__:
+        raise EnvironmentProblem(
+            f"The service has caudal {caudal.__version__}, and the work is one of caudal {sender}.",
+            fix=f"Install caudal {sender} there.",
+        )
 
 
 def _join(metadata: Path) -> None:
