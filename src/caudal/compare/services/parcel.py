@@ -18,7 +18,7 @@ from caudal.stages.ingest.files import matching_files
 if TYPE_CHECKING:
     from caudal.compare.attempt import WorkOrder
 
-ORDER = "order.json"
+_ORDER = "order.json"
 _PRODUCT, _DATA = "product", "data"
 
 
@@ -44,7 +44,7 @@ def write_parcel(parcel: Path, order: WorkOrder, settings: Mapping[str, Any]) ->
         "changes": dict(settings), "caudal": caudal.__version__,
     }  # fmt: skip
     with zipfile.ZipFile(parcel, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(ORDER, json.dumps(document, indent=1))
+        archive.writestr(_ORDER, json.dumps(document, indent=1))
         for file in _product_files(root):
             archive.write(file, f"{folder}/{file.relative_to(root).as_posix()}")
         for file in sorted({*_source_files(product, data)}):
@@ -56,7 +56,7 @@ def unpack_parcel(parcel: Path, folder: Path) -> dict[str, Any]:
     """Unpack a parcel and return its order, with the paths that it has here."""
     with zipfile.ZipFile(parcel) as archive:
         archive.extractall(folder)
-    order: dict[str, Any] = json.loads((folder / ORDER).read_text())
+    order: dict[str, Any] = json.loads((folder / _ORDER).read_text())
     data = folder / order["flags"]["data"]
     data.mkdir(parents=True, exist_ok=True)
     return {**order, "product": str(folder / order["product"]), "flags": {**order["flags"], "data": str(data)}}

@@ -22,7 +22,7 @@ from caudal.extras import installed
 from caudal.storage.place import Place, Remote, local, place, put, relative_path, remove
 
 NO_LAKE = "-"
-RESULT = "result.json"
+_RESULT = "result.json"
 _LEAST = 4  # of Spark's versions
 
 
@@ -66,12 +66,12 @@ def do_parcel(parcel: Place, sent_to: Place, folder: Path, started_at: float, la
         if changes["engine"] == "spark":
             _join(folder / "metadata")
         do_task(work / "task.json")
-        result = json.loads((work / RESULT).read_text())
+        result = json.loads((work / _RESULT).read_text())
         if lake is not None:
             _fetch_tables(lake / "lake", home / "lake")
     except EnvironmentProblem as error:
         result = {"state": "failed", "why": " ".join(filter(None, (error.what, error.fix)))}
-        (work / RESULT).write_text(json.dumps(result))
+        (work / _RESULT).write_text(json.dumps(result))
     finally:
         if lake is not None:
             remove(lake)
