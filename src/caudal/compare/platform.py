@@ -63,6 +63,8 @@ class Platform:
     """The executor of streams there (``caudal stream --on``)."""
     writes_event_log = True
     """Whether Spark computes in a process that this machine starts, so that its event log is here."""
+    awaits = ""
+    """What a person does until its results are there, in a sentence; empty where caudal does the work itself."""
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002
