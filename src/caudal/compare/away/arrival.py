@@ -15,11 +15,11 @@ from caudal.compare.away.results import unpack_results
 from caudal.compare.comparison import ComparisonRequest, PlatformComparison, PlatformWork, place_name
 from caudal.compare.event_log import read_event_log
 from caudal.compare.log_totals import totals
-from caudal.compare.platforms.colab import Colab, document_kind
+from caudal.compare.platforms.colab import document_kind
 from caudal.compare.published import published_tables
 from caudal.compare.work import MeasuredRepetition
 from caudal.declarations.settings import Settings
-from caudal.errors import CaudalError, DeclarationProblem, NotThere
+from caudal.errors import CaudalError, DeclarationProblem, NotThere, SourceProblem
 
 if TYPE_CHECKING:
     from caudal.compare.platform import Platform
@@ -54,6 +54,11 @@ def take_in(before: CompareDocument, folder: Path, results: Path, platforms: Seq
         place = Path(unpacked) / "work"
         done = unpack_results(results, place, order)
         brought = {each["platform"]: each for each in done["platforms"]}
+        for new in done["platforms"]:
+            _relocate(new, done["folder"], place)
+            _read_here(new, place, results)
+            _relocate(new, str(place), folder)
+            new["machine"], new["kind"] = done["machine"], document_kind(new["kind"])
         for text in brought:
             if (place / place_name(text)).is_dir():
                 _replace_folder(place / place_name(text), folder / place_name(text))
@@ -62,11 +67,6 @@ def take_in(before: CompareDocument, folder: Path, results: Path, platforms: Seq
         new = brought.get(platform.text)
         if new is None:
             _relocate(document, before["folder"], folder)
-        else:
-            _relocate(new, done["folder"], folder)
-            new["machine"] = done["machine"]
-            new["kind"] = document_kind(new["kind"]) if isinstance(platform, Colab) else new["kind"]
-            _read_here(new, folder)
         works.append(_work(platform, new or document, folder))
     faults = [each for each in before["faults"] if each["platform"] not in brought]
     for fault in done["faults"]:
@@ -110,14 +110,32 @@ def _relocate(document: PlatformDocument, source: str, target: Path) -> None:
             repetition["event_log"] = str(_moved(repetition["event_log"], source, target))
 
 
-def _read_here(document: PlatformDocument, folder: Path) -> None:
-    """Let what can be read from the files that came home be read by this machine: the digests of tables, and the totals of event logs."""
+def _read_here(document: PlatformDocument, folder: Path, results: Path) -> None:
+    """Let what can be read from the files that came home be read by this machine: the digests of tables, and the totals of event logs.
+
+    Raises
+    ------
+    SourceProblem : a table is not there, or cannot be read
+    """
     here: dict[tuple[str, str], str] = {}
     for repetition in document["repetitions"]:
         if _is_whole(repetition):
-            brought = published_tables(_home(folder, document["platform"], repetition))
-            here |= {(name, repetition["tables"][name]): digest for name, digest in brought.items() if name in repetition["tables"]}
-            repetition["tables"] = {name: here.get((name, digest), digest) for name, digest in repetition["tables"].items()}
+            try:
+                brought = published_tables(_home(folder, document["platform"], repetition))
+                here |= {(name, repetition["tables"][name]): digest for name, digest in brought.items()}
+                repetition["tables"] = {name: here[name, digest] for name, digest in repetition["tables"].items()}
+            except (CaudalError, OSError, ValueError, KeyError) as error:
+                why = (
+                    error.what
+                    if isinstance(error, CaudalError)
+                    else "it is not whole"
+                    if isinstance(error, KeyError)
+                    else str(error)
+                )
+                raise SourceProblem(
+                    f"'{results}' lacks a table of repetition {repetition['number']} on '{document['platform']}': {why.rstrip('.')}.",
+                    fix="Download it from the notebook again, or run that again.",
+                ) from None
         if (log := repetition["event_log"]) is not None:
             try:
                 repetition["totals"] = totals(read_event_log(Path(log)))
