@@ -35,7 +35,7 @@ This notebook does the work of the product **{product}** on the machine that Col
 {command}
 ```
 
-**What is done:** {work}, on {platforms}. Each is a process of its own, as at home. If Colab takes its machine away before the end, choose *Run all* again: it begins anew.
+**What is done:** {work}, on {platforms}{broken}. Each is a process of its own, as at home. If Colab takes its machine away before the end, choose *Run all* again: it begins anew.
 
 **What is in it:** the code of the product, {data}, and caudal {version}. Whoever has this file has them too.{there}{left}"""
 
@@ -52,14 +52,18 @@ shutil.rmtree(FOLDER, ignore_errors=True)
 zipfile.ZipFile(io.BytesIO(bz2.decompress(parcel))).extractall(FOLDER)
 
 # What belongs to the notebook's own Python does not hold in the processes that it starts.
-NOT_THEIRS = ("MPLBACKEND", "PYTHONHOME", "PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT", "UV_SYSTEM_PYTHON", "UV_PRERELEASE")
+NOT_THEIRS = ("MPLBACKEND", "PYTHONHOME", "PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT")
+NOT_THEIRS += ("UV_SYSTEM_PYTHON", "UV_PRERELEASE")
 ENVIRONMENT = {{name: value for name, value in os.environ.items() if name not in NOT_THEIRS}}
 ENVIRONMENT |= {{"PYTHONPATH": str(FOLDER / "modules"), "PYTHONUNBUFFERED": "1"}}
 
 
 def run(*command):
     """Run a command, show what it prints, and return its exit code; it ends when the cell is stopped."""
-    process = subprocess.Popen([str(word) for word in command], cwd=FOLDER, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=FOLDER, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
     try:
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -124,7 +128,7 @@ _WORK = """\
 RESULTS = FOLDER.parent / "{results}"
 RESULTS.unlink(missing_ok=True)
 try:
-    code = run(PYTHON, "-m", "caudal.compare.away.there", FOLDER, RESULTS)
+    run(PYTHON, "-m", "caudal.compare.away.there", FOLDER, RESULTS)
 except KeyboardInterrupt:
     print("Stopped.")
 if not RESULTS.exists():
@@ -161,12 +165,13 @@ def write_notebook(folder: Path, parcel: Parcel, platforms: Sequence[Platform]) 
     times = f"{order.repeats} repetition{'s' * (order.repeats != 1)}" + (
         f" after {order.warm_ups} to warm up" if order.warm_ups else ""
     )
+    broken = f"; then it is broken on purpose ({', '.join(order.faults)})" if order.faults else ""
     there = f" Read from where they are, so Colab must reach them: {', '.join(parcel.read_there)}." if parcel.read_there else ""
     left = f" Left at home, since they hold secrets: {', '.join(f'`{setting}`' for setting in parcel.left)}." if parcel.left else ""
     upload = f" When a cell asks for it, upload `{DATA}`, which lies beside this notebook." if parcel.apart else ""
     texts = {
         "product": order.product, "results": results, "command": command, "data": data, "version": order.caudal, "there": there, "left": left, "upload": upload,
-        "work": f"a {order.workload}, {times}", "platforms": " and ".join(f"*{each.title.removeprefix('Google Colab, ')}*" for each in platforms),
+        "work": f"a {order.workload}, {times}", "broken": broken, "platforms": " and ".join(f"*{each.title.removeprefix('Google Colab, ')}*" for each in platforms),
     }  # fmt: skip
     cells = [_text(_ABOUT.format_map(texts)), _text(_PARCEL.format(data=data)), *_parcel_cells(parcel.content)]
     cells.append(_code(_UNPACK.format(name=name, digest=hashlib.sha256(parcel.content).hexdigest())))
