@@ -199,7 +199,7 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     # Held against one another in tests/unit/tables/test_view_places.py.
     "view_places": lambda: ["sqlite", "postgresql", "redis"],
     # Read, drawn, refused and broken: tests/unit/compare, tests/flow/test_compare.py.
-    "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect"],
+    "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect", "colab"],
     "faults": lambda: ["kill-worker", "cut-network", "kill-driver", "full-disk", "less-memory", "lose-gpu"],
     # Both are compared with scikit-learn bit by bit in tests/unit/compiled, which holds that each has an example there.
     "compiled_parts": lambda: ["categories", "chain", "columns", "fill", "linear", "scale", "trees"],

@@ -103,7 +103,18 @@ def away(folder: Path, on: str, *options: str) -> Awaited:
 
 @pytest.fixture(scope="module")
 def sail(tmp_path_factory: pytest.TempPathFactory) -> Awaited:
-    return away(tmp_path_factory.mktemp("sail"), "sail,colab:sail", "--repeat", "1", "--warm-up", "1", "--no-report")
+    (prices := tmp_path_factory.mktemp("prices") / "prices.json").write_text('{"colab:sail": 0.04}')
+    return away(
+        tmp_path_factory.mktemp("sail"),
+        "sail,colab:sail",
+        "--repeat",
+        "1",
+        "--warm-up",
+        "1",
+        "--no-report",
+        "--prices",
+        str(prices),
+    )
 
 
 def test_until_the_results_are_there_the_platform_is_awaited(sail: Awaited) -> None:
@@ -133,6 +144,8 @@ def test_a_run_on_sail_comes_home(sail: Awaited, tmp_path: Path) -> None:
         assert repetition["cpu_s"] > 0
         assert repetition["peak_memory_bytes"] > 50 << 20
         assert repetition["tables"] == here["repetitions"][0]["tables"]
+    assert there["cost_per_million_rows"] > 0
+    assert here["cost_per_million_rows"] is None
     assert there["spreads"].keys() == here["spreads"].keys()
     assert [pair["claim"] for pair in taken["pairs"]] == ["too few repetitions"] * 2
     assert "awaited" not in str(taken["conclusions"])
@@ -276,6 +289,16 @@ def test_work_that_failed_there_is_taken_in_as_failed(sail: Awaited, tmp_path: P
     assert [(each["state"], each["why"]) for each in taken["platforms"]] == [("measured", None), ("failed", "It did not end within 900 s.")]  # fmt: skip
     whole = caudal("compare", file, "--colab", sail.results, "--no-report")  # the notebook was run again
     assert [each["state"] for each in whole["platforms"]] == ["measured", "measured"]
+
+
+@pytest.mark.parametrize("log", ["/etc/passwd", "{folder}/../../etc/passwd"])
+def test_an_event_log_that_did_not_come_along_is_none(sail: Awaited, tmp_path: Path, log: str) -> None:
+    with zipfile.ZipFile(sail.results) as archive:
+        document = json.loads(archive.read("comparison.json"))
+    document["platforms"][0]["repetitions"][1]["event_log"] = log.format(folder=document["folder"])
+    other = rewritten(sail.results, tmp_path / "other.zip", changed("comparison.json", **document))
+    taken = caudal("compare", sail.copy(tmp_path / "comparison"), "--colab", other, "--no-report")
+    assert [each["event_log"] for each in taken["platforms"][1]["repetitions"]] == [None, None]
 
 
 def test_work_on_other_rows_is_not_the_same_work(sail: Awaited, tmp_path: Path) -> None:

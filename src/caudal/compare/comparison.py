@@ -272,7 +272,7 @@ class PlatformComparison:
     def _compared_tables(self) -> list[ComparedTable]:
         works = [work for work in self._works if work.homes and work.measured]
         return compare_tables(
-            {work.platform.text: work.homes for work in works}, {work.platform.text: tables_of(work) for work in works}
+            {work.platform.text: work.homes for work in works}, {work.platform.text: published_by(work) for work in works}
         )
 
     def _platform_document(self, work: PlatformWork) -> PlatformDocument:
@@ -313,14 +313,14 @@ class PlatformComparison:
         """Keep one home of each platform, for who wants to look, and those that later comparisons need; logs and results stay too."""
         kept = [work.homes[-1] for work in self._works if work.homes]
         if self._request.keeps_tables:
-            kept += [home for work in self._works for home in distinct_tables(work.homes, tables_of(work))]
+            kept += [home for work in self._works for home in distinct_tables(work.homes, published_by(work))]
         for work in self._works:
             for folder in (self._request.folder / place_name(work.platform.text)).glob("*/home"):
                 if folder not in kept:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def tables_of(work: PlatformWork) -> list[dict[str, str]]:
+def published_by(work: PlatformWork) -> list[dict[str, str]]:
     """Return what each repetition of the whole work has published, in the order of its homes."""
     return [each.document["tables"] for each in work.done if each.document["state"] == "done" and each.document["share"] == 1.0]
 

@@ -64,13 +64,14 @@ def take_in(before: CompareDocument, folder: Path, results: Path, platforms: Seq
                 _replace_folder(place / place_name(text), folder / place_name(text))
     works = []
     for platform, document in zip(platforms, before["platforms"], strict=True):
-        new = brought.get(platform.text)
-        if new is None:
+        if platform.text not in brought:
             _relocate(document, before["folder"], folder)
-        works.append(_work(platform, new or document, folder))
+        works.append(_work(platform, brought.get(platform.text, document), folder))
     faults = [each for each in before["faults"] if each["platform"] not in brought]
     for fault in done["faults"]:
-        fault["event_logs"] = [str(_moved(log, done["folder"], folder)) for log in fault["event_logs"]]
+        fault["event_logs"] = [
+            str(moved) for log in fault["event_logs"] if (moved := _moved(log, done["folder"], folder)) is not None
+        ]
     request = ComparisonRequest(
         before["product"], WorkOrder(folder, order.workload, {}), platforms, (), folder, Settings(), {}, before["sources"], before["machine"],
         before["repeats"], before["warm_ups"], seed=before["seed"],
@@ -98,16 +99,16 @@ def _work(platform: Platform, document: PlatformDocument, folder: Path) -> Platf
     return PlatformWork(platform, None, document["state"], document["why"], done, homes, document)
 
 
-def _moved(log: str, source: str, target: Path) -> Path:
-    """Return where a file of a comparison lies once its folder was moved."""
+def _moved(log: str, source: str, target: Path) -> Path | None:
+    """Return where a file of a comparison lies once its folder was moved; None where it lay in none of its folders."""
     path = Path(log)
-    return target / path.relative_to(source) if path.is_relative_to(source) else path
+    return target / path.relative_to(source) if path.is_relative_to(source) and ".." not in path.parts else None
 
 
 def _relocate(document: PlatformDocument, source: str, target: Path) -> None:
     for repetition in document["repetitions"]:
-        if repetition["event_log"] is not None:
-            repetition["event_log"] = str(_moved(repetition["event_log"], source, target))
+        moved = None if repetition["event_log"] is None else _moved(repetition["event_log"], source, target)
+        repetition["event_log"] = None if moved is None else str(moved)
 
 
 def _read_here(document: PlatformDocument, folder: Path, results: Path) -> None:

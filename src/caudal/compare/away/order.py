@@ -26,6 +26,7 @@ class AwayOrder:
     folder, file : names of the product's folder and of the file in it that declares it
     platforms : as they are written
     shares : of the data; empty where no messages go along
+    prices : of an hour of a core, by platform
     changed_ns : when files of the data were changed, by their path in the parcel: runs land files in this order
     """
 
@@ -44,6 +45,7 @@ class AwayOrder:
     faults: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()
     has_data: bool = False
+    prices: Mapping[str, float] = field(default_factory=dict)
     changed_ns: Mapping[str, int] = field(default_factory=dict)
 
     def text(self) -> str:

@@ -85,6 +85,7 @@ def pack_parcel(request: ComparisonRequest, product: Product, platforms: Sequenc
         version("caudal"), request.product, request.order.workload, _digest(code), _digest(data), file.parent.name, file.name,
         tuple(platform.text for platform in platforms), request.repeats, request.warm_ups, request.seed, request.limit_s,
         tuple(fault.name for fault in request.faults), tuple(sorted(request.messages)), bool(sources),
+        {platform.text: request.price[platform.text] for platform in platforms if platform.text in request.price},
         {path: each.stat().st_mtime_ns for path, each in data.items()},
     )  # fmt: skip
     loaded = loaded_of(product)

@@ -43,7 +43,7 @@ def do_order(folder: Path) -> CompareDocument:
         order.product, WorkOrder(folder / "product" / order.folder / order.file, order.workload, {"data": str(folder / "data") if order.has_data else None}),
         [_platform(text).there() for text in order.platforms], [FAULTS[name] for name in order.faults], place, settings(folder),
         {share: folder / messages_folder(share) for share in order.shares}, (), this_machine(), order.repeats, order.warm_ups, order.limit_s,
-        order.seed, keeps_tables=True,
+        order.seed, order.prices, keeps_tables=True,
     )  # fmt: skip
     return PlatformComparison(request, lambda line: print(line, flush=True)).run()
 
@@ -84,7 +84,7 @@ def _platform(text: str) -> Colab:
     return platform
 
 
-def main(folder: Path, target: Path) -> int:
+def bring_results(folder: Path, target: Path) -> int:
     """Do the work and pack its results; return the exit code."""
     try:
         document = do_order(folder)
@@ -100,4 +100,4 @@ def main(folder: Path, target: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()))
+    sys.exit(bring_results(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()))
