@@ -53,7 +53,7 @@ zipfile.ZipFile(io.BytesIO(bz2.decompress(parcel))).extractall(FOLDER)
 
 # What belongs to the notebook's own Python does not hold in the processes that it starts.
 NOT_THEIRS = ("MPLBACKEND", "PYTHONHOME", "PIP_CONSTRAINT", "UV_CONSTRAINT", "UV_BUILD_CONSTRAINT")
-NOT_THEIRS += ("UV_SYSTEM_PYTHON", "UV_PRERELEASE")
+NOT_THEIRS += ("UV_SYSTEM_PYTHON", "UV_PRERELEASE", "PYTHONDONTWRITEBYTECODE")
 ENVIRONMENT = {{name: value for name, value in os.environ.items() if name not in NOT_THEIRS}}
 ENVIRONMENT |= {{"PYTHONPATH": str(FOLDER / "modules"), "PYTHONUNBUFFERED": "1"}}
 
@@ -110,9 +110,9 @@ subprocess.run([sys.executable, "-m", "venv", "--without-pip", "--clear", str(FO
 WHAT = [f"caudal[{extras}] @ {{wheel.as_uri()}}"{libraries}]
 
 
-def install(*options):
+def install(*options):  # all is compiled now, since the first repetition would wait for it otherwise
     if shutil.which("uv"):
-        return run("uv", "pip", "install", "--quiet", "--python", PYTHON, *options, *WHAT)
+        return run("uv", "pip", "install", "--quiet", "--compile-bytecode", "--python", PYTHON, *options, *WHAT)
     return run(sys.executable, "-m", "pip", "--python", PYTHON, "install", "--quiet", *options, *WHAT)
 
 
