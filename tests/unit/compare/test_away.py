@@ -60,10 +60,11 @@ def packed(
     folder: Path,
     on: Sequence[str] = ("colab:sail",),
     pattern: str = "day/*.csv",
+    more: str = "",
     spark: dict[str, str] | None = None,
     **options: Any,
 ) -> Parcel:
-    (folder / "product.py").write_text(PRODUCT.format(pattern=pattern))
+    (folder / "product.py").write_text(PRODUCT.format(pattern=pattern) + more)
     settings = Settings(home=folder / "out" / "home", memory="2g", trust=("shop.Cut",), spark=spark or {})
     request = ComparisonRequest(
         "shop", WorkOrder(folder, "run", {"data": str(folder.parent / "data")}), [read_platform(text) for text in on], (), folder / "out", settings, **options
@@ -119,8 +120,23 @@ def test_no_secret_goes_along(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["/elsewhere/*.csv", "../data/*.csv"])
 def test_files_outside_of_the_data_cannot_go_along(folder: Path, pattern: str) -> None:
-    with pytest.raises(DeclarationProblem, match="Source 'orders' names files outside of the folder of the data"):
+    with pytest.raises(
+        DeclarationProblem,
+        match=r"Source 'orders' reads .*, which is no path below the folder of the data, so Colab cannot read it",
+    ):
         packed(folder, pattern=pattern)
+
+
+def test_a_database_in_a_file_cannot_go_along(folder: Path) -> None:
+    shown = 'product.source("rows", cd.database("sqlite:///rows.db", table="rows", key="id"), schema=cd.schema(id="long"))'
+    with pytest.raises(DeclarationProblem, match="Source 'rows' reads a database in a file"):
+        packed(folder, pattern="x.csv", more=shown)
+
+
+def test_a_link_out_of_the_data_does_not_go_along(folder: Path) -> None:
+    (folder.parent / "secret.csv").write_text("id\n9\n")
+    (folder.parent / "data" / "day" / "link.csv").symlink_to(folder.parent / "secret.csv")
+    assert "data/day/link.csv" not in opened(packed(folder)).namelist()
 
 
 def test_data_beyond_the_bound_goes_beside(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

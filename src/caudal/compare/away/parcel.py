@@ -17,6 +17,7 @@ from caudal.compare.away.libraries import imported_distributions, installed_vers
 from caudal.compare.away.order import ORDER, AwayOrder
 from caudal.compare.away.wheel import installed_wheel
 from caudal.declarations.connection import Files
+from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem
 from caudal.graph.fingerprint import loaded_of
 from caudal.graph.load import product_file
@@ -64,7 +65,7 @@ def pack_parcel(request: ComparisonRequest, product: Product, platforms: Sequenc
 
     Raises
     ------
-    DeclarationProblem : a source names files that lie outside of the folder of the data
+    DeclarationProblem : a source reads what lies on this machine, and not below the folder of the data
     """
     file = product_file(request.order.product).resolve()
     flag = request.order.flags.get("data")
@@ -143,20 +144,24 @@ def _source_files(product: Product, folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for source in product.sources.values():
         connection = source.connection
+        if isinstance(connection, Database) and str(connection.address).startswith("sqlite"):
+            raise _stays_here(source.name, "a database in a file")
         if not _is_local(connection):
             continue
         pattern = Path(str(getattr(connection, "pattern", ""))).expanduser()
         if pattern.is_absolute() or ".." in pattern.parts:
-            raise DeclarationProblem(
-                f"Source '{source.name}' names files outside of the folder of the data, '{pattern}', which Colab does not have.",
-                fix="Write a pattern that is relative to --data, and begins below it.",
-            )
-        if isinstance(connection, Files):
-            found = [path for path, _ in matching_files(connection, folder)]
-        else:
-            found = [path for path in sorted(folder.absolute().glob(str(pattern))) if path.is_file()]
-        files |= {path.relative_to(folder.absolute()).as_posix(): path for path in found}
+            raise _stays_here(source.name, f"'{pattern}', which is no path below the folder of the data")
+        # What is missing, or a link that leads out, is told by the work itself, here as there.
+        searched = Files(str(pattern), required=False, follow_links=bool(getattr(connection, "follow_links", False)))
+        files |= {path.relative_to(folder.absolute()).as_posix(): path for path, _ in matching_files(searched, folder)}
     return files
+
+
+def _stays_here(source: str, what: str) -> DeclarationProblem:
+    return DeclarationProblem(
+        f"Source '{source}' reads {what}, so Colab cannot read it.",
+        fix="Compare with files below --data, or at an address that Colab reaches.",
+    )
 
 
 def _product_files(root: Path, without: Sequence[Path]) -> dict[str, Path]:
