@@ -109,7 +109,7 @@ def tunnel_command(bastion: Annotated[str, typer.Argument(help="The host that re
 
 @app.command("compare")
 def compare_command(folder: Annotated[Path, typer.Argument(help="The product's folder; or the comparison.json of a comparison, whose report is then written anew.", show_default=False)],
-                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT, databricks:NAME, emr:NAME.", show_default=False)] = "",
+                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT, databricks:NAME, emr:NAME, colab.", show_default=False)] = "",
                     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions on each platform; a claim needs two.")] = 3,
                     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
                     fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, cut-network, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,
@@ -124,6 +124,7 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
                     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the report into the folder, as page and PDF.")] = True,
                     language: Annotated[str, typer.Option("--language", help="Of the report: en, es, or both with a comma.")] = "en",
                     out: Annotated[Path | None, typer.Option("--out", help="Folder that keeps logs, results and the document.  [default: HOME/comparisons/…]")] = None,
+                    colab: Annotated[Path | None, typer.Option("--colab", help="With a comparison.json: take in the zip file that its notebook colab.ipynb has downloaded.", show_default=False)] = None,
                     data: DataOption = None, home: HomeOption = None, as_json: JsonOption = False) -> None:  # fmt: skip
     """Do a product's work on several platforms: measured, repeated in shuffled order, broken on purpose, its tables compared.
 
@@ -133,8 +134,10 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
         CompareOptions,
         compare_product,
         is_sound,
+        next_step,
         read_comparison,
         report_comparison,
+        take_in_results,
     )
     from caudal.compare.report.language import check_languages
 
@@ -145,8 +148,12 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
     with exit_on_error(as_json):
         check_languages(_listed(language))
         if folder.is_file() and folder.suffix == ".json":
-            document = read_comparison(folder)
+            document = read_comparison(folder) if colab is None else take_in_results(folder, colab)
             place = out or folder.parent
+        elif colab is not None:
+            raise DeclarationProblem(
+                f"--colab takes results into a comparison, and '{folder}' is none.", fix="Give its comparison.json."
+            )
         else:
             options = CompareOptions(
                 _listed(on), fault or (), workload, repeat, warm_up, seconds, devices, _shares(share), limit, seed, out, prices, send,
@@ -163,6 +170,8 @@ def compare_command(folder: Annotated[Path, typer.Argument(help="The product's f
             print_comparison(document)
             if files:
                 print(printable(f"The report: {', '.join(str(file) for file in files)}"))
+            if any(platform["state"] == "awaited" for platform in document["platforms"]):
+                print(printable(next_step(place)))
         if not is_sound(document):
             raise typer.Exit(1)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform as python_platform
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +13,18 @@ from typing import TYPE_CHECKING
 
 from caudal.commands.replay import run_replay
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.comparison import ComparisonRequest, PlatformComparison
+from caudal.compare.away.arrival import take_in
+from caudal.compare.away.notebook import NOTEBOOK, write_notebook
+from caudal.compare.away.parcel import pack_parcel
+from caudal.compare.comparison import DOCUMENT, ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
+from caudal.compare.machine import this_machine
 from caudal.compare.messages import take_messages
 from caudal.compare.platform import Platform, Workload
 from caudal.compare.report.screenshots import ui_screenshots
 from caudal.compare.report.write import write_report
 from caudal.declarations.product import Product
 from caudal.declarations.settings import Settings
-from caudal.engine.settings import usable_cores, usable_memory
 from caudal.errors import DeclarationProblem, NotThere, nearest
 from caudal.extras import require
 from caudal.graph.load import load, product_file, with_data
@@ -96,10 +98,42 @@ def compare_product(folder: Path, settings: Settings, options: CompareOptions, s
     flags = {"data": None if settings.data is None else str(settings.data.absolute())}
     request = ComparisonRequest(
         product.name, WorkOrder(folder.absolute(), workload, flags), platforms, faults, place, settings, messages,
-        _sources(product, settings, workload, messages), _machine(), options.repeats, options.warm_ups, options.limit_s, options.seed,
-        _prices(options.prices),
+        _sources(product, settings, workload, messages), this_machine(), options.repeats, options.warm_ups, options.limit_s, options.seed,
+        _prices(options.prices), keeps_tables=any(each.awaits for each in platforms),
     )  # fmt: skip
+    away = [each for each in platforms if each.awaits and workload in each.workloads]
+    if away:
+        parcel = pack_parcel(request, product, away)
+        say(
+            f"{', '.join(each.text for each in away)}: {write_notebook(place, parcel, away)} is written, and does its work in Google Colab"
+        )
     return PlatformComparison(request, say).run()
+
+
+def take_in_results(file: Path, results: Path) -> CompareDocument:
+    """Take the results of a notebook into a comparison, and return its document, which is written anew.
+
+    Parameters
+    ----------
+    file : the comparison.json
+    results : the zip file that the notebook's last cell downloads
+
+    Raises
+    ------
+    NotThere : one of the two is not there, or the comparison awaits no results
+    DeclarationProblem : the comparison has not ended
+    SourceProblem : the results are damaged, or of another comparison
+    """
+    document = read_comparison(file)
+    return take_in(document, file.absolute().parent, results, [read_platform(each["platform"]) for each in document["platforms"]])
+
+
+def next_step(folder: Path) -> str:
+    """Return the sentence that says what a person does where a comparison awaits results."""
+    return (
+        f"Next: open {folder / NOTEBOOK} in Google Colab (File > Upload notebook), choose Runtime > Run all, and then give what it downloads to:"
+        f" caudal compare {folder / DOCUMENT} --colab RESULTS.zip"
+    )
 
 
 def read_comparison(file: Path) -> CompareDocument:
@@ -129,11 +163,11 @@ def report_comparison(document: CompareDocument, folder: Path, languages: Sequen
 
 
 def is_sound(document: CompareDocument) -> bool:
-    """Return whether each platform could be measured, all tables are equal, and no fault lost or doubled rows."""
+    """Return whether each platform could be measured or is awaited, all tables are equal, and no fault lost or doubled rows."""
     return (
         document["stopped_by"] is None
-        and all(platform["state"] in ("measured", "refused") for platform in document["platforms"])
-        and any(platform["state"] == "measured" for platform in document["platforms"])
+        and all(platform["state"] in ("measured", "refused", "awaited") for platform in document["platforms"])
+        and any(platform["state"] in ("measured", "awaited") for platform in document["platforms"])
         and all(table["equal"] for table in document["tables"])
         and all(
             fault["state"] != "not recovered" and not fault["rows_lost"] and not fault["rows_doubled"]
@@ -242,21 +276,6 @@ def _sources(product: Product, settings: Settings, workload: Workload, messages:
             "bytes": sum(file.stat().st_size for file in files) or None, "rows": None,
         })  # fmt: skip
     return sources
-
-
-def _machine() -> dict[str, str]:
-    return {
-        "host": python_platform.node(), "system": f"{python_platform.system()} {python_platform.release()}", "cores": str(usable_cores()),
-        "memory": f"{usable_memory() / 2**30:.1f} GiB", "processor": _processor(), "Python": python_platform.python_version(),
-    }  # fmt: skip
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return python_platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), python_platform.processor())
 
 
 def _prices(file: Path | None) -> Mapping[str, float]:

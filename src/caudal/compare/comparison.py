@@ -19,11 +19,11 @@ from caudal.compare.attempt import WorkOrder
 from caudal.compare.broken_work import break_work
 from caudal.compare.conclusions import draw_conclusions
 from caudal.compare.diagram import with_executors
-from caudal.compare.event_log import EventLog
+from caudal.compare.event_log import EventLog, read_event_log
 from caudal.compare.fault import Fault
 from caudal.compare.log_totals import different_settings, masked_environment, stage_document
 from caudal.compare.platform import Platform, RunningPlatform
-from caudal.compare.published import against_truth, compare_tables
+from caudal.compare.published import against_truth, compare_tables, distinct_tables
 from caudal.compare.scaling import fit_scaling
 from caudal.compare.work import MeasuredRepetition, PlannedRepetition, measures, repeat
 from caudal.declarations.settings import Settings
@@ -58,6 +58,7 @@ class ComparisonRequest:
     limit_s : seconds until work that does not end is stopped
     seed : of the order of the repetitions
     price : of an hour of a core, by platform; in any currency
+    keeps_tables : whether each table stays in as many versions as repetitions gave, since platforms are added later or elsewhere
     """
 
     product: str
@@ -74,11 +75,12 @@ class ComparisonRequest:
     limit_s: float = 900.0
     seed: int = 0
     price: Mapping[str, float] = field(default_factory=dict)
+    keeps_tables: bool = False
 
 
 @dataclass
-class _PlatformWork:
-    """A platform with what was done there so far."""
+class PlatformWork:
+    """A platform with what was done there so far; ``document`` is that of a platform which was measured before, or elsewhere."""
 
     platform: Platform
     running: RunningPlatform | None = None
@@ -87,6 +89,7 @@ class _PlatformWork:
     done: list[MeasuredRepetition] = field(default_factory=list)
     homes: list[Path] = field(default_factory=list)
     """Of the whole work, warm-ups included; what they hold is the same."""
+    document: PlatformDocument | None = None
 
     @property
     def measured(self) -> bool:
@@ -99,13 +102,14 @@ class PlatformComparison:
     def __init__(self, request: ComparisonRequest, say: Callable[[str], None]) -> None:
         self._request, self._say = request, say
         self._began = time.time()
-        self._works = [_PlatformWork(platform) for platform in request.platforms]
+        self._works = [PlatformWork(platform) for platform in request.platforms]
         self._faults: list[InjectedFaultDocument] = []
         self._rows: dict[float, tuple[str, int]] = {}
         self._number = 0
         self._chance = random.Random(request.seed)
         self._stopped_by: str | None = None
         self._complete = False
+        self._took_s: float | None = None
 
     def run(self) -> CompareDocument:
         """Do all of it; Ctrl-C and SIGTERM end it and what it has started, and what was measured is kept."""
@@ -128,16 +132,42 @@ class PlatformComparison:
         self._remove_homes()
         return document
 
-    def _start(self, work: _PlatformWork, started: contextlib.ExitStack) -> None:
+    def resume(
+        self, before: CompareDocument, works: Sequence[PlatformWork], faults: Sequence[InjectedFaultDocument]
+    ) -> CompareDocument:
+        """Write and return the document of a comparison to which works are added: compared and concluded from as if all were done here.
+
+        Parameters
+        ----------
+        works : of all platforms in their order, each with its document
+        """
+        self._works, self._faults = list(works), list(faults)
+        self._began, self._took_s = before["at"], before["took_s"]
+        self._complete, self._stopped_by = before["complete"], before["stopped_by"]
+        for work in self._works:
+            for each in work.done:
+                self._check_rows(each.document, work.platform)
+                if work.document is not None and work.measured and each.document["state"] != "done":
+                    work.state = work.document["state"] = "failed"
+                    work.why = work.document["why"] = each.document["why"]
+            if (typical := _typical(work)) is not None and (log := typical.document["event_log"]) is not None:
+                with contextlib.suppress(CaudalError):  # one that is gone says no settings
+                    typical.log = read_event_log(Path(log))
+        return self._written()
+
+    def _start(self, work: PlatformWork, started: contextlib.ExitStack) -> None:
         platform = work.platform
         if self._request.order.workload not in platform.workloads:
             able = "streams" if self._request.order.workload == "run" else "runs"
             work.state, work.why = "refused", f"{_capital(platform.title)} does {able} only."
             return
+        if platform.awaits:
+            work.state, work.why = "awaited", platform.awaits
+            return
         self._say(f"{platform.text}: {platform.title}")
         try:
             work.running = started.enter_context(
-                platform.started(self._request.folder / _name(platform) / "platform", self._request.settings)
+                platform.started(self._request.folder / place_name(platform.text) / "platform", self._request.settings)
             )
             work.platform = work.running.platform  # which may know more of itself once it runs
         except CaudalError as error:
@@ -154,7 +184,7 @@ class PlatformComparison:
             for work in works:
                 self._once(work, share, warm_up)
 
-    def _once(self, work: _PlatformWork, share: float, warm_up: bool) -> None:
+    def _once(self, work: PlatformWork, share: float, warm_up: bool) -> None:
         assert work.running is not None
         planned = self._planned(work.platform, share, warm_up)
         measured = repeat(planned, work.running)
@@ -185,14 +215,16 @@ class PlatformComparison:
 
     def _planned(self, platform: Platform, share: float, warm_up: bool) -> PlannedRepetition:
         self._number += 1
-        place = self._request.folder / _name(platform) / f"{self._number:03d}"
+        place = self._request.folder / place_name(platform.text) / f"{self._number:03d}"
         place.mkdir(parents=True)
         request = self._request
         return PlannedRepetition(
             request.order, request.product, request.messages.get(share), place, self._number, warm_up, request.limit_s, share
         )
 
-    def _break(self, fault: Fault, work: _PlatformWork) -> None:
+    def _break(self, fault: Fault, work: PlatformWork) -> None:
+        if work.state == "awaited":  # it is broken where its work is done
+            return
         platform, running, undisturbed = work.platform, work.running, self._undisturbed(work)
         if running is None or not work.measured or undisturbed is None:
             self._faults.append(_not_applicable(fault, platform, "It was not measured there."))
@@ -215,7 +247,7 @@ class PlatformComparison:
         self._faults.append(outcome.document(fault, platform, undisturbed))
         self._written()
 
-    def _undisturbed(self, work: _PlatformWork) -> float | None:
+    def _undisturbed(self, work: PlatformWork) -> float | None:
         typical = _typical(work)
         return None if typical is None else typical.document["work_s"]
 
@@ -231,8 +263,8 @@ class PlatformComparison:
         finished = self._complete or self._stopped_by is not None
         tables = self._compared_tables() if finished else []
         document: CompareDocument = {
-            "product": request.product, "workload": request.order.workload, "at": self._began, "took_s": round(time.time() - self._began, 3),
-            "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
+            "product": request.product, "workload": request.order.workload, "at": self._began,
+            "took_s": round(time.time() - self._began, 3) if self._took_s is None else self._took_s, "complete": self._complete, "stopped_by": self._stopped_by, "folder": str(request.folder), "seed": request.seed,
             "repeats": request.repeats, "warm_ups": request.warm_ups, "machine": dict(request.machine), "sources": list(request.sources),
             "platforms": platforms, "pairs": claims.compare_pairs(platforms), "tables": tables, "faults": self._faults,
             "differences": self._differences(), "scaling": fit_scaling(platforms) if finished else [], "conclusions": [],
@@ -243,12 +275,13 @@ class PlatformComparison:
 
     def _compared_tables(self) -> list[ComparedTable]:
         works = [work for work in self._works if work.homes and work.measured]
-        digests = {
-            work.platform.text: [each.document["tables"] for each in work.done if each.document["share"] == 1.0] for work in works
-        }
-        return compare_tables({work.platform.text: work.homes for work in works}, digests)
+        return compare_tables(
+            {work.platform.text: work.homes for work in works}, {work.platform.text: published_by(work) for work in works}
+        )
 
-    def _platform_document(self, work: _PlatformWork) -> PlatformDocument:
+    def _platform_document(self, work: PlatformWork) -> PlatformDocument:
+        if work.document is not None:
+            return work.document
         platform, settings = work.platform, self._request.settings
         typical = _typical(work)
         log = typical.log if typical is not None else None
@@ -262,7 +295,7 @@ class PlatformComparison:
             "master": spark.get("spark.master"), "cores": platform.cores, "memory": spark.get("spark.executor.memory") or spark.get("spark.driver.memory"),
             "state": state, "why": why, "missing": list(platform.lacks),
             "diagram": with_executors(platform.diagram(settings), {} if log is None else log.executors, spark.get("spark.executor.memory")),
-            "versions": _versions(log), "environment": {} if log is None else masked_environment(log),
+            "versions": _versions(log), "machine": {}, "environment": {} if log is None else masked_environment(log),
             "repetitions": [each.document for each in work.done], "spreads": spreads,
             "stages": [] if log is None else [stage_document(log.stages[key]) for key in sorted(log.stages)],
             "cost_per_million_rows": _cost(self._request.price.get(platform.text), platform.cores, spreads),
@@ -281,15 +314,22 @@ class PlatformComparison:
         ]
 
     def _remove_homes(self) -> None:
-        """Keep one home of each platform, for who wants to look; logs and results stay too."""
+        """Keep one home of each platform, for who wants to look, and those that later comparisons need; logs and results stay too."""
         kept = [work.homes[-1] for work in self._works if work.homes]
+        if self._request.keeps_tables:
+            kept += [home for work in self._works for home in distinct_tables(work.homes, published_by(work))]
         for work in self._works:
-            for folder in (self._request.folder / _name(work.platform)).glob("*/home"):
+            for folder in (self._request.folder / place_name(work.platform.text)).glob("*/home"):
                 if folder not in kept:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _counted(work: _PlatformWork) -> list[MeasuredRepetition]:
+def published_by(work: PlatformWork) -> list[dict[str, str]]:
+    """Return what each repetition of the whole work has published, in the order of its homes."""
+    return [each.document["tables"] for each in work.done if each.document["state"] == "done" and each.document["share"] == 1.0]
+
+
+def _counted(work: PlatformWork) -> list[MeasuredRepetition]:
     """Return the repetitions that figures rest on: done, no warm-up, of the whole data."""
     documents = ((each, each.document) for each in work.done)
     return [
@@ -297,7 +337,7 @@ def _counted(work: _PlatformWork) -> list[MeasuredRepetition]:
     ]
 
 
-def _typical(work: _PlatformWork) -> MeasuredRepetition | None:
+def _typical(work: PlatformWork) -> MeasuredRepetition | None:
     """Return the repetition whose time is the median, the lower one of two."""
     ordered = sorted(_counted(work), key=lambda each: each.document["work_s"] or 0.0)
     return ordered[(len(ordered) - 1) // 2] if ordered else None
@@ -335,8 +375,9 @@ def _cost(price: float | None, cores: int | None, spreads: Mapping[str, Spread])
     return spreads["total_s"]["median"] / 3600 * cores * price / rows * 1e6 if rows else None
 
 
-def _name(platform: Platform) -> str:
-    return "".join(letter if letter.isalnum() else "-" for letter in platform.text).strip("-")
+def place_name(platform: str) -> str:
+    """Return the name of the folder that a platform has in the comparison's."""
+    return "".join(letter if letter.isalnum() else "-" for letter in platform).strip("-")
 
 
 def _capital(text: str) -> str:

@@ -205,7 +205,9 @@ def _latencies(measured: list[PlatformDocument]) -> Iterator[ConclusionDocument]
 
 def _unmeasured(document: CompareDocument) -> Iterator[ConclusionDocument]:
     for platform in document["platforms"]:
-        if platform["state"] != "measured":
+        if platform["state"] == "awaited":
+            yield conclusion("awaited", platform["platform"], OPEN, platform=platform["platform"])
+        elif platform["state"] != "measured":
             yield conclusion(
                 "not_measured",
                 platform["platform"],

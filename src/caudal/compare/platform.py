@@ -66,6 +66,8 @@ class Platform:
     """Whether Spark computes in a process that this machine starts, so that its event log is here."""
     is_service = False
     """Whether a service does the work, whose machines can be neither watched nor broken from here."""
+    awaits = ""
+    """What a person does until its results are there, in a sentence; empty where caudal does the work itself."""
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002

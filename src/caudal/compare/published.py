@@ -53,6 +53,25 @@ def compare_tables(homes: Mapping[str, Sequence[Path]], digests: Mapping[str, Se
     return compared
 
 
+def distinct_tables(homes: Sequence[Path], digests: Sequence[Mapping[str, str]]) -> dict[Path, list[str]]:
+    """Return the homes that hold a table with other rows than those before, each with the names of these tables.
+
+    They are what `compare_tables` reads of a platform's homes: a table whose rows an earlier home has tells nothing more.
+
+    Parameters
+    ----------
+    digests : what `published_tables` says of each home
+    """
+    seen: set[tuple[str, str]] = set()
+    distinct: dict[Path, list[str]] = {}
+    for home, of_home in zip(homes, digests, strict=True):
+        others = [name for name, digest in of_home.items() if (name, digest) not in seen]
+        seen |= {*of_home.items()}
+        if others:
+            distinct[home] = others
+    return distinct
+
+
 def against_truth(truths: Sequence[Path], home: Path) -> tuple[int, int]:
     """Return the rows that the tables of a home lack and that they have beyond those of homes where the same work was not disturbed."""
     lost = doubled = 0

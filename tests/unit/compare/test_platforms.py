@@ -12,6 +12,7 @@ import pytest
 
 from caudal.commands.compare import read_platform
 from caudal.compare.diagram import in_bytes
+from caudal.compare.platforms.colab import Colab
 from caudal.compare.resources import EVERY_S, Resources
 from caudal.declarations.settings import Settings
 from caudal.engine.settings import usable_cores
@@ -27,6 +28,7 @@ from caudal.kinds import FAULTS, PLATFORMS
         ("cluster:3", "cluster", 3, None), ("spark://host:7077", "master", None, "spark://host:7077"), ("yarn", "master", None, "yarn"),
         ("k8s://https://host:6443", "master", None, "k8s://https://host:6443"), ("sc://host:15002/;token=abc", "connect", None, None),
         ("databricks:prod", "databricks", None, None), ("emr:serverless-1", "emr", None, None),
+        ("colab", "colab", None, None), ("colab:local[2]", "colab", 2, None), ("colab:sail", "colab", None, None), ("colab:here", "colab", None, None),
     ],
 )  # fmt: skip
 def test_platforms_as_they_are_written(text: str, kind: str, cores: int | None, master: str | None) -> None:
@@ -43,7 +45,23 @@ def test_a_token_of_a_server_is_in_no_title() -> None:
     assert "abc" not in read_platform("sc://host:15002/;token=abc").title
 
 
-@pytest.mark.parametrize("text", ["locl[2]", "local[0]", "cluster", "cluster:0", "", "sc://", "databricks", "databricks:", "emr:"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "locl[2]",
+        "local[0]",
+        "cluster",
+        "cluster:0",
+        "",
+        "sc://",
+        "colab:",
+        "colab:cluster:2",
+        "colab:colab",
+        "databricks",
+        "databricks:",
+        "emr:",
+    ],
+)
 def test_what_is_no_platform(text: str) -> None:
     with pytest.raises(DeclarationProblem, match="There is no platform") as caught:
         read_platform(text)
@@ -61,6 +79,25 @@ def test_a_server_that_does_not_answer_is_one_sentence(text: str, tmp_path: Path
 def test_a_fault_says_where_it_cannot_happen(fault: str, text: str) -> None:
     refused = FAULTS[fault].refuses(read_platform(text), "run")
     assert refused is None or (len(refused) > 20 and not refused.endswith("."))
+
+
+@pytest.mark.parametrize(
+    ("text", "engine", "workloads", "there"),
+    [
+        ("colab", "spark", {"run", "stream"}, f"Google Colab, Spark in one process, {usable_cores()} core"),
+        ("colab:local[3]", "spark", {"run", "stream"}, "Google Colab, Spark in one process, 3 cores"),
+        ("colab:sail", "sail", {"run"}, "Google Colab, Sail"),
+        ("colab:here", "auto", {"stream"}, "Google Colab, caudal's own process"),
+    ],
+)
+def test_what_is_awaited_knows_what_does_its_work_there(text: str, engine: str, workloads: set[str], there: str) -> None:
+    platform = read_platform(text)
+    assert isinstance(platform, Colab)
+    assert platform.awaits
+    assert (platform.engine, platform.workloads) == (engine, workloads)
+    inner = platform.there()
+    assert (inner.text, inner.awaits, inner.engine) == (text, "", engine)
+    assert inner.title.startswith(there)
 
 
 def test_every_kind_says_how_it_is_written() -> None:

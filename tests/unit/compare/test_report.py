@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from caudal.compare.conclusions import draw_conclusions
+from caudal.compare.platforms.colab import AWAITS
 from caudal.compare.report.blocks import Plot
 from caudal.compare.report.content import build_report
 from caudal.compare.report.language import LANGUAGES
@@ -121,6 +123,25 @@ def test_a_comparison_in_which_nothing_could_be_measured(made: ModuleType, tmp_p
     page, pdf = write_report(document, tmp_path)
     assert "has not ended yet" in page.read_text()
     assert pdf.stat().st_size > 1000
+
+
+def test_a_platform_that_is_awaited_or_was_measured_elsewhere(made: ModuleType) -> None:
+    document = made.sample()
+    document["platforms"][1] |= {
+        "state": "awaited",
+        "why": AWAITS,
+        "repetitions": [],
+        "spreads": {},
+        "stages": [],
+        "diagram": {"nodes": [], "edges": []},
+    }
+    document["platforms"][2] |= {"machine": {"cores": "96"}}
+    document["conclusions"] = draw_conclusions(document)
+    english_text, spanish_text = (report_page(build_report(document, LANGUAGES[code])) for code in ("en", "es"))
+    for part in ("local[2] is awaited", "Run colab.ipynb", "Machine of cluster:2", "cluster:2 was measured on another machine"):
+        assert part in english_text
+    for part in ("local[2] está pendiente", "Ejecute colab.ipynb", "Máquina de cluster:2", "cluster:2 se midió en otra máquina"):
+        assert part in spanish_text
 
 
 def test_a_language_that_there_is_not(made: ModuleType, tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ def test_data_in_the_products_folder_goes_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("connection", "what"),
     [
-        ("cd.files('/data/*.csv')", "'/data/\\*.csv' on this machine"),
-        ("cd.files('../data/*.csv')", "which is no path below the data folder"),
-        ("cd.database('sqlite:///shop.db', table='orders')", "a database of this machine"),
+        ("cd.files('/data/*.csv')", "'/data/\\*.csv', which is no path below the folder of the data, so a service"),
+        ("cd.files('../data/*.csv')", "which is no path below the folder of the data"),
+        ("cd.database('sqlite:///shop.db', table='orders')", "a database in a file"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(tmp_path: Path, connection: str, what: str) -> None:

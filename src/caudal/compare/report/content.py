@@ -87,7 +87,7 @@ def _group(key: str) -> str:
         return "results"
     if key in ("model", "model_poor", "more_cores", "cores_harm"):
         return "predictions"
-    return "gaps" if key in ("not_measured", "incomplete", "not_ended", "nothing") else "platforms"
+    return "gaps" if key in ("not_measured", "awaited", "incomplete", "not_ended", "nothing") else "platforms"
 
 
 def _architectures(document: CompareDocument, language: ReportLanguage) -> list[Block]:
@@ -103,7 +103,7 @@ def _architectures(document: CompareDocument, language: ReportLanguage) -> list[
     for platform in document["platforms"]:
         blocks.append(Heading(f"{platform['platform']}: {language.phrase(platform['title'])}"))
         if platform["why"]:
-            blocks.append(Paragraph(platform["why"]))
+            blocks.append(Paragraph(language.phrase(platform["why"])))
         if platform["diagram"]["nodes"]:
             blocks.append(architecture_plot(platform["diagram"], platform["platform"], language))
         elif platform["state"] == "measured":
@@ -182,6 +182,12 @@ def _environment(document: CompareDocument, language: ReportLanguage) -> list[Bl
         Heading(language.text("environment.machine")),
         _table(language, ["part", "value"], [[name, value] for name, value in document["machine"].items()]),
     ]
+    for each in document["platforms"]:
+        if machine := each.get("machine"):  # an older document has none
+            blocks += [
+                Heading(language.text("environment.machine_of", platform=each["platform"])),
+                _table(language, ["part", "value"], [[name, value] for name, value in machine.items()]),
+            ]
     measured = [each for each in document["platforms"] if each["versions"]]
     if measured:
         names = list(dict.fromkeys(name for each in measured for name in each["versions"]))
@@ -228,6 +234,9 @@ def _method(document: CompareDocument, language: ReportLanguage) -> list[Block]:
         Paragraph(language.text("method.interval")),
         Paragraph(language.text("method.log")),
     ]  # fmt: skip
+    blocks += [
+        Paragraph(language.text("method.away", platform=each["platform"])) for each in document["platforms"] if each.get("machine")
+    ]
     checks = {
         platform["platform"]: [each["ui_check"] for each in platform["repetitions"] if each["ui_check"] is not None]
         for platform in document["platforms"]

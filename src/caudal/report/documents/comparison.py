@@ -113,7 +113,8 @@ class RepetitionDocument(TypedDict):
 class PlatformDocument(TypedDict):
     """A platform and what was measured there.
 
-    ``state`` is measured, refused (the work cannot be done there), unreachable, or failed; ``why`` is the sentence. ``missing`` says which measures it
+    ``state`` is measured, refused (the work cannot be done there), unreachable, failed, or awaited (a person does the work elsewhere, and its results
+    are taken in later); ``why`` is the sentence. ``machine`` says where it was measured, and is empty where that is the machine of the comparison. ``missing`` says which measures it
     lacks. ``spreads`` has the counted repetitions of the whole size by measure: start_s, work_s, total_s, cpu_s, peak_memory_bytes, rows_per_s, and
     Spark's totals. ``stages`` are those of the repetition whose time is the median.
     """
@@ -130,6 +131,7 @@ class PlatformDocument(TypedDict):
     missing: list[str]
     diagram: Diagram
     versions: dict[str, str]
+    machine: dict[str, str]
     environment: dict[str, dict[str, str]]
     repetitions: list[RepetitionDocument]
     spreads: dict[str, Spread]

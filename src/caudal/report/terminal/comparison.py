@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SIGNS = {
     "measured": ("✓", "green"), "recovered": ("✓", "green"), "refused": ("–", "yellow"), "not applicable": ("–", "yellow"),
-    "unreachable": ("✗", "bold red"), "failed": ("✗", "bold red"), "not recovered": ("✗", "bold red"),
+    "unreachable": ("✗", "bold red"), "awaited": ("…", "yellow"), "failed": ("✗", "bold red"), "not recovered": ("✗", "bold red"),
 }  # fmt: skip
 
 
@@ -39,7 +39,7 @@ def print_comparison(document: CompareDocument, to: Console | None = None) -> No
         )
     out.print(inset(_platforms(document["platforms"])))
     for platform in document["platforms"]:
-        if platform["why"]:
+        if platform["why"] and platform["state"] != "awaited":
             out.print(Text(f"  {platform['platform']}: {platform['why']}", style="yellow"))
     for platform in document["platforms"]:
         checks = [each["ui_check"] for each in platform["repetitions"] if each["ui_check"] is not None]
