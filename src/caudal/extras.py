@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from importlib import import_module
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ _DISTRIBUTIONS = {
     "grpc_status": "grpcio-status",
     "google.rpc": "googleapis-common-protos",
     "openlineage.client": "openlineage-python",
+    "databricks.sdk": "databricks-sdk",
 }
 
 CANDIDATE_LIBRARIES = {"lightgbm": ("lightgbm",), "xgboost": ("xgboost", "xgboost-cpu"), "cuml": ("cuml-cu12",), "h2o": ("h2o",)}
@@ -51,9 +53,10 @@ def installed(name: str) -> Distribution:
 def has_spark() -> bool:
     """Return whether Spark itself is installed, not only PySpark's client of Spark Connect; nothing of it is imported."""
     package = find_spec("pyspark")
-    if package is None or package.origin is None:
+    if package is None or package.submodule_search_locations is None:
         return False
-    return Path(package.origin).with_name("core").joinpath("context.py").is_file() and find_spec("py4j") is not None
+    folders = [str(Path(folder) / "core") for folder in package.submodule_search_locations]  # in an archive under spark-submit
+    return PathFinder.find_spec("pyspark.core.context", folders) is not None and find_spec("py4j") is not None
 
 
 def check_pyspark() -> None:

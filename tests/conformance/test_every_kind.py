@@ -198,11 +198,11 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
     "debts": lambda: suite("debts").EXAMPLES,
     # Held against one another in tests/unit/tables/test_view_places.py.
     "view_places": lambda: ["sqlite", "postgresql", "redis"],
-    # Read, drawn, refused and broken: tests/unit/compare, tests/flow/test_compare.py.
-    "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect", "colab"],
+    # Read, drawn, refused and broken: tests/unit/compare, tests/flow/test_compare.py, and services in test_compare_services.py and test_compare_emr.py.
+    "platforms": lambda: ["here", "sail", "local", "cluster", "hosts", "master", "connect", "databricks", "emr", "colab"],
     "faults": lambda: ["kill-worker", "cut-network", "kill-driver", "full-disk", "less-memory", "lose-gpu"],
-    # Both are compared with scikit-learn bit by bit in tests/unit/compiled, which holds that each has an example there.
-    "compiled_parts": lambda: ["categories", "chain", "columns", "fill", "linear", "scale", "trees"],
+    # Both are compared with the pipelines themselves bit by bit in tests/unit/compiled, which holds that each has an example there.
+    "compiled_parts": lambda: ["categories", "chain", "columns", "fill", "linear", "scale", "single_trees", "trees"],
     "compilers": lambda: [
         "column_transformers",
         "encoders",
@@ -210,9 +210,11 @@ EXAMPLES: dict[str, Callable[[], Iterable[str]]] = {
         "gradient_boosting",
         "histogram_boosting",
         "imputers",
+        "lightgbm",
         "linear_models",
         "pipelines",
         "scalers",
+        "xgboost",
     ],
 }
 

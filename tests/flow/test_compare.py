@@ -162,6 +162,14 @@ def test_a_product_that_acts_outside_is_compared_only_where_it_may(shop: Path, t
     assert "--send" in refused["fix"]
 
 
+def test_what_is_published_to_the_warehouse_of_the_settings_is_compared_without_it(shop: Path, tmp_path: Path) -> None:
+    line = "product.publish(customers, to=cd.warehouse(), key='customer')"
+    (shop / "product.py").write_text(f"{(shop / 'product.py').read_text()}\n{line}\n")
+    once = ("--on", "sail", "--repeat", "1", "--warm-up", "0", "--no-report")
+    told = compare(shop, tmp_path, *once, CAUDAL_WAREHOUSE="postgresql://127.0.0.1:1/real")
+    assert told["platforms"][0]["state"] == "measured"
+
+
 def test_work_that_does_not_end_is_stopped_and_the_rest_is_kept(tmp_path: Path) -> None:
     told = compare(EEG, tmp_path, "--on", "here", "--repeat", "1", "--warm-up", "0", "--seconds", "1000", "--limit", "1", code=1)
     (platform,) = told["platforms"]

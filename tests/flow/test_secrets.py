@@ -61,7 +61,7 @@ HARMLESS = {
     "network": {"name", "mean", "std", "last_layer"},
 }
 PLACES = ("alert", "connection", "database", "events", "format", "images", "outlet", "warehouse", "web")
-SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "online", "key", "spark", "openlineage"}
+SETTINGS = {"engine", "ledger", "warehouse", "smtp", "luigi", "metastore", "online", "key", "spark", "openlineage", "platforms"}
 NO_SETTINGS = {
     "jobs",
     "home",
@@ -168,7 +168,10 @@ def test_what_is_left_of_runs_holds_no_secret(
         "AWS_SECRET_ACCESS_KEY": f"{MARK}-aws", "AWS_ACCESS_KEY_ID": f"{MARK}-awsid",
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
-    (tmp_path / "caudal.toml").write_text(f'[spark]\n"spark.hadoop.fs.s3a.secret.key" = "{MARK}-toml"\n')
+    (tmp_path / "caudal.toml").write_text(
+        f'[spark]\n"spark.hadoop.fs.s3a.secret.key" = "{MARK}-toml"\n'
+        f'[platforms.prod]\nhost = "http://127.0.0.1:{echo}"\ntoken = "{MARK}-dapi"\nvolume = "/Volumes/a/b/c"\ncluster_id = "c1"\n'
+    )
     monkeypatch.chdir(tmp_path)
     printed: list[str] = []
 
@@ -181,6 +184,7 @@ def test_what_is_left_of_runs_holds_no_secret(
     caudal("run", "p", "--home", str(home), code=None)
     monkeypatch.setenv("CAUDAL_OPENLINEAGE", f"http://anna:{PASSWORD}@127.0.0.1:9")
     caudal("run", "p", "--home", str(home), "--json", "--engine", f"sc://127.0.0.1:9/;token={MARK}-engine", code=None)
+    caudal("compare", "p", "--home", str(home), "--on", "databricks:prod", "--repeat", "1", "--send", "--no-report", code=1)
     caudal("status", "--home", str(home))
     caudal("status", "--home", str(home), "--json")
     caudal("check", "p", code=None)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import Distribution, distributions, version
-from importlib.util import cache_from_source
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 import pytest
@@ -193,6 +193,24 @@ def test_openlineage(tmp_path):
     asks_for(answer, "Sending OpenLineage events needs openlineage-python", "openlineage")
 
 
+@pytest.mark.parametrize(
+    ("service", "library", "package"), [("databricks", "databricks.sdk", "databricks-sdk"), ("emr", "boto3", "boto3")]
+)
+def test_services_of_comparisons(tmp_path, service, library, package):
+    asking = f"""
+from tests.without import block
+block(["{library}"])
+from pathlib import Path
+from caudal.commands.compare import read_platform
+from caudal.declarations.settings import Settings
+from tests.unit.compare.tables import TABLES
+read_platform("{service}:prod").started(Path("files"), Settings(platforms={{"prod": TABLES["{service}"]}})).__enter__()
+"""
+    answer = subprocess.run([sys.executable, "-c", asking], cwd=ROOT, capture_output=True, text=True, check=False)
+    needs = f"caudal compare --on {service}:NAME needs {package}, which is not installed. Run: pip install 'caudal[{service}]'"
+    assert needs in answer.stderr
+
+
 def test_connect(tmp_path):
     (tmp_path / "orders.csv").write_text("n\n1\n")
     shop = product(tmp_path / "shop", "product.source('orders', cd.files('orders.csv'), schema=cd.schema(n='long'))")
@@ -278,6 +296,14 @@ def test_a_preview_without_spark(tmp_path, sail_server):
     answer = without(WITHOUT_SPARK, "preview", shop, "total", "--engine", "auto", cwd=tmp_path)
     assert "The preview of 'total' needs pyspark, which is not installed" in answer.stderr
     assert answer.returncode == NOT_INSTALLED
+
+
+def test_spark_is_found_in_the_archive_that_spark_submit_puts_on_the_path():
+    archives = sorted(map(str, Path(find_spec("pyspark").origin).parent.glob("python/lib/*.zip")))
+    asking = "import sys; from caudal.extras import has_spark; print(has_spark(), 'pyspark' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(archives)}
+    answer = subprocess.run([sys.executable, "-c", asking], env=environment, capture_output=True, text=True, check=False)
+    assert answer.stdout == "True False\n", answer.stderr
 
 
 def test_pyspark_and_its_client_are_one_version():
@@ -380,7 +406,7 @@ def test_a_plain_installation_runs_a_product(tmp_path):
         link(distribution, site)
     done(uv, "pip", "check", "--python", python)
     installed = done(uv, "pip", "freeze", "--python", python)
-    for extra in set(EXTRAS) - {"all", "dev", "warehouse", "connect", "sail"}:  # what the last two bring is there
+    for extra in set(EXTRAS) - {"all", "dev", "warehouse", "connect", "sail", "databricks"}:  # what the last three bring is there
         for requirement in EXTRAS[extra]:
             (name,) = re.findall(r"^[\w-]+", requirement)
             assert name == "caudal" or f"\n{name}==" not in f"\n{installed}", f"{name} is of [{extra}]"

@@ -211,7 +211,9 @@ def _check_stays_at_home(product: Product) -> None:
     """
     acts = [f"sends rows to '{name}'" for name in product.outlets]
     acts += [
-        f"publishes '{name}' to a warehouse of its own" for name, each in product.publications.items() if each.to.url is not None
+        f"publishes '{name}' to a warehouse of its own"
+        for name, each in product.publications.items()
+        if each.to.address is not None
     ]
     acts += ["alerts somebody"] * bool(product.alerts)
     if acts:

@@ -169,9 +169,10 @@ class PlatformComparison:
             work.running = started.enter_context(
                 platform.started(self._request.folder / place_name(platform.text) / "platform", self._request.settings)
             )
+            work.platform = work.running.platform  # which may know more of itself once it runs
         except CaudalError as error:
-            work.state, work.why = "unreachable", error.what
-            self._say(f"{platform.text}: {error.what}")
+            work.state, work.why = "unreachable", f"{error.what} {error.fix}" if platform.is_service else error.what
+            self._say(f"{platform.text}: {work.why}")
 
     def _repeat(self) -> None:
         """Do the work on each platform in turn, each time in another order, so that what the machine does meanwhile strikes all alike."""
@@ -228,7 +229,10 @@ class PlatformComparison:
         if running is None or not work.measured or undisturbed is None:
             self._faults.append(_not_applicable(fault, platform, "It was not measured there."))
             return
-        if (refused := fault.refuses(platform, self._request.order.workload)) is not None:
+        refused = fault.refuses(platform, self._request.order.workload)
+        if platform.is_service:
+            refused = f"what does the work is {platform.title}, and not caudal's to break"
+        if refused is not None:
             self._faults.append(_not_applicable(fault, platform, f"{_capital(refused)}."))
             return
         self._say(f"{platform.text}: {fault.name}: {fault.about}")

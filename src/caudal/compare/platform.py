@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from caudal.compare.attempt import Attempt, WorkOrder
     from caudal.declarations.settings import Settings
     from caudal.report.documents.comparison import Diagram
 
@@ -65,6 +66,8 @@ class Platform:
     """Whether Spark computes in a process that this machine starts, so that its event log is here."""
     awaits = ""
     """What a person does until its results are there, in a sentence; empty where caudal does the work itself."""
+    is_service = False
+    """Whether a service does the work, whose machines can be neither watched nor broken from here."""
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002
@@ -100,6 +103,7 @@ class RunningPlatform:
     processes : returns the processes beside that of the work whose time and memory are measured, by their numbers
     workers : the numbers of the workers that can be killed and started again
     cut_network, join_network : cut the link of a worker's host, and mend it; None where workers have no hosts of their own
+    attempt : returns the work that is to be begun, with its folder and its home, where it is no process of this machine
     """
 
     platform: Platform
@@ -110,6 +114,7 @@ class RunningPlatform:
     start_worker: Callable[[int], None] | None = None
     cut_network: Callable[[int], None] | None = None
     join_network: Callable[[int], None] | None = None
+    attempt: Callable[[WorkOrder, Path, Path], Attempt] | None = None
 
 
 def by_form(pattern: str, make: Callable[[re.Match[str], str], Platform | None]) -> Callable[[str], Platform | None]:

@@ -97,7 +97,7 @@ def _settings(task: dict[str, Any], place: Path) -> Settings:
             "spark.eventLog.compress": "false", "spark.ui.enabled": "true", "spark.ui.port": "0", "spark.ui.showConsoleProgress": "false",
         }  # fmt: skip
     alone: dict[str, Any] = {**dict.fromkeys(("ledger", "lake", "metastore", "warehouse", "luigi")), "openlineage": {}}
-    return replace(chosen, **alone, home=Path(task["home"]), **changes, spark=spark)
+    return replace(chosen, **{**alone, **changes, "home": Path(task["home"]), "spark": spark})
 
 
 def _run(folder: Path, chosen: Settings, moments: Moments) -> dict[str, Any]:

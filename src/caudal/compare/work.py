@@ -66,7 +66,9 @@ class MeasuredRepetition:
 def repeat(planned: PlannedRepetition, running: RunningPlatform) -> MeasuredRepetition:
     """Do the work once and measure it."""
     planned.fill_home()
-    attempt = Attempt(planned.order, running, planned.place / "work", planned.home)
+    place = planned.place / "work"
+    own = Attempt(planned.order, running, place, planned.home)
+    attempt = own if running.attempt is None else running.attempt(planned.order, place, planned.home)
     attempt.start()
     state, why = "done", None
     try:
@@ -85,7 +87,8 @@ def repeat(planned: PlannedRepetition, running: RunningPlatform) -> MeasuredRepe
         {
             "number": planned.number, "warm_up": planned.warm_up, "cores": running.platform.cores, "share": planned.share, "state": state, "why": why,
             "began_at": result.get("began_at", attempt.started_at), "start_s": _rounded(result.get("start_s")), "work_s": _rounded(result.get("work_s")),
-            "total_s": round(attempt.total_s, 3), "cpu_s": round(used.cpu_s, 2), "peak_memory_bytes": used.peak_bytes, "rows": result.get("rows"),
+            "total_s": round(attempt.total_s, 3), "cpu_s": None if running.platform.is_service else round(used.cpu_s, 2),
+            "peak_memory_bytes": None if running.platform.is_service else used.peak_bytes, "rows": result.get("rows"),
             "steps": result.get("steps", []), "totals": None if log is None else totals(log), "event_log": None if log is None else str(log.path),
             "ui_check": None if log is None else check_against_ui(log, attempt.ui_file), "latency": result.get("latency"),
             "tables": published_tables(planned.home) if state == "done" else {},

@@ -32,13 +32,19 @@ class Compiler:
     Parameters
     ----------
     name : that of its file
-    types : the types of estimators that it reads; subclasses may predict differently, and are not read
+    types : the types of estimators that it reads; subclasses may predict differently, and are not read. A type is named with its module, such as
+        ``"lightgbm.sklearn.LGBMRegressor"``, where its library may not be installed
     compile : callable ``(estimator, sample, arrays)``; ``sample`` are some rows as the estimator is given them (frame, array or sparse matrix)
     """
 
     name: str
-    types: Sequence[type]
+    types: Sequence[type | str]
     compile: Callable[[Any, Any, Arrays], CompiledPart]
+
+    def reads(self, estimator: object) -> bool:
+        """Return whether an estimator is of one of its types."""
+        own = type(estimator)
+        return any(kind == (f"{own.__module__}.{own.__qualname__}" if isinstance(kind, str) else own) for kind in self.types)
 
 
 def compile_part(estimator: Any, sample: Any, arrays: Arrays) -> CompiledPart:
@@ -49,7 +55,7 @@ def compile_part(estimator: Any, sample: Any, arrays: Arrays) -> CompiledPart:
     NotCompiled : no compiler reads its type, or it has an option that its compiler does not know
     """
     for compiler in COMPILERS.values():
-        if type(estimator) in cast(Compiler, compiler).types:
+        if cast(Compiler, compiler).reads(estimator):
             part: CompiledPart = compiler.compile(estimator, sample, arrays)
             return part
     raise NotCompiled(f"{type(estimator).__name__} has no compiled form")

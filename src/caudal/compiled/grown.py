@@ -25,6 +25,44 @@ class GrownTree:
     goes_left: np.ndarray | None = None
 
 
+def reachable(tree: GrownTree) -> GrownTree:
+    """Return a tree without the nodes that its root does not reach, numbered so that children come after their parents."""
+    order = [0]
+    for node in order:  # grows while it is walked
+        if tree.feature[node] >= 0:
+            order += [int(tree.left[node]), int(tree.right[node])]
+            if len(order) > len(tree.feature):
+                raise ValueError("a node is the child of several")
+    place = np.zeros(len(tree.feature), "int64")
+    place[order] = np.arange(len(order))
+    leaf = tree.feature[order] < 0
+    return GrownTree(
+        tree.feature[order],
+        tree.threshold[order],
+        np.where(leaf, 0, place[np.where(leaf, 0, tree.left[order])]),
+        np.where(leaf, 0, place[np.where(leaf, 0, tree.right[order])]),
+        tree.missing_left[order],
+        tree.value[order],
+        None if tree.category is None else tree.category[order],
+        tree.goes_left,
+    )
+
+
+def category_bits(codes: Sequence[int]) -> np.ndarray:
+    """Return codes of categories as bits; uint32 [8].
+
+    Raises
+    ------
+    ValueError : one is negative, or 256 or more
+    """
+    flags = np.zeros(CODES, bool)
+    for code in codes:
+        if not 0 <= code < CODES:
+            raise ValueError(f"the category {code} is beyond {CODES - 1}")
+        flags[code] = True
+    return np.packbits(flags, bitorder="little").view("<u4").astype("uint32")
+
+
 def nodes_of(trees: Sequence[GrownTree], features: int, known: np.ndarray | None = None) -> TreeNodes:
     """Return the nodes of all trees, in their order; ``known`` are the categories of each feature as bits."""
     starts = np.cumsum([0, *(len(tree.feature) for tree in trees)]).astype("int64")

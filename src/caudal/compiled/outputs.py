@@ -1,4 +1,4 @@
-"""From a model's scores to its prediction and probabilities, with the very operations that scikit-learn uses."""
+"""From a model's scores to its prediction and probabilities, with the very operations that scikit-learn, LightGBM and XGBoost use."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from caudal.compiled import single_precision
 from caudal.json_value import Scalar
 
 RowAnswer = tuple[Scalar, list[float] | None]
@@ -38,14 +39,34 @@ def softmax_of_row(scores: list[float]) -> list[float]:
     return list(row[0].tolist())
 
 
+def c_softmax(scores: list[float]) -> list[float]:
+    """Return scores of classes as probabilities, as LightGBM does: with C's ``exp``, summed from the first to the last.
+
+    Examples
+    --------
+    >>> c_softmax([1.0, 1.0])
+    [0.5, 0.5]
+    """
+    greatest = max(scores)
+    shares = [math.exp(score - greatest) for score in scores]
+    total = 0.0
+    for share in shares:
+        total += share
+    return [share / total for share in shares]
+
+
 @dataclass(frozen=True)
 class ScoreOutput:
     """What a model's scores mean.
 
     Parameters
     ----------
-    kind : ``number``; ``exp``, whose exponential is the number; ``binary``, one score of the second class; ``softmax``; ``shares``, scores that are probabilities;
-        ``scores``, the greatest of which is the class
+    kind : what they are
+
+        - a number: ``number``; ``exp``, ``c_exp``, ``single_exp``, whose exponential is the number, by NumPy, by C, and by C in single precision
+        - one score of the second class: ``binary``, the sign of which decides; ``greater_share``, ``single_binary``, the greater probability decides
+        - a score of each class, of which the greatest decides: ``softmax``, ``c_softmax``, ``single_softmax``; ``logistic_each``, each by itself;
+          ``shares``, which are probabilities; ``scores``, without probabilities
     labels : the classes; none for a number
     link : for ``binary``: ``logit``, ``half_logit``, or None without probabilities
     zero_is_second : for ``binary``, whether a score of 0 means the second class
@@ -67,17 +88,19 @@ class ScoreOutput:
         output = cls(document["kind"], tuple(document["labels"]), document["link"], bool(document["zero_is_second"]))
         if output.kind not in _ANSWERS or not all(isinstance(label, str) for label in output.labels):
             raise ValueError(f"there is no output {output.kind!r}")
-        expected = 1 if output.kind in ("number", "exp", "binary") else len(output.labels)
-        if scores != expected or (output.kind == "binary" and len(output.labels) != 2):
+        expected = 1 if output.kind in (*_OF_NUMBERS, *_OF_TWO) else len(output.labels)
+        if scores != expected or (output.kind in _OF_TWO and len(output.labels) != 2):
             raise ValueError(f"{scores} scores do not make a {output.kind} of {len(output.labels)} classes")
         if output.link not in (None, "logit", "half_logit"):
             raise ValueError(f"there is no link {output.link!r}")
+        if output.kind.startswith("single_"):
+            single_precision.exponential(0.0)  # raises where this system's cannot be found
         return output
 
     @property
     def has_shares(self) -> bool:
         """Whether there are probabilities."""
-        return self.kind in ("softmax", "shares") or (self.kind == "binary" and self.link is not None)
+        return self.link is not None if self.kind == "binary" else self.kind not in (*_OF_NUMBERS, "scores")
 
     def document(self) -> dict[str, object]:
         """Return its description."""
@@ -97,6 +120,17 @@ def _exponential(output: ScoreOutput, scores: list[float]) -> RowAnswer:
         return float(np.exp(np.array(scores))[0]), None
 
 
+def _c_exponential(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    try:
+        return math.exp(scores[0]), None
+    except OverflowError:
+        return math.inf, None
+
+
+def _single_exponential(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    return single_precision.exponential(scores[0]), None
+
+
 def _binary(output: ScoreOutput, scores: list[float]) -> RowAnswer:
     score = scores[0]
     label = output.labels[score > 0 or (output.zero_is_second and score == 0)]
@@ -104,6 +138,32 @@ def _binary(output: ScoreOutput, scores: list[float]) -> RowAnswer:
         return label, None
     second = expit(score if output.link == "logit" else 2 * score)
     return label, [1 - second, second]
+
+
+def _greater_share(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    second = expit(scores[0])
+    first = 1 - second
+    return output.labels[second > first], [first, second]
+
+
+def _single_binary(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    second = single_precision.logistic(scores[0])
+    return output.labels[second > 0.5], [float(np.float32(1) - np.float32(second)), second]
+
+
+def _c_softmax(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    shares = c_softmax(scores)
+    return _greatest(output, shares), shares
+
+
+def _single_softmax(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    shares = single_precision.single_softmax(scores)
+    return _greatest(output, shares), shares
+
+
+def _logistic_each(output: ScoreOutput, scores: list[float]) -> RowAnswer:
+    shares = [expit(score) for score in scores]
+    return _greatest(output, shares), shares
 
 
 def _softmax(output: ScoreOutput, scores: list[float]) -> RowAnswer:
@@ -122,6 +182,11 @@ def _greatest(output: ScoreOutput, scores: list[float]) -> str:
     return output.labels[scores.index(max(scores))]
 
 
+_OF_NUMBERS = ("number", "exp", "c_exp", "single_exp")
+_OF_TWO = ("binary", "greater_share", "single_binary")
 _ANSWERS: dict[str, Callable[[ScoreOutput, list[float]], RowAnswer]] = {
-    "number": _number, "exp": _exponential, "binary": _binary, "softmax": _softmax, "shares": _shares, "scores": _scores,
+    "number": _number, "exp": _exponential, "c_exp": _c_exponential, "single_exp": _single_exponential,
+    "binary": _binary, "greater_share": _greater_share, "single_binary": _single_binary,
+    "softmax": _softmax, "c_softmax": _c_softmax, "single_softmax": _single_softmax, "logistic_each": _logistic_each,
+    "shares": _shares, "scores": _scores,
 }  # fmt: skip

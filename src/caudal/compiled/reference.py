@@ -11,6 +11,7 @@ import numpy as np
 from caudal.compiled.model import CompiledModel
 from caudal.compiled.part import Part
 from caudal.compiled.parts.chain import PartChain
+from caudal.compiled.parts.single_trees import SinglePrecisionTrees
 from caudal.compiled.parts.trees import TreeScores
 from caudal.declarations.signature import NUMBERS
 
@@ -74,9 +75,9 @@ def _boundaries(model: CompiledModel, base: Row, name: str) -> Iterator[float]:
                 yield from (float(neighbour), middle, math.nextafter(middle, math.inf), math.nextafter(middle, -math.inf))
 
 
-def _trees_of(part: Part) -> tuple[TreeScores | None, list[Part]]:
+def _trees_of(part: Part) -> tuple[TreeScores | SinglePrecisionTrees | None, list[Part]]:
     """Return a model's trees, None if it has none, and the parts before them."""
-    if isinstance(part, TreeScores):
+    if isinstance(part, TreeScores | SinglePrecisionTrees):
         return part, []
     if isinstance(part, PartChain) and part.parts:
         trees, before = _trees_of(part.parts[-1])

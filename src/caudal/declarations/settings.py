@@ -37,6 +37,7 @@ class Settings:
     spark : further Spark settings (table ``[spark]`` in the file)
     openlineage : the target of OpenLineage events (table ``[openlineage]``): ``url`` or ``file``, and ``endpoint``, ``key``, ``namespace``,
         ``timeout_s``; ``CAUDAL_OPENLINEAGE`` is the url or the file
+    platforms : services that `caudal compare` works on (tables ``[platforms.NAME]`` in the file): docs/compare.md
     workers : processes that compute large micro-batches of ``caudal stream``; one for each core, four at most, unless given
     kafka : ``host:port`` of Kafka's brokers
     metastore : ``thrift://host:port`` of the Hive metastore in which tables are registered
@@ -69,6 +70,7 @@ class Settings:
     trust: tuple[str, ...] = ()
     spark: Mapping[str, str] = field(default_factory=dict)
     openlineage: Mapping[str, str] = field(default_factory=dict)
+    platforms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("ledger", "lake", "online", "kafka", "warehouse", "metastore", "smtp", "luigi"):
@@ -91,6 +93,11 @@ class Settings:
         if self.key:
             Secret(self.key)
         secrets_hidden(self.spark)
+        if not all(isinstance(table, Mapping) for table in self.platforms.values()):
+            raise DeclarationProblem(
+                "The setting platforms holds no tables.", fix="Write a table [platforms.NAME] for each service."
+            )
+        secrets_hidden(self.platforms)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{field.name}={self._shown(field.name)}' for field in fields(self))})"
@@ -101,6 +108,8 @@ class Settings:
             return "***"
         if name == "engine":
             return repr(value.partition("/;")[0])
+        if name == "platforms":
+            return repr(secrets_hidden(value))
         if isinstance(value, Mapping):
             return repr({key: "***" if is_secret_name(key) else Address(str(text)).shown for key, text in value.items()})
         return repr(Address(value).shown) if isinstance(value, str) else repr(value)
@@ -129,7 +138,7 @@ def settings(folder: Path | None = None, environment: Mapping[str, str] | None =
             below = name in ("home", "data") or (name == "lake" and "://" not in value)
             values[name] = file.parent / value if below else value
     for name in names:
-        if name not in ("spark", "openlineage") and (variable := environment.get(f"CAUDAL_{name.upper()}")):
+        if name not in ("spark", "openlineage", "platforms") and (variable := environment.get(f"CAUDAL_{name.upper()}")):
             values[name] = variable
     if place := environment.get("CAUDAL_OPENLINEAGE"):
         values["openlineage"] = {"url" if "://" in place else "file": place}

@@ -53,8 +53,9 @@ class SessionPlan:
 @dataclass(frozen=True)
 class _Running:
     spark: SparkSession
-    plan: SessionPlan
-    folder: Path
+    plan: SessionPlan | None
+    """None of a session that was joined: it has whatever connectors its cluster has, and is not caudal's to end."""
+    folder: Path | None
 
 
 _running: _Running | None = None
@@ -90,7 +91,7 @@ def session(
     if has_died():
         stop(wait_s=1)
     if is_running() and _running:
-        lacking = connectors - _running.plan.connectors
+        lacking = connectors - _running.plan.connectors if _running.plan is not None else frozenset()
         if lacking:
             raise EnvironmentProblem(
                 f"The Spark session that runs was started without {', '.join(sorted(lacking))}.",
@@ -110,9 +111,12 @@ def session(
 def _set(spark: SparkSession, name: str, value: str) -> None:
     from pyspark.errors import AnalysisException
 
-    if name.startswith(_HADOOP) and is_secret_name(name):
+    joined = _running is not None and _running.plan is None
+    if name.startswith(_HADOOP) and (joined or is_secret_name(name)):
         spark.sparkContext._jsc.hadoopConfiguration().set(name.removeprefix(_HADOOP), value)
         return
+    if joined and name.endswith(("Class", ".class")) and not _has_class(spark, value):
+        return  # a connector's own, which the cluster has other means for
     current = spark.conf.get(name, None)
     if current == value:
         return
@@ -124,6 +128,43 @@ def _set(spark: SparkSession, name: str, value: str) -> None:
             fix="Call caudal.engine.stop() first, or leave the setting as it is.",
             setting=name,
         ) from None
+
+
+def _has_class(spark: SparkSession, name: str) -> bool:
+    from py4j.protocol import Py4JJavaError
+
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    try:
+        jvm.java.lang.Thread.currentThread().getContextClassLoader().loadClass(name)
+    except Py4JJavaError:
+        return False
+    return True
+
+
+def join(spark: SparkSession) -> None:
+    """Let a session that runs already, such as that of a cluster's driver, be the session of this process; `stop` lets it go on.
+
+    Of caudal's settings it gets those that can change while it runs; master, memory and connectors are its own.
+    """
+    global _running
+    chosen = settings.session_settings(
+        master=str(spark.sparkContext.master),
+        cores=spark.sparkContext.defaultParallelism,
+        memory="",
+        class_path=(),
+        folder=Path.cwd(),
+    )
+    # A path without a scheme is one of this machine, wherever a cluster looks for such.
+    chosen |= {"spark.hadoop.fs.defaultFS": "file:///", "fs.defaultFS": "file:///"}
+    hadoop = spark.sparkContext._jsc.hadoopConfiguration()
+    for name, value in chosen.items():
+        if name.startswith(_HADOOP):
+            hadoop.set(name.removeprefix(_HADOOP), value)
+        elif name.startswith("fs.") or (name.startswith("spark.sql.") and spark.conf.isModifiable(name)):
+            spark.conf.set(name, value)
+    _without_checksum_files(spark)
+    _running = _Running(spark, None, None)
 
 
 def start_description() -> str | None:
@@ -170,6 +211,8 @@ def stop(*, wait_s: float = 60) -> None:
     from pyspark.sql import SparkSession
 
     stopped, _running = _running, None
+    if stopped.folder is None:
+        return
     gateway = SparkContext._gateway
     # This fails only if Java has died before; the folder must be removed anyway.
     with contextlib.suppress(Exception):

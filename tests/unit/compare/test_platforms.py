@@ -28,6 +28,7 @@ from caudal.kinds import FAULTS, PLATFORMS
         ("cluster:3", "cluster", 3, None), ("spark://host:7077", "master", None, "spark://host:7077"), ("yarn", "master", None, "yarn"),
         ("k8s://https://host:6443", "master", None, "k8s://https://host:6443"), ("sc://host:15002/;token=abc", "connect", None, None),
         ("colab", "colab", None, None), ("colab:local[2]", "colab", 2, None), ("colab:sail", "colab", None, None), ("colab:here", "colab", None, None),
+        ("databricks:prod", "databricks", None, None), ("emr:serverless-1", "emr", None, None),
     ],
 )  # fmt: skip
 def test_platforms_as_they_are_written(text: str, kind: str, cores: int | None, master: str | None) -> None:
@@ -45,7 +46,21 @@ def test_a_token_of_a_server_is_in_no_title() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["locl[2]", "local[0]", "cluster", "cluster:0", "", "sc://", "colab:", "colab:cluster:2", "colab:colab"]
+    "text",
+    [
+        "locl[2]",
+        "local[0]",
+        "cluster",
+        "cluster:0",
+        "",
+        "sc://",
+        "databricks",
+        "databricks:",
+        "emr:",
+        "colab:",
+        "colab:cluster:2",
+        "colab:colab",
+    ],
 )
 def test_what_is_no_platform(text: str) -> None:
     with pytest.raises(DeclarationProblem, match="There is no platform") as caught:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.base import is_classifier
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyRegressor
@@ -27,6 +28,7 @@ from sklearn.linear_model import ElasticNet, HuberRegressor, LogisticRegression,
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, OneHotEncoder, OrdinalEncoder, RobustScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from xgboost import XGBClassifier, XGBRegressor, XGBRFClassifier, XGBRFRegressor
 
 from caudal.compiled import CompiledModel, read_compiled
 from caudal.compiled.compiling import Compilation, compile_model
@@ -36,6 +38,8 @@ from caudal.kinds import COMPILED_PARTS, COMPILERS
 from caudal.stages.train.scikit import FittedScikit, ScikitCandidate
 
 Case = tuple[Any, int]
+LIGHT: dict[str, Any] = {"n_estimators": 12, "min_child_samples": 3, "verbose": -1, "n_jobs": 1}
+EXTREME: dict[str, Any] = {"n_estimators": 12, "n_jobs": 1}
 
 ESTIMATORS: dict[str, Case] = {
     "histogram boosting": (HistGradientBoostingRegressor(max_iter=12, min_samples_leaf=5), 0),
@@ -48,6 +52,28 @@ ESTIMATORS: dict[str, Case] = {
     "boosting of two classes": (GradientBoostingClassifier(n_estimators=12), 2),
     "boosting by exponential loss": (GradientBoostingClassifier(n_estimators=10, loss="exponential"), 2),
     "boosting of three classes": (GradientBoostingClassifier(n_estimators=6), 3),
+    "LightGBM": (LGBMRegressor(**LIGHT), 0),
+    "LightGBM with many leaves": (LGBMRegressor(**{**LIGHT, "num_leaves": 150, "min_child_samples": 1}), 0),
+    "LightGBM of few trees": (LGBMRegressor(**{**LIGHT, "n_estimators": 4}), 0),
+    "LightGBM of counts": (LGBMRegressor(**LIGHT, objective="poisson"), 0),
+    "LightGBM of medians": (LGBMRegressor(**LIGHT, objective="quantile"), 0),
+    "LightGBM with its own categories": (LGBMRegressor(**LIGHT, categorical_feature=[0, 1], cat_smooth=1, min_data_per_group=2, max_cat_to_onehot=1), 0),
+    "LightGBM as a forest": (LGBMRegressor(**LIGHT, boosting_type="rf", subsample=0.6, subsample_freq=1), 0),
+    "LightGBM with dropped trees": (LGBMRegressor(**LIGHT, boosting_type="dart"), 0),
+    "LightGBM of two classes": (LGBMClassifier(**LIGHT), 2),
+    "LightGBM of three classes": (LGBMClassifier(**LIGHT), 3),
+    "LightGBM of each class against the rest": (LGBMClassifier(**LIGHT, objective="multiclassova"), 3),
+    "XGBoost": (XGBRegressor(**EXTREME), 0),
+    "XGBoost with many leaves": (XGBRegressor(**EXTREME, max_depth=0, max_leaves=150, grow_policy="lossguide", min_child_weight=0), 0),
+    "XGBoost of few trees": (XGBRegressor(n_estimators=4, n_jobs=1), 0),
+    "XGBoost of counts": (XGBRegressor(**EXTREME, objective="count:poisson"), 0),
+    "XGBoost of medians": (XGBRegressor(**EXTREME, objective="reg:absoluteerror"), 0),
+    "XGBoost with its own categories": (XGBRegressor(**EXTREME, enable_categorical=True), 0),
+    "XGBoost with pruned trees": (XGBRegressor(**EXTREME, tree_method="exact", gamma=0.5), 0),
+    "XGBoost of two classes": (XGBClassifier(**EXTREME), 2),
+    "XGBoost of three classes": (XGBClassifier(**EXTREME, enable_categorical=True), 3),
+    "forest of XGBoost": (XGBRFRegressor(**EXTREME), 0),
+    "forest of XGBoost of classes": (XGBRFClassifier(**EXTREME), 3),
     "forest": (RandomForestRegressor(12, n_jobs=2), 0),
     "small forest": (RandomForestRegressor(12, max_leaf_nodes=9), 0),
     "forest of classes": (RandomForestClassifier(9), 3),
@@ -177,13 +203,23 @@ def test_a_compiled_pipeline_predicts_the_same_bits(name: str, seed: int) -> Non
 
 @pytest.mark.slow
 def test_every_compiler_and_part_has_an_example() -> None:
-    kinds, types = set(), set()
-    for name in ("histogram boosting", "boosting", "forest of classes", "ridge", "own pipeline, dense", "own pipeline, sparse"):
+    kinds: set[str] = set()
+    estimators: list[Any] = []
+    for name in (
+        "histogram boosting",
+        "boosting",
+        "forest of classes",
+        "ridge",
+        "own pipeline, dense",
+        "own pipeline, sparse",
+        "LightGBM",
+        "XGBoost",
+    ):
         fitted, frame = fitted_to(ESTIMATORS[name], 1)
         kinds |= _kinds(model_of(compiled(fitted, frame)).model)
-        types |= {type(part) for part in _parts(fitted.estimator)}
+        estimators += _parts(fitted.estimator)
     assert kinds == set(COMPILED_PARTS)
-    assert not [name for name, compiler in COMPILERS.items() if not types & set(compiler.types)]
+    assert not [name for name, compiler in COMPILERS.items() if not any(map(compiler.reads, estimators))]
 
 
 def test_what_has_no_compiled_form_says_so() -> None:

@@ -31,6 +31,28 @@ except Exception as error:
 print("folder:", spark.conf.get("spark.local.dir"), flush=True)
 """
 
+JOINED = """
+from pyspark.sql import SparkSession
+from caudal.engine import is_running, session, stop
+from caudal.engine.java import java_home
+from caudal.engine.jvm import common_options, join_options, spark_environment
+from caudal.engine.session import join
+java = java_home()
+options = {"spark.driver.extraJavaOptions": join_options(common_options(java)), "spark.hadoop.fs.defaultFS": "hdfs://none",
+           "spark.sql.warehouse.dir": "file:/tmp/none", "spark.sql.session.timeZone": "Asia/Tokyo"}
+with spark_environment(java):
+    spark = SparkSession.builder.master("local[1]").config(map=options).getOrCreate()
+join(spark)
+classes = {"spark.sql.sources.commitProtocolClass": "org.none.Protocol"}
+assert session(connectors=frozenset({"kafka"}), master="local[7]", conf={**classes, "spark.sql.shuffle.partitions": "5"}) is spark
+print(spark.conf.get("spark.sql.session.timeZone"), spark.conf.get("spark.sql.shuffle.partitions"), spark.sparkContext.master)
+assert "none" not in spark.conf.get("spark.sql.sources.commitProtocolClass")
+spark.range(3).write.parquet("out")  # a path of this machine, whatever the cluster's file system is
+stop()
+print(is_running(), spark.read.parquet("out").count(), flush=True)
+spark.stop()
+"""
+
 MAPPED = """
 from pathlib import Path
 from pyspark import SparkContext
@@ -174,3 +196,9 @@ def test_measures_count_what_ran_inside_only(spark: SparkSession, tmp_path: Path
     assert found.shuffle_write_bytes > 0
     assert found.run_ms > 0
     assert found.wall_s > 0
+
+
+def test_a_session_that_runs_already_is_joined_and_goes_on(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", JOINED], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["UTC 5 local[1]", "False 3"], done.stderr
+    assert (tmp_path / "out").is_dir()

@@ -1,4 +1,4 @@
-"""``sc://host:port``: a Spark Connect server, Databricks and EMR Serverless included."""
+"""``sc://host:port``: a Spark Connect server, those of Databricks and EMR Serverless included."""
 
 from __future__ import annotations
 

@@ -11,17 +11,13 @@ import numpy as np
 
 from caudal.compiled.arrays import Arrays
 from caudal.compiled.part import PartDocument, require_finite
-from caudal.compiled.trees.levels import LeafLevels
 from caudal.compiled.trees.nodes import TreeNodes
-from caudal.compiled.trees.tables import MOST_LEAVES, LeafTables, table_bytes
-from caudal.compiled.trees.walk import MOST_TREES, LeafWalk
+from caudal.compiled.trees.search import Search, search_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Combination = Literal["sum", "mean", "one"]
-Search = LeafTables | LeafWalk | LeafLevels
-MOST_TABLE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class TreeScores:
             raise ValueError(f"trees are not combined by {combination!r}")
         if (nodes.trees * per_tree) % start.size or (combination != "sum" and per_tree != start.size):
             raise ValueError(f"{nodes.trees} trees do not make up {start.size} groups")
-        search = _search(nodes)
+        search = search_of(nodes)
         return cls(
             search, search.leaves, start, combination, bool(document["single_precision"]), bool(document["missing"]), start.size
         )
@@ -87,12 +83,3 @@ class TreeScores:
         # accumulate adds in order; sum() would add in pairs.
         total = np.add.accumulate(terms, axis=0)[-1]
         return list((total / len(groups) if self.combination == "mean" else total).tolist())
-
-
-def _search(nodes: TreeNodes) -> Search:
-    """Return the fastest way to the leaves of trees."""
-    if nodes.trees <= MOST_TREES and not np.any(nodes.category >= 0):
-        return LeafWalk.of(nodes)
-    if nodes.most_leaves <= MOST_LEAVES and table_bytes(nodes) <= MOST_TABLE_BYTES:
-        return LeafTables.of(nodes)
-    return LeafLevels.of(nodes)

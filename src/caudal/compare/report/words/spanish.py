@@ -271,4 +271,9 @@ PHRASES: dict[str, str] = {
     "a standalone cluster of # workers on this machine": "un clúster standalone de # workers en esta máquina",
     "a standalone cluster of # worker on this machine": "un clúster standalone de # worker en esta máquina",
     "Spark's measures of jobs and stages: what computes here is not Spark": "las medidas de Spark de jobs y etapas, porque lo que calcula aquí no es Spark",
+    "Spark's measures of jobs and stages: the event log of a cluster that runs already holds other work too": "las medidas de Spark de jobs y etapas, porque el registro de eventos de un clúster que ya está en marcha contiene también otros trabajos",
+    "processor time and memory of its processes: they are on the service's machines": "el tiempo de CPU y la memoria de sus procesos, que están en las máquinas del servicio",
+    "a run of the Jobs API": "un run de la Jobs API",
+    "a job run": "un job run",
+    "caudal and Sail": "caudal y Sail",
 }
