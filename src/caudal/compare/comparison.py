@@ -188,9 +188,11 @@ class PlatformComparison:
         assert work.running is not None
         planned = self._planned(work.platform, share, warm_up)
         measured = repeat(planned, work.running)
-        work.done.append(measured)
         repetition = measured.document
         self._check_rows(repetition, work.platform)
+        if repetition["state"] == "done" and share == 1.0:
+            work.homes.append(planned.home)  # first, since a signal may come between: what is done has its home
+        work.done.append(measured)
         if repetition["state"] != "done":
             work.state, work.why = "failed", repetition["why"]
             self._say(f"{work.platform.text}: {repetition['why']}")
@@ -198,8 +200,6 @@ class PlatformComparison:
             seconds = "" if repetition["work_s"] is None else f"{repetition['work_s']:.2f} s of work, "
             what = "warm-up" if warm_up else "repetition" if share == 1.0 else f"{share:.0%} of the data"
             self._say(f"{work.platform.text}: {what} {seconds}{repetition['total_s']:.2f} s in all")
-            if share == 1.0:
-                work.homes.append(planned.home)
         self._written()
 
     def _check_rows(self, repetition: RepetitionDocument, platform: Platform) -> None:
