@@ -53,6 +53,43 @@ def test_numbers_in_cells_are_numbers_whatever_mark_the_texts_beside_them_have(s
     assert [row["price"] for row in frame.collect()] == [12.5, 12.5, None, 1e-7, 1234.125]
 
 
+# Of each type the greatest and the least value, and one with a digit in every place: up to 38 digits fit, and none is rounded away.
+@pytest.mark.parametrize(
+    ("precision", "scale"), [(38, 0), (38, 10), (38, 18), (38, 37), (38, 38), (33, 2), (32, 2), (18, 2), (5, 5)]
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_decimal_has_the_value_of_its_text_or_none(
+    spark: Any, land: Any, source: Any, precision: int, scale: int, suffix: str
+) -> None:
+    whole, type = precision - scale, f"decimal({precision},{scale})"
+    nines = ("9" * whole or "0") + "." + "9" * scale
+    places = ("1234567890" * 4)[:whole] + "." + ("9876543211" * 4)[:scale]
+    fits = [nines, "-" + nines, places if whole else "0" + places, "0", "0." + "0" * 60, nines + "0" * 40, f"1E-{scale}"]
+    fits.append(f"1e{whole - 1}" if whole else f"1e-{scale}")
+    too_large = ["1" + "0" * whole, f"1e{whole}", f"-1E{whole}"]
+    too_fine = [
+        nines + "5",
+        "0." + "0" * scale + "1",
+        "0." + "0" * scale + "5",
+        "0." + "0" * 60 + "1",
+        f"1e-{scale + 1}",
+        "1e-60",
+        "-0.5e-38",
+    ]
+    fits, misfits = ([text.rstrip(".") for text in texts] for texts in (fits, too_large + too_fine))
+    texts = list(dict.fromkeys(fits + misfits))
+    declared = source(schema(n="long", value=type), separator="\t") if suffix == "csv" else source(schema(n="long", value=type))
+    lines = (
+        "n\tvalue\n" + "".join(f"{n}\t{text}\n" for n, text in enumerate(texts))
+        if suffix == "csv"
+        else "".join(f'{{"n": {n}, "value": {text}}}\n' for n, text in enumerate(texts))
+    )
+    rows = read_files(spark, [land(lines, f"amounts.{suffix}")], declared).frame.collect()
+    assert {texts[row["n"]]: row["_format_errors"] or row["value"] for row in rows} == {
+        text: Decimal(text) if text in fits else [f"value is not a number of type {type}"] for text in texts
+    }
+
+
 @pytest.mark.parametrize("type", ["timestamp", "timestamp_utc", "date"])
 def test_what_is_no_whole_date_of_our_calendar_is_refused(spark: Any, land: Any, source: Any, type: str) -> None:
     texts = [
