@@ -54,8 +54,8 @@ def parse_text(text: Column, type: str, options: Options, tz: str) -> Column:
     if options.get("decimal") == ",":
         text = _with_decimal_point(text)
     if type in ("double", "float"):
-        # Java reads '1d', '1f' and '0x1p3' as numbers, too.
-        return F.when(~text.rlike("[dDfFxX]"), text.try_cast(type))
+        # Java reads '1d', '1f' and '0x1p3' as numbers, too. 'Infinity' and 'inf' are numbers, as 'NaN' is.
+        return F.when(~text.rlike("[0-9.][dDfF]|[xX]"), text.try_cast(type))
     if type in ("long", "int"):
         spark_type = "bigint" if type == "long" else "int"
         # '17850.0' is an integer, as spreadsheets and pandas write it.
