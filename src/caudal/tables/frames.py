@@ -63,15 +63,15 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
         return dataset(paths, schema).to_table()
 
 
-def pandas_frame(table: pa.Table, whole: Collection[str] = ()) -> pd.DataFrame:
+def pandas_frame(table: pa.Table, whole: Collection[str] | None = None) -> pd.DataFrame:
     """Return an Arrow table as a pandas frame that holds the same numbers.
 
-    pandas makes floats of whole numbers beside nulls. Where a float would round one, and for the columns named in ``whole``, the column has the
-    type ``Int64`` of pandas, which knows nulls.
+    pandas makes floats of whole numbers beside nulls. Columns named in ``whole``, or all in which a float would round one, have the type ``Int64``
+    of pandas instead, which knows nulls.
     """
     frame: pd.DataFrame = table.to_pandas()
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if pa.types.is_integer(column.type) and column.null_count and (name in whole or _is_rounded(column)):
+        if pa.types.is_integer(column.type) and column.null_count and (_is_rounded(column) if whole is None else name in whole):
             frame[name] = column.to_pandas(integer_object_nulls=True).astype("UInt64" if column.type == pa.uint64() else "Int64")
     return frame
 
