@@ -20,7 +20,7 @@ from caudal.runtime.manifest import nothing_new
 from caudal.runtime.opening import open_home
 from caudal.storage import delta
 from caudal.storage.place import Place
-from caudal.tables.frames import arrow
+from caudal.tables.frames import arrow, pandas_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,8 +58,7 @@ class Published(luigi.Target):
 
     def pandas(self) -> pd.DataFrame:
         """Return its rows as a data frame, without Spark."""
-        frame: pd.DataFrame = self.arrow().to_pandas()
-        return frame
+        return pandas_frame(self.arrow())
 
 
 class Table(luigi.Task):

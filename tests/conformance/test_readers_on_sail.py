@@ -204,3 +204,14 @@ def test_what_sail_is_not_given(
         read_files(on_sail, [file], wanted, scratch=tmp_path)
     assert refused.value.facts["capability"] == why.name.lower()
     assert str(why) in refused.value.what
+
+
+@pytest.mark.parametrize("declared", [schema(a="long", b="string", c="decimal(10,2)"), None])
+def test_quotes_without_anything(declared: Any, spark: SparkSession, on_sail: SparkSession, tmp_path: Path) -> None:
+    text = 'a,b,c\n1,"",1.5\n2,,""\n"3","-",\n"","",""\n'
+    wanted = Source("raw", Files("*"), schema=declared)
+    by_spark = read_by_spark(spark, [landed(tmp_path, text.encode(), "quoted.csv")], wanted)
+    try:
+        assert read(on_sail, [landed(tmp_path, text.encode(), "quoted.csv")], wanted) == by_spark
+    except EngineLacks:
+        assert declared is None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from caudal.client.shown import lines_part, page_part
 from caudal.commands.preview import Preview
+from caudal.tables.frames import pandas_frame
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,13 +36,11 @@ class PreviewedRows:
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the good rows as a pandas frame."""
-        frame: pd.DataFrame = self.preview.rows.to_pandas()
-        return frame
+        return pandas_frame(self.preview.rows)
 
     def quarantine(self) -> pd.DataFrame:
         """Return the rows that would be set aside, with ``_reasons`` and ``_raw``."""
-        frame: pd.DataFrame = self.preview.quarantined.to_pandas()
-        return frame
+        return pandas_frame(self.preview.quarantined)
 
     def _repr_html_(self) -> str:
         rows = self.preview.rows

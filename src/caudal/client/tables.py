@@ -15,7 +15,7 @@ from caudal.ledger.ledger import Ledger
 from caudal.ledger.records import lineages, profiles
 from caudal.storage import delta
 from caudal.storage.place import spark_needs
-from caudal.tables.frames import arrow, version_frame
+from caudal.tables.frames import arrow, pandas_frame, version_frame
 from caudal.tables.home import Home
 from caudal.tables.lifespans import lifespans
 from caudal.tables.resolve import resolve_version
@@ -85,9 +85,8 @@ class PublishedTable:
         return arrow(self.snapshot, columns, [_day(day) for day in ([days] if isinstance(days, str) else days)])
 
     def to_pandas(self, columns: Sequence[str] | None = None, days: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return the rows as a pandas frame; see `to_arrow`."""
-        frame: pd.DataFrame = self.to_arrow(columns, days).to_pandas()
-        return frame
+        """Return the rows as a pandas frame; see `to_arrow`. Whole numbers that a float would round are of pandas' type ``Int64`` beside nulls."""
+        return pandas_frame(self.to_arrow(columns, days))
 
     def to_polars(self, columns: Sequence[str] | None = None, days: Iterable[str] | None = None) -> pl.DataFrame:
         """Return the rows as a Polars frame; see `to_arrow`.
@@ -150,7 +149,7 @@ class PublishedTable:
         import pandas as pd
 
         folder = self.home.quarantine(self.product, self.name)
-        return pd.DataFrame() if delta.version_of(folder) is None else arrow(delta.read_version(folder)).to_pandas()
+        return pd.DataFrame() if delta.version_of(folder) is None else pandas_frame(arrow(delta.read_version(folder)))
 
     def lineage(self) -> pd.DataFrame:
         """Return where each column comes from, a row for each origin: ``column``, ``from_table``, ``from_column``, ``kind``.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can
@@ -18,7 +19,10 @@ from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables.intact import check_small, name_damaged_file
 
 if TYPE_CHECKING:
+    import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
+
+_EXACT_IN_FLOATS = 2**53
 
 
 def version_frame(
@@ -57,3 +61,22 @@ def arrow(version: Version, columns: Sequence[str] | None = None, days: Iterable
     check_small(version, paths)
     with translate_storage_errors(version.folder), name_damaged_file(lambda: paths, f"Table '{version.folder.name}'"):
         return dataset(paths, schema).to_table()
+
+
+def pandas_frame(table: pa.Table, whole: Collection[str] | None = None) -> pd.DataFrame:
+    """Return an Arrow table as a pandas frame that holds the same numbers.
+
+    pandas makes floats of whole numbers beside nulls. Columns named in ``whole``, or all in which a float would round one, have the type ``Int64``
+    of pandas instead, which knows nulls.
+    """
+    frame: pd.DataFrame = table.to_pandas()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_integer(column.type) and column.null_count and (_is_rounded(column) if whole is None else name in whole):
+            frame[name] = column.to_pandas(integer_object_nulls=True).astype("UInt64" if column.type == pa.uint64() else "Int64")
+    return frame
+
+
+def _is_rounded(column: pa.ChunkedArray) -> bool:
+    """Return whether a column may hold a whole number that a float does not hold."""
+    ends = pc.min_max(column).as_py()
+    return any(end is not None and abs(end) > _EXACT_IN_FLOATS for end in ends.values())

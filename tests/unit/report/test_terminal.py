@@ -22,6 +22,7 @@ from caudal.ledger.records import candidates, model_versions
 from caudal.report.document import run_document
 from caudal.report.terminal import TerminalProgress, print_document, print_status, print_summary, progress as module, table
 from caudal.report.terminal.console import console
+from caudal.report.terminal.governance import erasure
 
 
 class Screen:
@@ -302,3 +303,13 @@ def test_text_from_outside_moves_no_cursor() -> None:
     for shown in (stream.getvalue(), error.sentence(), str(error)):
         assert not {character for character in shown if unicodedata.category(character) in ("Cc", "Cf")} - {"\n"}
     assert "␛[2J" in stream.getvalue()
+
+
+@pytest.mark.parametrize("learned", [[], [{"model": "yes", "version": 2}]])
+def test_an_erasure_does_not_claim_what_models_have_learned(learned: list[dict[str, Any]]) -> None:
+    screen = Screen(200)
+    found = {"places": [], "models": learned, "origins": [], "not_searched": []}
+    erasure({"done": True, "before": found, "after": {"not_searched": []}, "page": "erase-1.html"}, screen.console)
+    but = " but what the models named above have learned from it" if learned else ""
+    assert f"Erased: nothing of the subject is left{but}. The proof: erase-1.html" in screen.text
+    assert ("learned from it: yes version 2" in screen.text) == bool(learned)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -31,11 +32,12 @@ from caudal.storage.parquet import WRITTEN
 from caudal.storage.place import Place, arrow_paths
 from caudal.storage.storage_errors import translate_storage_errors
 from caudal.tables import changes
-from caudal.tables.frames import arrow
+from caudal.tables.frames import arrow, pandas_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_KEYS = "as they are"  # of predictions that were made before, some had been rounded
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
 
@@ -52,7 +54,7 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
         return skipped(f"'{model.name}' has no champion yet")
     published = delta.read_version(tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
-    code = digest("predict", prediction.rows, code_of(model))
+    code = digest("predict", _KEYS, prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
     last_row = ledger.last_success(ws.product.name, step)
@@ -70,8 +72,20 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
             f"'{features.name}' was fitted anew, and version {champion.version} has learned from what it was before. {error.what} "
             "Predictions go on when a version that has learned from it is promoted"
         )
-    rows = _rows_to_predict(table.to_pandas(), prediction, features, model)
-    return _publish(ws.record, tables, prediction, features, champion, rows, code, fingerprint, inputs, days)
+    rows = _rows_to_predict(pandas_frame(table, features.key), prediction, features, model)
+    predictions = pa.Table.from_pandas(predict(champion, features, rows, input_version=published.number), preserve_index=False)
+    return _publish(
+        ws.record,
+        tables,
+        prediction,
+        features,
+        champion,
+        _with_types(predictions, table, features.key),
+        code,
+        fingerprint,
+        inputs,
+        days,
+    )
 
 
 def _features(
@@ -117,18 +131,16 @@ def _rows_to_predict(rows: pd.DataFrame, prediction: Prediction, features: Featu
 
 
 def _publish(
-    record: RunRecord, tables: ProductTables, prediction: Prediction, features: Features, champion: Champion, rows: pd.DataFrame, code: str,
+    record: RunRecord, tables: ProductTables, prediction: Prediction, features: Features, champion: Champion, table: pa.Table, code: str,
     fingerprint: str, inputs: dict[str, int], days: set[str | None] | None,
 ) -> StepResult:  # fmt: skip
-    predictions = predict(champion, features, rows, input_version=inputs[features.name])
-    table = pa.Table.from_pandas(predictions, preserve_index=False)
     partitioned = features.partition is not None
     folder = tables.folder(prediction.name)
     stage = folder / record.stage(f"predict:{prediction.name}")
     _write(table, stage, features, tables.product.tz if partitioned else None)
     files = delta.staged(folder, stage)
     result = StepResult(
-        fingerprint=fingerprint, inputs=inputs, rows_read=len(rows), rows_written=table.num_rows, rows_quarantined=0,
+        fingerprint=fingerprint, inputs=inputs, rows_read=table.num_rows, rows_written=table.num_rows, rows_quarantined=0,
         partitions=sorted({file.day or "unknown" for file in files}) if partitioned else None,
         detail={"model_version": champion.version, "input_version": inputs[features.name], "rows": table.num_rows},
     )  # fmt: skip
@@ -142,6 +154,12 @@ def _publish(
     )  # fmt: skip
 
     return replace(result, output_version=version)
+
+
+def _with_types(predictions: pa.Table, features: pa.Table, keys: Sequence[str]) -> pa.Table:
+    """Return predictions whose keys have the types of the features, whichever nulls there are among the rows at hand."""
+    types = {name: features.schema.field(name).type for name in keys}
+    return predictions.cast(pa.schema([pa.field(field.name, types.get(field.name, field.type)) for field in predictions.schema]))
 
 
 def _write(table: Any, stage: Place, features: Features, tz: str | None) -> None:

@@ -24,7 +24,7 @@ from caudal.registry.fits import TableFits
 from caudal.runtime.workspace import Workspace
 from caudal.stages.train import train
 from caudal.storage import delta
-from caudal.tables.frames import arrow
+from caudal.tables.frames import arrow, pandas_frame
 
 
 def _note_of_fits(fits: Mapping[str, TableFits]) -> str:
@@ -58,7 +58,9 @@ def work(ws: Workspace, model: Model) -> StepResult:
     ):
         raise problem
     warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
-    frame = arrow(published).to_pandas()
+    frame = pandas_frame(
+        arrow(published), features.entity
+    )  # a null among keys changes neither them nor the folds that go by their text
     counting = None if audit is None else Counting.of(audit, model, frame)
     trained = train(
         model,

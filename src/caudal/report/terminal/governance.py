@@ -121,9 +121,9 @@ def erasure(document: Mapping[str, Any], to: Console | None = None) -> None:
     for sentence in search.get("stays", ()):
         out.print(Text(f"stays: {sentence}", style="yellow"))
     if document["done"]:
-        out.print(
-            f"Erased: nothing of the subject is left{' where it could be searched' if document['after']['not_searched'] else ''}. The proof: {document['page']}"
-        )
+        searched = " where it could be searched" if document["after"]["not_searched"] else ""
+        learned = " but what the models named above have learned from it" if search["models"] else ""
+        out.print(f"Erased: nothing of the subject is left{searched}{learned}. The proof: {document['page']}")
     elif search["places"]:
         out.print("Nothing was touched; --yes erases it.")
     else:

@@ -154,6 +154,7 @@ def typed_literal(value: object, kind: DataType) -> Column:
             holds = integer_digits <= precision - scale and fraction_digits <= scale
             if holds and max(precision - scale, kind.precision - kind.scale) + max(scale, kind.scale) <= _MOST_DIGITS:
                 return F.lit(f"{exact:f}").cast(DecimalType(precision, scale))
+        value = float(value)  # no decimal has the digits of both: Spark would round one of them, and take 5.5 for 6
     elif exact is not None and exact == exact.to_integral_value() and abs(exact) < 1 << 63:
         return F.lit(int(exact))
     return F.lit(float(value) if isinstance(value, int) and abs(value) >= 1 << 63 else value)

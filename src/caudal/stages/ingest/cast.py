@@ -190,7 +190,10 @@ def _value(take: ColumnBinding, raw_columns: dict[str, str], options: Options, t
         return F.when(column.between(-bound, bound), column).cast(target)
     if rule == "fits":
         fitting = column.try_cast(target)
-        return F.when(fitting == column, fitting)
+        assert take.column is not None
+        # Two decimals are compared in one type, for which Spark rounds fractions where 38 digits do not hold both: 5.5 is equal to 6.
+        compared = fitting.try_cast(take.column.type) if decimal_of(take.column.type) else fitting
+        return F.when(compared == column, fitting)
     if rule == "midnight":
         return F.when(column == F.date_trunc("day", column), column.cast("date"))
     if rule == "wall":

@@ -233,7 +233,8 @@ def _lossy_problem(source: Source, field: Field, column: PhysicalColumn, file: I
             f"'{file.file.name}': column '{column.name}' is {column.native_type} in the file and {how_known} as {field.type};"
             " this conversion can lose values."
         )
-        fix = f"Declare '{field.name}' as '{general(column.type)}' in the schema of source '{source.name}'" + (
+        fitting = "string" if column.type == "text" else general(column.type)
+        fix = f"Declare '{field.name}' as '{fitting}' in the schema of source '{source.name}'" + (
             ", and convert it in a table." if declared else "."
         )
     return SourceProblem(

@@ -161,7 +161,7 @@ _PATTERNS = {
 }
 _BOOLEAN = r"^(?i:true|false)$"
 _BOOLEAN_AND_BLANKS = r"^(?i:true|false) +$"
-_NAN = r"^(?i:nan)[\x00-\x20]*$"
+_NAN = r"^(?i:nan|inf|infinity)[\x00-\x20]*$"
 _CALENDAR_ENDS = "^(?:0000|0001-01-01|9999-12-31)"
 _MIDNIGHT = r"[ T]00:00:00(?:\.0+)?$"
 _FEW_CHARACTERS, _MOST_CHARACTERS = 15, 40

@@ -54,18 +54,30 @@ def parse_text(text: Column, type: str, options: Options, tz: str) -> Column:
     if options.get("decimal") == ",":
         text = _with_decimal_point(text)
     if type in ("double", "float"):
-        # Java reads '1d', '1f' and '0x1p3' as numbers, too.
-        return F.when(~text.rlike("[dDfFxX]"), text.try_cast(type))
+        # Java reads '1d', '1f' and '0x1p3' as numbers, too. 'Infinity' and 'inf' are numbers, as 'NaN' is.
+        return F.when(~text.rlike("[0-9.][dDfF]|[xX]"), text.try_cast(type))
     if type in ("long", "int"):
         spark_type = "bigint" if type == "long" else "int"
         # '17850.0' is an integer, as spreadsheets and pandas write it.
         without_fraction = F.when(F.contains(text, F.lit(".")), F.regexp_replace(text, r"\.0*\s*$", ""))
         return F.coalesce(text.try_cast(spark_type), without_fraction.try_cast(spark_type))
+    return _decimal(text, type)
+
+
+def _decimal(text: Column, type: str) -> Column:
+    """Return the decimal that text writes, null where the type cannot hold it exactly: Spark's cast rounds."""
     digits = decimal_of(type)
     assert digits is not None, type
-    unrounded = text.try_cast(f"decimal(38,{min(38, max(digits[1] + 6, 38 - digits[0] + digits[1]))})")
-    fitting = unrounded.try_cast(type)
-    return F.when(fitting == unrounded, fitting)
+    precision, scale = digits
+    rounded = text.try_cast(type)
+    # A rounded number has other significant digits than its text.
+    by_digits = F.when(_digits(rounded.cast("string")) == _digits(text), rounded)
+    if (spare := 38 - precision) < _SPARE_DIGITS:
+        return by_digits
+    # Patterns cost more than the cast: a decimal of the same whole digits and all others behind the point holds a short text exactly.
+    exact = text.try_cast(f"decimal(38,{spare + scale})")
+    is_short = (F.length(text) <= spare + scale) & ~F.contains(F.lower(text), F.lit("e"))
+    return F.when(is_short, F.when(rounded == exact, rounded)).otherwise(by_digits)
 
 
 def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
@@ -93,6 +105,7 @@ def without_loss(text: Column, type: str, options: Options, tz: str) -> Column:
 _WHOLE = r"^(0|-?[1-9][0-9]*)(\.0*)?$"
 # In plain notation, or in the scientific one that programs write ('1e-07', '1.5E10'); '1E5' is as likely a code.
 _NUMBER = r"^-?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+|[0-9](\.[0-9]+)?[eE][-+][0-9]+|[0-9]\.[0-9]+[eE][0-9]+)$"
+_SPARE_DIGITS = 6  # from which on most texts of a decimal are short
 _LEAST_NORMAL, _GREATEST = 2.2250738585072014e-308, 1.7976931348623157e308  # below, a double has fewer digits
 _GROUPED = r"^\s*[-+]?([0-9]{1,3}(\.[0-9]{3})+|[0-9]*)(,[0-9]*)?([eE][-+]?[0-9]+)?\s*$"
 _DATED = r"^\s*[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?![0-9])"
@@ -139,9 +152,9 @@ def _with_decimal_point(text: Column) -> Column:
 
 
 def _digits(number: Column) -> Column:
-    """Return a number's significant digits, as text."""
-    mantissa = F.regexp_replace(number, r"[eE].*$", "")
-    return F.regexp_replace(F.replace(F.regexp_replace(mantissa, "^-", ""), F.lit("."), F.lit("")), "^0+|0+$", "")
+    """Return a number's significant digits, as text, without sign, point, exponent and blanks."""
+    mantissa = F.regexp_replace(number, r"(?s)[eE].*$", "")
+    return F.regexp_replace(F.regexp_replace(mantissa, "[^0-9]", ""), "^0+|0+$", "")
 
 
 def _has_offset(text: Column) -> Column:

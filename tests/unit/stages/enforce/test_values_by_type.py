@@ -38,6 +38,9 @@ BOUNDS = [
     ("decimal(38,2)", [Decimal(f"{DIGITS}.01"), Decimal(f"{DIGITS}.02")], lambda x: ex.between(x, 0, Decimal(f"{DIGITS}.01")), [Decimal(f"{DIGITS}.01")]),
     ("decimal(10,2)", [Decimal("0.10"), Decimal("0.11")], lambda x: ex.between(x, 0, 0.1), [Decimal("0.10")]),
     ("decimal(10,2)", [Decimal("0.10"), Decimal("0.20")], lambda x: ex.one_of(x, 0.1), [Decimal("0.10")]),
+    ("decimal(38,0)", [Decimal(6), Decimal(5)], lambda x: ex.between(x, Decimal("4.6"), Decimal("5.5")), [Decimal(5)]),
+    ("decimal(38,0)", [Decimal(6), Decimal(5), Decimal(7)], lambda x: ex.one_of(x, Decimal("5.5"), Decimal(7)), [Decimal(7)]),
+    ("decimal(38,2)", [Decimal("0.01"), Decimal("0.02")], lambda x: ex.between(x, 0, Decimal("0.019")), [Decimal("0.01")]),
 ]  # fmt: skip
 
 

@@ -39,6 +39,22 @@ def test_values_get_their_types_and_blanks_are_null(spark: Any, land: Any, sourc
     assert result.notes == []
 
 
+# Read by Spark as it is, by caudal's own reader, and by Spark over lines.
+@pytest.mark.parametrize("ending", ["", '4,"x\r\ny",z\r\n', '4,"x\ny",z\n'])
+@pytest.mark.parametrize("header", [True, False])
+def test_quotes_without_anything_are_an_empty_text_and_no_null(
+    spark: Any, land: Any, source: Any, ending: str, header: bool
+) -> None:
+    text = ("a,b,c\n" if header else "") + '1,"",x\n2,,""\n"3","-",""\n' + ending
+    for options in ({}, {"null": ["-"]}):
+        declared = source(schema(a="long", b="string", c="string"), header=header, **options)
+        rows = read_files(spark, [land(text, f"{header}.csv")], declared).frame.orderBy("a").collect()
+        third = None if options else "-"
+        assert [(row["b"], row["c"]) for row in rows[:3]] == [("", "x"), (None, ""), (third, "")]
+    undeclared = read_files(spark, [land('a,b\n1,""\n2,\n"",x\n', "free.csv")], source())
+    assert [(row["a"], row["b"]) for row in undeclared.frame.orderBy("a").collect()] == [(None, "x"), (1, ""), (2, None)]
+
+
 def test_bad_values_are_reasons_and_their_row_is_kept_as_it_came(spark: Any, land: Any, source: Any) -> None:
     file = land("id,fare,zone,at\n1,abc,z,2023-02-30\n,1d,z,2023\n4,0x1p3,z,99:99\n5,1,z,2023-01-01\n")
     found = {row["_raw"]: row for row in read_files(spark, [file], source(TRIPS)).frame.collect()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +300,35 @@ def test_columns_may_be_called_as_caudal_and_spark_call_theirs(spark: Any, parqu
     row = result.frame.collect()[0]
     assert sorted(row[one.name] for one in result.schema) == [1, 2, 3, 4, 5, 6]
     assert row["_file"] == file.sha256[:16]
+
+
+@pytest.mark.parametrize("have", [(38, 5), (38, 38), (38, 18), (20, 3)])
+@pytest.mark.parametrize("want", [(38, 0), (38, 10), (10, 2), (38, 37)])
+def test_a_decimal_declared_with_other_digits_keeps_its_value_or_goes_to_quarantine(
+    spark: Any, parquet: Any, source: Any, have: tuple[int, int], want: tuple[int, int]
+) -> None:
+    texts = [
+        "5.5",
+        "5.49999",
+        "0.5",
+        "0.25",
+        "0." + "0" * 19 + "1",
+        "0.05",
+        "6",
+        "-5.5",
+        "9" * 15,
+        "1" + "0" * 19,
+        "9" * 33,
+        "9" * 33 + ".5",
+    ]
+    numbers = [number for number in map(Decimal, texts) if _fits(number, *have)]
+    file = parquet({"value": pa.array(numbers, pa.decimal128(*have))})
+    rows = read_files(spark, [file], source(schema(value=f"decimal({want[0]},{want[1]})"))).frame.collect()
+    assert {row["value"] for row in rows if not row["_format_errors"]} == {number for number in numbers if _fits(number, *want)}
+    assert len(rows) == len(numbers)
+
+
+def _fits(number: Decimal, precision: int, scale: int) -> bool:
+    """Return whether a decimal type holds a number exactly."""
+    digits = number.normalize(Context(prec=80)).as_tuple()
+    return -int(digits.exponent) <= scale and number.adjusted() < precision - scale

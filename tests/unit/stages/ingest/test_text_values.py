@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import math
+import re
 from collections import Counter
 from decimal import Decimal
 from typing import Any
@@ -51,6 +53,70 @@ def test_numbers_in_cells_are_numbers_whatever_mark_the_texts_beside_them_have(s
     book.save(octets)
     frame = read_files(spark, [land(octets.getvalue(), "prices.xlsx")], source(schema(price="double"), decimal=",")).frame
     assert [row["price"] for row in frame.collect()] == [12.5, 12.5, None, 1e-7, 1234.125]
+
+
+@pytest.mark.parametrize("type", ["double", "float"])
+def test_infinity_is_a_number_as_nan_is(spark: Any, land: Any, source: Any, type: str) -> None:
+    words = {
+        word: float(word) for sign in ("", "-", "+") for word in (f"{sign}inf", f"{sign}Infinity", f"{sign}INFINITY", f"{sign}Inf ")
+    }
+    bad = ["1f", "1.d", "1.5D", "2F ", "0x1p3", "f", "infinit", "infinityd", "inff", "--inf"]
+    values = typed(spark, land, source, type, [*words, *bad, "NaN"])
+    assert math.isnan(values["NaN"])
+    assert {text: values[text] for text in words} == words
+    assert {text: values[text] for text in bad} == {text: ["value is not a number"] for text in bad}
+    lines = '{"value": Infinity}\n{"value": -Infinity}\n{"value": NaN}\n{"value": 1.5}\n'
+    rows = read_files(spark, [land(lines, "signals.jsonl")], source(schema(value=type))).frame.collect()
+    assert sorted(str(row["value"]) for row in rows) == ["-inf", "1.5", "inf", "nan"]
+    assert not any(row["_format_errors"] for row in rows)
+
+
+@pytest.mark.parametrize(("suffix", "lines"), [("csv", 'n,value\n1,"[1, 2]"\n'), ("jsonl", '{"n": 1, "value": [1, 2]}\n')])
+def test_a_type_that_text_cannot_have_is_refused_with_one_that_a_schema_takes(
+    spark: Any, land: Any, source: Any, suffix: str, lines: str
+) -> None:
+    with pytest.raises(SourceProblem) as refused:
+        read_files(spark, [land(lines, f"lists.{suffix}")], source(schema(n="long", value="array<long>")))
+    advised = re.search("as '(.*?)' in the schema", str(refused.value.fix))
+    assert advised
+    assert schema(value=advised[1]).names == ("value",)
+
+
+# Of each type the greatest and the least value, and one with a digit in every place: up to 38 digits fit, and none is rounded away.
+@pytest.mark.parametrize(
+    ("precision", "scale"), [(38, 0), (38, 10), (38, 18), (38, 37), (38, 38), (33, 2), (32, 2), (18, 2), (5, 5)]
+)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_decimal_has_the_value_of_its_text_or_none(
+    spark: Any, land: Any, source: Any, precision: int, scale: int, suffix: str
+) -> None:
+    whole, type = precision - scale, f"decimal({precision},{scale})"
+    nines = ("9" * whole or "0") + "." + "9" * scale
+    places = ("1234567890" * 4)[:whole] + "." + ("9876543211" * 4)[:scale]
+    fits = [nines, "-" + nines, places if whole else "0" + places, "0", "0." + "0" * 60, nines + "0" * 40, f"1E-{scale}"]
+    fits.append(f"1e{whole - 1}" if whole else f"1e-{scale}")
+    too_large = ["1" + "0" * whole, f"1e{whole}", f"-1E{whole}"]
+    too_fine = [
+        nines + "5",
+        "0." + "0" * scale + "1",
+        "0." + "0" * scale + "5",
+        "0." + "0" * 60 + "1",
+        f"1e-{scale + 1}",
+        "1e-60",
+        "-0.5e-38",
+    ]
+    fits, misfits = ([text.rstrip(".") for text in texts] for texts in (fits, too_large + too_fine))
+    texts = list(dict.fromkeys(fits + misfits))
+    declared = source(schema(n="long", value=type), separator="\t") if suffix == "csv" else source(schema(n="long", value=type))
+    lines = (
+        "n\tvalue\n" + "".join(f"{n}\t{text}\n" for n, text in enumerate(texts))
+        if suffix == "csv"
+        else "".join(f'{{"n": {n}, "value": {text}}}\n' for n, text in enumerate(texts))
+    )
+    rows = read_files(spark, [land(lines, f"amounts.{suffix}")], declared).frame.collect()
+    assert {texts[row["n"]]: row["_format_errors"] or row["value"] for row in rows} == {
+        text: Decimal(text) if text in fits else [f"value is not a number of type {type}"] for text in texts
+    }
 
 
 @pytest.mark.parametrize("type", ["timestamp", "timestamp_utc", "date"])

@@ -128,7 +128,8 @@ def frame(spark: SparkSession, files: list[RawFile], physical: Physical, used: l
     ddl = ", ".join(f"{name} string" for name in (*names, *(["_beyond"] if trailing else []), "_line"))
     options: dict[str, str | bool | int | None] = {
         **dialect_options, "escape": dialect_options["quote"], "mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_line", "columnPruning": False,
-        "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "emptyValue": "", "enforceSchema": True,
+        "maxCharsPerColumn": -1, "maxColumns": max(20480, len(names) + 2), "enforceSchema": True,
+        "emptyValue": "", "nullValue": "\0",  # for '""' and for an empty field. If both were the same, both would be null; no plain file holds the latter
     }  # fmt: skip
     rows = reader(spark).schema(ddl).options(**options).csv(paths).select("*", name)
     # Spark refuses a query that needs only the column of corrupt lines, so the expression refers to a text column as well.
