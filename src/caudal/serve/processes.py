@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -29,6 +30,7 @@ from caudal.web.tls import Certificate
 
 HAND_OVER_S = 1.0
 LEARN_S = 60.0  # between two looks at which models have an SLA
+SWITCH_S = 0.0005  # a request that comes while another thread computes waits as long; Python has 0.005
 PATIENCE_S = 30.0  # after the end of a minute, for a process that does not hand over
 
 NewApp = Callable[[SharedState], Flask]
@@ -48,7 +50,7 @@ def serve_by_processes(
     writer = FigureWriter(ledger_url, partial(announce, url_of(host, listening, tls=certificate is not None)))
     try:
         with shared_state(processes) as shared:
-            begin_collecting()  # what is imported is not looked through in each process, and stays shared
+            answer_promptly()  # what is imported is not looked through in each process, and stays shared
             ServerProcesses(
                 processes,
                 partial(_serve, new_app, shared, listening, threads, certificate, os.getpid()),
@@ -60,10 +62,15 @@ def serve_by_processes(
         writer.finish()
 
 
-def begin_collecting() -> None:
-    """Look for garbage from now on, but not among what is there: what was made by a start stays, and to look through it holds up answers."""
+def answer_promptly() -> None:
+    """Let no answer wait for the rest of the process.
+
+    Garbage is looked for from now on, but not among what is there, which stays. A thread that computes (figures, the request log, a look for promotions)
+    hands the interpreter over after a tenth of the time that Python gives it.
+    """
     gc.freeze()
     gc.enable()
+    sys.setswitchinterval(SWITCH_S)
 
 
 class FigureWriter:
@@ -159,7 +166,7 @@ def _serve(
     def follow() -> None:
         log.begin()
         champions.refresh()
-        begin_collecting()
+        answer_promptly()
         requests.learn()
         hand_over()
         threading.Thread(target=requests.work, args=(stopped,), name="request log", daemon=True).start()

@@ -18,7 +18,7 @@ from caudal.serve.before_fork import SharedModels, load_shared
 from caudal.serve.champion_cache import ChampionCache, Load
 from caudal.serve.fast_lane import FastLane
 from caudal.serve.minute_log import ServingMinuteLog
-from caudal.serve.processes import begin_collecting, serve_by_processes
+from caudal.serve.processes import answer_promptly, serve_by_processes
 from caudal.serve.request_log import RequestLog
 from caudal.storage.place import Place
 from caudal.tables.home import Home
@@ -118,7 +118,7 @@ def _follow(app: Flask, url: str, announce: Callable[[str], None], stopped: thre
     minute_log: ServingMinuteLog = app.extensions["minute log"]
     minute_log.begin()
     champions.refresh()
-    begin_collecting()
+    answer_promptly()
     app.extensions["request log"].learn()
     announce(url)
     threading.Thread(target=minute_log.work, args=(stopped,), name="minute log", daemon=True).start()
