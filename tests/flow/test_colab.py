@@ -314,7 +314,13 @@ def test_work_on_other_rows_is_not_the_same_work(sail: Awaited, tmp_path: Path) 
 def test_work_that_is_stopped_there_keeps_what_was_measured(sail: Awaited, tmp_path: Path) -> None:
     (parcel,) = sail.results.parent.glob("caudal-*")
     shutil.copytree(parcel, tmp_path / "parcel", ignore=shutil.ignore_patterns("venv", "work"))
-    command = [sys.executable, "-m", "caudal.compare.away.there", str(tmp_path / "parcel"), str(tmp_path / "stopped.zip")]
+    command = [
+        sys.executable,
+        "-m",
+        "caudal.compare.notebooks.ordered_work",
+        str(tmp_path / "parcel"),
+        str(tmp_path / "stopped.zip"),
+    ]
     process = subprocess.Popen(command, cwd=tmp_path / "parcel", stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -382,7 +388,7 @@ def test_a_run_on_spark_brings_its_event_logs_home(tmp_path: Path) -> None:
 
 
 def test_data_that_does_not_fit_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caudal.compare.away.parcel.MOST_WITHIN", 1000)
+    monkeypatch.setattr("caudal.compare.notebooks.parcel.MOST_WITHIN", 1000)
     product = shop(tmp_path)
     told = caudal("compare", product, "--home", tmp_path / "home", "--data", tmp_path, "--on", "colab:sail", "--repeat", "1", "--warm-up", "0", "--no-report")  # fmt: skip
     place = Path(told["folder"])

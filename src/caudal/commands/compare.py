@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from caudal.commands.replay import run_replay
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.away.arrival import take_in
-from caudal.compare.away.notebook import NOTEBOOK, write_notebook
-from caudal.compare.away.parcel import pack_parcel
 from caudal.compare.comparison import DOCUMENT, ComparisonRequest, PlatformComparison
 from caudal.compare.fault import Fault
 from caudal.compare.machine import this_machine
 from caudal.compare.messages import take_messages
+from caudal.compare.notebooks.notebook import NOTEBOOK, write_notebook
+from caudal.compare.notebooks.parcel import pack_parcel
+from caudal.compare.notebooks.take_in import take_in
 from caudal.compare.platform import Platform, Workload
 from caudal.compare.report.screenshots import ui_screenshots
 from caudal.compare.report.write import write_report

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from caudal.compare.away.order import ORDER, AwayOrder, read_order
 from caudal.compare.comparison import DOCUMENT
+from caudal.compare.notebooks.order import ORDER, NotebookOrder, read_order
 from caudal.errors import CaudalError, NotThere, SourceProblem
 from caudal.inspection.shown import bytes_text
 from caudal.report.documents.comparison import CompareDocument
@@ -25,7 +25,7 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplemente
 """What reading a zip file raises where it is damaged, encrypted, or packed in a way that is not known."""
 
 
-def unpack_results(file: Path, folder: Path, order: AwayOrder) -> CompareDocument:
+def unpack_results(file: Path, folder: Path, order: NotebookOrder) -> CompareDocument:
     """Unpack results into a folder, which is made, and return their document.
 
     Raises
@@ -72,7 +72,7 @@ def _check_members(file: Path, members: Sequence[zipfile.ZipInfo], place: Path) 
         )
 
 
-def _checked(file: Path, folder: Path, order: AwayOrder) -> CompareDocument:
+def _checked(file: Path, folder: Path, order: NotebookOrder) -> CompareDocument:
     other = "Give the zip file that the notebook of this comparison downloaded."
     try:
         done = read_order(folder / ORDER)

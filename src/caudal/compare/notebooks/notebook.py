@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from caudal.compare.away.parcel import Parcel, write_apart
+from caudal.compare.notebooks.parcel import Parcel, write_apart
 from caudal.engine.cache import put_file
 from caudal.inspection.shown import bytes_text
 
@@ -128,7 +128,7 @@ _WORK = """\
 RESULTS = FOLDER.parent / "{results}"
 RESULTS.unlink(missing_ok=True)
 try:
-    run(PYTHON, "-m", "caudal.compare.away.there", FOLDER, RESULTS)
+    run(PYTHON, "-m", "caudal.compare.notebooks.ordered_work", FOLDER, RESULTS)
 except KeyboardInterrupt:
     print("Stopped.")
 if not RESULTS.exists():

@@ -1,4 +1,4 @@
-"""The work of a parcel, on the machine to which it was brought: ``python -m caudal.compare.away.there FOLDER RESULTS.zip``.
+"""The work of a parcel, on the machine to which it was brought: ``python -m caudal.compare.notebooks.ordered_work FOLDER RESULTS.zip``.
 
 It is a comparison of the platforms of the order, by the code that compares here: each repetition is a process that is watched from outside. What a
 comparison reads of it goes into one file: documents, logs, and each table once for each content.
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.away.order import ORDER, read_order
-from caudal.compare.away.parcel import messages_folder
 from caudal.compare.comparison import DOCUMENT, ComparisonRequest, PlatformComparison, place_name
 from caudal.compare.machine import this_machine
+from caudal.compare.notebooks.order import ORDER, read_order
+from caudal.compare.notebooks.parcel import messages_folder
 from caudal.compare.platforms.colab import PLATFORM, Colab
 from caudal.compare.published import distinct_tables, table_folders
 from caudal.declarations.settings import settings

@@ -16,7 +16,7 @@ ORDER = "order.json"
 
 
 @dataclass(frozen=True)
-class AwayOrder:
+class NotebookOrder:
     """What is done elsewhere, and on what.
 
     Parameters
@@ -52,7 +52,7 @@ class AwayOrder:
         """Return the order as JSON."""
         return json.dumps(asdict(self), indent=1)
 
-    def differs_from(self, other: AwayOrder) -> str | None:
+    def differs_from(self, other: NotebookOrder) -> str | None:
         """Return in what another order differs, as the end of a sentence on what holds this one; None where its results are as good."""
         if self.product != other.product:
             return f"are of product '{self.product}', and this comparison is of '{other.product}'"
@@ -68,7 +68,7 @@ class AwayOrder:
         return None
 
 
-def read_order(file: Path) -> AwayOrder:
+def read_order(file: Path) -> NotebookOrder:
     """Return an order that was written.
 
     Raises
@@ -76,7 +76,7 @@ def read_order(file: Path) -> AwayOrder:
     NotThere : there is none, or it is none
     """
     try:
-        return TypeAdapter(AwayOrder).validate_json(file.read_text())
+        return TypeAdapter(NotebookOrder).validate_json(file.read_text())
     except OSError as error:
         raise NotThere(f"'{file.name}' cannot be read: {error.strerror}.") from None
     except ValueError as error:

@@ -13,8 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from caudal.compare.away.libraries import imported_distributions, installed_versions, needed_extras
-from caudal.compare.away.order import ORDER, AwayOrder
+from caudal.compare.notebooks.libraries import imported_distributions, installed_versions, needed_extras
+from caudal.compare.notebooks.order import ORDER, NotebookOrder
 from caudal.compare.sent_files import code_files, matches_files, source_files
 from caudal.compare.wheel import installed_wheel
 from caudal.graph.fingerprint import loaded_of
@@ -46,7 +46,7 @@ class Parcel:
     read_there : sources that are read from where they are
     """
 
-    order: AwayOrder
+    order: NotebookOrder
     content: bytes
     apart: Mapping[str, Path]
     data_bytes: int
@@ -78,7 +78,7 @@ def pack_parcel(request: ComparisonRequest, product: Product, platforms: Sequenc
             for each in sorted(place.rglob("*"))
             if each.is_file()
         }
-    order = AwayOrder(
+    order = NotebookOrder(
         version("caudal"), request.product, request.order.workload, _digest(code), _digest(data), file.parent.name, file.name,
         tuple(platform.text for platform in platforms), request.repeats, request.warm_ups, request.seed, request.limit_s,
         tuple(fault.name for fault in request.faults), tuple(sorted(request.messages)), bool(sources),

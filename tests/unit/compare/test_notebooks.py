@@ -18,11 +18,11 @@ import pytest
 import caudal
 from caudal.commands.compare import read_platform
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.away.libraries import imported_distributions, installed_versions, needed_extras
-from caudal.compare.away.notebook import write_notebook
-from caudal.compare.away.order import read_order
-from caudal.compare.away.parcel import Parcel, pack_parcel
 from caudal.compare.comparison import ComparisonRequest
+from caudal.compare.notebooks.libraries import imported_distributions, installed_versions, needed_extras
+from caudal.compare.notebooks.notebook import write_notebook
+from caudal.compare.notebooks.order import read_order
+from caudal.compare.notebooks.parcel import Parcel, pack_parcel
 from caudal.compare.published import distinct_tables
 from caudal.compare.wheel import installed_wheel
 from caudal.declarations.settings import Settings
@@ -140,7 +140,7 @@ def test_a_link_out_of_the_data_does_not_go_along(folder: Path) -> None:
 
 
 def test_data_beyond_the_bound_goes_beside(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("caudal.compare.away.parcel.MOST_WITHIN", 1000)
+    monkeypatch.setattr("caudal.compare.notebooks.parcel.MOST_WITHIN", 1000)
     parcel = packed(folder)
     assert not [name for name in opened(parcel).namelist() if name.startswith("data/")]
     notebook = json.loads(write_notebook(tmp_path, parcel, [read_platform("colab:sail")]).read_text())

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.attempt import WorkOrder
-from caudal.compare.away.notebook import ORDERED
-from caudal.compare.away.order import read_order
-from caudal.compare.away.results import unpack_results
 from caudal.compare.comparison import ComparisonRequest, PlatformComparison, PlatformWork, place_name
 from caudal.compare.event_log import read_event_log
 from caudal.compare.log_totals import totals
+from caudal.compare.notebooks.notebook import ORDERED
+from caudal.compare.notebooks.order import read_order
+from caudal.compare.notebooks.results import unpack_results
 from caudal.compare.platforms.colab import document_kind
 from caudal.compare.published import published_tables
 from caudal.compare.work import MeasuredRepetition
