@@ -37,7 +37,6 @@ from caudal.tables.frames import arrow, pandas_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-_KEYS = "as they are"  # of predictions that were made before, some had been rounded
 MODEL = "model"  # the name under which the champion's version stands among the inputs
 
 
@@ -54,7 +53,7 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
         return skipped(f"'{model.name}' has no champion yet")
     published = delta.read_version(tables.folder(features.name))
     inputs = {features.name: published.number, MODEL: champion.version}
-    code = digest("predict", _KEYS, prediction.rows, code_of(model))
+    code = digest("predict", prediction.rows, code_of(model))
     fingerprint = digest(code, inputs)
     step = f"predict:{prediction.name}"
     last_row = ledger.last_success(ws.product.name, step)
