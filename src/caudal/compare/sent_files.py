@@ -1,14 +1,15 @@
-"""The files that another machine needs for the work of a product: those of the product's folder, and those that its sources match."""
+"""What another machine is given for the work of a product: files of its folder, those that its sources match, and settings of Spark."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.declarations.connection import Files
 from caudal.declarations.database import Database
 from caudal.errors import DeclarationProblem
+from caudal.inspection.masking import mask_setting
 from caudal.stages.ingest.files import matching_files
 
 if TYPE_CHECKING:
@@ -65,6 +66,17 @@ def code_files(root: Path, without: Sequence[Path] = ()) -> dict[str, Path]:
         and _is_code(path.relative_to(root).parts)
         and not any(path.resolve().is_relative_to(each) for each in away)
     }
+
+
+def open_settings(spark: Mapping[str, str]) -> dict[str, str]:
+    """Return settings of Spark without those that hold a secret by their name or in their value: who sees the work there sees them too.
+
+    Examples
+    --------
+    >>> open_settings({"spark.x.password": "k9Zx7Qw1", "spark.executor.extraJavaOptions": "-Dx.password=k9Zx7Qw2", "spark.cores.max": "2"})
+    {'spark.cores.max': '2'}
+    """
+    return {name: value for name, value in spark.items() if mask_setting(name, value) == value}
 
 
 def _is_code(parts: tuple[str, ...]) -> bool:

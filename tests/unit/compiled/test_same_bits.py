@@ -229,6 +229,28 @@ def test_what_has_no_compiled_form_says_so() -> None:
     assert read_compiled(compilation.files, "a version") is None
 
 
+@pytest.mark.parametrize(
+    ("case", "reason"),
+    [
+        ((LGBMRegressor(**LIGHT, linear_tree=True), 0), "LightGBM with linear trees has"),
+        ((LGBMRegressor(**LIGHT, zero_as_missing=True), 0), "LightGBM that takes zeros for missing values has"),
+        ((LGBMRegressor(**LIGHT, reg_sqrt=True), 0), "LightGBM with the objective 'regression sqrt' has"),
+        (
+            (LGBMClassifier(**LIGHT, pred_early_stop=True), 2),
+            "LightGBM that stops in the middle of its trees (pred_early_stop) has",
+        ),
+        ((XGBRegressor(**EXTREME, booster="dart"), 0), "XGBoost with the booster 'dart' has"),
+        ((XGBRegressor(**EXTREME, booster="gblinear"), 0), "XGBoost with the booster 'gblinear' has"),
+        ((XGBRegressor(**EXTREME, missing=0.0), 0), "XGBoost that takes a number for missing values has"),
+        ((XGBClassifier(**EXTREME, objective="binary:hinge"), 2), "XGBoost with the objective 'binary:hinge' has"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_option_without_a_compiled_form_says_so(case: Case, reason: str) -> None:
+    fitted, frame = fitted_to(case, 7)
+    assert compiled(fitted, frame).reason == f"{reason} no compiled form."
+
+
 def test_other_bits_are_refused() -> None:
     fitted, frame = fitted_to(ESTIMATORS["ridge"], 3)
 

@@ -72,19 +72,9 @@ def work(ws: Workspace, prediction: Prediction) -> StepResult:
             "Predictions go on when a version that has learned from it is promoted"
         )
     rows = _rows_to_predict(pandas_frame(table, features.key), prediction, features, model)
-    predictions = pa.Table.from_pandas(predict(champion, features, rows, input_version=published.number), preserve_index=False)
-    return _publish(
-        ws.record,
-        tables,
-        prediction,
-        features,
-        champion,
-        _with_types(predictions, table, features.key),
-        code,
-        fingerprint,
-        inputs,
-        days,
-    )
+    frame = predict(champion, features, rows, input_version=published.number)
+    predictions = _with_types(pa.Table.from_pandas(frame, preserve_index=False), table, features.key)
+    return _publish(ws.record, tables, prediction, features, champion, predictions, code, fingerprint, inputs, days)
 
 
 def _features(

@@ -58,9 +58,8 @@ def work(ws: Workspace, model: Model) -> StepResult:
     ):
         raise problem
     warm_up(tables.home.path)  # MLflow takes seconds to be imported; beside the training they cost nothing
-    frame = pandas_frame(
-        arrow(published), features.entity
-    )  # a null among keys changes neither them nor the folds that go by their text
+    # A null among whole numbers makes floats of them in pandas: keys stay as they are, and so do the folds that go by their text.
+    frame = pandas_frame(arrow(published), features.entity)
     counting = None if audit is None else Counting.of(audit, model, frame)
     trained = train(
         model,

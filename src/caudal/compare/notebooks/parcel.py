@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from caudal.compare.notebooks.libraries import imported_distributions, installed_versions, needed_extras
 from caudal.compare.notebooks.order import ORDER, NotebookOrder
-from caudal.compare.sent_files import code_files, matches_files, source_files
+from caudal.compare.sent_files import code_files, matches_files, open_settings, source_files
 from caudal.compare.wheel import installed_wheel
 from caudal.graph.fingerprint import loaded_of
 from caudal.graph.load import product_file
-from caudal.inspection.masking import mask_setting
 
 if TYPE_CHECKING:
     from caudal.compare.comparison import ComparisonRequest
@@ -157,6 +156,6 @@ def _settings_text(settings: Settings) -> tuple[str, list[str]]:
     """Return a ``caudal.toml`` of the settings that hold on each platform, and the names of those that hold secrets and stay here."""
     lines = [f"{name} = {json.dumps(value)}" for name in _KEPT_SETTINGS if (value := getattr(settings, name)) is not None]
     lines += [f"trust = {json.dumps(list(settings.trust))}"] if settings.trust else []
-    spark = {name: value for name, value in settings.spark.items() if mask_setting(name, value) == value}
+    spark = open_settings(settings.spark)
     lines += ["[spark]", *(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in spark.items())]
     return "\n".join(lines) + "\n", sorted(settings.spark.keys() - spark.keys())

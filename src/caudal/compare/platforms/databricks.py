@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from caudal.compare.diagram import architecture, edge, node
 from caudal.compare.platform import SPARK_MEASURES, Platform, PlatformKind, RunningPlatform, by_form
+from caudal.compare.sent_files import open_settings
 from caudal.compare.services.running import NO_PROCESSES, running_service
-from caudal.compare.services.table import open_settings, platform_table
+from caudal.compare.services.table import platform_table
 from caudal.errors import DeclarationProblem
 from caudal.secret import Secret
 

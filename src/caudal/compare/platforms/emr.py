@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.diagram import architecture, edge, node
 from caudal.compare.platform import Platform, PlatformKind, RunningPlatform, by_form
+from caudal.compare.sent_files import open_settings
 from caudal.compare.services.running import NO_PROCESSES, running_service
-from caudal.compare.services.table import open_settings, platform_table
+from caudal.compare.services.table import platform_table
 from caudal.errors import DeclarationProblem
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class EmrServerless(Platform):
             table["application"], table["role"], table["region"], place, table.get("environment"), open_settings(settings.spark)
         )
         service.check()
-        with running_service(replace(self), service, "spark", settings) as running:
+        with running_service(self, service, "spark", settings) as running:
             folder.mkdir(parents=True, exist_ok=True)
             service.install(folder)
             yield running

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from caudal.declarations.settings import FILE
 from caudal.errors import DeclarationProblem, nearest
-from caudal.secret import is_secret_name
 
 if TYPE_CHECKING:
     from caudal.declarations.settings import Settings
@@ -59,8 +58,3 @@ def platform_table(
                 f"The table [platforms.{name}] has no '{key}'.", fix=f"Add {key} = {example}{instead}."
             )  # fmt: skip
     return table
-
-
-def open_settings(spark: Mapping[str, str]) -> dict[str, str]:
-    """Return settings of Spark that hold no secret: what is submitted is seen by all who may see a service's work."""
-    return {name: value for name, value in spark.items() if not is_secret_name(name)}

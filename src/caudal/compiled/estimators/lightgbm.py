@@ -24,6 +24,8 @@ _ZERO = float(np.float32(1e-35))  # LightGBM takes numbers from −_ZERO to _ZER
 
 def compile_lightgbm(estimator: Any, sample: Any, arrays: Arrays) -> CompiledPart:
     """Return the trees up to the iteration that the estimator predicts with."""
+    if estimator.get_params().get("pred_early_stop"):
+        raise NotCompiled("LightGBM that stops in the middle of its trees (pred_early_stop) has no compiled form")
     header, *trees = _blocks(estimator.booster_.model_to_string(num_iteration=None))
     scores = int(header["num_tree_per_iteration"])
     grown = [_grown(tree) for tree in trees]

@@ -42,7 +42,7 @@ def compile_xgboost(estimator: Any, sample: Any, arrays: Arrays) -> CompiledPart
     model = boosted["model"]
     output = _output(estimator, learner["objective"]["name"])
     scores = len(output.labels) if output.kind == "single_softmax" else 1
-    _require_rounds(model, scores)
+    _require_trees(model, scores)
     known = np.full((features, CODES // 32), 0xFFFF_FFFF, "uint32")
     document = {
         "kind": "single_trees",
@@ -76,7 +76,7 @@ def _margins(learner: Mapping[str, Any], scores: int) -> np.ndarray:
     return np.broadcast_to(base, scores).astype("float64")
 
 
-def _require_rounds(model: Mapping[str, Any], scores: int) -> None:
+def _require_trees(model: Mapping[str, Any], scores: int) -> None:
     if not model["trees"] or any(not 0 <= group < scores for group in model["tree_info"]):
         raise NotCompiled("XGBoost without trees for each class has no compiled form")
 
