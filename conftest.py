@@ -38,6 +38,7 @@ pytest_plugins = [
     "tests.servers.places",
     "tests.servers.s3",
     "tests.zygote",
+    "tests.sent_shop",
 ]
 
 # Machines are shared: how long an example takes says nothing.

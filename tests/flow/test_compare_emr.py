@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.flow.commands import caudal
-from tests.flow.test_compare_services import ONCE, shop  # noqa: F401 — a fixture
+from tests.sent_shop import compare, interrupted
 from tests.servers.emr import APPLICATION, ROLE, EmrServerless, emr_serverless
 from tests.servers.s3 import S3Server
 
@@ -44,18 +37,16 @@ def write_settings(bucket: str, **changed: str) -> None:
     Path("caudal.toml").write_text(f"{spark}[platforms.serverless]\n{lines}")
 
 
-def compare(folder: Path, on: str, *options: object, code: int = 0) -> dict[str, Any]:
-    return caudal("compare", folder, "--home", "home", "--data", ".", "--on", on, *ONCE, *options, code=code)
-
-
 def left_there(s3: S3Server, bucket: str) -> list[str]:
     return [each["Key"] for each in s3.client().list_objects_v2(Bucket=bucket).get("Contents", ())]
 
 
 @pytest.mark.slow(minutes=3)
-def test_an_application_of_emr_serverless(shop: Path, tmp_path: Path, service: EmrServerless, s3: S3Server, bucket: str) -> None:  # noqa: F811
+def test_an_application_of_emr_serverless(
+    sent_shop: Path, tmp_path: Path, service: EmrServerless, s3: S3Server, bucket: str
+) -> None:
     write_settings(bucket, environment=f"s3://{bucket}/environment.tar.gz")
-    told = compare(shop, "sail,emr:serverless")
+    told = compare(sent_shop, "sail,emr:serverless")
     here, there = told["platforms"]
     assert (there["state"], there["why"], there["engine"]) == ("measured", None, "spark")
     assert {table["table"]: table["equal"] for table in told["tables"]} == {"customers": True, "orders": True, "orders_raw": True}
@@ -77,10 +68,10 @@ def test_an_application_of_emr_serverless(shop: Path, tmp_path: Path, service: E
         assert not file.is_file() or b"Zq7" not in file.read_bytes(), file
 
 
-def test_a_driver_that_dies_and_what_was_measured_is_kept(shop: Path, service: EmrServerless, bucket: str) -> None:  # noqa: F811
+def test_a_driver_that_dies_and_what_was_measured_is_kept(sent_shop: Path, service: EmrServerless, bucket: str) -> None:
     write_settings(bucket)
     service.fails = "java.lang.OutOfMemoryError: Java heap space"
-    told = compare(shop, "sail,emr:serverless", code=1)
+    told = compare(sent_shop, "sail,emr:serverless", code=1)
     here, there = told["platforms"]
     assert here["state"] == "measured"
     assert there["state"] == "failed"
@@ -88,52 +79,19 @@ def test_a_driver_that_dies_and_what_was_measured_is_kept(shop: Path, service: E
     assert "OutOfMemoryError" in there["why"]
 
 
-def test_work_that_does_not_end_is_cancelled(shop: Path, service: EmrServerless, bucket: str) -> None:  # noqa: F811
+def test_work_that_does_not_end_is_cancelled(sent_shop: Path, service: EmrServerless, bucket: str) -> None:
     write_settings(bucket)
     service.hangs = True
-    told = compare(shop, "emr:serverless", "--limit", "2", code=1)
+    told = compare(sent_shop, "emr:serverless", "--limit", "2", code=1)
     (there,) = told["platforms"]
     assert (there["state"], there["why"]) == ("failed", "It did not end within 2 s.")
     assert [run.state for run in service.runs.values()] == ["CANCELLED"]
 
 
-def test_ctrl_c_cancels_what_was_submitted(
-    shop: Path,  # noqa: F811
-    tmp_path: Path,
-    service: EmrServerless,
-    s3: S3Server,
-    bucket: str,
-) -> None:
+def test_ctrl_c_cancels_what_was_submitted(sent_shop: Path, service: EmrServerless, s3: S3Server, bucket: str) -> None:
     write_settings(bucket)
     service.hangs = True
-    command = [
-        sys.executable,
-        "-m",
-        "caudal",
-        "compare",
-        str(shop),
-        "--home",
-        "home",
-        "--data",
-        ".",
-        "--on",
-        "sail,emr:serverless",
-        *ONCE,
-    ]
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        until = time.monotonic() + 240
-        while not service.runs:
-            assert process.poll() is None, (tmp_path / "output").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(60) == 1, (tmp_path / "output").read_text()
-    finally:
-        process.kill()
-    (file,) = tmp_path.glob("home/comparisons/*/comparison.json")
-    assert json.loads(file.read_text())["stopped_by"] == "a signal"
+    assert interrupted(sent_shop, "sail,emr:serverless", lambda: bool(service.runs))["stopped_by"] == "a signal"
     assert [run.state for run in service.runs.values()] == ["CANCELLED"]
     assert left_there(s3, bucket) == []
 
@@ -154,7 +112,7 @@ def test_ctrl_c_cancels_what_was_submitted(
 def test_what_is_wrong_is_one_sentence(
     changed: dict[str, str],
     what: str,
-    shop: Path,  # noqa: F811
+    sent_shop: Path,
     service: EmrServerless,
     bucket: str,
 ) -> None:
@@ -178,7 +136,7 @@ def test_what_is_wrong_is_one_sentence(
 def test_who_is_not_let_in_and_what_does_not_answer(
     variables: dict[str, str],
     what: str,
-    shop: Path,  # noqa: F811
+    sent_shop: Path,
     service: EmrServerless,
     bucket: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -191,9 +149,9 @@ def test_who_is_not_let_in_and_what_does_not_answer(
     assert what in str(caught.value)
 
 
-def test_a_role_that_cannot_be_taken(shop: Path, service: EmrServerless, bucket: str) -> None:  # noqa: F811
+def test_a_role_that_cannot_be_taken(sent_shop: Path, service: EmrServerless, bucket: str) -> None:
     write_settings(bucket, role="arn:aws:iam::123456789012:role/none")
-    told = compare(shop, "emr:serverless", code=1)
+    told = compare(sent_shop, "emr:serverless", code=1)
     (there,) = told["platforms"]
     assert there["state"] == "failed"
     assert there["why"].startswith("AWS refuses it: Role arn:aws:iam::123456789012:role/none cannot be assumed")

@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
-from tests.flow.commands import caudal
+from tests.sent_shop import compare, interrupted
 from tests.servers.databricks import CLUSTER, TOKEN, VOLUME, Workspace, databricks
 
 from caudal.commands.compare import read_platform
 from caudal.declarations.settings import settings
 from caudal.errors import CaudalError
 
-SHOP = """
-import caudal as cd
-from caudal import expect as ex
-from pyspark.sql import functions as F
-
-product = cd.Product("shop")
-orders_raw = product.source("orders_raw", cd.files("orders_*.csv"), schema=cd.schema(id="long", customer="string", eur="double", at="timestamp_utc"), event_time="at")
-
-@product.table(expect=[ex.between("eur", 0, 900).quarantine(max_share=0.5)])
-def orders(orders_raw):
-    return orders_raw.withColumn("cents", F.round(F.col("eur") * 100).cast("long")).withColumn("day", F.col("at").cast("string"))
-
-@product.table
-def customers(orders):
-    return orders.groupBy("customer").agg(F.count("*").alias("orders"), F.sum("eur").alias("eur"), F.max("at").alias("newest"))
-"""
-ONCE = ("--repeat", "1", "--warm-up", "0", "--no-report")
 NEW_CLUSTER = """
 [platforms.prod.cluster]
 spark_version = "18.0.x-scala2.13"
 node_type_id = "i3.xlarge"
 num_workers = 0
 """
-
-
-@pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    (folder / "product.py").write_text(SHOP)
-    rows = pd.DataFrame({"id": range(500)})
-    rows["customer"], rows["eur"] = [f"c{number % 7}" for number in rows["id"]], [number * 1.1 for number in rows["id"]]
-    rows["at"] = [f"2026-01-{1 + number % 28:02d}T08:00:00Z" for number in rows["id"]]
-    rows.to_csv(tmp_path / "orders_0.csv", index=False)
-    monkeypatch.chdir(tmp_path)
-    return folder
 
 
 @pytest.fixture
@@ -73,18 +36,14 @@ def write_settings(workspace: Workspace, cluster: str = NEW_CLUSTER, **changed: 
     Path("caudal.toml").write_text(f"{spark}[platforms.prod]\n{lines}{cluster}")
 
 
-def compare(folder: Path, on: str, *options: object, code: int = 0) -> dict[str, Any]:
-    return caudal("compare", folder, "--home", "home", "--data", ".", "--on", on, *ONCE, *options, code=code)
-
-
 def left_there(folder: Path) -> list[Path]:
     return [file for file in folder.rglob("*") if file.is_file()]
 
 
 @pytest.mark.slow(minutes=2)
-def test_a_new_cluster_of_databricks(shop: Path, tmp_path: Path, workspace: Workspace) -> None:
+def test_a_new_cluster_of_databricks(sent_shop: Path, tmp_path: Path, workspace: Workspace) -> None:
     write_settings(workspace)
-    told = compare(shop, "sail,databricks:prod")
+    told = compare(sent_shop, "sail,databricks:prod")
     here, there = told["platforms"]
     assert (there["state"], there["why"], there["engine"]) == ("measured", None, "spark")
     assert {table["table"]: table["equal"] for table in told["tables"]} == {"customers": True, "orders": True, "orders_raw": True}
@@ -108,9 +67,9 @@ def test_a_new_cluster_of_databricks(shop: Path, tmp_path: Path, workspace: Work
         assert b"Zq7" not in file.read_bytes(), file
 
 
-def test_a_cluster_of_databricks_that_runs_and_sail(shop: Path, workspace: Workspace) -> None:
+def test_a_cluster_of_databricks_that_runs_and_sail(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace, "", cluster_id=CLUSTER, engine="sail")
-    told = compare(shop, "databricks:prod", "--fault", "kill-driver")
+    told = compare(sent_shop, "databricks:prod", "--fault", "kill-driver")
     (there,) = told["platforms"]
     assert (there["state"], there["why"]) == ("measured", None)
     (repetition,) = there["repetitions"]
@@ -121,13 +80,13 @@ def test_a_cluster_of_databricks_that_runs_and_sail(shop: Path, workspace: Works
     assert fault["why"] == "What does the work is Databricks ('prod'), and not caudal's to break."
 
 
-def test_work_that_fails_there(shop: Path, workspace: Workspace) -> None:
+def test_work_that_fails_there(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace)
-    code = (shop / "product.py").read_text()
-    (shop / "product.py").write_text(
+    code = (sent_shop / "product.py").read_text()
+    (sent_shop / "product.py").write_text(
         code.replace("ex.between", "ex.not_null('customer'), ex.between").replace('F.max("at")', 'F.max("no")')
     )
-    told = compare(shop, "databricks:prod", code=1)
+    told = compare(sent_shop, "databricks:prod", code=1)
     (there,) = told["platforms"]
     assert there["state"] == "failed"
     assert "Table 'customers'" in there["why"] or "table:customers" in there["why"]
@@ -135,10 +94,10 @@ def test_work_that_fails_there(shop: Path, workspace: Workspace) -> None:
     assert left_there(workspace.path("Volumes")) == []
 
 
-def test_a_driver_that_dies_and_what_was_measured_is_kept(shop: Path, workspace: Workspace) -> None:
+def test_a_driver_that_dies_and_what_was_measured_is_kept(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace, lake="s3://bucket/lakes")
     workspace.fails = "java.lang.OutOfMemoryError: Java heap space"
-    told = compare(shop, "sail,databricks:prod", code=1)
+    told = compare(sent_shop, "sail,databricks:prod", code=1)
     here, there = told["platforms"]
     assert here["state"] == "measured"
     assert (there["state"], there["why"]) == ("failed", f"Databricks could not do it: {workspace.fails}.")
@@ -147,48 +106,20 @@ def test_a_driver_that_dies_and_what_was_measured_is_kept(shop: Path, workspace:
     assert lake == f"s3://bucket/lakes/{Path(home).parts[-3]}-{Path(home).parts[-2]}"
 
 
-def test_work_that_does_not_end_is_cancelled(shop: Path, workspace: Workspace) -> None:
+def test_work_that_does_not_end_is_cancelled(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace)
     workspace.hangs = True
-    told = compare(shop, "databricks:prod", "--limit", "2", code=1)
+    told = compare(sent_shop, "databricks:prod", "--limit", "2", code=1)
     (there,) = told["platforms"]
     assert (there["state"], there["why"]) == ("failed", "It did not end within 2 s.")
     assert there["repetitions"][0]["state"] == "stopped"
     assert workspace.runs[1].cancelled
 
 
-def test_ctrl_c_cancels_what_was_submitted(shop: Path, tmp_path: Path, workspace: Workspace) -> None:
+def test_ctrl_c_cancels_what_was_submitted(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace)
     workspace.hangs = True
-    command = [
-        sys.executable,
-        "-m",
-        "caudal",
-        "compare",
-        str(shop),
-        "--home",
-        "home",
-        "--data",
-        ".",
-        "--on",
-        "sail,databricks:prod",
-        *ONCE,
-    ]
-    with (tmp_path / "output").open("w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        until = time.monotonic() + 240
-        while not workspace.runs:
-            assert process.poll() is None, (tmp_path / "output").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.1)
-        os.kill(process.pid, signal.SIGINT)
-        assert process.wait(60) == 1, (tmp_path / "output").read_text()
-    finally:
-        process.kill()
-    (file,) = tmp_path.glob("home/comparisons/*/comparison.json")
-    told = json.loads(file.read_text())
-    assert told["stopped_by"] == "a signal"
+    assert interrupted(sent_shop, "sail,databricks:prod", lambda: bool(workspace.runs))["stopped_by"] == "a signal"
     assert workspace.runs[1].cancelled
     assert left_there(workspace.path("Volumes")) == []
 
@@ -211,7 +142,7 @@ def test_ctrl_c_cancels_what_was_submitted(shop: Path, tmp_path: Path, workspace
         ({"engine": "flink"}, "'engine' of [platforms.prod] is 'flink'. Use spark or sail."),
     ],
 )
-def test_what_is_wrong_is_one_sentence(changed: dict[str, str], what: str, shop: Path, workspace: Workspace) -> None:
+def test_what_is_wrong_is_one_sentence(changed: dict[str, str], what: str, sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace, "" if "cluster_id" in changed else NEW_CLUSTER, **changed)
     with pytest.raises(CaudalError) as caught, read_platform("databricks:prod").started(Path("files"), settings()):
         raise AssertionError
@@ -219,15 +150,15 @@ def test_what_is_wrong_is_one_sentence(changed: dict[str, str], what: str, shop:
     assert "Zq7" not in str(caught.value)
 
 
-def test_both_a_new_cluster_and_one_that_runs(shop: Path, workspace: Workspace) -> None:
+def test_both_a_new_cluster_and_one_that_runs(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace, cluster_id=CLUSTER)
     with pytest.raises(CaudalError, match="must have one of"), read_platform("databricks:prod").started(Path("files"), settings()):
         raise AssertionError
 
 
-def test_a_service_without_a_table(shop: Path, workspace: Workspace) -> None:
+def test_a_service_without_a_table(sent_shop: Path, workspace: Workspace) -> None:
     write_settings(workspace)
-    told = compare(shop, "sail,databricks:prd", code=1)
+    told = compare(sent_shop, "sail,databricks:prd", code=1)
     assert told["platforms"][0]["state"] == "measured"
     assert told["platforms"][1]["state"] == "unreachable"
     assert told["platforms"][1]["why"].startswith("The settings have no table [platforms.prd]. Write it into caudal.toml: host = ")
