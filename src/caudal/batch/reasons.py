@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from caudal.batch.step import Step, StepResult
-from caudal.graph.fingerprint import loaded_of, parts_of
+from caudal.graph.fingerprint import FORMAT, loaded_of, parts_of
 from caudal.graph.node_kind import StepKind
 from caudal.graph.registered import node_of_step, step_kind
 from caudal.ledger.rows import StepDetail, StepRow
@@ -19,6 +19,7 @@ _NOUNS = {
     "code": "statement", "module": "module", "value": "value", "file": "file", "folder": "folder", "existence": "path",
     "variable": "variable", "library": "library version",
 }  # fmt: skip
+_FORMAT = "format"
 _OF_CODE = ("code", "module", "everything that was loaded")
 
 
@@ -69,7 +70,7 @@ def _made_of(tables: ProductTables, step: Step) -> dict[str, str]:
     made_by = None if node is None else node.kind.fingerprinted_declaration(product, node.declaration)
     if made_by is None or not kind.fingerprinted:
         return {}
-    parts = dict(parts_of(made_by))
+    parts = {_FORMAT: FORMAT, **parts_of(made_by)}
     if kind.in_zone:
         parts["zone"] = product.tz
     loaded = loaded_of(product)
@@ -84,6 +85,8 @@ def _changed(made_of: Mapping[str, str], last: StepRow | None) -> list[str]:
     before = (last["detail"] or {}).get("made_of")
     if before is None:
         return ["an older caudal ran it before"] if made_of else []
+    if made_of.get(_FORMAT) != before.get(_FORMAT):  # it is in every digest, so these tell nothing
+        return ["caudal itself computes steps otherwise than before"]
     names = [
         name for name in (*made_of, *(name for name in before if name not in made_of)) if made_of.get(name) != before.get(name)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -74,3 +75,10 @@ def test_the_terminal_shows_a_line_a_step():
     }
     print_why({"home": "h", "products": [{"product": "p", "steps": [step]}]}, Console(file=out, width=120), now=3600.0)
     assert "table:t  1 hour ago  ran: the value of RATE changed" in out.getvalue()
+
+
+def test_of_another_caudal_only_that_is_said() -> None:
+    now = {"format": "3", "declaration": "a", "module:helpers": "b"}
+    before: Any = {"detail": {"made_of": {"declaration": "c", "module:helpers": "d"}}, "inputs": {}}
+    assert _changed(now, before) == ["caudal itself computes steps otherwise than before"]
+    assert _changed(now, {**before, "detail": {"made_of": {**now, "declaration": "c"}}}) == ["its declaration changed"]
