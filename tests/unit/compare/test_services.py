@@ -12,8 +12,9 @@ import pytest
 
 import caudal
 from caudal.compare.attempt import WorkOrder
+from caudal.compare.sent_files import open_settings
 from caudal.compare.services.parcel import unpack_parcel, write_parcel
-from caudal.compare.services.table import open_settings, platform_table
+from caudal.compare.services.table import platform_table
 from caudal.compare.services.wheel import ENTRY_POINT, write_wheel
 from caudal.compare.services.worker import do_parcel
 from caudal.declarations.settings import Settings
