@@ -28,6 +28,7 @@ from caudal.compare.scaling import fit_scaling
 from caudal.compare.work import MeasuredRepetition, PlannedRepetition, measures, repeat
 from caudal.declarations.settings import Settings
 from caudal.engine.cache import put_file
+from caudal.engine.session import archive_classes
 from caudal.errors import CaudalError
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class PlatformComparison:
         before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
         try:
             with contextlib.ExitStack() as started:
+                self._archive_classes()
                 for work in self._works:
                     self._start(work, started)
                 self._repeat()
@@ -154,6 +156,13 @@ class PlatformComparison:
                 with contextlib.suppress(CaudalError):  # one that is gone says no settings
                     typical.log = read_event_log(Path(log))
         return self._written()
+
+    def _archive_classes(self) -> None:
+        """Have Java start alike each time: an archive of Spark's classes made meanwhile would slow one repetition and speed up the next."""
+        workload, platforms = self._request.order.workload, [work.platform for work in self._works]
+        starts_java = [each for each in platforms if each.writes_event_log and not each.awaits and workload in each.workloads]
+        for on_cluster in sorted({each.is_cluster for each in starts_java}):
+            archive_classes(self._say, on_cluster=on_cluster)
 
     def _start(self, work: PlatformWork, started: contextlib.ExitStack) -> None:
         platform = work.platform

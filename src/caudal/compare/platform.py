@@ -64,6 +64,8 @@ class Platform:
     """The executor of streams there (``caudal stream --on``)."""
     writes_event_log = True
     """Whether Spark computes in a process that this machine starts, so that its event log is here."""
+    is_cluster = False
+    """Whether executors are processes apart from the driver's."""
     is_service = False
     """Whether a service does the work, whose machines can be neither watched nor broken from here."""
     awaits = ""

@@ -94,7 +94,7 @@ def base_archive(java: JavaHome) -> Path | None:
 def dumping(archive: Path) -> Iterator[Path | None]:
     """Yield a path to write to for the one process that may dump ``archive``, then move the result into place; yield None to
     others."""
-    lock = archive.with_suffix(".lock")
+    lock = _lock(archive)
     with contextlib.suppress(OSError):
         if time.time() - lock.stat().st_mtime > STALE_S:
             lock.unlink()
@@ -138,16 +138,33 @@ def _used_at(file: Path) -> float:
 
 def dump_later() -> None:
     """Start a process of the lowest priority that makes the archive, and do not wait for it."""
-    command = [sys.executable, "-m", "caudal.engine.warmup", "--idly"]
     with contextlib.suppress(OSError):
-        subprocess.Popen(
-            command, cwd=cache_dir("cds"), start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        _start_warmup("--idly")
+
+
+def dump_now(archive: Path, *arguments: str) -> None:
+    """Make the archive, with arguments for ``caudal.engine.warmup``, where it is wanted, and return once neither this nor another process is making it, or none has for `STALE_S`."""
+    until = time.monotonic() + STALE_S
+    if wanted(archive):
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            _start_warmup(*arguments).wait(STALE_S)
+    while _lock(archive).exists() and time.monotonic() < until:
+        time.sleep(0.2)
+
+
+def _start_warmup(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "caudal.engine.warmup", *arguments], cwd=cache_dir("cds"), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
 
 
 # Java would print a line to the terminal when an archive does not fit.
 _SILENT = ("-Xlog:disable", "-Xlog:all=error:stderr")
+
+
+def _lock(archive: Path) -> Path:
+    return archive.with_suffix(".lock")
 
 
 def _failure(archive: Path) -> Path:

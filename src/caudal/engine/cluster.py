@@ -17,7 +17,7 @@ from urllib.request import urlopen
 from caudal.engine import cds
 from caudal.engine.connectors import SCALA
 from caudal.engine.hosts import Hosts
-from caudal.engine.java import java_home
+from caudal.engine.java import PYSPARK_INSTALLED, java_home
 from caudal.engine.jvm import brief_options, common_options, join_options, spark_class_path, spark_home
 from caudal.engine.loopback import HOST, free_port, kill_program, start_program, stop_program
 from caudal.errors import EnvironmentProblem
@@ -61,9 +61,10 @@ class Cluster:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """Further settings for Spark: executors as small as the workers, and where these find the driver."""
+        """Further settings for Spark: executors as small as the workers, caudal's daemon of Python workers, and where these find the driver."""
         driver = {} if self._hosts is None else {"spark.driver.host": self._own, "spark.driver.bindAddress": self._own}
-        return {"spark.executor.memory": self._memory, "spark.executor.cores": "1", **driver}
+        daemon = {"spark.python.daemon.module": "caudal.engine.daemon"}
+        return {"spark.executor.memory": self._memory, "spark.executor.cores": "1", **daemon, **driver}
 
     def pid(self, worker: int) -> int | None:
         """Return the process id of a worker, or None if it does not run."""
@@ -152,6 +153,7 @@ class Cluster:
         environment = {
             **os.environ, "SPARK_HOME": str(spark_home()), "JAVA_HOME": str(java.path), "SPARK_LOCAL_IP": self._address(worker),
             "SPARK_LOCAL_DIRS": str(self.folder / "scratch"), "SPARK_SCALA_VERSION": SCALA,
+            PYSPARK_INSTALLED: "yes",
         }  # fmt: skip
         # Executors, which a worker starts in its environment, map the archive too.
         if archive := cds.use(java, cds.archive_file(java)):

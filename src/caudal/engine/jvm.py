@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.engine import trust
-from caudal.engine.java import JavaHome, java_home
+from caudal.engine.java import PYSPARK_INSTALLED, JavaHome, java_home
 from caudal.errors import EnvironmentProblem
 from caudal.extras import require_spark, spark_missing
 
@@ -134,7 +134,9 @@ def join_options(options: list[str]) -> str:
 
 
 @contextlib.contextmanager
-def spark_environment(java: JavaHome, *, local: bool = True, class_path: Sequence[Path] = ()) -> Iterator[None]:
+def spark_environment(
+    java: JavaHome, *, local: bool = True, standalone: bool = False, class_path: Sequence[Path] = ()
+) -> Iterator[None]:
     """Set the environment variables that Spark reads while it starts, and restore them afterwards.
 
     A local session ignores a user's ``SPARK_HOME``, whose version may not fit. Jars of
@@ -148,6 +150,8 @@ def spark_environment(java: JavaHome, *, local: bool = True, class_path: Sequenc
         # The launcher is a second, short-lived Java: let it compile little.
         "SPARK_LAUNCHER_OPTS": "-XX:TieredStopAtLevel=1 -Xshare:auto",
     }
+    if local or (standalone and os.environ.get("SPARK_HOME") in (None, str(spark_home()))):
+        variables[PYSPARK_INSTALLED] = "yes"
     if local:
         variables["SPARK_HOME"] = str(spark_home())
         variables["SPARK_LOCAL_IP"] = "127.0.0.1"

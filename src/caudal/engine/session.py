@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -180,6 +180,23 @@ def start_description() -> str | None:
     return "Java and Spark are started"
 
 
+def archive_classes(say: Callable[[str], None], *, on_cluster: bool = False) -> None:
+    """Have the archive of Spark's classes made now where it is missing, so that every later session starts alike.
+
+    Parameters
+    ----------
+    say : hears that it is made
+    on_cluster : whether that is needed which clusters' drivers use, and clusters that caudal starts
+    """
+    try:
+        archive = cds.archive_file(java_home(on_cluster=on_cluster))
+    except EnvironmentProblem:  # no Java or no Spark, which is reported when a session is started
+        return
+    if cds.wanted(archive):
+        say("Spark's classes are archived, once for each Java")
+    cds.dump_now(archive, *(["--on-cluster"] if on_cluster else []))
+
+
 def is_running() -> bool:
     """Return whether this process has a Spark session."""
     return _running is not None and _running.spark.sparkContext._jsc is not None
@@ -277,7 +294,8 @@ def start(chosen: SessionPlan, java_options: Sequence[str]) -> SparkSession:
     # pandas-on-Spark, used inside a table function, needs it here and in the workers, which inherit it from this process.
     os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
     try:
-        with spark_environment(chosen.java, local=chosen.local, class_path=chosen.class_path):
+        standalone = chosen.master.startswith("spark://")
+        with spark_environment(chosen.java, local=chosen.local, standalone=standalone, class_path=chosen.class_path):
             start_java(open_settings)
             spark = SparkSession.builder.config(map={**open_settings}).getOrCreate()
     except BaseException as error:

@@ -1,7 +1,7 @@
 """Make the class-data archive: ``python -m caudal.engine.warmup``.
 
 It runs a small job that uses what caudal's runs use, so that the archive includes those classes too. With ``--idly`` it takes only
-idle CPU time.
+idle CPU time; with ``--on-cluster`` the archive is for the Java of clusters' drivers and of clusters that caudal starts.
 """
 
 from __future__ import annotations
@@ -10,22 +10,31 @@ import contextlib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import functions as f
+from pyspark.sql import Row, functions as f
+from pyspark.sql.streaming.stateful_processor import ExpiredTimerInfo, StatefulProcessor, StatefulProcessorHandle, TimerValues
 from pyspark.sql.window import Window
 
 from caudal.engine import cds
+from caudal.engine.java import java_home
 from caudal.engine.session import plan_session, start, stop
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+_ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+
 
 def run_warmup(arguments: list[str]) -> int:
     """Make the archive if it is missing; return 0 if it exists afterwards."""
     chosen = plan_session(cores=1, memory="1g")
+    if "--on-cluster" in arguments:
+        java = java_home(on_cluster=True)
+        chosen = replace(chosen, java=java, archive=cds.archive_file(java))
     if not cds.enabled() or not chosen.local:
         return 1
     if chosen.archive.is_file():
@@ -39,6 +48,7 @@ def run_warmup(arguments: list[str]) -> int:
         spark = start(chosen, cds.dump(chosen.java, unfinished))
         with tempfile.TemporaryDirectory() as folder:
             touch(spark, Path(folder))
+            touch_stream(spark, Path(folder))
         stop(wait_s=cds.STALE_S)
     return 0 if chosen.archive.is_file() else 1
 
@@ -56,6 +66,52 @@ def touch(spark: SparkSession, folder: Path) -> None:
     spark.createDataFrame([(1, "a")], "id long, zone string").createOrReplaceTempView("small")
     spark.sql("select zone, approx_count_distinct(id), sha2(zone, 256) from small group by zone").collect()
     rows.select("id").mapInArrow(lambda batches: batches, "id long").collect()
+
+
+class _Count(StatefulProcessor):
+    """A processor whose state is the number of a key's rows."""
+
+    def init(self, handle: StatefulProcessorHandle) -> None:
+        self._handle = handle
+        self._rows = handle.getValueState("rows", "n long")
+
+    def handleInputRows(self, key: Any, rows: Iterator[Any], timerValues: TimerValues) -> Iterator[Row]:  # noqa: N802, N803 (Spark's)
+        before = self._rows.get()
+        count = sum(1 for _ in rows) + (0 if before is None else before[0])
+        self._handle.registerTimer(timerValues.getCurrentWatermarkInMs() + 1000)
+        self._rows.update((count,))
+        yield Row(id=key[0], n=count)
+
+    def handleExpiredTimer(self, key: Any, timerValues: TimerValues, expiredTimerInfo: ExpiredTimerInfo) -> Iterator[Row]:  # noqa: ARG002, N802, N803
+        yield from ()
+
+    def close(self) -> None:
+        """Do nothing: Spark closes the state."""
+
+
+def touch_stream(spark: SparkSession, folder: Path) -> None:
+    """Have a query with a state for each key read a few rows in three micro-batches, as a stream does."""
+    jvm: Any = spark.sparkContext._jvm
+    jvm.java.lang.System.setErr(jvm.java.io.PrintStream(jvm.java.io.FileOutputStream(str(folder / "workers.log")), True))
+    session = spark.newSession()
+    session.conf.set("spark.sql.streaming.stateStore.providerClass", _ROCKSDB)
+    session.conf.set("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
+    session.conf.set("spark.sql.shuffle.partitions", "1")
+    schema = "id long, at timestamp"
+    for name in ("left", "right"):
+        for number in range(3):
+            at = f.timestamp_seconds(f.col("id") + 1_704_067_200 + 60 * number).alias("at")
+            spark.range(3).select("id", at).coalesce(1).write.mode("append").parquet(str(folder / name))
+    reader = session.readStream.schema(schema).option("maxFilesPerTrigger", 1)
+    left = reader.parquet(str(folder / "left")).mapInArrow(lambda batches: batches, schema)
+    rows = left.unionByName(reader.parquet(str(folder / "right"))).withWatermark("at", "1 second")
+    counts = rows.groupBy("id").transformWithState(_Count(), "id long, n long", "append", "eventTime")
+    writer = counts.writeStream.option("checkpointLocation", str(folder / "checkpoint")).trigger(processingTime="100 milliseconds")
+    query = writer.foreachBatch(
+        lambda batch, _: batch.mapInArrow(lambda batches: batches, "id long, n long").toArrow() and None
+    ).start()
+    query.processAllAvailable()
+    query.stop()
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 
 from caudal.commands.compare import read_platform
 from caudal.compare.diagram import in_bytes
+from caudal.compare.platforms import rapids
 from caudal.compare.platforms.colab import Colab
 from caudal.compare.resources import EVERY_S, Resources
 from caudal.declarations.settings import Settings
@@ -27,6 +28,7 @@ from caudal.kinds import FAULTS, PLATFORMS
         ("local", "local", usable_cores(), f"local[{usable_cores()}]"), ("local[*]", "local", usable_cores(), f"local[{usable_cores()}]"),
         ("cluster:3", "cluster", 3, None), ("spark://host:7077", "master", None, "spark://host:7077"), ("yarn", "master", None, "yarn"),
         ("k8s://https://host:6443", "master", None, "k8s://https://host:6443"), ("sc://host:15002/;token=abc", "connect", None, None),
+        ("rapids[2]", "rapids", 2, "local[2]"), ("rapids", "rapids", usable_cores(), f"local[{usable_cores()}]"),
         ("databricks:prod", "databricks", None, None), ("emr:serverless-1", "emr", None, None),
         ("colab", "colab", None, None), ("colab:local[2]", "colab", 2, None), ("colab:sail", "colab", None, None), ("colab:here", "colab", None, None),
     ],
@@ -123,3 +125,26 @@ def test_time_and_memory_of_a_process_and_its_children() -> None:
     with Resources(lambda: [os.getpid()]) as idle:
         pass
     assert idle.cpu_s < sum(os.times()[:2])  # what this process used before does not count
+
+
+def test_a_machine_without_a_gpu_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rapids, "has_gpu", lambda: False)
+    with (
+        pytest.raises(EnvironmentProblem, match="no GPU that the RAPIDS Accelerator"),
+        read_platform("rapids[2]").started(tmp_path, Settings()),
+    ):
+        pass
+
+
+def test_the_accelerator_is_spark_s_plugin_and_its_jar_is_of_the_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rapids, "has_gpu", lambda: True)
+    jar = tmp_path / "rapids.jar"
+    jar.write_bytes(b"")
+    with read_platform("rapids[2]").started(tmp_path, Settings(platforms={"rapids": {"jar": str(jar)}})) as running:
+        assert running.changes["master"] == "local[2]"
+        spark = running.changes["spark"]
+    assert isinstance(spark, dict)
+    assert (spark["spark.jars"], spark["spark.plugins"]) == (str(jar), "com.nvidia.spark.SQLPlugin")
+    wrong = Settings(platforms={"rapids": {"jars": str(jar)}})
+    with pytest.raises(DeclarationProblem, match="sets 'jars'"), read_platform("rapids").started(tmp_path, wrong):
+        pass

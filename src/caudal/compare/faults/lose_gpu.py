@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from caudal.compare.fault import BrokenWork, Fault
+from caudal.compare.gpus import has_gpu
 
 if TYPE_CHECKING:
     from caudal.compare.platform import Platform, Workload
-
-_DEVICES = (Path("/proc/driver/nvidia/gpus"), Path("/dev/nvidia0"))
 
 
 class LoseGpu(Fault):
@@ -32,11 +30,6 @@ class LoseGpu(Fault):
         """Kill the process; the next one sees no GPU."""
         work.attempt.kill()
         work.note("fault", "the process of the work was killed, and its GPU is gone")
-
-
-def has_gpu() -> bool:
-    """Return whether this machine shows a GPU."""
-    return any(device.exists() for device in _DEVICES)
 
 
 FAULT = LoseGpu()

@@ -25,6 +25,7 @@ class StartedCluster(Platform):
     """A master and workers, each a Java process of its own."""
 
     kind = "cluster"
+    is_cluster = True
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:

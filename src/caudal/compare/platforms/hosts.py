@@ -22,6 +22,7 @@ class ClusterOfHosts(Platform):
     """A master, and workers between which there is a network: what they exchange goes over it, and its links can be cut."""
 
     kind = "hosts"
+    is_cluster = True
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:

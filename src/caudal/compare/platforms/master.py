@@ -24,6 +24,7 @@ class Master(Platform):
     """A cluster at an address. Its workers read and write the lake, which must be a place that they reach."""
 
     kind = "master"
+    is_cluster = True
 
     @contextmanager
     def started(self, folder: Path, settings: Settings) -> Iterator[RunningPlatform]:  # noqa: ARG002

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
 _CHARACTER, _MARGIN, _HEIGHT, _STACK = 7.4, 10.0, 62.0, 5.0
 _MOST_SIGNS = 34
 # After the kind of a part.
-_HUES = {"driver": 0, "executor": 1, "worker": 2, "master": 3, "server": 3, "process": 0, "store": 5, "source": 4, "python": 6}
+_HUES = {
+    "driver": 0,
+    "executor": 1,
+    "worker": 2,
+    "master": 3,
+    "server": 3,
+    "process": 0,
+    "store": 5,
+    "source": 4,
+    "python": 6,
+    "gpu": 7,
+}
 
 
 def architecture_plot(diagram: Diagram, platform: str, language: ReportLanguage) -> Plot:

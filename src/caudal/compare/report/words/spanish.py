@@ -256,6 +256,7 @@ PHRASES: dict[str, str] = {
     "starts executors": "lanza executors",
     "tasks": "tareas",
     "rows, as Arrow": "filas, como Arrow",
+    "columns": "columnas",
     "Python workers": "procesos de Python",
     "tables and raw files": "tablas y archivos crudos",
     "caudal, Python": "caudal, Python",
