@@ -43,6 +43,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--shares", type=float, nargs="*", default=[0.25, 0.5, 0.8])
+    parser.add_argument(
+        "--rates", type=float, nargs="*", default=[6000, 3000], help="requests a second: of arrays, and with look-ups"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     generator = shutil.which("oha")
@@ -52,6 +55,7 @@ def main() -> None:
         folder = Path(name)
         row = make_home(folder)
         bodies = {COMPILED: json.dumps(row).encode(), LOOKED_UP: json.dumps(asked_of(row)).encode()}
+        rates = dict(zip(bodies, given.rates, strict=True)) if given.rates else {}
         for number in range(given.rounds):
             for model, body in bodies.items():
                 path = f"/api/v1/bench/{model}/predict"
@@ -62,6 +66,8 @@ def main() -> None:
                     print(json.dumps({**line, "share": 1.0, **most}), flush=True)
                     for share in given.shares:
                         print(json.dumps({**line, "share": share, **load(*asked, share * most["per_second"])}), flush=True)
+                    if model in rates:
+                        print(json.dumps({**line, "rate": rates[model], **load(*asked, rates[model])}), flush=True)
                     print(json.dumps({**line, "MB": round(sum(map(megabytes, with_children(pid))))}), flush=True)
 
 
