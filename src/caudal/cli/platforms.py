@@ -109,7 +109,7 @@ def tunnel_command(bastion: Annotated[str, typer.Argument(help="The host that re
 
 @app.command("compare")
 def compare_command(folder: Annotated[Path, typer.Argument(help="The product's folder; or the comparison.json of a comparison, whose report is then written anew.", show_default=False)],
-                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], cluster:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT, databricks:NAME, emr:NAME, colab.", show_default=False)] = "",
+                    on: Annotated[str, typer.Option("--on", help="Platforms, with commas: here, sail, local[N], rapids[N], cluster:N, hosts:N, spark://HOST:PORT, yarn, k8s://…, sc://HOST:PORT, databricks:NAME, emr:NAME, colab.", show_default=False)] = "",
                     repeat: Annotated[int, typer.Option("--repeat", min=1, help="Repetitions on each platform; a claim needs two.")] = 3,
                     warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Repetitions before them, which do not count.")] = 1,
                     fault: Annotated[list[str] | None, typer.Option("--fault", help="Break it: kill-worker, cut-network, kill-driver, full-disk, less-memory, lose-gpu. Can be given several times.", show_default=False)] = None,

@@ -9,8 +9,8 @@ from pathlib import Path
 from caudal.declarations.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-# What caudal says to Spark's workers and hears from its queries; nobody sets them.
-OWN = {"CAUDAL_SOURCES", "CAUDAL_WORKER", "CAUDAL_UNUSUAL_MAGNITUDE"}
+# What caudal says to Spark's processes and hears from its queries; nobody sets them.
+OWN = {"CAUDAL_PYSPARK_INSTALLED", "CAUDAL_SOURCES", "CAUDAL_WORKER", "CAUDAL_UNUSUAL_MAGNITUDE"}
 
 
 def test_every_variable_is_documented() -> None:

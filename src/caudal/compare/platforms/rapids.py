@@ -67,12 +67,13 @@ class Rapids(Platform):
 
 
 def rapids_settings(jar: Path) -> dict[str, str]:
-    """Return Spark's settings with the accelerator; what stays on the processor is told in the output of the work."""
+    """Return Spark's settings with the accelerator, and with the GPU for networks of images; what stays on the processor is told in the output of the work."""
     return {
         "spark.jars": str(jar),
         "spark.plugins": "com.nvidia.spark.SQLPlugin",
         "spark.rapids.sql.enabled": "true",
         "spark.rapids.sql.explain": "NOT_ON_GPU",
+        "spark.caudal.embed.device": "cuda",
     }
 
 

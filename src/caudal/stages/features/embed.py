@@ -24,17 +24,17 @@ from caudal.engine.settings import is_local, usable_memory
 from caudal.errors import DeclarationProblem, EnvironmentProblem
 from caudal.stages.features.registered import feature
 from caudal.stages.images import decode, memory
-from caudal.stages.images.network import LoadedNetwork, inference_session, load_model
+from caudal.stages.images.network import LoadedNetwork, inference_session, load_model, uses_gpu
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyspark import Accumulator, Broadcast
     from pyspark.sql import DataFrame, SparkSession
 
-    Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]  # images [n, side, side, 3] to their features [n, d]
-
 CONTENT = "content"
 KEPT = "embed"  # the network is stored with the table under this name and the column's
+DEVICE, DEVICES = "spark.caudal.embed.device", ("cpu", "cuda")
+"""Spark's setting of what computes the networks: a processor, or a GPU of CUDA where a worker finds one."""
 # Parts of the work, in order; a worker measures the seconds of each.
 PARTS = ("load", "read", "decode", "resize", "infer", "write")
 
@@ -66,7 +66,7 @@ def embed(
 
     Raises
     ------
-    DeclarationProblem : there is no such column, or networks do not take images of this size
+    DeclarationProblem : there is no such column, networks do not take images of this size, or the setting `DEVICE` is none
     EnvironmentProblem : the memory does not suffice for one image, or the libraries of ``caudal[images]`` are missing
     """
     if content not in images.columns:
@@ -80,6 +80,7 @@ def embed(
         )
     spark = images.sparkSession
     require_capability(session_engine(spark), Capability.SHARED_VARIABLES, "embed")
+    on_gpu = _device(spark) == "cuda"
     chosen = load_model(network)
     workers, memory_bytes = _worker_memory(spark)
     plan = memory.plan_memory(
@@ -101,7 +102,7 @@ def embed(
     times = _WorkerTimes(spark)
     context.kept[f"{KEPT}:{into}"] = json.dumps({**asdict(network), "side": plan.side, "model": chosen.sha256}).encode()
     context.note_functions.append(
-        lambda _: {"embedding": {**times.shares(), "plan": list(plan.notes), "network": _key(chosen, plan)}}
+        lambda _: {"embedding": {**times.shares(), "plan": [*plan.notes, *times.devices(on_gpu)], "network": _key(chosen, plan)}}
     )
     carried = [name for name in images.columns if name not in (content, "_format_errors", "_raw")]
     schema = StructType(
@@ -113,7 +114,7 @@ def embed(
             StructField("_raw", StringType()),
         ]
     )
-    embed_pieces = _worker(spark.sparkContext.broadcast(chosen), plan, carried, content, into, times.accumulator)
+    embed_pieces = _worker(spark.sparkContext.broadcast(chosen), plan, carried, content, into, times.accumulator, on_gpu)
     return images.select(*_quoted([*carried, content])).mapInArrow(embed_pieces, schema)
 
 
@@ -124,7 +125,15 @@ def embed_image(content: bytes, network: Network, side: int, max_pixels: int = M
     ------
     UnreadableImage : it is not an image, or one that cannot be decoded
     """
-    return _session(load_model(network))(decode.pixels(content, side, max_pixels)[None])[0]  # type: ignore[no-any-return]
+    return _embedder(load_model(network), on_gpu=False)(decode.pixels(content, side, max_pixels)[None])[0]  # type: ignore[no-any-return]
+
+
+def _device(spark: SparkSession) -> str:
+    """Return the device that the settings name."""
+    device = spark.conf.get(DEVICE, DEVICES[0])
+    if device not in DEVICES:
+        raise DeclarationProblem(f"The setting {DEVICE} is '{device}'.", fix=f"Use {' or '.join(DEVICES)}.")
+    return device
 
 
 def network_of(stored: bytes) -> tuple[Network, int]:
@@ -156,13 +165,15 @@ def _worker(
     content: str,
     into: str,
     times: Accumulator[dict[str, float]],
+    on_gpu: bool,
 ) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     """Return the function that a Python worker applies to its pieces of the frame."""
 
     def embed_pieces(pieces: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         spent_s, start = dict.fromkeys(PARTS, 0.0), time.perf_counter()
         model: LoadedNetwork = shared.value
-        run, key = _session(model), _key(model, plan)
+        run, key = _embedder(model, on_gpu), _key(model, plan)
+        on_gpu_before = run.images_on_gpu
         spent_s["load"] = time.perf_counter() - start
         images, since = 0, time.perf_counter()
         for piece in pieces:
@@ -177,13 +188,13 @@ def _worker(
             yield pa.RecordBatch.from_arrays(columns, [*carried, "network", into, "_format_errors", "_raw"])
             spent_s["write"] += time.perf_counter() - since
             since = time.perf_counter()
-        times.add({**spent_s, "images": images, "tasks": 1})
+        times.add({**spent_s, "images": images, "tasks": 1, "on_gpu": run.images_on_gpu - on_gpu_before})
 
     return embed_pieces
 
 
 def _embed_column(
-    column: pa.Array, run: Embed, plan: memory.MemoryPlan, spent_s: dict[str, float]
+    column: pa.Array, run: Embedder, plan: memory.MemoryPlan, spent_s: dict[str, float]
 ) -> tuple[pa.Array, list[str | None]]:
     """Return the features of a piece's images, null where an image has none, and the fault of each such image."""
     faults: list[str | None] = []
@@ -214,22 +225,44 @@ def _embed_column(
     return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1)), mask=is_fault), faults
 
 
-_SESSIONS: dict[str, Embed] = {}
+class Embedder:
+    """A network in this process: on a GPU until that fails, and from then on, with what has failed, on the processor.
+
+    Parameters
+    ----------
+    on_gpu : whether a GPU computes where one is found
+    """
+
+    def __init__(self, model: LoadedNetwork, on_gpu: bool) -> None:
+        self._model, self.images_on_gpu = model, 0
+        self._session = inference_session(model.content, on_gpu=on_gpu)
+        self._on_gpu = uses_gpu(self._session)
+        self._input = self._session.get_inputs()[0].name
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features [n, d] of images [n, side, side, 3]."""
+        prepared = self._model.prepare(pixels)
+        try:
+            vectors = self._session.run(None, {self._input: prepared})[0]
+            self.images_on_gpu += len(pixels) if self._on_gpu else 0
+        except Exception:
+            if not self._on_gpu:
+                raise
+            self._session, self._on_gpu = inference_session(self._model.content), False
+            vectors = self._session.run(None, {self._input: prepared})[0]
+        features: NDArray[np.float32] = vectors.reshape(len(vectors), -1)
+        return features
 
 
-def _session(model: LoadedNetwork) -> Embed:
-    """Return the function that embeds pixels, from this process's cache: Spark reuses workers."""
-    if model.sha256 not in _SESSIONS:
-        inference = inference_session(model.content)
-        name = inference.get_inputs()[0].name
+_EMBEDDERS: dict[tuple[str, bool], Embedder] = {}
 
-        def run(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-            vectors = inference.run(None, {name: model.prepare(pixels)})[0]
-            features: NDArray[np.float32] = vectors.reshape(len(vectors), -1)
-            return features
 
-        _SESSIONS[model.sha256] = run
-    return _SESSIONS[model.sha256]
+def _embedder(model: LoadedNetwork, on_gpu: bool) -> Embedder:
+    """Return what embeds pixels, from this process's cache: Spark reuses workers."""
+    key = (model.sha256, on_gpu)
+    if key not in _EMBEDDERS:
+        _EMBEDDERS[key] = Embedder(model, on_gpu)
+    return _EMBEDDERS[key]
 
 
 def _raw(piece: pa.RecordBatch, row: int, content: str) -> str:
@@ -262,13 +295,17 @@ class _WorkerTimes:
             def addInPlace(self, left: dict[str, float], right: dict[str, float]) -> dict[str, float]:  # noqa: N802 (Spark's)
                 return {name: left.get(name, 0.0) + right.get(name, 0.0) for name in {*left, *right}}
 
-        self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks"), 0.0), Sums())
+        self.accumulator = spark.sparkContext.accumulator(dict.fromkeys((*PARTS, "images", "tasks", "on_gpu"), 0.0), Sums())
 
     def shares(self) -> dict[str, object]:
         """Return the number of images and of tasks, and the seconds by part."""
         value = self.accumulator.value
         seconds = {part: round(value[part], 3) for part in PARTS}
         return {"images": int(value["images"]), "tasks": int(value["tasks"]), "seconds": seconds}
+
+    def devices(self, on_gpu: bool) -> list[str]:
+        """Return how many images a GPU has computed, in a sentence; nothing where none was asked for."""
+        return [f"Images computed on a GPU: {int(self.accumulator.value['on_gpu'])}."] if on_gpu else []
 
 
 def _quoted(names: list[str]) -> list[str]:

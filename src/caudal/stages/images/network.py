@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 FORMAT = "1"  # raised when a built-in network is built differently
+_CUDA = "CUDAExecutionProvider"
 _LAST = ("Softmax", "LogSoftmax", "Identity", "Add", "Gemm", "MatMul")
 
 
@@ -74,14 +75,27 @@ def load_model(network: Network) -> LoadedNetwork:
     return LoadedNetwork(Path(network.name).name, content, digest, channels_first, raw, network.mean, network.std)
 
 
-def inference_session(content: bytes) -> ort.InferenceSession:
-    """Return a session of one thread, since there are as many workers as cores."""
+def inference_session(content: bytes, *, on_gpu: bool = False) -> ort.InferenceSession:
+    """Return a session of one thread, since there are as many workers as cores.
+
+    Parameters
+    ----------
+    on_gpu : whether it computes on a GPU where ONNX Runtime finds one, in full single precision; `uses_gpu` tells whether it does
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    providers: list[str | tuple[str, dict[str, str]]] = ["CPUExecutionProvider"]
+    if on_gpu and _CUDA in ort.get_available_providers():
+        providers.insert(0, (_CUDA, {"use_tf32": "0"}))
+    return ort.InferenceSession(content, options, providers=providers)
+
+
+def uses_gpu(session: ort.InferenceSession) -> bool:
+    """Return whether a session computes on a GPU: ONNX Runtime goes without where it cannot use it."""
+    return _CUDA in session.get_providers()
 
 
 def without_last_layer(content: bytes, name: str) -> bytes:
