@@ -18,6 +18,7 @@ from pyspark.sql.types import DateType, StringType, StructField, StructType
 
 from caudal.engine.capability import Capability
 from caudal.engine.choice import can
+from caudal.engine.classic import runs_locally
 from caudal.engine.files import parquet_frame
 from caudal.engine.marks import quoted
 from caudal.stages.enforce.declared import ComparisonScope
@@ -118,9 +119,10 @@ def set_aside_repeats(
 
 
 def _remove_checksum_files(frame: DataFrame, folder: Place) -> None:
-    """Remove the checksum files of Hadoop's, which a server writes unless it was started with other settings: they would not fit files whose
-    repeats are moved."""
-    if isinstance(folder, Path) and not can(frame.sparkSession, Capability.HADOOP_SETTINGS):
+    """Remove the checksum files of Hadoop's, which a server and the executors of a cluster write, whatever the driver's Hadoop does: they would
+    not fit files whose repeats are moved."""
+    spark = frame.sparkSession
+    if isinstance(folder, Path) and not (can(spark, Capability.HADOOP_SETTINGS) and runs_locally(spark)):
         for file in folder.rglob(".*.crc"):
             file.unlink()
 
