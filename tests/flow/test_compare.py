@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 product = cd.Product("shop")
 orders_raw = product.source("orders_raw", cd.files("orders_*.csv"), schema=cd.schema(id="long", customer="string", eur="double", at="timestamp_utc"), event_time="at")
 
-@product.table(expect=[ex.between("eur", 0, 900).quarantine(max_share=0.5)])
+@product.table(expect=[ex.between("eur", 0, 900).quarantine(max_share=0.5), ex.unique("id").quarantine()])
 def orders(orders_raw):
     return orders_raw.withColumn("cents", F.round(F.col("eur") * 100).cast("long"))
 
@@ -38,7 +38,7 @@ def shop(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "product.py").write_text(SHOP)
     for part in range(2):
-        rows = pd.DataFrame({"id": range(part * 500, part * 500 + 500)})
+        rows = pd.DataFrame({"id": range(part * 480, part * 480 + 500)})  # twenty come twice
         rows["customer"], rows["eur"] = [f"c{number % 7}" for number in rows["id"]], [number * 1.1 for number in rows["id"]]
         rows["at"] = [f"2026-01-{1 + number % 28:02d}T08:00:00Z" for number in rows["id"]]
         rows.to_csv(tmp_path / f"orders_{part}.csv", index=False)
@@ -50,10 +50,10 @@ def compare(folder: Path, home: Path, *options: object, code: int = 0, **environ
     return caudal("compare", folder, "--home", home, *data, *options, code=code, **environment)
 
 
-def test_a_run_on_sail_and_on_spark(shop: Path, tmp_path: Path) -> None:
-    told = compare(shop, tmp_path, "--on", "sail,local[1],here,spark://127.0.0.1:1", "--repeat", "1", "--warm-up", "0", code=1)
+def test_a_run_on_sail_and_on_a_cluster_of_spark(shop: Path, tmp_path: Path) -> None:
+    told = compare(shop, tmp_path, "--on", "sail,cluster:1,here,spark://127.0.0.1:1", "--repeat", "1", "--warm-up", "0", code=1)
     states = {platform["platform"]: (platform["state"], platform["why"]) for platform in told["platforms"]}
-    assert states["sail"] == states["local[1]"] == ("measured", None)
+    assert states["sail"] == states["cluster:1"] == ("measured", None)
     assert states["here"] == ("refused", "Caudal's own process does streams only.")
     assert states["spark://127.0.0.1:1"][0] == "unreachable"
     assert "No Spark master answers at 127.0.0.1:1" in states["spark://127.0.0.1:1"][1]

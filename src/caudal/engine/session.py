@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 _HADOOP = "spark.hadoop."
+_YARN_PLACES = ("HADOOP_CONF_DIR", "YARN_CONF_DIR")
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,11 @@ def plan_session(
     require_spark("The engine 'spark'")
     connector_jars = tuple(jars(connectors)) if connectors else ()
     chosen = (conf or {}).get("spark.master") or master or os.environ.get("CAUDAL_MASTER") or f"local[{cores or '*'}]"
+    if chosen == "yarn" and not any(os.environ.get(name) for name in _YARN_PLACES):
+        raise EnvironmentProblem(
+            f"The master is 'yarn', and none of the variables {' and '.join(_YARN_PLACES)} says where YARN is.",
+            fix="Set one to the folder with yarn-site.xml.",
+        )
     java = java_home(on_cluster=not settings.is_local(chosen))
     return SessionPlan(
         app=app,

@@ -49,7 +49,12 @@ def test_the_master_is_what_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert plan_session(master="spark://127.0.0.1:7077").master == "spark://127.0.0.1:7077"
     assert plan_session(conf={"spark.master": "spark://10.0.0.1:7077"}).master == "spark://10.0.0.1:7077"
     monkeypatch.setenv("CAUDAL_MASTER", "yarn")
+    monkeypatch.setenv("HADOOP_CONF_DIR", "/etc/hadoop/conf")
     assert plan_session().master == "yarn"
+    monkeypatch.delenv("HADOOP_CONF_DIR")
+    monkeypatch.delenv("YARN_CONF_DIR", raising=False)
+    with pytest.raises(EnvironmentProblem, match="HADOOP_CONF_DIR and YARN_CONF_DIR says where YARN is"):
+        plan_session()
 
 
 def test_only_on_this_machine_the_driver_is_found_by_loopback() -> None:
