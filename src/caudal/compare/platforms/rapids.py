@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from caudal.compare.diagram import architecture, edge, in_bytes, node
 from caudal.compare.gpus import has_gpu
-from caudal.compare.platform import Platform, PlatformKind, RunningPlatform, by_form
+from caudal.compare.platform import PlatformKind, RunningPlatform, by_form
+from caudal.compare.platforms.local import Local
 from caudal.compare.services.table import platform_table
 from caudal.engine.connectors import SCALA, jars
 from caudal.engine.settings import default_memory, usable_cores
@@ -25,7 +26,7 @@ _JAR = f"com.nvidia:rapids-4-spark_{SCALA}:26.04.0"
 """The first release for Spark 4.1.1; a user names another one in the settings."""
 
 
-class Rapids(Platform):
+class Rapids(Local):
     """Spark in one Java process, whose plans are carried out on the GPU where the accelerator can."""
 
     kind = "rapids"
@@ -45,10 +46,6 @@ class Rapids(Platform):
                 fix="Run the comparison on a machine with a GPU of NVIDIA and its driver, or leave this platform out.",
             )
         yield RunningPlatform(self, {**self.changes(), "spark": rapids_settings(self._jar(settings))})
-
-    def changes(self) -> Mapping[str, Any]:
-        """Return the engine Spark with so many cores."""
-        return {"engine": "spark", "master": f"local[{self.cores}]", "cores": self.cores}
 
     def diagram(self, settings: Settings) -> Diagram:
         """Return Java, the GPU, the Python workers and the store."""
