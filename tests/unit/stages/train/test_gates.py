@@ -134,6 +134,15 @@ def test_parity_compares_the_errors_of_groups(rides, features, declared):
     assert sum(odd.figures["rows"].values()) == (rides["at"] > rides["at"].max() - pd.Timedelta("10 days")).sum()
 
 
+def test_a_figure_just_beyond_its_limit_is_not_written_as_the_limit(rides, features, declared):
+    score = _gate(declared(gates=(limit("rmse", 1),)), features, rides).figures["score"]
+    at = float(f"{score:.6g}")
+    for bound in (at, at - 1e-9, score, np.nextafter(score, 0)):
+        found = _gate(declared(gates=(limit("rmse", float(bound)),)), features, rides)
+        said = float(found.message.split("rmse ")[1].split(";")[0])
+        assert found.passed == (score <= bound) == (said <= bound)
+
+
 @pytest.mark.parametrize(
     ("values", "names"),
     [
