@@ -101,6 +101,21 @@ class JudgingGate(Gate, ABC):
         """Return whether the chosen candidate may be promoted, with the figures and a sentence."""
 
 
+def beside(value: float, limit: float, form: str = ".4g") -> str:
+    """Return a figure as text on the same side of its limit as the figure: with as many digits more as that takes.
+
+    Examples
+    --------
+    >>> beside(0.6123, 0.5), beside(0.50001, 0.5), beside(0.5, 0.5), beside(1.2504, 1.25, ".2f")
+    ('0.6123', '0.50001', '0.5', '1.2504')
+    """
+    for digits in (form, *(f".{number}g" for number in range(5, 17))):
+        text = f"{value:{digits}}"
+        if (float(text) > limit, float(text) < limit) == (value > limit, value < limit):
+            return text
+    return repr(float(value))
+
+
 def gain_words(gained: float) -> str:
     """Return a gain as words: by which share something is better or worse.
 

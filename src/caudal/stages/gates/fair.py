@@ -16,7 +16,7 @@ from caudal.stages.audit.counts import count_groups, group_rows
 from caudal.stages.audit.figures import figures_by, require_reference
 from caudal.stages.audit.metrics_of import difference_of, group_metrics_of, metric_forms, metric_names, metric_of, ratio_of
 from caudal.stages.audit.tally import Comparison, GroupMetric
-from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, beside
 
 if TYPE_CHECKING:
     from caudal.stages.audit.figures import GroupComparison, Grouping
@@ -105,11 +105,15 @@ class Fair(JudgingGate):
         if figure.value is None or limit is None:
             return GateResult(self._name, False, figures, self._nothing_to_compare(comparison, grouping))
         beyond = self._beyond(figure.value, figure.low, figure.high)
-        bound = f"at {'most' if self.at_most is not None else 'least'} {limit:g} required"
-        interval = "" if figure.low is None else f" (95%: {figure.low:.3f} to {figure.high:.3f})"
+        bound = f"at {'most' if self.at_most is not None else 'least'} {limit:.12g} required"
+        interval = (
+            ""
+            if figure.low is None or figure.high is None
+            else f" (95%: {beside(figure.low, limit, '.3f')} to {beside(figure.high, limit, '.3f')})"
+        )
         return GateResult(
             self._name, not beyond, figures,
-            f"{candidate} has {comparison.name} {figure.value:.3f}{interval} over {_quoted(self.by)}, {self._beside(between)}: {bound}"
+            f"{candidate} has {comparison.name} {beside(figure.value, limit, '.3f')}{interval} over {_quoted(self.by)}, {self._beside(between)}: {bound}"
             + (", refused only where the whole interval is beyond it" if self.sure else "")
             + (f"; {small} group{'' if small == 1 else 's'} under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate
+from caudal.stages.audit.counts import column_groups
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, beside
 from caudal.stages.metrics.scores import error_metric, scores
 
 
@@ -35,17 +36,19 @@ class Parity(JudgingGate):
         name = f"parity({self.column})"
         tested, predicted = evidence.tested, evidence.predicted(evidence.chosen.name)
         actual = rows.y.iloc[tested].reset_index(drop=True)
-        groups = rows.frame[self.column].iloc[tested].reset_index(drop=True)
+        codes, groups = column_groups(rows.frame[self.column].iloc[tested])
         errors: dict[str, float] = {}
         counts: dict[str, int] = {}
         small = 0
-        for group, places in actual.groupby(groups, dropna=False, observed=True).groups.items():
-            if len(places) < self.min_rows:
+        for code, group in enumerate(groups):
+            inside = codes == code
+            count = int(inside.sum())
+            if count < self.min_rows:
                 small += 1
                 continue
-            error = scores(model.task, actual.loc[places], predicted.loc[places], rows.classes)[metric]
+            error = scores(model.task, actual[inside], predicted[inside], rows.classes)[metric]
             if error is not None:
-                errors[str(group)], counts[str(group)] = error, len(places)
+                errors[group], counts[group] = error, count
         figures: dict[str, object] = {
             "metric": metric, "groups": errors, "rows": counts, "max_ratio": self.max_ratio, "min_rows": self.min_rows, "groups_left_out": small,
         }  # fmt: skip
@@ -56,11 +59,11 @@ class Parity(JudgingGate):
             )  # fmt: skip
         worst, best = max(errors, key=lambda group_: errors[group_]), min(errors, key=lambda group_: errors[group_])
         ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
-        ratio_text = "no finite ratio" if ratio is None else f"ratio {ratio:.2f}"
+        ratio_text = "no finite ratio" if ratio is None else f"ratio {beside(ratio, self.max_ratio, '.2f')}"
         return GateResult(
             name, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
-            f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {ratio_text}, at most {self.max_ratio:g} required"
-            + (f"; {small} groups under {self.min_rows} rows left out." if small else "."),
+            f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {ratio_text}, at most {self.max_ratio:.12g} required"
+            + (f"; {small} group{'' if small == 1 else 's'} under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip
 
 

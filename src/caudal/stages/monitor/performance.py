@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from caudal.declarations.audit import MISSING
 from caudal.declarations.model import Task
 from caudal.declarations.signature import PREDICTION
 from caudal.stages.metrics.scores import scores
@@ -34,7 +35,7 @@ def window_scores(
 ) -> Iterator[WindowScore]:
     """Yield the error of each window whose labels have come, also by group, and the share of rows that a classification of two classes selects.
 
-    The share is what a decision at the model's threshold does, which measures of rank do not see.
+    Nulls are the group ``(missing)``. The share is what a decision at the model's threshold does, which measures of rank do not see.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def window_scores(
         labelled = window[window[label].notna()]
         yield from _scored(int(str(start)), labelled, label, task, metric, classes, ())
         for column in by:
-            for value, group in labelled.groupby(column, sort=True):
+            present = labelled[column].notna()
+            for value, group in labelled.groupby(labelled[column].astype(object).where(present, MISSING), sort=True):
                 if len(group) >= LEAST_ROWS:
                     yield from _scored(int(str(start)), group, label, task, metric, classes, ((column, str(value)),))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from caudal import kinds
 from caudal.declarations.model import BASELINE, Model, Task
 from caudal.stages.metrics.scores import METRICS, scores
 from caudal.stages.train.candidates import Candidate, FittedCandidate
@@ -171,15 +172,27 @@ def _evaluate_fold(
     seconds = time.perf_counter() - started
     figures = scores(task, rows.y.iloc[fold.test], prediction, rows.classes)
     if figures[metric] is None:
-        raise ValueError(
-            f"{metric} has no value: {int(prediction.isna().any(axis=1).sum()):,} of {len(prediction):,} predictions are not numbers, or the candidate "
-            "gives no probabilities, or its test rows are all of one class."
-        )
+        raise ValueError(f"{metric} has no value: {_why_without(metric, rows.y.iloc[fold.test], prediction, rows.classes)}.")
     test_stretch = {
         "from": iso_timestamp(rows.as_of.iloc[fold.test[0]]), "until": iso_timestamp(fold.until),
         "train_rows": len(fold.train), "test_rows": len(fold.test), "seconds": seconds,
     }  # fmt: skip
     return {**figures, **test_stretch}, prediction, fitted
+
+
+def _why_without(metric: str, actual: pd.Series, prediction: pd.DataFrame, classes: Sequence[str] | None) -> str:
+    """Return why a metric has no value on some test rows: the predictions, or the labels, of which some metrics need different ones."""
+    unknown = int(prediction.isna().any(axis=1).sum())
+    if unknown:
+        return f"{unknown:,} of {len(prediction):,} predictions are not numbers"
+    if kinds.METRICS[metric].of_probabilities and classes and not any(f"probability_{name}" in prediction for name in classes):
+        return "the candidate gives no probabilities"
+    lacking = [name for name in classes or () if name not in set(actual)]
+    if lacking:
+        return f"no label of its {len(actual):,} test rows is {' or '.join(repr(name) for name in lacking)}"
+    if actual.nunique() == 1:
+        return f"the labels of its {len(actual):,} test rows are all {actual.iloc[0]}"
+    return "a prediction or a label is too large"
 
 
 def _progress_line(model: Model, name: str, number: int, folds_: Sequence[Fold], outcome: FoldOutcome) -> str:

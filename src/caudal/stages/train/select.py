@@ -28,7 +28,7 @@ def select(model: Model, evaluated: Mapping[str, Evaluation]) -> tuple[Evaluated
         quoted = "; ".join(f"{result.name}: {result.error}" for result in failed)
         raise StepFailed(
             f"Every candidate of model '{model.name}' failed. {quoted}",
-            fix="Correct one of them.",
+            fix="Correct one of them, or declare another metric or longer test stretches where the rows are what it fails of.",
             where=str(model.where or ""),
             failed=len(failed),
         )

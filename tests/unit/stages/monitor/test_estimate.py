@@ -146,6 +146,11 @@ def test_scores_by_window_and_group_and_the_operating_point() -> None:
     assert not [score for score in found if score.start == 2 and score.metric == "accuracy"]  # its labels have not come
     women = rows[(rows[WINDOW] == 0) & (rows["sex"] == "f")]
     assert by_key[0, "accuracy", (("sex", "f"),)].value == pytest.approx((women["prediction"] == women["rich"]).mean())
+    unsaid = rows.assign(sex=rows["sex"].where(rows["sex"] == "f"))
+    found = list(window_scores(unsaid, label="rich", task="classification", metric="accuracy", classes=CLASSES, by=["sex"]))
+    by_missing = {(score.start, score.metric, score.group): score for score in found}
+    assert by_missing[0, "accuracy", (("sex", "(missing)"),)].value == by_key[0, "accuracy", (("sex", "m"),)].value
+    assert by_missing[0, "accuracy", (("sex", "f"),)] == by_key[0, "accuracy", (("sex", "f"),)]
     numbers = pd.DataFrame({WINDOW: [5] * 40, "y": random.normal(size=40), "prediction": 0.0})
     (score,) = window_scores(numbers, label="y", task="regression", metric="mae", classes=(), by=())
     assert score.value == pytest.approx(mean_absolute_error(numbers["y"], numbers["prediction"]))

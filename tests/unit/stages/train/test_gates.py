@@ -134,6 +134,40 @@ def test_parity_compares_the_errors_of_groups(rides, features, declared):
     assert sum(odd.figures["rows"].values()) == (rides["at"] > rides["at"].max() - pd.Timedelta("10 days")).sum()
 
 
+def test_a_figure_just_beyond_its_limit_is_not_written_as_the_limit(rides, features, declared):
+    score = _gate(declared(gates=(limit("rmse", 1),)), features, rides).figures["score"]
+    at = float(f"{score:.6g}")
+    for bound in (at, at - 1e-9, score, np.nextafter(score, 0)):
+        found = _gate(declared(gates=(limit("rmse", float(bound)),)), features, rides)
+        said = float(found.message.split("rmse ")[1].split(";")[0])
+        assert found.passed == (score <= bound) == (said <= bound)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["Queens", None], {"Queens", "(missing)"}),
+        ([1.0, None], {"1", "(missing)"}),
+        ([True, False], {"true", "false"}),
+        ([True, None], {"true", "(missing)"}),
+    ],
+)
+def test_parity_takes_nulls_for_a_group_and_names_groups_as_an_audit_does(rides, features, declared, values, names):
+    first = (rides.borough == "Queens").to_numpy()
+    column = pd.Series(np.where(first, values[0], values[1]), index=rides.index, dtype=object).infer_objects()
+    found = _gate(declared(gates=(parity("borough", 5, min_rows=20),)), features, rides.assign(borough=column))
+    assert found.passed
+    assert set(found.figures["groups"]) == names
+    counted = pd.Series(first)[(rides["at"] > rides["at"].max() - pd.Timedelta("10 days")).to_numpy()].value_counts()
+    assert sorted(found.figures["rows"].values()) == sorted(counted)
+
+
+def test_parity_says_how_many_groups_are_left_out(rides, features, declared):
+    some = rides.borough.where(rides.index > rides.index[-3], None).where(rides.index % 2 == 0, "Queens")
+    found = _gate(declared(gates=(parity("borough", 5, min_rows=20),)), features, rides.assign(borough=some))
+    assert found.message.endswith("; 1 group under 20 rows left out.")
+
+
 def test_parity_without_two_groups_is_refused(rides, features, declared):
     found = _gate(declared(gates=(parity("borough", min_rows=10_000),)), features, rides)
     assert not found.passed

@@ -27,6 +27,13 @@ def test_shares_of_nothing_are_left_out():
     assert scores("regression", pd.Series([0.0]), pd.DataFrame({"prediction": [1.0]}), None)["mape"] is None
 
 
+@pytest.mark.parametrize("label", [0.1, 1e100, -7.3, 0.0])
+@pytest.mark.parametrize("rows", [1, 3, 6, 7, 1000])
+def test_equal_labels_have_no_variance_to_explain(label, rows):
+    said = pd.DataFrame({"prediction": np.linspace(0, 1, rows)})
+    assert scores("regression", pd.Series([label] * rows), said, None)["r2"] is None
+
+
 @pytest.mark.parametrize("classes", [("no", "yes"), ("a", "b", "c")])
 def test_classification_agrees_with_scikit_learn(classes):
     rng = np.random.default_rng(2)

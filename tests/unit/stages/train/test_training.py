@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
 import caudal as cd
@@ -132,6 +133,24 @@ def test_a_candidate_that_raises_is_told_and_not_chosen(rides, features, declare
 def test_all_failing_is_an_error_that_quotes_them(rides, features, declared):
     with pytest.raises(StepFailed, match=r"Every candidate.*one: fold 1 of 2.*alpha.*two: fold 1 of 2"):
         train(declared({"one": Ridge(alpha=-1), "two": Ridge(alpha=-2)}), features, rides)
+
+
+@pytest.mark.parametrize(
+    ("metric", "estimator", "labels", "why"),
+    [
+        ("roc_auc", LogisticRegression(), ["yes"], r"roc_auc has no value: no label of its \d+ test rows is 'no'\."),
+        ("log_loss", LinearSVC(), ["no", "yes"], r"log_loss has no value: the candidate gives no probabilities\."),
+        ("r2", Ridge(), [0.1], r"r2 has no value: the labels of its \d+ test rows are all 0\.1\."),
+    ],
+)
+def test_why_a_metric_has_no_value_is_told(rides, features, declared, metric, estimator, labels, why):
+    newest = (rides["at"] > rides["at"].max() - pd.Timedelta("15 days")).to_numpy()
+    past = np.where(np.arange(len(rides)) % 2, 5.0, 7.0) if metric == "r2" else np.where(np.arange(len(rides)) % 2, "no", "yes")
+    last = np.resize(np.array(labels), len(rides))
+    known = rides.assign(minutes=pd.Series(past, index=rides.index, dtype=object).where(~newest, last).infer_objects())
+    task = "regression" if metric == "r2" else "classification"
+    with pytest.raises(StepFailed, match="one: fold 1 of .*" + why):
+        train(replace(declared({"one": estimator}), metric=metric, task=task), features, known)
 
 
 def test_unknown_labels_and_old_rows_are_left_out(rides, features, declared):
