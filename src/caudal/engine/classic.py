@@ -52,6 +52,10 @@ class ClassicEngine:
         """Return the frame: what computes it is Spark."""
         return frame, ()
 
+    def typed(self, frame: DataFrame) -> DataFrame:
+        """Return the frame: its types are Spark's."""
+        return frame
+
     def literal_path(self, path: str) -> str:
         """Return the path: an option of the reader says that it is literal."""
         return path

@@ -152,6 +152,10 @@ class ConnectEngine:
         """Return the frame: what computes it is Spark."""
         return frame, ()
 
+    def typed(self, frame: DataFrame) -> DataFrame:
+        """Return the frame: its types are Spark's."""
+        return frame
+
     def literal_path(self, path: str) -> str:
         """Return the path with a backslash before each sign of Hadoop's patterns."""
         return re.sub(r"([\[\]{}*?\\])", r"\\\1", path)

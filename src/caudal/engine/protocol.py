@@ -91,6 +91,9 @@ class QueryEngine(Protocol):
         own : frames that the first one is made of, and that caudal itself has made; what lies within them is not looked at
         """
 
+    def typed(self, frame: DataFrame) -> DataFrame:
+        """Return the frame of a user's function with the types that its columns have on Spark."""
+
     def literal_path(self, path: str) -> str:
         """Return a path in the notation in which the engine takes it literally."""
 

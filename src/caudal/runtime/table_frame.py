@@ -13,7 +13,7 @@ from caudal.declarations.product import Product
 from caudal.declarations.statistics import Statistics
 from caudal.declarations.zone import in_zone
 from caudal.engine.capability import Capability
-from caudal.engine.choice import can
+from caudal.engine.choice import can, session_engine
 from caudal.engine.connect import query_over
 from caudal.errors import CaudalError, StepFailed
 from caudal.stages.statistics.batch import statistics
@@ -35,7 +35,7 @@ def frame_of(product: Product, spark: SparkSession, table: Table, frames: Mappin
 
 def _frame_of(product: Product, spark: SparkSession, table: Table, frames: Mapping[str, DataFrame]) -> DataFrame:
     try:
-        return rows_of(table, product, spark, frames)
+        return session_engine(spark).typed(rows_of(table, product, spark, frames))
     except CaudalError:
         raise
     except Exception as error:

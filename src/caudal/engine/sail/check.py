@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -19,6 +19,7 @@ from caudal.engine.sail.plan_walker import Found, PlanWalker
 from caudal.engine.sail.protocol import NotExpressible
 from caudal.engine.sail.results import NO_MESSAGE, EngineAgreement
 from caudal.engine.sail.rewrite import Rewriter
+from caudal.engine.sail.rewriting import OTHER_TYPES
 from caudal.engine.sail.signature import Construct
 from caudal.engine.sail.table import COMMAND, EqualityTable, installed_table
 
@@ -107,6 +108,24 @@ def prepared(frame: Any, *, own: Iterable[Any] = (), falls_back: bool = False) -
         return frame, unequal(found, table, falls_back=falls_back)
     refused = unequal(found, table, falls_back=falls_back, replaced=rewriter.replaced)
     return (frame_of_relation(frame.sparkSession, plan) if changed else frame), refused
+
+
+def with_types_of_spark(frame: Any) -> Any:
+    """Return a frame whose columns have the types that they have on Spark; nothing else in it is changed."""
+    table = installed_table()
+    plan = pb.Relation()
+    plan.CopyFrom(frame._plan.to_proto(frame.sparkSession.client).root)
+    written = plan.SerializeToString().lower()
+    if table is None or not any(name.encode() in written for name in OTHER_TYPES):
+        return frame
+    walker = PlanWalker(Analyzer(frame.sparkSession.client), RULES)
+    walked_constructs(plan, walker)
+    rewritings = {construct: instead for construct, instead in table.rewritings.items() if construct[0] in OTHER_TYPES}
+    try:
+        changed = Rewriter(replace(table, rewritings=rewritings), walker, falls_back=True).rewrite(plan)
+    except NotExpressible:
+        return frame
+    return frame_of_relation(frame.sparkSession, plan) if changed else frame
 
 
 def unequal(

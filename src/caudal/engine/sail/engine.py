@@ -125,6 +125,18 @@ class SailEngine(ConnectEngine):
             return frame, [UnequalPart("a plan that could not be read", f"{type(error).__name__}: {error}")]
         return with_known_schema(other, known_schema(frame)), [UnequalPart(each.what, each.reason) for each in unequal]
 
+    def typed(self, frame: DataFrame) -> DataFrame:
+        """Return the frame with the types of Spark where Sail itself has others; as it is where its plan cannot be read (`prepared` says so)."""
+        from caudal.engine.sail.check import with_types_of_spark
+
+        try:
+            typed: DataFrame = with_types_of_spark(frame)
+        except Exception:
+            if self.has_died(within_s=1.0):
+                raise
+            return frame
+        return typed
+
     def literal_path(self, path: str) -> str:
         """Return the path as the address of a file: in addresses there are no patterns."""
         return f"file://{quote(path)}"

@@ -16,6 +16,8 @@ TOTAL = "cast(cast(sum(cast({0} AS decimal(20,0))) AS string) AS bigint)"
 """The sum of a bigint: Sail's own wraps around, as does its cast of a decimal to bigint; its cast of a text raises."""
 TOTAL_OVER = TOTAL.replace("sum(cast({0} AS decimal(20,0)))", "sum(cast({0} AS decimal(20,0))) OVER ()")
 """The same over a window; ``OVER ()`` stands for the window of the original."""
+OTHER_TYPES = ("datediff", "date_diff")
+"""Functions whose values have another type on Sail than on Spark; what they are rewritten to has Spark's (tests/unit/engine/sail/test_prepared.py)."""
 WHOLE = "4503599627370496.0D"
 """From here on doubles are whole: 2^52."""
 
@@ -94,7 +96,7 @@ def rewritings() -> Iterator[Rewriting]:
         yield Rewriting("min", (kind,), "coalesce(min(CASE WHEN isnan({0}) THEN NULL ELSE {0} END), min({0}))", form="aggregate")
         yield Rewriting("isnan", (kind,), "coalesce(isnan({0}), false)")
     yield from _window_keys()
-    for name in ("datediff", "date_diff"):
+    for name in OTHER_TYPES:
         for kinds in (("date", "date"), ("timestamp", "timestamp"), ("date", "timestamp"), ("timestamp", "date")):
             yield Rewriting(name, kinds, f"cast({name}({{0}}, {{1}}) AS int)")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 
 import pyarrow as pa
 import pytest
 from pyspark.sql.connect import functions as F
 from pyspark.sql.connect.window import Window
 
-from caudal.engine.sail.check import prepared
+from caudal.engine.sail.check import prepared, with_types_of_spark
+from caudal.engine.sail.rewriting import OTHER_TYPES, rewritings
+from caudal.engine.sail.table import installed_table
 
 pytestmark = pytest.mark.usefixtures("bundled_java")
 
@@ -108,3 +111,40 @@ def test_a_table_whose_columns_have_metadata(sail):
     other, refused = prepared(frame.groupBy("id").agg(F.max("y").alias("y")), falls_back=True)
     assert refused == ()
     assert [row.y for row in other.collect()] == [1.01]
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: F.datediff("a", "b"), lambda: F.expr("DATEDIFF(a, b)"), lambda: F.expr("1 + date_diff(a, b) - 1")]
+)
+def test_types_are_those_of_spark(sail, make):
+    days = pa.table({"id": pa.array([1]), "a": pa.array([dt.date(2026, 3, 1)]), "b": pa.array([dt.date(2026, 2, 1)])})
+    frame = with_types_of_spark(sail.createDataFrame(days).withColumn("days", make()))
+    assert frame.schema["days"].dataType.simpleString() == "int"
+    assert values_of(frame, "days") == [28]
+    plain = sail.createDataFrame(days)
+    assert with_types_of_spark(plain) is plain
+
+
+def test_no_other_function_has_another_type(sail):
+    table, names = installed_table(), {"long": "bigint", "short": "smallint", "byte": "tinyint"}
+    unequal, compared = set(), 0
+    for rewriting in rewritings():
+        if table.rewritings.get((rewriting.name, ", ".join(rewriting.classes))) != rewriting.template:
+            continue
+        case = next(rewriting.cases())
+        columns = {match[0]: match[1] for match in re.finditer(r"\b[ab]_(\w+)\b", f"{case.sql} {case.instead}")}
+        if any(re.fullmatch(r"dec\d+_\d+", kind) for kind in columns.values()):
+            continue  # their names say no type
+        nulls = ", ".join(
+            [*(f"cast(null AS {names.get(kind, kind)}) AS {name}" for name, kind in columns.items()), "1 AS g", "1 AS id"]
+        )
+        grouped = " GROUP BY g" if case.form == "aggregate" else ""
+        own, instead = (
+            sail.sql(f"SELECT {sql} AS v FROM (SELECT {nulls}) AS t{grouped}").schema["v"].dataType
+            for sql in (case.sql, case.instead)
+        )
+        compared += 1
+        if own != instead:
+            unequal.add(rewriting.name)
+    assert compared > 50
+    assert unequal == set(OTHER_TYPES)
