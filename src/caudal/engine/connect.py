@@ -117,6 +117,7 @@ class ConnectEngine:
         logging.getLogger("pyspark.sql.connect.logging").setLevel(logging.CRITICAL + 1)
         # pandas-on-Spark, used inside a table function, needs it.
         os.environ.setdefault("PYARROW_IGNORE_TIMEZONE", "1")
+        SparkSession.__del__ = _close_channel  # type: ignore[method-assign]
         try:
             session = SparkSession.builder.remote(address).create()
             # By default a client waits ten minutes for a server that is gone.
@@ -190,6 +191,16 @@ class ConnectEngine:
             with contextlib.suppress(Exception):  # the server may be gone
                 _forget_releases()
                 session.stop()
+
+
+def _close_channel(session: Any) -> None:
+    """Close the connection of a session that nobody holds any more.
+
+    PySpark's own destructor also ends the threads that all sessions share. The garbage collector may run it while a query of another session, on the
+    same thread, holds the lock of these threads; then the process waited for itself for ever.
+    """
+    with contextlib.suppress(Exception):
+        session.client._channel.close()
 
 
 def _forget_releases() -> None:

@@ -179,6 +179,21 @@ def test_a_session_that_the_server_has_forgotten_is_replaced(monkeypatch: pytest
     engine.stop()
 
 
+def test_a_session_that_is_collected_within_a_query_of_another_does_not_wait_for_it(on_sail: Any) -> None:
+    from pyspark.sql.connect.client.reattach import ExecutePlanResponseReattachableIterator as Results
+
+    assert on_sail.range(3).count() == 3
+    engine = SailEngine()
+    with engine.speaking():
+        left = engine.session(SessionRequest(cores=1))
+        assert left.range(2).count() == 2
+        threads = Results._get_or_create_release_thread_pool()
+        with threads._shutdown_lock:  # as while a thread is begun
+            left.__del__()
+    engine.stop()
+    assert on_sail.range(3).count() == 3
+
+
 def test_a_query_finds_its_frames_without_views(on_sail: Any) -> None:
     frame = query_over(on_sail, "SELECT count(*) AS n FROM t WHERE id > 0", {"t": on_sail.range(3)})
     assert frame.collect()[0]["n"] == 2
