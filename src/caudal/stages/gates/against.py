@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caudal.stages.gates.evidence import Evidence, GateResult, gain_words
+from caudal.stages.gates.evidence import Evidence, GateResult, gain_words, percent
 from caudal.stages.metrics.scores import gain
 
 
@@ -14,8 +14,8 @@ def against(gate: str, reference_name: str, margin: float, evidence: Evidence) -
     gained = gain(metric, chosen.score, reference.score)
     passed = gained > 0 if margin == 0 else gained >= margin
     figures = {"metric": metric, "score": chosen.score, "reference": reference.score, "gain": gained, "margin": margin}
-    margin_text = f", {margin:.1%} required" if margin else ""
+    margin_text = f", {percent(margin)} required" if margin else ""
     return GateResult(
         gate, passed, figures,
-        f"{chosen.name} {chosen.score:.4g} against {reference_name} {reference.score:.4g} {metric}: {gain_words(gained)}{margin_text}.",
+        f"{chosen.name} {chosen.score:.4g} against {reference_name} {reference.score:.4g} {metric}: {gain_words(gained, margin)}{margin_text}.",
     )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from caudal.declarations.estimator import Estimator
-from caudal.stages.gates.evidence import Champion, Evidence, GateResult, JudgingGate, gain_words
+from caudal.stages.gates.evidence import Champion, Evidence, GateResult, JudgingGate, gain_words, percent
 from caudal.stages.metrics.scores import gain, scores
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class BeatsChampion(JudgingGate):
         return GateResult(
             self.kind, gained >= -self.tolerance, {**figures, "gain": gained, "tolerance": self.tolerance},
             f"{evidence.chosen.name} {chosen_score:.4g} against version {champion.version} ({champion.candidate}) {champion_score:.4g} {model.metric} on the newest "
-            f"{len(test):,} rows, {how}: {gain_words(gained)}" + (f", {self.tolerance:.1%} worse allowed." if self.tolerance else "."),
+            f"{len(test):,} rows, {how}: {gain_words(gained, -self.tolerance)}" + (f", {percent(self.tolerance)} worse allowed." if self.tolerance else "."),
         )  # fmt: skip
 
 

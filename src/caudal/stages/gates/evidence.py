@@ -116,14 +116,30 @@ def beside(value: float, limit: float, form: str = ".4g") -> str:
     return repr(float(value))
 
 
-def gain_words(gained: float) -> str:
-    """Return a gain as words: by which share something is better or worse.
+def gain_words(gained: float, required: float = 0.0) -> str:
+    """Return a gain as words: by which share something is better or worse, told apart from the gain that is required.
 
     Examples
     --------
-    >>> gain_words(-0.25), gain_words(180.6)
-    ('25.0% worse', '182 times as good')
+    >>> gain_words(-0.25), gain_words(180.6), gain_words(0.0996, 0.1), gain_words(-0.05001, -0.05)
+    ('25.0% worse', '182 times as good', '9.96% better', '5.001% worse')
     """
     if gained >= 10:  # beside a reference near nought a percentage says nothing
         return f"{1 + gained:.0f} times as good"
-    return "equal" if gained == 0 else f"{abs(gained):.1%} {'better' if gained > 0 else 'worse'}"
+    if gained == 0:
+        return "equal"
+    # Rounded, since 100 times a share is not its percentage to the last digit.
+    share, limit = round(100 * abs(gained), 12), round(100 * abs(required), 12)
+    return f"{beside(share, limit, '.1f')}% {'better' if gained > 0 else 'worse'}"
+
+
+def percent(share: float) -> str:
+    """Return a share that somebody has chosen as a percentage, with all of its digits.
+
+    Examples
+    --------
+    >>> percent(0.1), percent(0.0125)
+    ('10.0%', '1.25%')
+    """
+    value = round(100 * share, 12)
+    return f"{value:.1f}%" if value == round(value, 1) else f"{value:.12g}%"
