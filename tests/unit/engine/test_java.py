@@ -50,6 +50,7 @@ def test_the_packaged_java_comes_before_that_of_the_path(tmp_path: Path, monkeyp
 
 
 def test_on_a_cluster_the_java_of_the_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HADOOP_CONF_DIR", str(tmp_path))
     monkeypatch.delenv("JAVA_HOME", raising=False)
     monkeypatch.setenv("PATH", str(fake_java(tmp_path / "b", "17.0.2") / "bin"))
     assert plan_session(master="spark://127.0.0.1:7077").java.origin == "PATH"

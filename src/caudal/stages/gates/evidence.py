@@ -101,12 +101,12 @@ class JudgingGate(Gate, ABC):
         """Return whether the chosen candidate may be promoted, with the figures and a sentence."""
 
 
-def beside(value: float, limit: float, form: str = ".4g") -> str:
+def text_beside(value: float, limit: float, form: str = ".4g") -> str:
     """Return a figure as text on the same side of its limit as the figure: with as many digits more as that takes.
 
     Examples
     --------
-    >>> beside(0.6123, 0.5), beside(0.50001, 0.5), beside(0.5, 0.5), beside(1.2504, 1.25, ".2f")
+    >>> text_beside(0.6123, 0.5), text_beside(0.50001, 0.5), text_beside(0.5, 0.5), text_beside(1.2504, 1.25, ".2f")
     ('0.6123', '0.50001', '0.5', '1.2504')
     """
     for digits in (form, *(f".{number}g" for number in range(5, 17))):
@@ -130,7 +130,7 @@ def gain_words(gained: float, required: float = 0.0) -> str:
         return "equal"
     # Rounded, since 100 times a share is not its percentage to the last digit.
     share, limit = round(100 * abs(gained), 12), round(100 * abs(required), 12)
-    return f"{beside(share, limit, '.1f')}% {'better' if gained > 0 else 'worse'}"
+    return f"{text_beside(share, limit, '.1f')}% {'better' if gained > 0 else 'worse'}"
 
 
 def percent(share: float) -> str:

@@ -16,7 +16,7 @@ from caudal.stages.audit.counts import count_groups, group_rows
 from caudal.stages.audit.figures import figures_by, require_reference
 from caudal.stages.audit.metrics_of import difference_of, group_metrics_of, metric_forms, metric_names, metric_of, ratio_of
 from caudal.stages.audit.tally import Comparison, GroupMetric
-from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, beside
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, text_beside
 
 if TYPE_CHECKING:
     from caudal.stages.audit.figures import GroupComparison, Grouping
@@ -109,11 +109,11 @@ class Fair(JudgingGate):
         interval = (
             ""
             if figure.low is None or figure.high is None
-            else f" (95%: {beside(figure.low, limit, '.3f')} to {beside(figure.high, limit, '.3f')})"
+            else f" (95%: {text_beside(figure.low, limit, '.3f')} to {text_beside(figure.high, limit, '.3f')})"
         )
         return GateResult(
             self._name, not beyond, figures,
-            f"{candidate} has {comparison.name} {beside(figure.value, limit, '.3f')}{interval} over {_quoted(self.by)}, {self._beside(between)}: {bound}"
+            f"{candidate} has {comparison.name} {text_beside(figure.value, limit, '.3f')}{interval} over {_quoted(self.by)}, {self._beside(between)}: {bound}"
             + (", refused only where the whole interval is beyond it" if self.sure else "")
             + (f"; {small} group{'' if small == 1 else 's'} under {self.min_rows} rows left out." if small else "."),
         )  # fmt: skip

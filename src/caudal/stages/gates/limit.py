@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, beside
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, text_beside
 from caudal.stages.metrics.scores import better
 
 
@@ -35,7 +35,7 @@ class Limit(JudgingGate):
             name,
             passed,
             figures,
-            f"{evidence.chosen.name} has {self.metric} {beside(value, self.limit)}; {'at most' if lower else 'at least'} {self.limit:.12g} required.",
+            f"{evidence.chosen.name} has {self.metric} {text_beside(value, self.limit)}; {'at most' if lower else 'at least'} {self.limit:.12g} required.",
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from caudal.stages.audit.counts import column_groups
-from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, beside
+from caudal.stages.gates.evidence import Evidence, GateResult, JudgingGate, text_beside
 from caudal.stages.metrics.scores import error_metric, scores
 
 
@@ -59,7 +59,7 @@ class Parity(JudgingGate):
             )  # fmt: skip
         worst, best = max(errors, key=lambda group_: errors[group_]), min(errors, key=lambda group_: errors[group_])
         ratio = errors[worst] / errors[best] if errors[best] else (1.0 if errors[worst] == 0 else None)
-        ratio_text = "no finite ratio" if ratio is None else f"ratio {beside(ratio, self.max_ratio, '.2f')}"
+        ratio_text = "no finite ratio" if ratio is None else f"ratio {text_beside(ratio, self.max_ratio, '.2f')}"
         return GateResult(
             name, ratio is not None and ratio <= self.max_ratio, {**figures, "worst": worst, "best": best, "ratio": ratio},
             f"{metric} {errors[worst]:.4g} for {worst}, {errors[best]:.4g} for {best}: {ratio_text}, at most {self.max_ratio:.12g} required"
