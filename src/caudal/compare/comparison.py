@@ -117,7 +117,6 @@ class PlatformComparison:
         before = signal.signal(signal.SIGTERM, _interrupt) if threading.current_thread() is threading.main_thread() else None
         try:
             with contextlib.ExitStack() as started:
-                self._archive_classes()
                 for work in self._works:
                     self._start(work, started)
                 self._repeat()
@@ -157,13 +156,6 @@ class PlatformComparison:
                     typical.log = read_event_log(Path(log))
         return self._written()
 
-    def _archive_classes(self) -> None:
-        """Have Java start alike each time: an archive of Spark's classes made meanwhile would slow one repetition and speed up the next."""
-        workload, platforms = self._request.order.workload, [work.platform for work in self._works]
-        starts_java = [each for each in platforms if each.writes_event_log and not each.awaits and workload in each.workloads]
-        for on_cluster in sorted({each.is_cluster for each in starts_java}):
-            archive_classes(self._say, on_cluster=on_cluster)
-
     def _start(self, work: PlatformWork, started: contextlib.ExitStack) -> None:
         platform = work.platform
         if self._request.order.workload not in platform.workloads:
@@ -174,6 +166,8 @@ class PlatformComparison:
             work.state, work.why = "awaited", platform.awaits
             return
         self._say(f"{platform.text}: {platform.title}")
+        if platform.is_cluster:  # what it starts maps the archive from its beginning
+            archive_classes(self._say, on_cluster=True)
         try:
             work.running = started.enter_context(
                 platform.started(self._request.folder / place_name(platform.text) / "platform", self._request.settings)
@@ -182,6 +176,9 @@ class PlatformComparison:
         except CaudalError as error:
             work.state, work.why = "unreachable", f"{error.what} {error.fix}" if platform.is_service else error.what
             self._say(f"{platform.text}: {work.why}")
+            return
+        if platform.writes_event_log and not platform.is_cluster:
+            archive_classes(self._say)
 
     def _repeat(self) -> None:
         """Do the work on each platform in turn, each time in another order, so that what the machine does meanwhile strikes all alike."""

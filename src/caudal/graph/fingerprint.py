@@ -25,7 +25,7 @@ from caudal.graph.loaded import LoadedProduct
 from caudal.graph.reach import Reach
 from caudal.graph.registered import declared_nodes, kind_of
 
-FORMAT = "3"  # raised when caudal itself computes a step differently, so that every step runs again
+FORMAT = "4"  # raised when caudal itself computes a step differently, so that every step runs again
 
 Declared = Node | Model | Audit | Publication | Star | Monitor | OnlineLookup | CustomNode
 
